@@ -3,6 +3,7 @@
 Run by ``overhead.py``, each baseline in a process of its own, so that starting and importing count:
 
     python benchmarks/baselines.py bare <study folder> <jobs file>
+    python benchmarks/baselines.py ray <study folder> <jobs file>
     python benchmarks/baselines.py tutorial <study folder> <jobs file>
 
 The study folder holds ``params.yaml`` and the prepared data. The jobs file holds one JSON object a line, with
@@ -91,6 +92,38 @@ def make_losstune_train(folder: Path) -> TrainOne:
         return outcomes[0].validation["accuracy"]
 
     return train_one
+
+
+def run_ray(
+    jobs: Sequence[Job], make_train: Callable[[Path], TrainOne], folder: Path, num_actors: int
+) -> list[float]:
+    """Train the jobs in Ray actors, one a core, each given its next job as it ends one: no Tune, no MLflow.
+
+    About the least that anything built on Ray can cost, if it starts Ray itself.
+
+    Args:
+        jobs: What to train, in the order in which it is handed out.
+        make_train: As in :func:`run_bare`.
+        folder: Where settings and data are.
+        num_actors: Number of trainings at a time.
+    """
+    import ray
+    from ray.util import ActorPool
+
+    class Trainer:
+        def __init__(self) -> None:
+            self._train_one = make_train(folder)
+
+        def train(self, job: Job) -> float:
+            return self._train_one(job)
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(address="local", num_cpus=num_actors, include_dashboard=False, log_to_driver=False)
+    remote = ray.remote(num_cpus=1)(Trainer)
+    pool = ActorPool([remote.remote() for _ in range(num_actors)])
+    accuracies = list(pool.map(lambda actor, job: actor.train.remote(job), jobs))
+    ray.shutdown()
+    return accuracies
 
 
 def run_tutorial(jobs: Sequence[Job], folder: Path) -> list[float]:
@@ -208,9 +241,12 @@ def main(kind: str, folder: Path, jobs_file: Path) -> None:
     """Run one of the baselines and print the accuracies as a JSON list."""
     rows = [json.loads(line) for line in jobs_file.read_text(encoding="utf-8").splitlines()]
     jobs = [(Configuration(**row["configuration"]), int(row["seed"])) for row in rows]
+    num_cores = len(os.sched_getaffinity(0))
     if kind == "bare":
         preload = ("losstune.training", "losstune.stages.study")
-        accuracies = run_bare(jobs, make_losstune_train, folder, len(os.sched_getaffinity(0)), preload)
+        accuracies = run_bare(jobs, make_losstune_train, folder, num_cores, preload)
+    elif kind == "ray":
+        accuracies = run_ray(jobs, make_losstune_train, folder, num_cores)
     else:
         accuracies = run_tutorial(jobs, folder)
     print(json.dumps(accuracies))

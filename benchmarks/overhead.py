@@ -5,13 +5,15 @@
 The digits study (cnn, 20 epochs a trial, Sobol points, MLflow on) through ``losstune tune``, in a fresh
 folder each time, from the start of the process to its end, against
 
-(a) the same trainings, seed by seed, in a bare multiprocessing loop without Ray, MLflow and records, and
+(a) the same trainings, seed by seed, in a bare multiprocessing loop without Ray, MLflow and records,
 (b) the way Ray's own PyTorch guide does it, with Ray's MLflow callback; at the smallest number of trials
-only.
+only, and
+(c) the bare loop again with Ray's actors for processes: what Ray alone costs, without Tune, MLflow and records,
+and so the floor under any code that starts Ray.
 
-The runs are interleaved, so that a machine that is slower for a while is so for all. That (a) does the same
-work is checked: its validation accuracies must equal losstune's to the last bit. On 2 cores with 40 and 200
-trials a repeat takes about 5 minutes, and 5 more with (b).
+The runs are interleaved, so that a machine that is slower for a while is so for all. That (a) and (c) do the
+same work is checked: their validation accuracies must equal losstune's to the last bit. On 2 cores with 40 and
+200 trials a repeat takes about 6 minutes, and 5 more with (b).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 BASELINES = Path(__file__).resolve().parent / "baselines.py"
 LOSSES = ("cross_entropy", "label_smoothing", "focal", "gce", "tsallis_score")
 EPOCHS = 20
-OURS, BARE, TUTORIAL = "losstune tune", "(a) bare loop", "(b) Ray's guide"
+OURS, BARE, TUTORIAL, ACTORS = "losstune tune", "(a) bare loop", "(b) Ray's guide", "(c) bare Ray actors"
 
 Times = dict[tuple[str, int], list[float]]
 """Wall-clock seconds by kind of run and number of trials."""
@@ -70,11 +72,14 @@ def main() -> None:
                 _make_study(folder, size)
                 times[OURS, size].append(_run([sys.executable, "-m", "losstune", "tune"], folder)[0])
                 jobs, expected = _jobs_of(folder)
-                command = [sys.executable, str(BASELINES), "bare", str(folder), str(jobs)]
-                seconds, output = _run(command, folder)
-                times[BARE, size].append(seconds)
-                if _accuracies(output) != expected:
-                    sys.exit(f"(a) did other work than losstune: its accuracies differ at {size} trials")
+                for kind, name in ((BARE, "bare"), (ACTORS, "ray")):
+                    command = [sys.executable, str(BASELINES), name, str(folder), str(jobs)]
+                    seconds, output = _run(command, folder)
+                    times[kind, size].append(seconds)
+                    if _accuracies(output) != expected:
+                        sys.exit(
+                            f"{kind} did other work: its accuracies differ from losstune's at {size} trials"
+                        )
                 if size == sizes[0] and not options.skip_tutorial:
                     command = [sys.executable, str(BASELINES), "tutorial", str(folder), str(jobs)]
                     seconds, output = _run(command, folder)
@@ -141,18 +146,19 @@ def _accuracies(output: str) -> list[float]:
 def _table(times: Times, sizes: Sequence[int]) -> list[str]:
     medians = {key: statistics.median(measured) for key, measured in times.items()}
     lines = ["", f"{'median wall-clock, seconds':<28}" + "".join(f"{size:>8} trials" for size in sizes)]
-    for kind in (OURS, BARE, TUTORIAL):
+    for kind in (OURS, BARE, ACTORS, TUTORIAL):
         cells = [f"{medians[kind, size]:15.1f}" if (kind, size) in medians else " " * 15 for size in sizes]
         if any(cell.strip() for cell in cells):
             lines.append(f"{kind:<28}" + "".join(cells))
-    ratios = [f"{medians[OURS, size] / medians[BARE, size]:15.2f}" for size in sizes]
-    lines.append(f"{'losstune / (a)':<28}" + "".join(ratios))
+    for kind, label in ((OURS, "losstune / (a)"), (ACTORS, "(c) / (a)")):
+        ratios = [f"{medians[kind, size] / medians[BARE, size]:15.2f}" for size in sizes]
+        lines.append(f"{label:<28}" + "".join(ratios))
     if (TUTORIAL, sizes[0]) in medians:
         ratio = medians[TUTORIAL, sizes[0]] / medians[OURS, sizes[0]]
         lines.append(f"{'(b) / losstune':<28}{ratio:15.1f}")
     if len(sizes) > 1:
         small, large = sizes[0], sizes[-1]
-        for kind in (OURS, BARE):
+        for kind in (OURS, BARE, ACTORS):
             each = (medians[kind, large] - medians[kind, small]) / (large - small)
             fixed = medians[kind, small] - small * each
             lines.append(f"{kind}: {fixed:.1f} s fixed + {1000 * each:.0f} ms a trial")
