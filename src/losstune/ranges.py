@@ -19,29 +19,32 @@ class Domain:
         high: Upper bound, None for none.
         excludes_low: Whether `low` itself is outside.
         excludes_high: Whether `high` itself is outside.
+        whole: Whether only whole numbers are inside.
     """
 
     low: float | None = None
     high: float | None = None
     excludes_low: bool = False
     excludes_high: bool = False
+    whole: bool = False
 
     def contains(self, value: Value) -> bool:
         """Whether the formula is defined at `value`."""
         above = self.low is None or value > self.low or (value == self.low and not self.excludes_low)
         below = self.high is None or value < self.high or (value == self.high and not self.excludes_high)
-        return math.isfinite(value) and above and below
+        return math.isfinite(value) and above and below and not (self.whole and value != int(value))
 
     def __str__(self) -> str:
-        """Return ``a number in (0, 1]``, ``a number >= 0`` or ``a finite number``."""
+        """Return, say, ``a number in (0, 1]``, ``a whole number >= 1`` or ``a finite number``."""
+        number = "a whole number" if self.whole else "a number"
         if self.low is not None and self.high is not None:
             left, right = "(" if self.excludes_low else "[", ")" if self.excludes_high else "]"
-            return f"a number in {left}{self.low:g}, {self.high:g}{right}"
+            return f"{number} in {left}{self.low:g}, {self.high:g}{right}"
         if self.low is not None:
-            return f"a number {'>' if self.excludes_low else '>='} {self.low:g}"
+            return f"{number} {'>' if self.excludes_low else '>='} {self.low:g}"
         if self.high is not None:
-            return f"a number {'<' if self.excludes_high else '<='} {self.high:g}"
-        return "a finite number"
+            return f"{number} {'<' if self.excludes_high else '<='} {self.high:g}"
+        return number if self.whole else "a finite number"
 
 
 @dataclass(frozen=True, slots=True)

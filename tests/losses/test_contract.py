@@ -97,6 +97,8 @@ def _perfect_logits(loss, num_classes):
         return 400 * one_hot_C - 200
     if loss.spec.name == "logit_norm":
         return one_hot_C - 1 / num_classes
+    if loss.spec.name == "z_loss":  # the log-partition must be 0 as well
+        return 200 * one_hot_C - 200
     return 200 * one_hot_C
 
 
@@ -275,6 +277,12 @@ PULLS = {
     ("entmax", (("alpha", 1.5),)): lambda C: 1,
     ("square", (("k", 1.0), ("M", 1.0))): lambda C: 2 / C / (1 - 1 / C),
     ("squentropy", ()): lambda C: 1,
+    ("brier", ()): lambda C: 2 / C,
+    ("spherical", (("alpha", 2.0),)): lambda C: C**-0.5,
+    ("taylor_ce", (("order", 2),)): lambda C: (2 - 1 / C) / C,
+    ("phuber_ce", (("tau", 50.0),)): lambda C: min(1, 50 / C),
+    ("nce", ()): lambda C: 1 / (C * math.log(C)),
+    ("z_loss", (("lam", 0.01),)): lambda C: 1 - 0.02 * math.log(C) / (C - 1),
 }
 CATALOGUE_AT_10_AND_100 = {
     "label_smoothing": (0.9, 0.9),
@@ -285,6 +293,9 @@ CATALOGUE_AT_10_AND_100 = {
     "tsallis_score": (0.47, 0.15),
     "bi_tempered": (0.40, 0.16),
     "square": (0.22, 0.02),
+    "spherical": (0.32, 0.10),
+    "taylor_ce": (0.19, 0.02),
+    "nce": (0.04, 0.00),
 }
 
 

@@ -19,6 +19,8 @@ FURTHER_SETTINGS = {
     "gce": [{"q": 0.0}, {"q": 0.3}],
     "js": [{"pi": 0.05}, {"pi": 0.3}],
     "tsallis_score": [{"beta": 0.05}, {"beta": 2.0}],
+    "spherical": [{"alpha": 1.1}, {"alpha": 3.0}],
+    "z_loss": [{"lam": 0.0}, {"lam": 0.01}],
     "bi_tempered": [{"t1": 0.5, "t2": 1.6}, {"t1": 1.0, "t2": 1.0}],
     "entmax": [{"alpha": 1.05}, {"alpha": 2.0}, {"alpha": 2.5}],
     "square": [{"k": 15.0, "M": 30.0}, {"k": 50.0, "M": 2.0}],

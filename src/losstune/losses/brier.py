@@ -1,0 +1,42 @@
+"""The Brier score: the squared distance between prediction and target, on the simplex.
+
+It is the Tsallis score at beta = 1, kept under its own name because it is known by it.
+
+Link: softmax, exact (strictly proper).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32, target_distribution
+from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.spec import Citation, LossSpec
+
+
+def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
+    """Return sum_k (p_k - t_k)^2 with p = softmax(z), shape (N,). Bounded by 2.
+
+    The sum over all classes, as Brier defined it: twice the usual binary score where there are two.
+
+    Source: Brier 1950, eq. (2), for one forecast.
+    """
+    p_NC = at_least_float32(logits_NC).softmax(1)
+    return (p_NC - target_distribution(target, p_NC)).square().sum(1)
+
+
+SPEC = LossSpec(
+    name="brier",
+    function=brier,
+    link=softmax_link,
+    summary="Squared error of the predicted probabilities: a bounded proper score.",
+    formula="sum_k (p_k - t_k)^2",
+    citation=Citation(
+        authors="Brier",
+        year=1950,
+        title="Verification of Forecasts Expressed in Terms of Probability",
+        reference="doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+        equation="eq. (2)",
+    ),
+    soft_targets=True,
+)

@@ -1,0 +1,63 @@
+"""The spherical score and its generalisation of order alpha, the pseudospherical score.
+
+At alpha = 2 it is one less the cosine between prediction and one-hot target.
+
+Link: softmax, exact (strictly proper).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32
+from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.ranges import Domain, FloatRange
+
+
+def spherical(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """Return 1 - sum_k t_k (p_k / |p|_alpha)^(alpha-1) with p = softmax(z), shape (N,). Bounded by 1.
+
+    A soft target counts by its expected score.
+
+    Source: Gneiting & Raftery 2007, section 4.1, with the sign turned and 1 added, so that the minimum is 0.
+    """
+    z_NC = at_least_float32(logits_NC)
+    # The share p_k / |p|_alpha in logarithms; softmax's own normalisation cancels.
+    log_share_NC = z_NC - torch.logsumexp(alpha * z_NC, 1, keepdim=True) / alpha
+    losses_NC = -torch.expm1((alpha - 1) * log_share_NC)
+    if target.ndim == 2:
+        return (target.to(losses_NC.dtype) * losses_NC).sum(1)
+    return losses_NC.gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+def link(logits_NC: Tensor, alpha: float) -> Tensor:
+    """Return softmax(z), shape (N, C)."""
+    return softmax_link(logits_NC)
+
+
+SPEC = LossSpec(
+    name="spherical",
+    function=spherical,
+    link=link,
+    summary="A bounded proper score by the angle between prediction and target.",
+    formula="1 - (p_y / |p|_alpha)^(alpha-1)",
+    citation=Citation(
+        authors="Gneiting & Raftery",
+        year=2007,
+        title="Strictly Proper Scoring Rules, Prediction, and Estimation",
+        reference="doi:10.1198/016214506000001437",
+        equation="section 4.1",
+    ),
+    hyperparameters=(
+        Hyperparameter(
+            name="alpha",
+            default=2.0,
+            range=FloatRange(1.1, 5.0),
+            source="default: the spherical score; range: proposal",
+            domain=Domain(1.0, excludes_low=True),
+        ),
+    ),
+    soft_targets=True,
+)

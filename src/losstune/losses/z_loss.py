@@ -1,0 +1,57 @@
+"""Cross-entropy with a penalty on the log-partition function, which keeps the logits near the log-probabilities.
+
+Link: softmax, exact (strictly proper): the penalty vanishes for logits shifted to a log-partition of 0, and a shift
+doesn't change cross-entropy.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32
+from losstune.losses.cross_entropy import cross_entropy, softmax_link
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.ranges import Domain, FloatRange
+
+
+def z_loss(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:
+    """Return -sum_k t_k log p_k + lam (log sum_k e^z_k)^2 with p = softmax(z), shape (N,), in nats.
+
+    Cross-entropy at lam = 0.
+
+    Source: Chowdhery et al. 2022, section 5.
+    """
+    log_partition_N = torch.logsumexp(at_least_float32(logits_NC), 1)
+    return cross_entropy(logits_NC, target) + lam * log_partition_N.square()
+
+
+def link(logits_NC: Tensor, lam: float) -> Tensor:
+    """Return softmax(z), shape (N, C)."""
+    return softmax_link(logits_NC)
+
+
+SPEC = LossSpec(
+    name="z_loss",
+    function=z_loss,
+    link=link,
+    summary="Cross-entropy plus a small penalty on the squared log-partition: logits don't drift.",
+    formula="-log p_y + lam (log sum_k e^z_k)^2",
+    citation=Citation(
+        authors="Chowdhery et al.",
+        year=2022,
+        title="PaLM: Scaling Language Modeling with Pathways",
+        reference="arXiv:2204.02311",
+        equation="section 5",
+    ),
+    hyperparameters=(
+        Hyperparameter(
+            name="lam",
+            default=1e-4,
+            range=FloatRange(1e-6, 1e-2, "log"),
+            source="default: Chowdhery 2022, section 5; range: proposal",
+            domain=Domain(0.0),
+        ),
+    ),
+    soft_targets=True,
+)
