@@ -54,5 +54,6 @@ def _watch(parent: psutil.Process, ended: threading.Event) -> None:
     while not ended.wait(POLL_SEC):
         if not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE:
             print("dvc is gone; stopping here. What is finished is kept.", file=sys.stderr)
-            os.kill(os.getpid(), signal.SIGINT)
+            # Not SIGINT: a process that a script started in the background ignores it.
+            os.kill(os.getpid(), signal.SIGTERM)
             return
