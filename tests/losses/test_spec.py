@@ -8,7 +8,7 @@ import torch
 
 from losstune.losses.registry import get, registry
 from losstune.losses.spec import BoundLoss, Hyperparameter
-from losstune.ranges import Choice, Domain, FloatRange
+from losstune.ranges import Choice, Domain, FloatRange, IntRange
 from tests.losses.cases import batch, each_setting, each_spec, gradient
 
 
@@ -23,7 +23,10 @@ def test_function_and_link_take_the_hyperparameters_by_name(spec):
 def test_defaults_lie_in_their_ranges(spec):
     for hyperparameter in spec.hyperparameters:
         assert hyperparameter.range.contains(hyperparameter.default)
-        assert isinstance(hyperparameter.range, Choice) or isinstance(hyperparameter.default, float)
+        whole = isinstance(hyperparameter.range, IntRange)
+        assert isinstance(hyperparameter.range, Choice) or isinstance(
+            hyperparameter.default, int if whole else float
+        )
 
 
 @each_spec
