@@ -129,3 +129,16 @@ def test_domain(domain, inside, outside, text):
 )
 def test_reads_as_a_person_would_write_it(range_, text):
     assert str(range_) == text
+
+
+def test_a_domain_of_whole_numbers():
+    orders = Domain(1, whole=True)
+    assert [orders.contains(value) for value in (1, 3.0, 2.5, 0, math.inf)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert str(orders) == "a whole number >= 1"
+    assert str(Domain(whole=True)) == "a whole number"

@@ -34,7 +34,7 @@ def test_is_documented_and_cited(spec):
     assert spec.summary.endswith(".")
     assert spec.formula
     assert 1940 < spec.citation.year < 2100
-    assert re.match(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.|ISBN )", spec.citation.reference)
+    assert re.match(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.|ISBN |openreview:)", spec.citation.reference)
     assert all([spec.citation.authors, spec.citation.title, spec.citation.equation])
     assert all(hyperparameter.source for hyperparameter in spec.hyperparameters)
     assert "Source:" in spec.function.__doc__

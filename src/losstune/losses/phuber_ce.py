@@ -48,7 +48,7 @@ SPEC = LossSpec(
         authors="Menon et al.",
         year=2020,
         title="Can Gradient Clipping Mitigate Label Noise?",
-        reference="ICLR 2020",
+        reference="openreview:rklB76EKPr",
         equation="partially Huberised loss",
     ),
     hyperparameters=(
@@ -56,7 +56,7 @@ SPEC = LossSpec(
             name="tau",
             default=10.0,
             range=FloatRange(2.0, 100.0, "log"),
-            source="proposal",
+            source="default: Menon 2020, experiments (2 or 10); range: proposal",
             domain=Domain(1.0),
         ),
     ),

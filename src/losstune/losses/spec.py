@@ -53,7 +53,7 @@ class Citation:
         authors: As cited in running text, ``"Lin et al."``.
         year: Of publication.
         title: The work's title.
-        reference: An arXiv identifier, DOI or ISBN.
+        reference: An arXiv or OpenReview identifier, DOI or ISBN.
         equation: The equation or section that defines the loss, such as ``"eq. (4)"``.
     """
 
