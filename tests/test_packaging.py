@@ -151,3 +151,9 @@ def test_dvc_calls_nobody():
 def test_dvc_does_not_count_bytecode_as_code():
     # A stage that depends on a folder of code would run again after every import otherwise.
     assert "__pycache__/" in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("path", ["src/losstune/losses/nce.py", "tests/losses/test_nce.py"])
+def test_the_loss_that_contributing_shows_is_the_one_that_is_there(path):
+    shown = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"`{path}`\n\n```python\n{(ROOT / path).read_text(encoding='utf-8')}```\n" in shown

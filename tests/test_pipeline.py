@@ -178,8 +178,12 @@ def test_after_kill_9_the_finished_trials_are_kept(study, executor):
 def test_an_interrupted_stage_ends_with_a_code_that_dvc_takes_for_a_failure(study, executor, kind):
     write_params(study, {"tune.trials_per_loss": 200, "training.epochs": 10, "resources.executor": executor})
     losstune(study, "prepare")
+    # The stage would inherit it if Ctrl-C were ignored here, as it is where a script runs the tests in the background.
     with subprocess.Popen(
-        [sys.executable, "-m", "losstune", "tune"], cwd=study, stderr=subprocess.PIPE, text=True
+        ["env", "--default-signal=INT", sys.executable, "-m", "losstune", "tune"],
+        cwd=study,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         while len(ledger(study)) < 3:
             time.sleep(0.02)

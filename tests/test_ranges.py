@@ -109,6 +109,8 @@ def test_what_is_no_range_is_refused(build, message):
         (Domain(0.0, 1.0), [0, 0.5, 1], [-0.1, 1.1, math.nan], "a number in [0, 1]"),
         (Domain(0.0, 1.0, excludes_low=True), [1e-9, 1], [0, 1.1], "a number in (0, 1]"),
         (Domain(0.0, 1.0, excludes_high=True), [0, 0.99], [1, -0.1], "a number in [0, 1)"),
+        (Domain(1.0, whole=True), [1, 3.0], [2.5, 0, math.inf, math.nan], "a whole number >= 1"),
+        (Domain(whole=True), [-3, 0], [0.5], "a whole number"),
     ],
 )
 def test_domain(domain, inside, outside, text):
@@ -129,16 +131,3 @@ def test_domain(domain, inside, outside, text):
 )
 def test_reads_as_a_person_would_write_it(range_, text):
     assert str(range_) == text
-
-
-def test_a_domain_of_whole_numbers():
-    orders = Domain(1, whole=True)
-    assert [orders.contains(value) for value in (1, 3.0, 2.5, 0, math.inf)] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert str(orders) == "a whole number >= 1"
-    assert str(Domain(whole=True)) == "a whole number"

@@ -91,6 +91,15 @@ def test_apl_is_minimal_at_a_corner_whatever_the_posterior():
     assert minimise_risk(loss, eta_NC).softmax(1)[0, 0] > 0.99
 
 
+def test_phuber_ce_recovers_what_lies_above_its_threshold():
+    # Why its link is a convention all the same: below, the pull is constant and the rarest class is given up.
+    eta_NC = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+    above = minimise_risk(registry()["phuber_ce"].bind({"tau": 20.0}), eta_NC).softmax(1)
+    torch.testing.assert_close(above, eta_NC, rtol=1e-3, atol=1e-4)
+    below = minimise_risk(registry()["phuber_ce"].bind({"tau": 2.0}), eta_NC).softmax(1)
+    assert below[0, 2] < 0.01
+
+
 @each_spec
 def test_documentation_says_what_the_link_is(spec):
     assert any(kind in _link_paragraph(spec) for kind in ("exact", ", a recovery", ", a convention"))

@@ -51,6 +51,13 @@ def target_distribution(target: Tensor, logits_NC: Tensor) -> Tensor:
     return torch.zeros_like(logits_NC).scatter(1, target.unsqueeze(1), 1.0)
 
 
+def at_target(values_NC: Tensor, target: Tensor) -> Tensor:
+    """Return each sample's value at its class, or its expected value under a soft target; shape (N,)."""
+    if target.ndim == 2:
+        return (target.to(values_NC.dtype) * values_NC).sum(1)
+    return values_NC.gather(1, target.unsqueeze(1)).squeeze(1)
+
+
 def without_true_class(logits_NC: Tensor, target_N: Tensor) -> Tensor:
     """Return the logits with that of the true class set to 0, and no gradient to it."""
     return logits_NC.scatter(1, target_N.unsqueeze(1), 0.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, require_classes
+from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec
 from losstune.ranges import Choice, Domain
@@ -28,7 +28,7 @@ def apl(logits_NC: Tensor, target_N: Tensor, alpha: float, beta: float) -> Tenso
     """
     require_classes(target_N)
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
-    log_p_N = log_p_NC.gather(1, target_N.unsqueeze(1)).squeeze(1)
+    log_p_N = at_target(log_p_NC, target_N)
     return alpha * log_p_N / log_p_NC.sum(1) - beta * torch.expm1(log_p_N)
 
 

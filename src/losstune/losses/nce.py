@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, require_classes
+from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
 from losstune.losses.spec import Citation, LossSpec
 
@@ -24,8 +24,7 @@ def nce(logits_NC: Tensor, target_N: Tensor) -> Tensor:
     """
     require_classes(target_N)
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
-    log_p_N = log_p_NC.gather(1, target_N.unsqueeze(1)).squeeze(1)
-    return log_p_N / log_p_NC.sum(1)
+    return at_target(log_p_NC, target_N) / log_p_NC.sum(1)
 
 
 SPEC = LossSpec(

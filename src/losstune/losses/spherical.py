@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32
+from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import softmax_link
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec
 from losstune.ranges import Domain, FloatRange
@@ -26,10 +26,7 @@ def spherical(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     z_NC = at_least_float32(logits_NC)
     # The share p_k / |p|_alpha in logarithms; softmax's own normalisation cancels.
     log_share_NC = z_NC - torch.logsumexp(alpha * z_NC, 1, keepdim=True) / alpha
-    losses_NC = -torch.expm1((alpha - 1) * log_share_NC)
-    if target.ndim == 2:
-        return (target.to(losses_NC.dtype) * losses_NC).sum(1)
-    return losses_NC.gather(1, target.unsqueeze(1)).squeeze(1)
+    return at_target(-torch.expm1((alpha - 1) * log_share_NC), target)
 
 
 def link(logits_NC: Tensor, alpha: float) -> Tensor:

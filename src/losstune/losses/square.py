@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, normalized, require_classes, without_true_class
+from losstune.losses._numerics import (
+    at_least_float32,
+    at_target,
+    normalized,
+    require_classes,
+    without_true_class,
+)
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec
 from losstune.ranges import Domain, FloatRange
 
@@ -23,7 +29,7 @@ def square(logits_NC: Tensor, target_N: Tensor, k: float, M: float) -> Tensor:
     """
     require_classes(target_N)
     z_NC = at_least_float32(logits_NC)
-    z_N = z_NC.gather(1, target_N.unsqueeze(1)).squeeze(1)
+    z_N = at_target(z_NC, target_N)
     others_N = without_true_class(z_NC, target_N).square().sum(1)
     return (k * (z_N - M).square() + others_N) / z_NC.shape[1]
 

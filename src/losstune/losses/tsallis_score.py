@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32
+from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec
 from losstune.ranges import Domain, FloatRange
 
@@ -23,11 +23,7 @@ def tsallis_score(logits_NC: Tensor, target: Tensor, beta: float) -> Tensor:
     """
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
     powers_NC = log_p_NC if beta == 0 else torch.expm1(beta * log_p_NC) * ((1 + beta) / beta)
-    if target.ndim == 2:
-        power_N = (target.to(log_p_NC.dtype) * powers_NC).sum(1)
-    else:
-        power_N = powers_NC.gather(1, target.unsqueeze(1)).squeeze(1)
-    return torch.exp((1 + beta) * log_p_NC).sum(1) - 1 - power_N
+    return torch.exp((1 + beta) * log_p_NC).sum(1) - 1 - at_target(powers_NC, target)
 
 
 def link(logits_NC: Tensor, beta: float) -> Tensor:

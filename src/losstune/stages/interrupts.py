@@ -13,6 +13,8 @@ from types import FrameType
 import psutil
 
 POLL_SEC = 1.0
+DVC_IS_GONE = signal.SIGUSR2
+"""A signal of our own: background jobs of a script ignore SIGINT, Ray takes SIGTERM over as it starts, Tune SIGUSR1."""
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def interruptible() -> Iterator[None]:
 
     DVC that is killed leaves its stage running; the next ``dvc repro`` would then start a second one beside it.
     """
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, DVC_IS_GONE)}
     ended = threading.Event()
     parent = _dvc_parent()
     if parent is not None:
@@ -30,7 +32,8 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         ended.set()
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -54,6 +57,5 @@ def _watch(parent: psutil.Process, ended: threading.Event) -> None:
     while not ended.wait(POLL_SEC):
         if not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE:
             print("dvc is gone; stopping here. What is finished is kept.", file=sys.stderr)
-            # Not SIGINT: a process that a script started in the background ignores it.
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), DVC_IS_GONE)
             return
