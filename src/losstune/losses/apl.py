@@ -12,7 +12,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Choice, Domain
 
 
@@ -50,6 +50,7 @@ SPEC = LossSpec(
         reference="arXiv:2006.13554",
         equation="section 3",
     ),
+    properties=Properties(convex=False, proper="no", bound=2.0, symmetric=True),
     hyperparameters=(
         Hyperparameter(
             name="alpha",

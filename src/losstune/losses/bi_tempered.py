@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -94,6 +94,7 @@ SPEC = LossSpec(
         reference="arXiv:1906.03361",
         equation="section 4",
     ),
+    properties=Properties(convex=False, proper="strictly", bound=5.0, smooth=False),
     hyperparameters=(
         Hyperparameter(
             name="t1",

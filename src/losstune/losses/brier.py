@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -38,5 +38,6 @@ SPEC = LossSpec(
         reference="doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
         equation="eq. (2)",
     ),
+    properties=Properties(convex=False, proper="strictly", bound=2.0),
     soft_targets=True,
 )

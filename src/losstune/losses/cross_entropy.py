@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def cross_entropy(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -41,5 +41,6 @@ SPEC = LossSpec(
         reference="ISBN 978-0262035613",
         equation="section 6.2.2.3",
     ),
+    properties=Properties(convex=True, proper="strictly"),
     soft_targets=True,
 )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -56,6 +56,7 @@ SPEC = LossSpec(
         reference="arXiv:1708.02002",
         equation="eq. (4)",
     ),
+    properties=Properties(convex=False, proper="recoverable"),
     hyperparameters=(
         Hyperparameter(
             name="gamma",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -46,6 +46,7 @@ SPEC = LossSpec(
         reference="arXiv:1805.07836",
         equation="eq. (6)",
     ),
+    properties=Properties(convex=False, proper="strictly", bound=1 / 0.7),
     hyperparameters=(
         Hyperparameter(
             name="q",

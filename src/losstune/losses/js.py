@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -66,6 +66,7 @@ SPEC = LossSpec(
         reference="arXiv:2105.04522",
         equation="section 3",
     ),
+    properties=Properties(convex=False, proper="recoverable", bound=2.0),
     hyperparameters=(
         Hyperparameter(
             name="pi",

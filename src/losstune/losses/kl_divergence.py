@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def kl_divergence(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ SPEC = LossSpec(
         reference="doi:10.1214/aoms/1177729694",
         equation="section 2",
     ),
+    properties=Properties(convex=True, proper="strictly"),
     soft_targets=True,
     equals="cross_entropy",
 )

@@ -6,11 +6,13 @@ eps/C, which no posterior explains, are cut off.
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -34,6 +36,13 @@ def link(logits_NC: Tensor, eps: float) -> Tensor:
     return normalized(p_NC - eps / p_NC.shape[1])
 
 
+def _minimum(num_classes: int, eps: float) -> float:
+    """Return the entropy of the smoothed target, 1 - eps + eps/C on the true class and eps/C on each other."""
+    other = eps / num_classes
+    true = 1 - (num_classes - 1) * other
+    return -true * math.log(true) - ((num_classes - 1) * other * math.log(other) if other else 0.0)
+
+
 SPEC = LossSpec(
     name="label_smoothing",
     function=label_smoothing,
@@ -47,6 +56,7 @@ SPEC = LossSpec(
         reference="arXiv:1512.00567",
         equation="section 7",
     ),
+    properties=Properties(convex=True, proper="recoverable", minimum=_minimum),
     hyperparameters=(
         Hyperparameter(
             name="eps",

@@ -9,13 +9,17 @@ at most 1/tau; more certain ones cannot be expressed.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
+
+PUBLISHED_TAU = 0.04
 
 
 def logit_norm(logits_NC: Tensor, target: Tensor, tau: float) -> Tensor:
@@ -42,6 +46,17 @@ def _normalize(logits_NC: Tensor, tau: float) -> Tensor:
     return z_NC / (tau * (norm_N1 + 1e-7))
 
 
+def _minimum(num_classes: int, tau: float) -> float:
+    """Return the loss where the logits point straight at the true class: log(1 + (C-1) exp(-sqrt(C/(C-1)) / tau))."""
+    return math.log1p((num_classes - 1) * math.exp(-math.sqrt(num_classes / (num_classes - 1)) / tau))
+
+
+def _bound(num_classes: int) -> float:
+    """Return the loss at the published temperature where they point straight away from it."""
+    reach = math.sqrt(num_classes / (num_classes - 1)) / PUBLISHED_TAU
+    return reach + math.log(num_classes - 1 + math.exp(-reach))
+
+
 SPEC = LossSpec(
     name="logit_norm",
     function=logit_norm,
@@ -55,10 +70,13 @@ SPEC = LossSpec(
         reference="arXiv:2205.09310",
         equation="section 3",
     ),
+    properties=Properties(
+        convex=False, proper="strictly", bound=_bound, shift_invariant=False, minimum=_minimum
+    ),
     hyperparameters=(
         Hyperparameter(
             name="tau",
-            default=0.04,
+            default=PUBLISHED_TAU,
             range=FloatRange(0.01, 1.0, "log"),
             source="default: Wei 2022, the value for CIFAR-10; range: proposal",
             domain=Domain(0.0, excludes_low=True),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def nce(logits_NC: Tensor, target_N: Tensor) -> Tensor:
@@ -40,4 +40,5 @@ SPEC = LossSpec(
         reference="arXiv:2006.13554",
         equation="section 3",
     ),
+    properties=Properties(convex=False, proper="no", bound=1.0, symmetric=True),
 )

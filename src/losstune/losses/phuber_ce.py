@@ -13,7 +13,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -51,6 +51,7 @@ SPEC = LossSpec(
         reference="openreview:rklB76EKPr",
         equation="partially Huberised loss",
     ),
+    properties=Properties(convex=False, proper="no", bound=1 + math.log(10), smooth=False),
     hyperparameters=(
         Hyperparameter(
             name="tau",

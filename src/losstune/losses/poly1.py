@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -47,6 +47,7 @@ SPEC = LossSpec(
         reference="arXiv:2204.12511",
         equation="section 4",
     ),
+    properties=Properties(convex=True, proper="recoverable"),
     hyperparameters=(
         Hyperparameter(
             name="eps",

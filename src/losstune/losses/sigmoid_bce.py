@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def sigmoid_bce(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -41,5 +41,6 @@ SPEC = LossSpec(
         reference="arXiv:2010.16402",
         equation="sigmoid cross-entropy",
     ),
+    properties=Properties(convex=True, proper="strictly", shift_invariant=False),
     soft_targets=True,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -64,6 +64,62 @@ class Citation:
     equation: str
 
 
+Properness = Literal["strictly", "recoverable", "no"]
+"""Whether the risk's minimiser gives the posterior through the link: by design, by inversion, or not at all."""
+
+Bound = float | Callable[[int], float]
+"""A supremum, where need be as a function of the number of classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties:
+    """What is claimed of a loss with its published hyperparameters and one class per sample; all of it is measured.
+
+    Attributes:
+        convex: Whether the loss is convex in the logits.
+        proper: Whether minimising the risk teaches the posterior, read through the loss's link.
+        bound: The smallest number that the loss never exceeds, None if there is none.
+        symmetric: Whether its sum over all classes as targets is constant, which makes the risk's minimiser
+            immune to symmetric label noise (Ghosh et al. 2017).
+        shift_invariant: Whether adding a constant to all logits of a sample leaves the loss as it is.
+        smooth: Whether the gradient is differentiable everywhere, and implemented to be differentiated again.
+        minimum: ``minimum(num_classes, **hyperparameters)``, the infimum; None where that is 0.
+    """
+
+    convex: bool
+    proper: Properness
+    bound: Bound | None = None
+    symmetric: bool = False
+    shift_invariant: bool = True
+    smooth: bool = True
+    minimum: Callable[..., float] | None = None
+
+    def bound_at(self, num_classes: int) -> float | None:
+        """Return the bound for that many classes."""
+        return self.bound(num_classes) if callable(self.bound) else self.bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """Another name in the literature for a loss of the catalogue.
+
+    Attributes:
+        name: The other name, as a user may write it.
+        relation: How its value follows from this loss's, such as ``"CE(2z) / 2"``.
+        condition: When that holds, such as ``"hard labels"``.
+        hyperparameters: The values at which this loss is the other one; none for any.
+    """
+
+    name: str
+    relation: str
+    condition: str = "hard labels"
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+
+
+Head = Literal["linear", "normalised"]
+"""A network's last layer: weights, features and bias as they come, or cosines of the angles between the two."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSpec:
     """A loss with all that is needed to search, train, judge and cite it.
@@ -82,6 +138,13 @@ class LossSpec:
         soft_targets: Whether the formula is defined for a distribution as target.
         equals: Name of a loss that this one is identical to with hard labels, or None. Such a pair is a control
             and not two candidates.
+        properties: Convexity, properness, bounds: what the contract tests measure.
+        aliases: Other names for this loss.
+        needs_prior: Whether `function` and `link` take the classes' shares of the training data as the keyword
+            argument ``prior_C``, shape (C,), positive, summing to 1.
+        head: The network's last layer that the loss is made for.
+        initial_bias: The bias that the last layer starts from, as a function of the number of classes; None for
+            the network's own.
     """
 
     name: str
@@ -90,9 +153,14 @@ class LossSpec:
     summary: str
     formula: str
     citation: Citation
+    properties: Properties
     hyperparameters: tuple[Hyperparameter, ...] = ()
     soft_targets: bool = False
     equals: str | None = None
+    aliases: tuple[Alias, ...] = ()
+    needs_prior: bool = False
+    head: Head = "linear"
+    initial_bias: Callable[[int], float] | None = None
 
     @property
     def defaults(self) -> dict[str, Value]:

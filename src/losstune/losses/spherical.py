@@ -12,7 +12,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -47,6 +47,7 @@ SPEC = LossSpec(
         reference="doi:10.1198/016214506000001437",
         equation="section 4.1",
     ),
+    properties=Properties(convex=False, proper="strictly", bound=1.0),
     hyperparameters=(
         Hyperparameter(
             name="alpha",

@@ -15,7 +15,7 @@ from losstune.losses._numerics import (
     require_classes,
     without_true_class,
 )
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -53,6 +53,7 @@ SPEC = LossSpec(
         reference="arXiv:2006.07322",
         equation="rescaled square loss",
     ),
+    properties=Properties(convex=True, proper="recoverable", shift_invariant=False),
     hyperparameters=(
         Hyperparameter(
             name="k",

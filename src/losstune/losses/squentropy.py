@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy, normalized, without_true_class
-from losstune.losses.spec import Citation, LossSpec
+from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def squentropy(logits_NC: Tensor, target_N: Tensor) -> Tensor:
@@ -47,4 +47,5 @@ SPEC = LossSpec(
         reference="arXiv:2302.03952",
         equation="definition of squentropy",
     ),
+    properties=Properties(convex=True, proper="recoverable", shift_invariant=False),
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, IntRange
 
 
@@ -50,6 +50,7 @@ SPEC = LossSpec(
         reference="doi:10.24963/ijcai.2020/305",
         equation="Taylor cross-entropy loss",
     ),
+    properties=Properties(convex=False, proper="no", bound=1.5),
     hyperparameters=(
         Hyperparameter(
             name="order",

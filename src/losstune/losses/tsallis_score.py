@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -44,6 +44,7 @@ SPEC = LossSpec(
         reference="doi:10.1093/biomet/85.3.549",
         equation="eq. (2.1)",
     ),
+    properties=Properties(convex=False, proper="strictly", bound=3.0),
     hyperparameters=(
         Hyperparameter(
             name="beta",

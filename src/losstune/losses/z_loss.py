@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -44,6 +44,7 @@ SPEC = LossSpec(
         reference="arXiv:2204.02311",
         equation="section 5",
     ),
+    properties=Properties(convex=False, proper="strictly", shift_invariant=False),
     hyperparameters=(
         Hyperparameter(
             name="lam",
