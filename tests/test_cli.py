@@ -59,6 +59,11 @@ MISTAKES = [
         f"{OWN}.js.pi.low: found 0, expected a number in (0, 1)",
     ),
     ({OWN: {"focal": {"gama": 1}}}, f"{OWN}.focal: unknown hyperparameter 'gama'; did you mean 'gamma'?"),
+    (
+        {"losses": ["cross_entropy", "balanced_softmax"]},
+        "losses: 'balanced_softmax' is another name for 'logit_adjusted', tau: 1 (the same, tau = 1); expected "
+        "'logit_adjusted', so that no loss is counted twice",
+    ),
     ({"losses": ["cross_entropy", "fokal"]}, "losses: unknown loss 'fokal'; did you mean 'focal'?"),
     ({"model.name": "resnet18"}, "model.name: "),
     ({"study.seed": -1}, "study.seed: found -1, expected a whole number"),

@@ -125,6 +125,57 @@ def test_equal_losses_under_equal_seeds_are_the_same_to_the_bit():
     assert twins[0] == twins[1]
 
 
+def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
+    arrays = digits_arrays()
+    kept = arrays.train_labels < 2
+    kept[::9] = True  # two classes are frequent, eight rare
+    arrays = replace(
+        arrays,
+        train_images=arrays.train_images[kept],
+        train_labels=arrays.train_labels[kept],
+        digest="skewed",
+    )
+    seen = []
+
+    def function(logits_NC, target_N, tau, counts_C):
+        seen.append(counts_C)
+        return get("logit_adjusted").function(logits_NC, target_N, tau, counts_C)
+
+    task = small_task(epochs=1)
+    train_one = BoundLoss(replace(get("logit_adjusted"), function=function), {"tau": 1.0})
+    *_, (outcome,) = train(task, arrays, train_one)
+    assert outcome.status == "finished"
+    assert seen[0].tolist() == np.bincount(arrays.train_labels, minlength=10).tolist()
+
+
+def test_a_loss_on_cosines_gets_them():
+    seen = []
+
+    def function(logits_NC, target_N, s, m):
+        seen.append(logits_NC.detach())
+        return get("cosface").function(logits_NC, target_N, s, m)
+
+    loss = BoundLoss(replace(get("cosface"), function=function), {"s": 20.0, "m": 0.35})
+    *_, (outcome,) = train(small_task(epochs=12, learning_rate=1e-2), digits_arrays(), loss)
+    assert max(logits_NC.abs().max().item() for logits_NC in seen) <= 1 + 1e-5
+    assert outcome.validation["accuracy"] > 0.8
+
+
+def test_one_sigmoid_per_class_starts_from_the_rare_positive():
+    seen = []
+
+    def function(logits_NC, target_N):
+        seen.append(logits_NC.detach())
+        return get("sigmoid_bce").function(logits_NC, target_N)
+
+    loss = BoundLoss(replace(get("sigmoid_bce"), function=function))
+    plain = BoundLoss(replace(get("sigmoid_bce"), function=function, initial_bias=None))
+    for bound in (loss, plain):
+        list(train(small_task(epochs=1), digits_arrays(), bound))
+    moved = seen[0].mean() - seen[len(seen) // 2].mean()
+    assert moved.item() == pytest.approx(-math.log(9), abs=0.3)
+
+
 def test_rungs_show_the_way_and_the_end_is_the_same():
     straight = run(small_task(epochs=6))
     by_rungs = run(small_task(epochs=6), rungs=(2, 4, 6))
@@ -144,6 +195,7 @@ def _loss(function):
             summary="",
             formula="",
             citation=spec.citation,
+            properties=spec.properties,
         )
     )
 

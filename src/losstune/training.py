@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from losstune import metrics
 from losstune.config import ModelSettings, TrainingSettings
 from losstune.losses.spec import BoundLoss
-from losstune.models import build_model
+from losstune.models import adapt_head, build_model
 from losstune.models.weights import weights_as_bytes
 from losstune.records import Configuration, Epoch, Status
 from losstune.seeds import derive_seed
@@ -113,6 +113,7 @@ def train(
     """
     data = _Data.of(arrays, torch.device(task.device))
     with _reproducible(task.device):
+        loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
         trainings = [_Training(task, seed, loss, data) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
@@ -160,7 +161,12 @@ class _Training:
         settings = task.training
         # Every source of randomness has a stream of its own, so that two losses of a block share them all.
         torch.manual_seed(derive_seed(seed, "initialisation"))
-        network = build_model(task.model, data.input_shape, data.num_classes)
+        network = adapt_head(
+            build_model(task.model, data.input_shape, data.num_classes),
+            data.num_classes,
+            normalised=loss.spec.head == "normalised",
+            initial_bias=loss.spec.initial_bias(data.num_classes) if loss.spec.initial_bias else None,
+        )
         self.num_parameters = sum(
             parameter.numel() for parameter in network.parameters() if parameter.requires_grad
         )

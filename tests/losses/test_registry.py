@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from losstune import losses
 from losstune.errors import LosstuneError
 from losstune.losses import registry as registry_module
-from losstune.losses.registry import get, registry, twin_of
+from losstune.losses.registry import find, get, registry, twin_of
 from tests.losses.cases import batch, each_spec, gradient
 
 DEFAULT_SCREEN = {
@@ -44,13 +45,46 @@ def test_equals_names_a_loss_that_is_identical_on_hard_labels(spec):
 def test_losses_that_do_not_name_each_other_differ():
     # Two names for one loss would let it win twice as easily by chance.
     logits_NC, target_N = batch(64)
-    values = {s.name: s.bind()(logits_NC, target_N) for s in registry().values() if s.equals is None}
+    counts_C = torch.tensor(
+        [900, 400, 100, 40, 9]
+    )  # where classes are equally frequent, three losses are cross-entropy
+    values = {
+        s.name: s.bind().with_counts(counts_C)(logits_NC, target_N)
+        for s in registry().values()
+        if s.equals is None
+    }
     names = sorted(values)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
             # Centred and scaled, for an offset or a factor makes no other loss.
             ratio = torch.corrcoef(torch.stack([values[first], values[second]]))[0, 1]
             assert ratio < 1 - 1e-9, (first, second)
+
+
+@each_spec
+def test_an_alias_leads_to_its_loss_and_claims_no_name_of_another(spec):
+    for alias in spec.aliases:
+        assert alias.name not in registry()
+        assert find(alias.name) == (spec, alias)
+        assert losses.get(alias.name).spec is spec
+        spec.bind(alias.hyperparameters)
+
+
+def test_an_alias_brings_its_hyperparameters():
+    assert losses.get("balanced_softmax").hyperparameters == {"tau": 1.0}
+    with pytest.raises(ValueError, match=r"balanced_softmax is logit_adjusted at tau=1\.0; found tau=2\.0"):
+        losses.get("balanced_softmax", tau=2.0)
+
+
+def test_two_losses_of_one_alias_are_an_error(monkeypatch):
+    twin = dataclasses.replace(get("focal"), aliases=get("logit_adjusted").aliases)
+    monkeypatch.setattr(
+        registry_module,
+        "registry",
+        lambda known={"focal": twin, "logit_adjusted": get("logit_adjusted")}: known,
+    )
+    with pytest.raises(RuntimeError, match="'balanced_softmax' names two losses"):
+        registry_module.aliases.__wrapped__()
 
 
 def test_unknown_name_is_answered_with_the_nearest():

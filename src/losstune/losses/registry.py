@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from losstune import losses
 from losstune.errors import LosstuneError, did_you_mean
-from losstune.losses.spec import LossSpec
+from losstune.losses.spec import Alias, BoundLoss, LossSpec
+from losstune.ranges import Value
 
 
 @cache
@@ -31,18 +32,61 @@ def registry() -> MappingProxyType[str, LossSpec]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def get(name: str) -> LossSpec:
-    """Return the loss of that name.
+@cache
+def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
+    """Return every other name of a loss, with the loss and what the name means.
+
+    Raises:
+        RuntimeError: If a name stands for two losses.
+    """
+    found: dict[str, tuple[LossSpec, Alias]] = {}
+    for spec in registry().values():
+        for alias in spec.aliases:
+            if alias.name in found or alias.name in registry():
+                raise RuntimeError(f"{alias.name!r} names two losses, one of them {spec.name!r}")
+            found[alias.name] = (spec, alias)
+    return MappingProxyType(found)
+
+
+def find(name: str) -> tuple[LossSpec, Alias | None]:
+    """Return the loss of that name, and what the name means if it is an alias.
 
     Raises:
         LosstuneError: If there is none; the message gives the nearest name.
     """
     known = registry()
-    if name not in known:
-        raise LosstuneError(
-            f"unknown loss {name!r}{did_you_mean(name, list(known))} (`losstune losses list` names all {len(known)})"
-        )
-    return known[name]
+    if name in known:
+        return known[name], None
+    if name in aliases():
+        return aliases()[name]
+    raise LosstuneError(
+        f"unknown loss {name!r}{did_you_mean(name, [*known, *aliases()])} "
+        f"(`losstune losses list` names all {len(known)})"
+    )
+
+
+def get(name: str) -> LossSpec:
+    """Return the loss of that name, or of that alias.
+
+    Raises:
+        LosstuneError: If there is none; the message gives the nearest name.
+    """
+    return find(name)[0]
+
+
+def bind(name: str, hyperparameters: Mapping[str, Value]) -> BoundLoss:
+    """Return the loss of that name with its hyperparameters fixed; an alias fixes those that make it that loss.
+
+    Raises:
+        LosstuneError: If there is no such loss.
+        ValueError: If a hyperparameter is unknown, outside its domain, or not the alias's.
+    """
+    spec, alias = find(name)
+    fixed = alias.hyperparameters if alias else {}
+    for key, value in hyperparameters.items():
+        if key in fixed and value != fixed[key]:
+            raise ValueError(f"{name} is {spec.name} at {key}={fixed[key]}; found {key}={value}")
+    return spec.bind({**fixed, **hyperparameters})
 
 
 def twin_of(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = None) -> str | None:

@@ -5,6 +5,8 @@ Link: the sigmoids, normalised; exact (strictly proper): at the minimum of the r
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,6 +30,11 @@ def link(logits_NC: Tensor) -> Tensor:
     return F.logsigmoid(at_least_float32(logits_NC)).softmax(1)
 
 
+def _initial_bias(num_classes: int) -> float:
+    """Return -log(C-1), at which every sigmoid starts from 1/C: from 1/2 the C-1 negatives would swamp the start."""
+    return -math.log(num_classes - 1)
+
+
 SPEC = LossSpec(
     name="sigmoid_bce",
     function=sigmoid_bce,
@@ -43,4 +50,5 @@ SPEC = LossSpec(
     ),
     properties=Properties(convex=True, proper="strictly", shift_invariant=False),
     soft_targets=True,
+    initial_bias=_initial_bias,
 )

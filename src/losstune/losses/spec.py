@@ -5,12 +5,14 @@ Shape suffixes: N samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
+from losstune.losses.module import LossModule, Reduction
 from losstune.ranges import Choice, Domain, Range, Value
 
 
@@ -140,8 +142,8 @@ class LossSpec:
             and not two candidates.
         properties: Convexity, properness, bounds: what the contract tests measure.
         aliases: Other names for this loss.
-        needs_prior: Whether `function` and `link` take the classes' shares of the training data as the keyword
-            argument ``prior_C``, shape (C,), positive, summing to 1.
+        needs_counts: Whether `function` and `link` take the number of training samples of each class as the
+            keyword argument ``counts_C``, a floating tensor of shape (C,) on the device of the logits.
         head: The network's last layer that the loss is made for.
         initial_bias: The bias that the last layer starts from, as a function of the number of classes; None for
             the network's own.
@@ -158,7 +160,7 @@ class LossSpec:
     soft_targets: bool = False
     equals: str | None = None
     aliases: tuple[Alias, ...] = ()
-    needs_prior: bool = False
+    needs_counts: bool = False
     head: Head = "linear"
     initial_bias: Callable[[int], float] | None = None
 
@@ -187,20 +189,82 @@ class LossSpec:
         return BoundLoss(self, self.defaults | given)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BoundLoss:
-    """A loss with its hyperparameters fixed: call it with logits (N, C) and target, get losses (N,)."""
+    """A loss with its hyperparameters fixed: call it with logits (N, C) and target, get losses (N,).
+
+    Attributes:
+        spec: The loss.
+        hyperparameters: A value for each of its hyperparameters.
+        counts: Training samples of each class (C,), for a loss that needs them; None takes all classes as equally
+            frequent.
+    """
 
     spec: LossSpec
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    counts: Tensor | None = None
 
     def __call__(self, logits_NC: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every sample, shape (N,)."""
-        return self.spec.function(logits_NC, target, **self.hyperparameters)
+        return self.spec.function(logits_NC, target, **self.hyperparameters, **self._counts(logits_NC))
 
     def probabilities(self, logits_NC: Tensor) -> Tensor:
         """Return the class probabilities (N, C) through the loss's own link."""
-        return self.spec.link(logits_NC, **self.hyperparameters)
+        return self.spec.link(logits_NC, **self.hyperparameters, **self._counts(logits_NC))
+
+    def with_counts(self, counts_C: Tensor) -> BoundLoss:
+        """Return this loss for training data with that many samples of each class.
+
+        Args:
+            counts_C: Shape (C,), on the device of the logits. A class without samples counts as one with 1.
+        """
+        if not self.spec.needs_counts:
+            return self
+        return replace(self, counts=counts_C.to(torch.get_default_dtype()).clamp_min(1))
+
+    def as_module(
+        self,
+        reduction: Reduction = "mean",
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        class_counts: Sequence[int] | Tensor | None = None,
+    ) -> LossModule:
+        """Return this loss as an ``nn.Module``, to take the place of ``nn.CrossEntropyLoss`` in any loop.
+
+        Args:
+            reduction: ``"mean"`` (over the samples' weights), ``"sum"`` or ``"none"``.
+            weight: Of each class, (C,).
+            ignore_index: Samples of this class index count for nothing.
+            class_counts: Training samples of each class, for a loss whose spec says ``needs_counts``.
+
+        Raises:
+            ValueError: If the loss needs class counts and there are none, or an argument isn't as above.
+        """
+        counts_C = self.counts
+        if class_counts is not None:
+            counts_C = self.with_counts(torch.as_tensor(class_counts)).counts
+        if self.spec.needs_counts and counts_C is None:
+            raise ValueError(
+                f"{self.spec.name} needs to know how frequent the classes are; "
+                "pass class_counts, the number of training samples of each class"
+            )
+        return LossModule(
+            self.spec.function,
+            self.hyperparameters,
+            repr(self),
+            reduction=reduction,
+            weight=weight,
+            ignore_index=ignore_index,
+            counts_C=counts_C,
+        )
+
+    def _counts(self, logits_NC: Tensor) -> dict[str, Tensor]:
+        if not self.spec.needs_counts:
+            return {}
+        if self.counts is None:
+            return {"counts_C": torch.ones_like(logits_NC[0], dtype=torch.get_default_dtype())}
+        return {"counts_C": self.counts}
 
     def __repr__(self) -> str:
         """Return, say, ``focal(gamma=2.0)``."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from pydantic import ValidationError
 
 from losstune import provenance
@@ -15,7 +16,7 @@ from losstune.errors import LosstuneError
 from losstune.files import write_atomically, write_json
 from losstune.ledger import Ledger
 from losstune.losses.registry import get, registry
-from losstune.models import build_model
+from losstune.models import adapt_head, build_model
 from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
 from losstune.records import Execution, Record
@@ -161,13 +162,20 @@ def _model(study: Study, results: Results, blocks: list[Record]) -> WinnerModel 
         if record.configuration.loss != loss or record.role != "block" or not path.exists():
             continue
         manifest = study.manifest
-        network = build_model(study.params.model, manifest.input_shape, manifest.num_classes)
+        spec = get(record.configuration.loss)
+        network = adapt_head(
+            build_model(study.params.model, manifest.input_shape, manifest.num_classes),
+            manifest.num_classes,
+            normalised=spec.head == "normalised",
+            initial_bias=None,
+        )
         try:
             load_weights(network, path)
         except LosstuneError as error:
             print(f"the winner's model is not logged: {error}", file=sys.stderr)
             return None
-        bound = get(loss).bind(record.configuration.hyperparameters)
+        bound = spec.bind(record.configuration.hyperparameters)
+        bound = bound.with_counts(torch.tensor(manifest.counts.train))
         images = len(manifest.input_shape) == 3
         classifier = Classifier(network, manifest.mean, manifest.std, bound.probabilities, images=images)
         development = prepared.read_development(study.folder / PREPARED)

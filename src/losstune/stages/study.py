@@ -10,7 +10,7 @@ from losstune.config import Params
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
-from losstune.losses.registry import get, registry
+from losstune.losses.registry import aliases, get, registry
 from losstune.models import validate_model_name
 from losstune.provenance import protocol_hash
 from losstune.records import Role, Stage
@@ -60,6 +60,13 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     known = registry()
     for key, names in (("losses", params.losses), ("search_space.losses", tuple(params.search_space.losses))):
         for name in names:
+            if name in aliases():
+                spec, alias = aliases()[name]
+                at = "".join(f", {item}: {value:g}" for item, value in alias.hyperparameters.items())
+                raise LosstuneError(
+                    f"{source}: {key}: '{name}' is another name for '{spec.name}'{at} ({alias.relation}, "
+                    f"{alias.condition}); expected '{spec.name}', so that no loss is counted twice"
+                )
             if name not in known:
                 raise LosstuneError(
                     f"{source}: {key}: unknown loss '{name}'{did_you_mean(name, list(known))} "

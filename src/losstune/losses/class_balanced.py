@@ -1,0 +1,82 @@
+"""Cross-entropy weighted by the inverse effective number of samples of each class.
+
+The effective number of n samples is (1 - beta^n) / (1 - beta): additional samples of a frequent class add ever less.
+The weights sum to the number of classes. For the same weights around another loss see
+:func:`class_balanced_weights`.
+
+Link: softmax(z - log w), exact (strictly proper): weighting the classes by w tilts what is learnt by w.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.ranges import Choice, Domain
+
+
+def class_balanced_weights(counts_C: Tensor, beta: float) -> Tensor:
+    """Return a weight per class, proportional to (1 - beta) / (1 - beta^n), with sum C; shape (C,).
+
+    Use it around any loss: ``get("focal").as_module(weight=class_balanced_weights(counts_C, 0.999))``.
+
+    Args:
+        counts_C: Training samples of each class, at least 1.
+        beta: In [0, 1); 0 weighs all classes alike, 1 would weigh by the inverse of the count.
+
+    Source: Cui et al. 2019, eq. (2) and section 3.3.
+    """
+    if beta == 0:
+        return torch.ones_like(counts_C)
+    # 1 - beta^n by expm1: at beta = 0.9999 and few samples the difference would lose digits.
+    weight_C = -1 / torch.expm1(counts_C * math.log(beta))
+    return weight_C * (counts_C.shape[0] / weight_C.sum())
+
+
+def class_balanced(logits_NC: Tensor, target_N: Tensor, beta: float, counts_C: Tensor) -> Tensor:
+    """Return w_y CE, shape (N,), with w from :func:`class_balanced_weights`.
+
+    Source: Cui et al. 2019, eq. (10).
+
+    Raises:
+        ValueError: If the target is not a class per sample.
+    """
+    cross_entropy_N = class_cross_entropy(logits_NC, target_N)
+    return class_balanced_weights(counts_C.to(cross_entropy_N.dtype), beta)[target_N] * cross_entropy_N
+
+
+def link(logits_NC: Tensor, beta: float, counts_C: Tensor) -> Tensor:
+    """Return softmax(z - log w), shape (N, C)."""
+    logits_NC = at_least_float32(logits_NC)
+    return (logits_NC - class_balanced_weights(counts_C.to(logits_NC.dtype), beta).log()).softmax(1)
+
+
+SPEC = LossSpec(
+    name="class_balanced",
+    function=class_balanced,
+    link=link,
+    summary="Cross-entropy weighted by the inverse effective number of each class's samples.",
+    formula="w_y CE, w_k proportional to (1 - beta) / (1 - beta^n_k), sum_k w_k = C",
+    citation=Citation(
+        authors="Cui et al.",
+        year=2019,
+        title="Class-Balanced Loss Based on Effective Number of Samples",
+        reference="arXiv:1901.05555",
+        equation="eq. (10)",
+    ),
+    properties=Properties(convex=True, proper="strictly"),
+    hyperparameters=(
+        Hyperparameter(
+            name="beta",
+            default=0.999,
+            range=Choice((0.9, 0.99, 0.999, 0.9999)),
+            source="Cui 2019, section 5.2",
+            domain=Domain(0.0, 1.0, excludes_high=True),
+        ),
+    ),
+    needs_counts=True,
+)

@@ -1,0 +1,71 @@
+"""Cross-entropy with the logits offset by the log-prior of the classes: rare classes get a margin.
+
+The network's own outputs z rank the classes as if all were equally frequent. At tau = 1 this is the balanced softmax
+(Ren et al. 2020); at tau = 0, or where the classes are equally frequent, it is cross-entropy.
+
+Link: softmax(z + tau log pi), exact (strictly proper): the posterior under the training data's prior pi. Without the
+offset the outputs favour the balanced error; their argmax is what the paper calls logit adjustment.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32
+from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
+from losstune.ranges import Domain, FloatRange
+
+
+def logit_adjusted(logits_NC: Tensor, target: Tensor, tau: float, counts_C: Tensor) -> Tensor:
+    """Return CE(z + tau log pi), shape (N,), in nats, with pi the classes' shares of the training data.
+
+    Source: Menon et al. 2021, eq. (10).
+    """
+    adjusted_NC = _adjusted(logits_NC, tau, counts_C)
+    soft_or_hard = target.to(adjusted_NC.dtype) if target.ndim == 2 else target
+    return F.cross_entropy(adjusted_NC, soft_or_hard, reduction="none")
+
+
+def link(logits_NC: Tensor, tau: float, counts_C: Tensor) -> Tensor:
+    """Return softmax(z + tau log pi), shape (N, C)."""
+    return _adjusted(logits_NC, tau, counts_C).softmax(1)
+
+
+def _adjusted(logits_NC: Tensor, tau: float, counts_C: Tensor) -> Tensor:
+    logits_NC = at_least_float32(logits_NC)
+    counts_C = counts_C.to(logits_NC.dtype)
+    return logits_NC + tau * (counts_C / counts_C.sum()).log()
+
+
+SPEC = LossSpec(
+    name="logit_adjusted",
+    function=logit_adjusted,
+    link=link,
+    summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
+    formula="CE(z + tau log pi), pi the classes' shares of the training data",
+    citation=Citation(
+        authors="Menon et al.",
+        year=2021,
+        title="Long-Tail Learning via Logit Adjustment",
+        reference="arXiv:2007.07314",
+        equation="eq. (10)",
+    ),
+    properties=Properties(convex=True, proper="strictly"),
+    hyperparameters=(
+        Hyperparameter(
+            name="tau",
+            default=1.0,
+            range=FloatRange(0.0, 2.0),
+            source="Menon 2021, section 5 (tau = 1); range: proposal",
+            domain=Domain(0.0),
+        ),
+    ),
+    soft_targets=True,
+    aliases=(
+        Alias(
+            name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}
+        ),
+    ),
+    needs_counts=True,
+)

@@ -1,0 +1,119 @@
+"""A loss as an ``nn.Module``, with the reductions and options of ``nn.CrossEntropyLoss``.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class LossModule(nn.Module):
+    """A criterion: ``module(logits, target)`` gives a scalar, or one value per sample with reduction "none".
+
+    Takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...).
+    A loss that takes soft targets also takes a distribution per sample, (N, C), without `weight`. As in
+    ``nn.CrossEntropyLoss``, the mean divides by the sum of the counted samples' weights; if every sample is
+    ignored it is NaN. Class weights and counts are buffers: they move with the module. It can be pickled.
+
+    Args:
+        function: ``function(logits_NC, target, **hyperparameters) -> losses_N``.
+        hyperparameters: Its keyword arguments.
+        name: For ``repr``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        weight: Of each class, (C,); None for 1.
+        ignore_index: Samples of this class index have loss and gradient 0 and don't count in the mean.
+        counts_C: Passed on to `function`, where it takes class counts.
+
+    Raises:
+        ValueError: If an argument isn't as above.
+    """
+
+    weight: Tensor | None
+    counts: Tensor | None
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        hyperparameters: Mapping[str, Any],
+        name: str,
+        *,
+        reduction: Reduction = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        counts_C: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if reduction not in get_args(Reduction):
+            raise ValueError(
+                f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}"
+            )
+        if weight is not None and weight.ndim != 1:
+            raise ValueError(f"weight: expected one value per class, found shape {tuple(weight.shape)}")
+        self.function, self.hyperparameters, self.name = function, dict(hyperparameters), name
+        self.reduction, self.ignore_index = reduction, ignore_index
+        self.register_buffer("weight", weight)
+        self.register_buffer("counts", counts_C)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the reduced loss, or with reduction "none" a tensor of the target's shape.
+
+        Raises:
+            ValueError: If the shapes don't fit each other, or a distribution comes with class weights.
+        """
+        if logits.ndim < 2:
+            raise ValueError(
+                f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}"
+            )
+        if target.is_floating_point():
+            return self._reduce_soft(logits, target)
+        if target.shape != (logits.shape[0], *logits.shape[2:]):
+            raise ValueError(
+                f"logits of shape {tuple(logits.shape)} need a target of shape "
+                f"{(logits.shape[0], *logits.shape[2:])}, found {tuple(target.shape)}"
+            )
+        logits_NC, target_N = logits.movedim(1, -1).flatten(0, -2), target.flatten()
+        counted_N = target_N != self.ignore_index
+        # The class and the logits of an ignored sample may be anything, NaN included.
+        safe_N = torch.where(counted_N, target_N, 0)
+        losses_N = self._losses(torch.where(counted_N.unsqueeze(1), logits_NC, 0.0), safe_N)
+        weight_N = counted_N.to(losses_N.dtype)
+        if self.weight is not None:
+            weight_N = weight_N * self.weight.to(losses_N.dtype)[safe_N]
+        # Not the product alone: an ignored sample's loss must be no part of the graph.
+        weighted_N = torch.where(counted_N, weight_N * losses_N, 0.0)
+        if self.reduction == "none":
+            return weighted_N.view(target.shape)
+        return weighted_N.sum() / weight_N.sum() if self.reduction == "mean" else weighted_N.sum()
+
+    def _reduce_soft(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.shape != logits.shape or logits.ndim != 2:
+            raise ValueError(
+                f"a target of probabilities must have the shape of the logits, (N, C): found {tuple(target.shape)} "
+                f"and {tuple(logits.shape)}"
+            )
+        if self.weight is not None:
+            raise ValueError("class weights are not defined for a target of probabilities; leave weight out")
+        losses_N = self._losses(logits, target)
+        if self.reduction == "none":
+            return losses_N
+        return losses_N.mean() if self.reduction == "mean" else losses_N.sum()
+
+    def _losses(self, logits_NC: Tensor, target: Tensor) -> Tensor:
+        counts = {} if self.counts is None else {"counts_C": self.counts}
+        return self.function(logits_NC, target, **self.hyperparameters, **counts)
+
+    def extra_repr(self) -> str:
+        """Return, say, ``focal(gamma=2.0), reduction='mean'``."""
+        options = [self.name, f"reduction={self.reduction!r}"]
+        if self.weight is not None:
+            options.append(f"weight={len(self.weight)} classes")
+        if self.ignore_index != -100:
+            options.append(f"ignore_index={self.ignore_index}")
+        return ", ".join(options)

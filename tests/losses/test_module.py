@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from losstune.errors import LosstuneError
+from losstune.losses import get
+from losstune.losses.registry import registry
+from tests.losses.cases import batch, distributions, each_spec
+
+WEIGHT = torch.tensor([0.5, 2.0, 1.0, 0.0, 3.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("ignore_index", [-100, 2])
+def test_cross_entropy_is_torchs_own_with_every_option(reduction, weight, ignore_index):
+    logits_NC, target_N = batch(64)
+    target_N[::7] = ignore_index
+    ours = get("cross_entropy").as_module(reduction, weight=weight, ignore_index=ignore_index)
+    theirs = nn.CrossEntropyLoss(weight, reduction=reduction, ignore_index=ignore_index)
+    torch.testing.assert_close(ours(logits_NC, target_N), theirs(logits_NC, target_N))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_dense_prediction(reduction):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
+    target = torch.randint(5, (2, 3, 4), generator=generator)
+    target[0, 0, 0] = -100
+    ours = get("cross_entropy").as_module(reduction, weight=WEIGHT)
+    theirs = nn.CrossEntropyLoss(WEIGHT, reduction=reduction)
+    torch.testing.assert_close(ours(logits, target), theirs(logits, target))
+
+
+def test_soft_targets():
+    logits_NC, _ = batch()
+    t_NC = distributions()
+    torch.testing.assert_close(
+        get("cross_entropy").as_module()(logits_NC, t_NC), nn.CrossEntropyLoss()(logits_NC, t_NC)
+    )
+
+
+@each_spec
+def test_ignored_samples_have_no_part_whatever_they_hold(spec):
+    logits_NC, target_N = batch()
+    module = spec.bind().as_module(class_counts=[9, 8, 7, 6, 5])
+    expected = module(logits_NC[2:], target_N[2:])
+    logits_NC[0], target_N[:2] = torch.nan, -100
+    logits_NC.requires_grad_()
+    found = module(logits_NC, target_N)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    assert logits_NC.grad.isfinite().all()
+    assert (logits_NC.grad[:2] == 0).all()
+
+
+@each_spec
+def test_survives_pickling_copying_and_moving(spec):
+    logits_NC, target_N = batch(dtype=torch.float32)
+    module = spec.bind().as_module(weight=torch.rand(5), class_counts=[9, 8, 7, 6, 5])
+    for twin in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        torch.testing.assert_close(twin(logits_NC, target_N), module(logits_NC, target_N))
+    moved = module.to("meta")
+    assert moved(logits_NC.to("meta"), target_N.to("meta")).device.type == "meta"
+
+
+def test_repr_can_be_read():
+    module = get("focal", gamma=3.0).as_module("sum", ignore_index=0, weight=torch.ones(5))
+    assert repr(module) == ("LossModule(focal(gamma=3.0), reduction='sum', weight=5 classes, ignore_index=0)")
+
+
+def test_a_loss_of_the_class_prior_wants_to_be_told():
+    assert {name for name, spec in registry().items() if spec.needs_counts} == {
+        "class_balanced",
+        "ldam",
+        "logit_adjusted",
+    }
+    with pytest.raises(ValueError, match=r"logit_adjusted needs to know .* pass class_counts"):
+        get("logit_adjusted").as_module()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reduction": "average"}, r"reduction: found 'average', expected one of mean, sum, none"),
+        ({"weight": torch.ones(2, 2)}, r"weight: expected one value per class, found shape \(2, 2\)"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        get("cross_entropy").as_module(**options)
+
+
+def test_bad_shapes_are_refused():
+    module = get("cross_entropy").as_module(weight=WEIGHT)
+    with pytest.raises(ValueError, match=r"expected logits of shape \(N, C\)"):
+        module(torch.zeros(5), torch.tensor(0))
+    with pytest.raises(ValueError, match=r"need a target of shape \(4,\), found \(3,\)"):
+        module(torch.zeros(4, 5), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="leave weight out"):
+        module(torch.zeros(4, 5), torch.full((4, 5), 0.2))
+
+
+def test_get_names_the_nearest_loss_and_checks_hyperparameters():
+    with pytest.raises(LosstuneError, match="did you mean 'focal'"):
+        get("fokal")
+    with pytest.raises(ValueError, match="gamma"):
+        get("focal", gama=2.0)

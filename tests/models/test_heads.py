@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from losstune.config import ModelSettings
+from losstune.errors import LosstuneError
+from losstune.losses.registry import get, registry
+from losstune.models import adapt_head, build_model
+from losstune.models.heads import CosineLinear
+
+
+def network_of(name, **options):
+    torch.manual_seed(3)
+    network = build_model(ModelSettings(name=name, width=8, depth=1), (3, 32, 32), 7)
+    return adapt_head(network, 7, **({"normalised": False, "initial_bias": None} | options)).eval()
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet", "torchvision:resnet18"])
+def test_a_normalised_head_gives_cosines_of_the_same_weights(name):
+    plain, normalised = network_of(name), network_of(name, normalised=True)
+    features = []
+    linear = [module for module in plain.modules() if isinstance(module, nn.Linear)][-1]
+    linear.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
+    images = torch.randn(4, 3, 32, 32)
+    plain(images)
+    expected_NC = torch.cosine_similarity(features[0][:, None], linear.weight[None], dim=2)
+    torch.testing.assert_close(normalised(images), expected_NC)
+    assert sum(isinstance(module, CosineLinear) for module in normalised.modules()) == 1
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet", "torchvision:resnet18"])
+def test_a_bias_is_set_and_nothing_else(name):
+    plain, biased = network_of(name).state_dict(), network_of(name, initial_bias=-2.5).state_dict()
+    changed = [key for key in plain if not torch.equal(plain[key], biased[key])]
+    assert len(changed) == 1
+    assert changed[0].endswith("bias")
+    assert (biased[changed[0]] == -2.5).all()
+
+
+def test_a_model_without_a_linear_head_is_refused_only_where_one_is_needed():
+    network = nn.Sequential(nn.Conv2d(3, 7, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert adapt_head(network, 7, normalised=False, initial_bias=-1.0) is network
+    with pytest.raises(LosstuneError, match="needs a linear last layer"):
+        adapt_head(network, 7, normalised=True, initial_bias=None)
+
+
+def test_one_loss_per_class_starts_every_sigmoid_at_one_over_c():
+    biased = {name: spec.initial_bias for name, spec in registry().items() if spec.initial_bias}
+    assert list(biased) == ["sigmoid_bce"]
+    bias = get("sigmoid_bce").initial_bias(10)
+    assert 1 / (1 + math.exp(-bias)) == pytest.approx(0.1)
+    assert np.isfinite(get("sigmoid_bce").initial_bias(2))
