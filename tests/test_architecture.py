@@ -13,7 +13,7 @@ from losstune.sources import LOSSTUNE
 
 # From the ground up. A part imports itself and what stands below it, never sideways or up.
 LAYERS = (
-    {"errors", "files", "ranges", "seeds", "progress", "quiet"},
+    {"errors", "files", "ranges", "seeds", "progress", "quiet", "startup"},
     {"explain", "records", "sources"},
     {"config"},
     {"params"},

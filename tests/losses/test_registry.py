@@ -77,12 +77,9 @@ def test_an_alias_brings_its_hyperparameters():
 
 
 def test_two_losses_of_one_alias_are_an_error(monkeypatch):
-    twin = dataclasses.replace(get("focal"), aliases=get("logit_adjusted").aliases)
-    monkeypatch.setattr(
-        registry_module,
-        "registry",
-        lambda known={"focal": twin, "logit_adjusted": get("logit_adjusted")}: known,
-    )
+    adjusted = get("logit_adjusted")
+    twin = dataclasses.replace(get("focal"), aliases=adjusted.aliases)
+    monkeypatch.setattr(registry_module, "registry", lambda: {"focal": twin, "logit_adjusted": adjusted})
     with pytest.raises(RuntimeError, match="'balanced_softmax' names two losses"):
         registry_module.aliases.__wrapped__()
 

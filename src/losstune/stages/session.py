@@ -16,6 +16,7 @@ from losstune.records import Entry, Stage
 from losstune.stages.interrupts import interruptible
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study
+from losstune.startup import collection_paused
 from losstune.tracking import open_tracker
 from losstune.training import Arrays
 from losstune.units import Timed, Unit, entries_of, train_timed
@@ -85,7 +86,8 @@ def _run(
 
         inline.run(plan, train_timed, arrays, ladders, finished)
         return
-    from losstune import trials  # 1 s to import, which a study without Ray is spared
+    with collection_paused():
+        from losstune import trials  # 1 s to import, which a study without Ray is spared
 
     share = trials.share_of(
         study.device, resources, _num_per_gpu(study.params.model, study.manifest.input_shape)
