@@ -1,14 +1,17 @@
 """Proposals: within their ranges, the same whatever runs beside them, and spread out as promised."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from scipy.stats import qmc
 
 from losstune.config import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.errors import LosstuneError
 from losstune.losses.registry import get
 from losstune.ranges import Choice, FloatRange
-from losstune.search import GENERATION, depends_on, propose, space_of
+from losstune.search import GENERATION, centred, depends_on, propose, space_of
 from tests.factories import make_record
 
 LEARNING_RATE = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
@@ -162,3 +165,29 @@ def test_a_wrong_replacement_is_explained(loss, own, message):
     with pytest.raises(LosstuneError) as caught:
         space(loss, **own)
     assert str(caught.value) == message
+
+
+def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps():
+    plain = space()
+    moved = centred(plain, 4.0)
+    assert moved.ranges["learning_rate"] == FloatRange(1e-5 / 4, 1e-1 / 4, "log")
+    assert moved.ranges["weight_decay"] == FloatRange(4e-5, 4e-1, "log")
+    assert moved.defaults["learning_rate"] == pytest.approx(1e-3 / 4)
+    assert moved.ranges["gamma"] == plain.ranges["gamma"]
+    weights = []
+    for scale, chosen in ((1.0, plain), (4.0, moved)):
+        weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
+        rate, decay = chosen.defaults["learning_rate"], chosen.defaults["weight_decay"]
+        optimizer = torch.optim.SGD([weight], lr=rate, weight_decay=decay, momentum=0.9)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (scale * (weight**4).sum()).backward()
+            optimizer.step()
+        weights.append(weight.detach())
+    torch.testing.assert_close(*weights)
+
+
+@pytest.mark.parametrize("scale", [0.0, math.inf, math.nan])
+def test_a_loss_without_a_scale_cannot_be_centred(scale):
+    with pytest.raises(LosstuneError, match=r"search_space\.centre_learning_rate: focal has gradient scale"):
+        centred(space(), scale)

@@ -111,6 +111,7 @@ class SearchSpaceSettings(Section):
 
     learning_rate: RangeSettings
     weight_decay: RangeSettings
+    centre_learning_rate: bool = True
     losses: Annotated[
         dict[
             str,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from losstune.config import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.errors import LosstuneError, did_you_mean
@@ -93,6 +93,31 @@ def space_of(spec: LossSpec, settings: SearchSpaceSettings) -> Space:
             default = _like(min(max(default, searched.low), searched.high), hyperparameter)
         defaults[hyperparameter.name] = default
     return Space(loss=spec.name, ranges=ranges, fixed=fixed, defaults=defaults)
+
+
+def centred(space: Space, scale: float) -> Space:
+    """Return the space for a loss whose gradients are `scale` times cross-entropy's, trained by SGD.
+
+    SGD on scale * L with learning rate r and weight decay w takes the same steps as on L with scale * r and
+    w / scale. So dividing r and multiplying w by the scale lets every loss start from cross-entropy's range; what
+    is left to tune is how the loss differs beyond its scale.
+
+    Raises:
+        LosstuneError: If the scale is not a positive number.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        raise LosstuneError(
+            f"search_space.centre_learning_rate: {space.loss} has gradient scale {scale:g}, expected a positive "
+            "number; set it to false and search_space.learning_rate by hand"
+        )
+    factors = {"learning_rate": 1 / scale, "weight_decay": scale}
+    ranges, defaults = dict(space.ranges), dict(space.defaults)
+    for name, factor in factors.items():
+        span = ranges[name]
+        assert isinstance(span, FloatRange)
+        ranges[name] = replace(span, low=factor * span.low, high=factor * span.high)
+        defaults[name] = factor * float(defaults[name])
+    return replace(space, ranges=ranges, defaults=defaults)
 
 
 def propose(

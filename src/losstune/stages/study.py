@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +12,17 @@ from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
+from losstune.losses.scale import gradient_scale
 from losstune.models import validate_model_name
 from losstune.provenance import protocol_hash
 from losstune.records import Role, Stage
-from losstune.search import Space, space_of
+from losstune.search import Space, centred, space_of
 from losstune.stages.layout import PREPARED
 from losstune.training import Arrays, Task, resolve_precision
 from losstune.units import Unit, make_unit
+
+INITIAL_SPREAD = 1.0
+"""Standard deviation of the logits at which a loss's gradient scale is taken: about a new network's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,22 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         return {name: space_of(get(name), params.search_space) for name in params.losses}
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}") from None
+
+
+def centred_spaces(study: Study, spaces: Mapping[str, Space]) -> dict[str, Space]:
+    """Move every loss's learning rates to its gradient scale, if the settings ask for it and it matters.
+
+    AdamW's steps don't depend on the scale of the loss, and neither do its spaces.
+    """
+    params = study.params
+    if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
+        return dict(spaces)
+    return {
+        name: centred(
+            space, gradient_scale(get(name).bind(space.fixed), study.manifest.num_classes, INITIAL_SPREAD)
+        )
+        for name, space in spaces.items()
+    }
 
 
 def open_study(params: Params, folder: Path, root: Path) -> Study:

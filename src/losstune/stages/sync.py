@@ -15,7 +15,7 @@ from losstune.plan import Plan
 from losstune.stages import confirm, report, tune
 from losstune.stages.layout import RESULTS, TRIALS
 from losstune.stages.shown import stage_run
-from losstune.stages.study import Study, check_names, open_study
+from losstune.stages.study import Study, centred_spaces, check_names, open_study
 from losstune.tracking import TrackingSummary
 
 
@@ -34,6 +34,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     spaces = check_names(params)
     study = open_study(params, folder, root)
+    spaces = centred_spaces(study, spaces)
     with locked(root, "track sync"):
         ledger = Ledger(root)
 

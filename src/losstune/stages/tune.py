@@ -12,7 +12,7 @@ from losstune.plan import SearchPlan
 from losstune.search import Space
 from losstune.stages import session
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
-from losstune.stages.study import Study, check_names, open_study, read_arrays
+from losstune.stages.study import Study, centred_spaces, check_names, open_study, read_arrays
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -31,6 +31,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     spaces = check_names(params)
     study = open_study(params, folder, root)
+    spaces = centred_spaces(study, spaces)
     with locked(root, "tune"):
         params, ledger = study.params, Ledger(root)
         plan = make_plan(study, spaces, ledger)

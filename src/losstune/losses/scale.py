@@ -1,0 +1,37 @@
+"""How hard a loss pulls on the true class's logit, against cross-entropy: what its learning rate has to make up for.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from losstune.losses.spec import BoundLoss
+
+NUM_DRAWS = 256
+
+
+def gradient_scale(loss: BoundLoss, num_classes: int, spread: float = 0.0) -> float:
+    """Return the mean of |dL/dz_y| relative to cross-entropy's, a positive number.
+
+    At ``spread=0``, the untrained network that favours no class, it is |dL/dz_y| / (1 - 1/C) at z = 0. A loss on
+    normalised logits has no usable gradient there; with a spread its scale is that of a network which has just
+    been initialised.
+
+    Args:
+        loss: With its hyperparameters; class frequencies don't matter.
+        num_classes: C, at least 2.
+        spread: Standard deviation of the logits, which are drawn from a normal distribution, always the same.
+    """
+    generator = torch.Generator().manual_seed(0)
+    num_draws = NUM_DRAWS if spread else 1
+    z_NC = spread * torch.randn(num_draws, num_classes, generator=generator, dtype=torch.float64)
+    target_N = torch.arange(num_draws) % num_classes
+    z_NC.requires_grad_()
+    pulls = []
+    for losses_N in (loss(z_NC, target_N), F.cross_entropy(z_NC, target_N, reduction="none")):
+        (gradient_NC,) = torch.autograd.grad(losses_N.sum(), z_NC)
+        pulls.append(gradient_NC.gather(1, target_N.unsqueeze(1)).abs().mean().item())
+    return pulls[0] / pulls[1]
