@@ -34,3 +34,13 @@ def test_who_has_switched_it_off_keeps_it_off():
     with collection_paused():
         pass
     assert not gc.isenabled()
+
+
+def test_overlapping_threads_leave_it_on():
+    first, second = collection_paused(), collection_paused()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()

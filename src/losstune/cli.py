@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import shutil
 import sys
 import textwrap
@@ -217,9 +215,6 @@ def main(arguments: list[str] | None = None) -> Any:
     """
     configure_environment()
     given = sys.argv[1:] if arguments is None else arguments
-    # At its end Python searches all objects for cycles, which takes 2 s with torch, ray and mlflow imported, and
-    # finds nothing that the end of the process wouldn't free.
-    atexit.register(gc.freeze)
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
     except click.ClickException as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock
 
 from losstune.quiet import configure_environment
+from losstune.startup import collection_paused
 from losstune.tracking.address import Address
 from losstune.tracking.model import WinnerModel, log_model
 from losstune.tracking.runs import Child, DatasetInput, StageRun
@@ -291,7 +292,8 @@ def _connect(address: Address) -> MlflowClient:
     if address.uri.startswith("http"):
         for name, value in HTTP_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    with collection_paused():
+        from mlflow import MlflowClient
 
     for name in LOUD_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
