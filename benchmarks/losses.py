@@ -101,7 +101,8 @@ def peak_bytes(step: Step, device: str) -> int:
         step()
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated() - before)
-    with PeakMemory() as memory:
+    memory = PeakMemory()
+    with memory:
         step()
     return memory.peak
 

@@ -12,6 +12,10 @@ from tests.losses.cases import distributions, each_spec
 
 # Beside the defaults, which every loss is tested at.
 FURTHER_SETTINGS = {
+    "confidence_penalty": [{"b": 0.0}, {"b": 0.3}],
+    "logit_penalty": [{"b": 0.01}],
+    "sce": [{"alpha": 1.0, "beta": 0.1}, {"alpha": 1.0, "beta": 1.0}],
+    "ovr_hinge": [{"power": 3}],
     "label_smoothing": [{"eps": 0.0}, {"eps": 0.3}],
     "logit_norm": [{"tau": 0.2}],
     "focal": [{"gamma": 0.0}, {"gamma": 0.5}, {"gamma": 5.0}],

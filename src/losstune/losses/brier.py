@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, LossSpec, Properties
 
 
 def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -40,4 +40,12 @@ SPEC = LossSpec(
     ),
     properties=Properties(convex=False, proper="strictly", bound=2.0),
     soft_targets=True,
+    aliases=(
+        Alias(name="l2_softmax", relation="the same"),
+        Alias(
+            name="keras_huber",
+            relation="brier / 2",
+            condition="hard labels, summed, delta of at least 1",
+        ),
+    ),
 )

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
-from losstune.losses.spec import Citation, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, LossSpec, Properties
 
 
 def cross_entropy(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -43,4 +43,9 @@ SPEC = LossSpec(
     ),
     properties=Properties(convex=True, proper="strictly"),
     soft_targets=True,
+    aliases=(
+        Alias(name="cauchy_schwarz", relation="CE(2z) / 2"),
+        Alias(name="keras_poisson", relation="(CE + 1) / C", condition="hard labels, before its epsilon"),
+        Alias(name="renyi", relation="the same, at every order"),
+    ),
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -105,4 +105,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    aliases=(Alias(name="sparsemax", relation="the same", hyperparameters={"alpha": 2.0}),),
 )

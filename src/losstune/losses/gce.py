@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -56,4 +56,5 @@ SPEC = LossSpec(
             domain=Domain(0.0, 1.0),
         ),
     ),
+    aliases=(Alias(name="hellinger", relation="gce / 2, the squared distance", hyperparameters={"q": 0.5}),),
 )

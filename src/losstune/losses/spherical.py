@@ -12,7 +12,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -58,4 +58,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    aliases=(
+        Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),
+    ),
 )

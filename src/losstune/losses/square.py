@@ -15,7 +15,7 @@ from losstune.losses._numerics import (
     require_classes,
     without_true_class,
 )
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -70,4 +70,5 @@ SPEC = LossSpec(
             domain=Domain(0.0, excludes_low=True),
         ),
     ),
+    aliases=(Alias(name="l2", relation="C square", hyperparameters={"k": 1.0, "M": 1.0}),),
 )
