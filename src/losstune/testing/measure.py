@@ -1,0 +1,182 @@
+"""Properties of a loss, measured on its values alone, in float64.
+
+A search can refute a property and never prove it: what is found absent is absent, what is found present was not
+refuted by some ten thousand draws.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""``loss(logits_NC, target_N) -> losses_N``."""
+
+SCALES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+STEPS = (0.1, 1.0, 10.0)
+FAR_SHIFT = 1e4
+NUM_DRAWS = 2000
+NUM_POSTERIORS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a search found.
+
+    Attributes:
+        holds: Whether the property holds wherever it was looked for.
+        evidence: The largest violation and where, or how much was tried.
+    """
+
+    holds: bool
+    evidence: str
+
+
+def convexity(loss: Loss, num_classes: int) -> Measured:
+    """Measure whether the loss at a midpoint ever exceeds the mean of the losses at the ends."""
+    generator = torch.Generator().manual_seed(11)
+    worst, where = 0.0, ""
+    for scale in SCALES:
+        for step in STEPS:
+            for shift in (0.0, FAR_SHIFT, -FAR_SHIFT):
+                first_NC = scale * _normal(NUM_DRAWS, num_classes, generator) + shift
+                second_NC = first_NC + step * _normal(NUM_DRAWS, num_classes, generator)
+                target_N = _classes(NUM_DRAWS, num_classes)
+                ends_N = (loss(first_NC, target_N) + loss(second_NC, target_N)) / 2
+                excess_N = loss((first_NC + second_NC) / 2, target_N) - ends_N
+                # Relative to the size of the numbers, whose rounding is not to be taken for a dent.
+                relative_N = excess_N / (1e-3 + ends_N.abs())
+                at = int(relative_N.argmax())
+                if relative_N[at] > worst:
+                    worst = relative_N[at].item()
+                    where = f"between {_text(first_NC[at])} and {_text(second_NC[at])}, class {target_N[at]}"
+    if worst > 1e-9:
+        return Measured(False, f"the midpoint lies {worst:.2g} (relative) above the chord {where}")
+    return Measured(True, "no midpoint above its chord")
+
+
+def largest(loss: Loss, num_classes: int) -> float:
+    """Return the largest loss at logits of any size up to 10,000."""
+    generator = torch.Generator().manual_seed(12)
+    target_N = _classes(NUM_DRAWS, num_classes)
+    one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
+    # All classes alike but the true one, which is ruled out: where a loss compares the classes' penalties.
+    values = [loss(-size * one_hot_NC[:1], target_N[:1]).item() for size in (1e2, 1e3, 1e4)]
+    values += [
+        loss(scale * _normal(NUM_DRAWS, num_classes, generator), target_N).max().item()
+        for scale in (*SCALES, 100.0, 1e3, 1e4)
+    ]
+    return max(values)
+
+
+def symmetry(loss: Loss, num_classes: int) -> Measured:
+    """Measure whether the loss summed over all classes as targets is the same at all logits."""
+    generator = torch.Generator().manual_seed(13)
+    sums = []
+    for scale in (0.3, 1.0, 3.0):
+        z_NC = scale * _normal(200, num_classes, generator)
+        sums.append(_over_classes(loss, z_NC).sum(1))
+    sums_N = torch.cat(sums)
+    spread = (sums_N.max() - sums_N.min()).item() / sums_N.abs().max().item()
+    return Measured(spread < 1e-6, f"the sum over the classes varies by {spread:.2g} (relative)")
+
+
+def shift_invariance(loss: Loss, num_classes: int) -> Measured:
+    """Measure whether adding a constant to a sample's logits changes its loss."""
+    generator = torch.Generator().manual_seed(14)
+    z_NC, target_N = _normal(500, num_classes, generator), _classes(500, num_classes)
+    shifts_N1 = 5 * torch.randn(500, 1, generator=generator, dtype=torch.float64)
+    before_N, after_N = loss(z_NC, target_N), loss(z_NC + shifts_N1, target_N)
+    change = ((after_N - before_N).abs() / (1e-3 + before_N.abs())).max().item()
+    return Measured(change < 1e-6, f"a shift changes the loss by {change:.2g} (relative)")
+
+
+def properness(loss: Loss, link: Callable[[Tensor], Tensor], num_classes: int) -> Measured:
+    """Measure whether the link gives back random posteriors from the logits that minimise the risk under them.
+
+    Posteriors with and without a class above 1/2 are tried, all classes at 4% at least.
+    """
+    generator = torch.Generator().manual_seed(15)
+    shares_NC = torch.rand(NUM_POSTERIORS, num_classes, generator=generator, dtype=torch.float64)
+    shares_NC[::2, 0] += 1.5
+    eta_NC = 0.04 + (1 - 0.04 * num_classes) * shares_NC / shares_NC.sum(1, keepdim=True)
+    found_NC = link(risk_minimiser(loss, eta_NC))
+    error_N = (found_NC - eta_NC).abs().amax(1)
+    at = int(error_N.argmax())
+    evidence = f"posterior {_text(eta_NC[at])} comes back as {_text(found_NC[at])}"
+    return Measured(error_N[at].item() < 2e-3, evidence)
+
+
+def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
+    """Return the logits (N, C) with the smallest expected loss under each posterior, found by LBFGS."""
+    generator = torch.Generator().manual_seed(7)
+    z_NC = (0.3 * _normal(eta_NC.shape[0], eta_NC.shape[1], generator)).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [z_NC],
+        max_iter=2000,
+        max_eval=4000,
+        history_size=50,
+        tolerance_grad=1e-10,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        risk = (_over_classes(loss, z_NC) * eta_NC).sum()
+        risk.backward()  # type: ignore[no-untyped-call]
+        return risk
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return z_NC.detach()
+
+
+def infimum(loss: Loss, num_classes: int) -> float:
+    """Return the smallest loss of class 0 that LBFGS finds from several starts, or meets there."""
+    one_hot_C = torch.eye(num_classes, dtype=torch.float64)[0]
+    best = torch.inf
+    for start_C in (
+        one_hot_C,
+        5 * one_hot_C - 2,
+        200 * one_hot_C,
+        400 * one_hot_C - 200,
+        200 * one_hot_C - 200,
+    ):
+        z_NC = start_C.clone().unsqueeze(0).requires_grad_()
+        optimizer = torch.optim.LBFGS(
+            [z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
+        )
+
+        def closure(z_NC: Tensor = z_NC, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
+            optimizer.zero_grad()
+            value = loss(z_NC, torch.tensor([0])).sum()
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        values = [closure().item()]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        values.append(closure().item())
+        best = min(best, *(value for value in values if value == value))
+    return best
+
+
+def _over_classes(loss: Loss, z_NC: Tensor) -> Tensor:
+    num_samples, num_classes = z_NC.shape
+    return torch.stack([loss(z_NC, torch.full((num_samples,), k)) for k in range(num_classes)], 1)
+
+
+def _normal(num_samples: int, num_classes: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(num_samples, num_classes, generator=generator, dtype=torch.float64)
+
+
+def _classes(num_samples: int, num_classes: int) -> Tensor:
+    return torch.arange(num_samples) % num_classes
+
+
+def _text(values_C: Tensor) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values_C.tolist()) + ")"
