@@ -151,9 +151,10 @@ def list_losses() -> None:
     """Name every loss, with its hyperparameters at their published values."""
     from losstune.losses.registry import registry
 
+    indent = max(map(len, registry())) + 2
     for spec in registry().values():
         defaults = ", ".join(f"{item.name}={item.default:g}" for item in spec.hyperparameters)
-        _echo_row(spec.name, spec.summary + (f" [{defaults}]" if defaults else ""), indent=17)
+        _echo_row(spec.name, spec.summary + (f" [{defaults}]" if defaults else ""), indent=indent)
 
 
 @losses.command()
