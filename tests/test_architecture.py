@@ -18,7 +18,7 @@ LAYERS = (
     {"config"},
     {"params"},
     {"provenance", "losses", "models", "data", "metrics", "statistics"},
-    {"ledger", "search", "halving", "selection", "testing"},
+    {"ledger", "search", "halving", "selection", "testing", "identity"},
     {"training"},
     {"units"},
     {"plan"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from losstune.search import Space
 from losstune.stages import session
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, centred_spaces, check_names, open_study, read_arrays
+from losstune.stages.twins import twin_lines
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -32,6 +34,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     spaces = check_names(params)
     study = open_study(params, folder, root)
     spaces = centred_spaces(study, spaces)
+    for line in twin_lines(spaces, study.manifest.counts.train):
+        print(f"tune: {line}", file=sys.stderr)
     with locked(root, "tune"):
         params, ledger = study.params, Ledger(root)
         plan = make_plan(study, spaces, ledger)

@@ -1,0 +1,162 @@
+"""Finds losses that are one: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
+
+Such losses train alike but for the learning rate and the length of the last layer's weights. Counting them as
+several gives one loss several chances to win.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""``loss(logits_NC, target_N) -> losses_N``, as a bound loss."""
+
+Values = NDArray[np.float64]
+
+CLASS_COUNTS = (3, 5)
+LOGIT_SCALES = (1.0, 3.0, 12.0)
+DRAWS_PER_SCALE = 40
+STEPS_PER_OCTAVE = 16
+TEMPERATURES = tuple(2 ** (step / STEPS_PER_OCTAVE) for step in range(-48, 49))
+PROMISING = 0.5
+EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How one loss follows from another.
+
+    Attributes:
+        scale: Factor of the value, by number of classes; positive.
+        temperature: Factor of the logits, the same for every number of classes.
+        offset: Added to the value, by number of classes.
+    """
+
+    scale: Mapping[int, float]
+    temperature: float
+    offset: Mapping[int, float]
+
+    def __str__(self) -> str:
+        """Return, say, ``0.5 L(2 z) + 1``, with the numbers for 3 classes."""
+        num = CLASS_COUNTS[0]
+        scale = "" if math.isclose(self.scale[num], 1, abs_tol=1e-6) else f"{self.scale[num]:.4g} "
+        inner = "z" if math.isclose(self.temperature, 1, abs_tol=1e-6) else f"{self.temperature:.4g} z"
+        offset = (
+            ""
+            if abs(self.offset[num]) < 1e-6
+            else f" {'+' if self.offset[num] > 0 else '-'} {abs(self.offset[num]):.4g}"
+        )
+        return f"{scale}L({inner}){offset}"
+
+
+def relation(first: Loss, second: Loss) -> Relation | None:
+    """Return how `first` follows from `second`, or None if it doesn't.
+
+    The answer is numerical: equality to a millionth on draws near and far from the middle, for 3 and 5 classes.
+    """
+    return _relation(_Sampled(first), _Sampled(second))
+
+
+def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
+    """Return the names in groups of losses that are one; most groups hold a single name."""
+    sampled = {name: _Sampled(loss) for name, loss in losses.items()}
+    groups: list[list[str]] = []
+    for name, loss in sampled.items():
+        home = next((group for group in groups if _relation(loss, sampled[group[0]]) is not None), None)
+        if home is None:
+            groups.append([name])
+        else:
+            home.append(name)
+    return groups
+
+
+class _Sampled:
+    """A loss on fixed draws, at every temperature of the grid."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.plain = {num: self.at(num, 1.0) for num in CLASS_COUNTS}
+        self.grid = np.stack([self.at(CLASS_COUNTS[0], temperature) for temperature in TEMPERATURES])
+
+    def at(self, num_classes: int, temperature: float) -> Values:
+        z_NC, target_N = _draws(num_classes)
+        with torch.no_grad():
+            return np.asarray(self.loss(temperature * z_NC, target_N).numpy(), dtype=np.float64)
+
+
+def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(20)
+    z_NC = torch.cat(
+        [
+            scale * torch.randn(DRAWS_PER_SCALE, num_classes, generator=generator, dtype=torch.float64)
+            for scale in LOGIT_SCALES
+        ]
+    )
+    return z_NC, torch.arange(len(z_NC)) % num_classes
+
+
+def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
+    wanted = first.plain[CLASS_COUNTS[0]]
+    errors = [_fit(wanted, values)[2] for values in second.grid]
+    best = int(np.argmin(errors))
+    if errors[best] > PROMISING:
+        return None
+    temperature = TEMPERATURES[best]
+    if errors[best] > EXACT:
+        found = minimize_scalar(
+            lambda log2: _fit(wanted, second.at(CLASS_COUNTS[0], 2.0**log2))[2],
+            bounds=(
+                math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
+                math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
+            ),
+            method="bounded",
+            options={"xatol": 1e-12},
+        )
+        temperature = 2.0**found.x
+    fits = {num: _fit(first.plain[num], second.at(num, temperature)) for num in CLASS_COUNTS}
+    if any(error > EXACT or scale <= 0 for scale, _, error in fits.values()):
+        return None
+    return Relation(
+        scale={num: fit[0] for num, fit in fits.items()},
+        temperature=temperature,
+        offset={num: fit[1] for num, fit in fits.items()},
+    )
+
+
+def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
+    """Return scale and offset of the best line from `values` to `wanted`, and the largest relative error."""
+    # Weighted by the size of what is wanted: losses span many decades, and the small ones count as much.
+    weight = 1 / (1e-3 + np.abs(wanted))
+    design = np.stack([values * weight, weight], axis=1)
+    norms = np.linalg.norm(design, axis=0)
+    norms[norms == 0] = 1
+    scaled, *_ = np.linalg.lstsq(design / norms, wanted * weight, rcond=None)
+    scale, offset = (scaled / norms).tolist()
+    error = float(np.max(np.abs(scale * values + offset - wanted) * weight))
+    return scale, offset, error
+
+
+def twins(
+    losses: Mapping[str, Loss], declared: Sequence[tuple[str, str]] = ()
+) -> list[tuple[str, str, Relation]]:
+    """Return every pair of losses that is one, but for the `declared` ones, with how the first follows."""
+    sampled = {name: _Sampled(loss) for name, loss in losses.items()}
+    names = list(sampled)
+    known = {frozenset(pair) for pair in declared}
+    return [
+        (one, other, found)
+        for position, one in enumerate(names)
+        for other in names[position + 1 :]
+        if frozenset((one, other)) not in known
+        and (found := _relation(sampled[one], sampled[other])) is not None
+    ]

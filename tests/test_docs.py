@@ -1,0 +1,48 @@
+"""What is written about the catalogue is what the catalogue says."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+from tests.paths import REPOSITORY
+
+EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
+
+
+def test_the_page_of_losses_is_current():
+    script = runpy.run_path(str(REPOSITORY / "docs" / "make_losses_page.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), (
+        "run python docs/make_losses_page.py"
+    )
+
+
+def test_the_plain_loop_runs():
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "docs" / "examples" / "plain_loop.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    criterion, accuracy = done.stdout.splitlines()
+    assert criterion == "LossModule(focal(gamma=2.0), reduction='mean')"
+    assert float(accuracy.split()[1]) > 0.85
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_name_losses_and_hyperparameters_that_exist(path):
+    from losstune.losses import get
+
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"get", "Digits"} and node.args
+    ]
+    literal = [call for call in calls if isinstance(call.args[0], ast.Constant)]
+    assert literal
+    for call in literal:
+        get(call.args[0].value, **{word.arg: ast.literal_eval(word.value) for word in call.keywords})
