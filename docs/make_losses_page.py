@@ -13,12 +13,13 @@ PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable",
 HEAD = """# The catalogue
 
 {num_losses} losses and {num_aliases} other names for them. Generated from the registry by
-`docs/make_losses_page.py`; a test holds it to the code. p = softmax(z), y the true class, C classes. Properties are at the published hyperparameters, with
-one class per sample, and each of them is measured by `losstune.testing`. The scale is the loss's pull on the true logit
-at equal logits, relative to cross-entropy's, with 10 and with 100 classes.
+`docs/make_losses_page.py`; a test holds it to the code. p = softmax(z), y the true class, C classes. Properties are at
+the published hyperparameters, with one class per sample, and each of them is measured by `losstune.testing`. The scale
+is the loss's pull on the true logit at equal logits, relative to cross-entropy's, with 10 and with 100 classes.
 
 ```python
 from losstune.losses import get
+
 criterion = get("focal", gamma=2.0).as_module(reduction="mean")  # in place of nn.CrossEntropyLoss
 ```
 
