@@ -118,8 +118,8 @@ def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
     z_NC = (0.3 * _normal(eta_NC.shape[0], eta_NC.shape[1], generator)).requires_grad_()
     optimizer = torch.optim.LBFGS(
         [z_NC],
-        max_iter=2000,
-        max_eval=4000,
+        max_iter=500,
+        max_eval=800,
         history_size=50,
         tolerance_grad=1e-10,
         tolerance_change=0,
