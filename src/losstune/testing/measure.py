@@ -9,6 +9,7 @@ Shape suffixes: N samples, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -126,13 +127,17 @@ def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
         line_search_fn="strong_wolfe",
     )
 
+    evaluations = iter(range(1500))
+
     def closure() -> Tensor:
         optimizer.zero_grad()
+        next(evaluations)  # LBFGS counts its own only between line searches, which a jump can keep busy
         risk = (_over_classes(loss, z_NC) * eta_NC).sum()
         risk.backward()  # type: ignore[no-untyped-call]
         return risk
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with suppress(StopIteration):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return z_NC.detach()
 
 
