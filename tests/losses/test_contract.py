@@ -1,8 +1,7 @@
-"""What every loss must do, whatever it computes. A new loss is covered by being in the registry."""
+"""What every loss must do beyond :mod:`losstune.testing`, which holds all of them against the contract."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -12,34 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from losstune.losses.registry import registry
-from tests.losses.cases import batch, distributions, each_default, each_setting, gradient
-
-HALF_PRECISIONS = (torch.bfloat16, torch.float16)
-
-
-@each_setting
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALF_PRECISIONS])
-def test_one_value_per_sample_in_float32_at_least(loss, dtype):
-    logits_NC, target_N = batch(dtype=dtype)
-    losses_N = loss(logits_NC, target_N)
-    assert losses_N.shape == target_N.shape
-    assert losses_N.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-
-
-@each_setting
-def test_half_precision_costs_no_more_than_rounding_the_logits(loss):
-    logits_NC, target_N = batch(dtype=torch.bfloat16)
-    torch.testing.assert_close(
-        loss(logits_NC, target_N), loss(logits_NC.double(), target_N).float(), rtol=2e-5, atol=2e-5
-    )
-
-
-@each_setting
-def test_gradient_is_that_of_the_value(loss):
-    logits_NC, target_N = batch(num_samples=6, num_classes=4)
-    assert torch.autograd.gradcheck(
-        lambda z: loss(z, target_N), logits_NC.requires_grad_(), atol=1e-6, rtol=1e-4
-    )
+from tests.losses.cases import batch, each_setting, gradient
 
 
 @each_setting
@@ -51,38 +23,6 @@ def test_float32_gradient_agrees_with_float64(loss):
         torch.testing.assert_close(
             gradient(loss, logits_NC.float(), target_N).double(), exact_NC, rtol=1e-3, atol=2e-5 * scale
         )
-
-
-@each_setting
-def test_samples_do_not_touch_each_other(loss):
-    logits_NC, target_N = batch()
-    alone_N = torch.cat([loss(logits_NC[i : i + 1], target_N[i : i + 1]) for i in range(len(target_N))])
-    torch.testing.assert_close(loss(logits_NC, target_N), alone_N)
-    logits_NC.requires_grad_()
-    (gradient_NC,) = torch.autograd.grad(loss(logits_NC, target_N)[3], logits_NC)
-    touched_N = gradient_NC.abs().sum(1) > 0
-    assert not touched_N[torch.arange(len(target_N)) != 3].any()
-
-
-@each_setting
-def test_classes_have_no_order(loss):
-    logits_NC, target_N = batch()
-    order_C = torch.tensor([3, 0, 4, 1, 2])
-    place_C = order_C.argsort()
-    torch.testing.assert_close(loss(logits_NC[:, order_C], place_C[target_N]), loss(logits_NC, target_N))
-    torch.testing.assert_close(
-        loss.probabilities(logits_NC[:, order_C]), loss.probabilities(logits_NC)[:, order_C]
-    )
-
-
-@each_setting
-def test_inputs_are_left_alone(loss):
-    logits_NC, target_N = batch()
-    logits_before_NC, target_before_N = logits_NC.clone(), target_N.clone()
-    loss(logits_NC, target_N)
-    loss.probabilities(logits_NC)
-    assert torch.equal(logits_NC, logits_before_NC)
-    assert torch.equal(target_N, target_before_N)
 
 
 def _infimum(loss, num_classes):
@@ -122,46 +62,6 @@ def test_minimum(loss, num_classes):
         assert loss(logits_NC, target_N).min() >= minimum - 1e-9
 
 
-def _extreme_logits(loss, dtype):
-    rows = list(itertools.product([-200.0, -1e-4, 0.0, 200.0], repeat=3))
-    if loss.spec.name == "logit_norm" and dtype == torch.float16:
-        # At 0 the gradient is 1e7 / tau by definition, and 1e-4 from it 1e4 / tau: no finite float16.
-        rows = [row for row in rows if any(abs(value) == 200 for value in row)]
-    if loss.hyperparameters.get("power") == 3 and dtype == torch.float16:
-        # 3 (1 + 200)^2 by definition: no finite float16 either.
-        rows = [[value / 4 for value in row] for row in rows]
-    return torch.tensor(rows, dtype=dtype)
-
-
-@each_setting
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALF_PRECISIONS])
-def test_extreme_logits_give_finite_values_gradients_and_probabilities(loss, dtype):
-    logits_NC = _extreme_logits(loss, dtype)
-    for label in range(3):
-        target_N = torch.full((len(logits_NC),), label)
-        assert loss(logits_NC, target_N).isfinite().all()
-        assert gradient(loss, logits_NC, target_N).isfinite().all()
-    _assert_distribution(loss.probabilities(logits_NC))
-
-
-@each_setting
-def test_safe_inside_bfloat16_autocast(loss):
-    torch.manual_seed(0)
-    head = torch.nn.Linear(4, 3)
-    features_NF = 100 * torch.randn(32, 4)
-    target_N = torch.randint(3, (32,))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits_NC = head(features_NF)
-        losses_N = loss(logits_NC, target_N)
-        probabilities_NC = loss.probabilities(logits_NC)
-    assert logits_NC.dtype == torch.bfloat16
-    assert losses_N.dtype == torch.float32
-    torch.testing.assert_close(losses_N, loss(logits_NC.float(), target_N))
-    losses_N.mean().backward()
-    assert head.weight.grad.isfinite().all()
-    _assert_distribution(probabilities_NC)
-
-
 def _assert_distribution(probabilities_NC):
     assert probabilities_NC.dtype in (torch.float32, torch.float64)
     assert (probabilities_NC >= 0).all()
@@ -192,72 +92,6 @@ def test_any_logits_and_any_hyperparameters_of_the_range(data):
         rtol=1e-3,
         atol=1e-3 * max(1.0, losses_N.max().item()),
     )
-
-
-@each_setting
-def test_soft_targets_are_taken_or_refused(loss):
-    logits_NC, target_N = batch()
-    one_hot_NC = torch.nn.functional.one_hot(target_N, 5).double()
-    if not loss.spec.soft_targets:
-        with pytest.raises(ValueError, match=r"shape \(N,\), found shape \(16, 5\).*soft targets"):
-            loss(logits_NC, one_hot_NC)
-        return
-    torch.testing.assert_close(loss(logits_NC, one_hot_NC), loss(logits_NC, target_N))
-    torch.testing.assert_close(gradient(loss, logits_NC, one_hot_NC), gradient(loss, logits_NC, target_N))
-    soft_NC = distributions()
-    assert torch.autograd.gradcheck(
-        lambda z: loss(z, soft_NC), logits_NC.requires_grad_(), atol=1e-6, rtol=1e-4
-    )
-    single_N = loss(logits_NC.float(), soft_NC)
-    assert single_N.dtype == torch.float32
-    torch.testing.assert_close(single_N.double(), loss(logits_NC, soft_NC), rtol=1e-4, atol=1e-4)
-
-
-@each_setting
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_extreme_logits_with_soft_targets(loss, dtype):
-    if not loss.spec.soft_targets:
-        return
-    logits_NC = _extreme_logits(loss, dtype)
-    for row in ([1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]):
-        soft_NC = torch.tensor(row).expand(len(logits_NC), 3)
-        assert loss(logits_NC, soft_NC).isfinite().all()
-        assert gradient(loss, logits_NC, soft_NC).isfinite().all()
-
-
-@each_setting
-def test_vectorised_over_seeds_as_one_by_one(loss):
-    pairs = [batch(seed=seed, dtype=torch.float32) for seed in range(3)]
-    logits_SNC = torch.stack([logits_NC for logits_NC, _ in pairs])
-    target_SN = torch.stack([target_N for _, target_N in pairs])
-    value_and_gradient = torch.func.grad_and_value(lambda z, y: loss(z, y).sum())
-    gradients_SNC, values_S = torch.func.vmap(value_and_gradient)(logits_SNC, target_SN)
-    for seed, (logits_NC, target_N) in enumerate(pairs):
-        torch.testing.assert_close(values_S[seed], loss(logits_NC, target_N).sum())
-        torch.testing.assert_close(gradients_SNC[seed], gradient(loss, logits_NC, target_N))
-    probabilities_SNC = torch.func.vmap(loss.probabilities)(logits_SNC)
-    torch.testing.assert_close(probabilities_SNC[2], loss.probabilities(pairs[2][0]))
-
-
-@each_setting
-def test_never_waits_for_a_device(loss):
-    # Tensors without contents: whatever needs a value on the host fails.
-    logits_NC = torch.empty(8, 5, device="meta", requires_grad=True)
-    target_N = torch.empty(8, dtype=torch.int64, device="meta")
-    loss(logits_NC, target_N).mean().backward()
-    loss.probabilities(logits_NC)
-    if loss.spec.soft_targets:
-        loss(logits_NC, torch.empty(8, 5, device="meta")).mean().backward()
-
-
-@each_default
-def test_compiles_in_one_piece(loss):
-    # All losses pass through one lambda, whose recompilations are limited.
-    torch.compiler.reset()
-    logits_NC, target_N = batch(dtype=torch.float32)
-    compiled = torch.compile(lambda z, y: loss(z, y), backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(logits_NC, target_N), loss(logits_NC, target_N))
-    torch.testing.assert_close(gradient(compiled, logits_NC, target_N), gradient(loss, logits_NC, target_N))
 
 
 # The pull on the true logit at z = 0 as a multiple of cross-entropy's, by hand: phi'(1/C) (C-1)/C^2 for a function

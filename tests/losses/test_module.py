@@ -77,6 +77,7 @@ def test_repr_can_be_read():
 def test_a_loss_of_the_class_prior_wants_to_be_told():
     assert {name for name, spec in registry().items() if spec.needs_counts} == {
         "class_balanced",
+        "fdiv_fy",
         "ldam",
         "logit_adjusted",
     }

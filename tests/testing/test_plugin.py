@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from losstune.cli import main
+from losstune.testing.plugin import specs_in
 
 GOOD = """
 from dataclasses import replace
@@ -56,6 +59,11 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
             "import nothing_of_the_kind",
             "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
         ),
+        ("raise SystemExit(3)", "cannot be run: SystemExit: 3"),
+        (
+            "from losstune.losses.focal import SPEC",
+            "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)",
+        ),
         ("x = 1", "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"),
     ],
 )
@@ -67,6 +75,18 @@ def test_a_bad_file_is_one_line_and_exit_code_2(tmp_path, capsys, text, message)
     assert (code, out) == (2, "")
     assert err == f"losstune: {path}: {message}\n"
     assert not list(tmp_path.glob("**/*.pyc"))
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "helper_of_mine.py").write_text("NAME = 'mine'")
+    path = tmp_path / "my_losses.py"
+    path.write_text(
+        "from dataclasses import replace\nfrom helper_of_mine import NAME\n"
+        "from losstune.losses.focal import SPEC\nMINE = replace(SPEC, name=NAME)\n"
+    )
+    before = list(sys.path)
+    assert [spec.name for spec in specs_in(path)] == ["mine"]
+    assert sys.path == before
 
 
 def test_an_alias_is_described_as_what_it_is(capsys):

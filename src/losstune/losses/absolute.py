@@ -35,6 +35,7 @@ SPEC = LossSpec(
     link=link,
     summary="The absolute error of raw outputs against one-hot targets.",
     formula="sum_k |z_k - t_k|",
+    use="A baseline of Janocha & Czarnecki. It learns slowly and stops at the median; rarely a winner.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

@@ -39,6 +39,7 @@ SPEC = LossSpec(
     link=link,
     summary="Generalised cross-entropy shifted by a: bounded, with a finite slope.",
     formula="((a + 1)^q - (a + p_y)^q) / q",
+    use="For labels with much noise, symmetric or not. Its pull on what is wrong fades, so that training is slow.",
     citation=Citation(
         authors="Zhou et al.",
         year=2021,

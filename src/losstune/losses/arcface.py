@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, require_classes
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 SMALLEST_SIN = 1e-3
@@ -52,6 +52,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy on cosines with the angle to the true class enlarged by m.",
     formula="CE(s z) with z_y = cos(theta_y) replaced by cos(theta_y + m)",
+    use="For features that have to tell many classes apart, as in retrieval. Its outputs are no probabilities.",
     citation=Citation(
         authors="Deng et al.",
         year=2019,
@@ -77,4 +78,5 @@ SPEC = LossSpec(
         ),
     ),
     head="normalised",
+    limits=(Limit(hyperparameters={"s": 1.0, "m": 0.0}),),
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -87,6 +87,7 @@ SPEC = LossSpec(
     link=link,
     summary="A bounded loss on a heavy-tailed softmax: outliers far from and near the boundary weigh less.",
     formula="sum_k t_k (log_t1 t_k - log_t1 q_k) - (t_k^(2-t1) - q_k^(2-t1)) / (2-t1), q = exp_t2(z - lambda)",
+    use="For labels with outliers. Two temperatures to tune: give it more trials than a loss without any.",
     citation=Citation(
         authors="Amid et al.",
         year=2019,
@@ -112,4 +113,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"t1": 1.0, "t2": 1.0}),),
 )

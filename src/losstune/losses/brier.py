@@ -31,6 +31,7 @@ SPEC = LossSpec(
     link=softmax_link,
     summary="Squared error of the predicted probabilities: a bounded proper score.",
     formula="sum_k (p_k - t_k)^2",
+    use="For calibrated probabilities, and with some noisy labels. With many classes its pull at the start is weak.",
     citation=Citation(
         authors="Brier",
         year=1950,

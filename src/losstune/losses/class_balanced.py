@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Choice, Domain
 
 
@@ -61,6 +61,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy weighted by the inverse effective number of each class's samples.",
     formula="w_y CE, w_k proportional to (1 - beta) / (1 - beta^n_k), sum_k w_k = C",
+    use="For imbalanced classes when every class counts the same. Without imbalance it is cross-entropy.",
     citation=Citation(
         authors="Cui et al.",
         year=2019,
@@ -79,4 +80,5 @@ SPEC = LossSpec(
         ),
     ),
     needs_counts=True,
+    limits=(Limit(hyperparameters={"beta": 0.0}),),
 )

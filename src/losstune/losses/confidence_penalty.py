@@ -11,7 +11,7 @@ import math
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, normalized, require_classes
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -55,6 +55,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy less b times the prediction's entropy.",
     formula="CE - b H(p)",
+    use="Against overconfidence, where label smoothing helps too.",
     citation=Citation(
         authors="Pereyra et al.",
         year=2017,
@@ -72,4 +73,5 @@ SPEC = LossSpec(
             domain=Domain(0.0, 1.0),
         ),
     ),
+    limits=(Limit(hyperparameters={"b": 0.0}),),
 )

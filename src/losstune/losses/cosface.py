@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, require_classes, target_distribution
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -40,6 +40,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy on cosines with a margin m off the true one.",
     formula="CE(s (z - m onehot_y)), z cosines",
+    use="As arcface, with a gentler margin and a convex form.",
     citation=Citation(
         authors="Wang et al.",
         year=2018,
@@ -65,4 +66,5 @@ SPEC = LossSpec(
         ),
     ),
     head="normalised",
+    limits=(Limit(hyperparameters={"s": 1.0, "m": 0.0}),),
 )

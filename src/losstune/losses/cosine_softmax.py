@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -36,6 +36,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy on cosines, scaled by s: only directions count.",
     formula="CE(s z), z cosines",
+    use="For features of fixed length, such as for retrieval. Temperature and learning rate trade off.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,
@@ -55,4 +56,5 @@ SPEC = LossSpec(
     ),
     head="normalised",
     soft_targets=True,
+    limits=(Limit(hyperparameters={"s": 1.0}),),
 )

@@ -40,6 +40,7 @@ SPEC = LossSpec(
     link=link,
     summary="Hinge on the strongest wrong class.",
     formula="max(0, margin + max_{j != y} z_j - z_y)",
+    use="For accuracy alone, with little noise. It teaches nothing where no class has half the posterior.",
     citation=Citation(
         authors="Crammer and Singer",
         year=2001,

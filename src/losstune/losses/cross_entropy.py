@@ -34,6 +34,7 @@ SPEC = LossSpec(
     link=softmax_link,
     summary="The negative log-likelihood of the true class; the field's default and this catalogue's reference.",
     formula="-sum_k t_k log p_k",
+    use="The one to beat.",
     citation=Citation(
         authors="Goodfellow et al.",
         year=2016,

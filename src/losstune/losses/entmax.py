@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
-from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -87,6 +87,7 @@ SPEC = LossSpec(
     link=link,
     summary="A loss with sparse probabilities that stops pulling once the true class leads by a margin.",
     formula="<q - t, z> + [sum_k t_k^alpha - sum_k q_k^alpha] / (alpha (alpha-1)), q = entmax_alpha(z)",
+    use="For sparse probabilities, exact zeros included, and where certain samples should stop pulling.",
     citation=Citation(
         authors="Peters et al.",
         year=2019,
@@ -106,4 +107,5 @@ SPEC = LossSpec(
     ),
     soft_targets=True,
     aliases=(Alias(name="sparsemax", relation="the same", hyperparameters={"alpha": 2.0}),),
+    limits=(Limit(hyperparameters={"alpha": 1.0001}, within=1e-2),),
 )

@@ -41,6 +41,7 @@ SPEC = LossSpec(
     link=link,
     summary="The exponential of every violated margin, as in boosting.",
     formula="sum_{j != y} exp(z_j - z_y)",
+    use="Where hardly any label is wrong. A single mislabelled sample can govern a batch.",
     citation=Citation(
         authors="Mukherjee and Schapire",
         year=2013,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -49,6 +49,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy weighted by (1 - p_y)^gamma: easy samples count less.",
     formula="-(1 - p_y)^gamma log p_y",
+    use="For underconfident, calibrated networks, and for many easy samples. With noisy labels it chases the noise.",
     citation=Citation(
         authors="Lin et al.",
         year=2017,
@@ -66,4 +67,5 @@ SPEC = LossSpec(
             domain=Domain(0.0),
         ),
     ),
+    limits=(Limit(hyperparameters={"gamma": 0.0}),),
 )

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
+
+SMALLEST_Q = 1e-12
+"""Below, the loss is taken as its limit at 0, which it differs from by less than a float64 tells."""
 
 
 def gce(logits_NC: Tensor, target_N: Tensor, q: float) -> Tensor:
@@ -23,7 +26,7 @@ def gce(logits_NC: Tensor, target_N: Tensor, q: float) -> Tensor:
         ValueError: If the target is not a class per sample.
     """
     cross_entropy_N = class_cross_entropy(logits_NC, target_N)
-    if q == 0:
+    if q < SMALLEST_Q:
         return cross_entropy_N
     return torch.expm1(-q * cross_entropy_N) / -q
 
@@ -39,6 +42,7 @@ SPEC = LossSpec(
     link=link,
     summary="A bounded loss between cross-entropy and absolute error, against label noise.",
     formula="(1 - p_y^q) / q",
+    use="For noisy labels: q trades cross-entropy's speed for the mean absolute error's robustness.",
     citation=Citation(
         authors="Zhang & Sabuncu",
         year=2018,
@@ -57,4 +61,5 @@ SPEC = LossSpec(
         ),
     ),
     aliases=(Alias(name="hellinger", relation="gce / 2, the squared distance", hyperparameters={"q": 0.5}),),
+    limits=(Limit(hyperparameters={"q": 0.0}), Limit(hyperparameters={"q": 1.0}, of="mae")),
 )

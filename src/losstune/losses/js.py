@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -59,6 +59,7 @@ SPEC = LossSpec(
     link=link,
     summary="A bounded divergence between cross-entropy (pi to 0) and absolute error (pi to 1), against label noise.",
     formula="[H(pi t + (1-pi) p) - pi H(t) - (1-pi) H(p)] / (-(1-pi) log(1-pi))",
+    use="For noisy labels; between cross-entropy and the mean absolute error, like gce.",
     citation=Citation(
         authors="Englesson & Azizpour",
         year=2021,
@@ -77,4 +78,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"pi": 1e-6}, within=1e-3),),
 )

@@ -48,6 +48,7 @@ SPEC = LossSpec(
     link=link,
     summary="KL divergence as Keras computes it: clipped at a probability of 1e-7.",
     formula="sum_k t_k log(t_k / p_k), t and p clipped to [1e-7, 1]",
+    use="To find out whether a KL that won elsewhere won by its clipping: it gives up what is surely wrong.",
     citation=Citation(
         authors="Drager and Dunkelau",
         year=2022,

@@ -33,6 +33,7 @@ SPEC = LossSpec(
     link=softmax_link,
     summary="Cross-entropy less the target's entropy; identical to cross-entropy on hard labels: the A/A control.",
     formula="sum_k t_k log(t_k / p_k)",
+    use="As a control: on hard labels it is cross-entropy, and a difference between the two is noise.",
     citation=Citation(
         authors="Kullback & Leibler",
         year=1951,

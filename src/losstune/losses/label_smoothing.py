@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -49,6 +49,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy that keeps a share eps of the target for all classes, against overconfidence.",
     formula="-sum_k [(1 - eps) t_k + eps/C] log p_k",
+    use="Against overconfidence, and for features in tight clusters. It costs what the clusters' distances would tell.",
     citation=Citation(
         authors="Szegedy et al.",
         year=2016,
@@ -67,4 +68,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"eps": 0.0}),),
 )

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, require_classes, target_distribution
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -42,6 +42,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy on cosines with a margin that grows as a class gets rarer.",
     formula="CE(s (z - D_y onehot_y)), D_k = max_m (min_j n_j / n_k)^(1/4), z cosines",
+    use="For imbalanced classes with a normalised head.",
     citation=Citation(
         authors="Cao et al.",
         year=2019,
@@ -68,4 +69,5 @@ SPEC = LossSpec(
     ),
     needs_counts=True,
     head="normalised",
+    limits=(Limit(hyperparameters={"max_m": 0.0, "s": 1.0}),),
 )

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
-from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -44,6 +44,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
     formula="CE(z + tau log pi), pi the classes' shares of the training data",
+    use="For imbalanced classes: at prediction the offset is left out for the balanced error, kept for the accuracy.",
     citation=Citation(
         authors="Menon et al.",
         year=2021,
@@ -68,4 +69,5 @@ SPEC = LossSpec(
         ),
     ),
     needs_counts=True,
+    limits=(Limit(hyperparameters={"tau": 0.0}),),
 )

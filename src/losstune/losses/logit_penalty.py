@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -53,6 +53,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy with a penalty on the squared length of the logits.",
     formula="CE + b sum_k z_k^2",
+    use="Against logits that grow without end; a regulariser more than another loss.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,
@@ -71,4 +72,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"b": 0.0}),),
 )

@@ -35,6 +35,7 @@ SPEC = LossSpec(
     link=link,
     summary="One less the true probability: bounded and symmetric.",
     formula="1 - p_y",
+    use="With very noisy labels. With clean ones or many classes it hardly learns.",
     citation=Citation(
         authors="Ghosh et al.",
         year=2017,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -48,6 +48,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy that keeps the largest logit near the mean, right or wrong.",
     formula="CE + a (max_k z_k - mean_k z_k)",
+    use="As label smoothing, where training errors are common.",
     citation=Citation(
         authors="Zhou et al.",
         year=2025,
@@ -65,4 +66,5 @@ SPEC = LossSpec(
             domain=Domain(0.0, 1.0),
         ),
     ),
+    limits=(Limit(hyperparameters={"a": 0.0}),),
 )

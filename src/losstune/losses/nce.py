@@ -33,6 +33,7 @@ SPEC = LossSpec(
     link=softmax_link,
     summary="Cross-entropy divided by its sum over all labels: bounded, and robust to symmetric label noise.",
     formula="log p_y / sum_k log p_k",
+    use="A part of apl. By itself it learns slowly, the more so the more classes there are.",
     citation=Citation(
         authors="Ma et al.",
         year=2020,

@@ -46,6 +46,7 @@ SPEC = LossSpec(
     link=link,
     summary="A hinge per class against the rest.",
     formula="sum_k max(0, 1 - s_k z_k)^power, s_y = 1, others -1",
+    use="For accuracy alone; squared, it gives back probabilities as well.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -44,6 +44,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy, linear in p_y below 1/tau: a hopeless sample loses its pull.",
     formula="-log p_y if p_y > 1/tau, else 1 + log tau - tau p_y",
+    use="For noisy labels: cross-entropy whose pull is clipped.",
     citation=Citation(
         authors="Menon et al.",
         year=2020,
@@ -61,4 +62,5 @@ SPEC = LossSpec(
             domain=Domain(1.0),
         ),
     ),
+    limits=(Limit(hyperparameters={"tau": 1e9}), Limit(hyperparameters={"tau": 1.0}, of="mae")),
 )

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -40,6 +40,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy plus eps times the probability of error: a first-order change of its expansion.",
     formula="-log p_y + eps (1 - p_y)",
+    use="For a quick gain in accuracy with a single number to tune.",
     citation=Citation(
         authors="Leng et al.",
         year=2022,
@@ -58,4 +59,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"eps": 0.0}),),
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -39,6 +39,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy and its reverse, with log 0 taken as -4.",
     formula="alpha CE + 4 beta (1 - p_y)",
+    use="For noisy labels. It is poly1 with a factor, and counts as such.",
     citation=Citation(
         authors="Wang et al.",
         year=2019,
@@ -63,4 +64,5 @@ SPEC = LossSpec(
             domain=Domain(0.0),
         ),
     ),
+    limits=(Limit(hyperparameters={"alpha": 1.0, "beta": 0.0}),),
 )

@@ -118,6 +118,21 @@ class Alias:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Hyperparameters at which a loss becomes another, or comes near it.
+
+    Attributes:
+        hyperparameters: The values; those not named are the published ones.
+        of: Name of the loss that it becomes, with its published hyperparameters and one class per sample.
+        within: The largest difference, relative to one more than the value, at logits of up to about 10.
+    """
+
+    hyperparameters: Mapping[str, Value]
+    of: str = "cross_entropy"
+    within: float = 1e-9
+
+
 Head = Literal["linear", "normalised"]
 """A network's last layer: weights, features and bias as they come, or cosines of the angles between the two."""
 
@@ -135,6 +150,7 @@ class LossSpec:
             means by its outputs: rows are non-negative and sum to 1. It takes the loss's own hyperparameters.
         summary: One sentence on what the loss does.
         formula: The definition in plain text, with p = softmax(z) and y the true class.
+        use: When it is worth a try, and when not, in a sentence or two.
         citation: Its source.
         hyperparameters: In the order in which they are searched and printed.
         soft_targets: Whether the formula is defined for a distribution as target.
@@ -142,6 +158,9 @@ class LossSpec:
             and not two candidates.
         properties: Convexity, properness, bounds: what the contract tests measure.
         aliases: Other names for this loss.
+        limits: Where it becomes another loss.
+        oracle: An independent implementation with the signature of `function`, to be agreed with in float64; it may
+            be slow.
         needs_counts: Whether `function` and `link` take the number of training samples of each class as the
             keyword argument ``counts_C``, a floating tensor of shape (C,) on the device of the logits.
         head: The network's last layer that the loss is made for.
@@ -155,11 +174,14 @@ class LossSpec:
     summary: str
     formula: str
     citation: Citation
+    use: str = ""
     properties: Properties
     hyperparameters: tuple[Hyperparameter, ...] = ()
     soft_targets: bool = False
     equals: str | None = None
     aliases: tuple[Alias, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    oracle: Callable[..., Tensor] | None = None
     needs_counts: bool = False
     head: Head = "linear"
     initial_bias: Callable[[int], float] | None = None

@@ -40,6 +40,7 @@ SPEC = LossSpec(
     link=link,
     summary="A bounded proper score by the angle between prediction and target.",
     formula="1 - (p_y / |p|_alpha)^(alpha-1)",
+    use="For probabilities that outliers don't govern; between Brier and gce.",
     citation=Citation(
         authors="Gneiting & Raftery",
         year=2007,

@@ -35,6 +35,7 @@ SPEC = LossSpec(
     link=link,
     summary="The square of the log-loss.",
     formula="(log p_y)^2",
+    use="Where hardly any label is wrong: it presses on what is wrong harder than cross-entropy.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

@@ -40,6 +40,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy plus a squared penalty that holds the wrong classes' logits near 0.",
     formula="-log p_y + sum_{j != y} z_j^2 / (C-1)",
+    use="As cross-entropy with better calibration at times; nothing to tune.",
     citation=Citation(
         authors="Hui et al.",
         year=2023,

@@ -37,6 +37,7 @@ SPEC = LossSpec(
     link=link,
     summary="One less the Tanimoto similarity of prediction and target.",
     formula="1 - p_y / (|p|^2 + 1 - p_y)",
+    use="A bounded overlap loss, a baseline of Janocha & Czarnecki.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

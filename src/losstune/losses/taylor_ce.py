@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, IntRange
 
 
@@ -43,6 +43,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy's Taylor series, cut off: from absolute error (order 1) towards cross-entropy.",
     formula="sum_{i=1..order} (1 - p_y)^i / i",
+    use="For noisy labels: the order goes from the mean absolute error to cross-entropy.",
     citation=Citation(
         authors="Feng et al.",
         year=2020,
@@ -60,4 +61,5 @@ SPEC = LossSpec(
             domain=Domain(1.0, whole=True),
         ),
     ),
+    limits=(Limit(hyperparameters={"order": 1}, of="mae"),),
 )

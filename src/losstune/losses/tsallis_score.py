@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -37,6 +37,7 @@ SPEC = LossSpec(
     link=link,
     summary="A bounded proper score between the log-loss (beta to 0) and beyond the Brier score (beta = 1).",
     formula="sum_k p_k^(1+beta) - (1 + 1/beta) p_y^beta + 1/beta",
+    use="For probabilities with some noisy labels: beta goes from the log-loss to Brier and beyond.",
     citation=Citation(
         authors="Basu et al.",
         year=1998,
@@ -55,4 +56,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"beta": 0.0}), Limit(hyperparameters={"beta": 1.0}, of="brier")),
 )

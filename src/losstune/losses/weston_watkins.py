@@ -43,6 +43,7 @@ SPEC = LossSpec(
     link=link,
     summary="Hinge on every wrong class.",
     formula="sum_{j != y} max(0, margin + z_j - z_y)^power",
+    use="For accuracy alone, with little noise. Its pull grows with the number of classes.",
     citation=Citation(
         authors="Weston and Watkins",
         year=1999,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
-from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
+from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 
@@ -37,6 +37,7 @@ SPEC = LossSpec(
     link=link,
     summary="Cross-entropy plus a small penalty on the squared log-partition: logits don't drift.",
     formula="-log p_y + lam (log sum_k e^z_k)^2",
+    use="For training in half precision, where logits drift; no other effect is to be expected.",
     citation=Citation(
         authors="Chowdhery et al.",
         year=2022,
@@ -55,4 +56,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    limits=(Limit(hyperparameters={"lam": 0.0}),),
 )

@@ -12,7 +12,7 @@ from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
-from losstune.losses.scale import gradient_scale
+from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name
 from losstune.provenance import protocol_hash
 from losstune.records import Role, Stage
@@ -20,9 +20,6 @@ from losstune.search import Space, centred, space_of
 from losstune.stages.layout import PREPARED
 from losstune.training import Arrays, Task, resolve_precision
 from losstune.units import Unit, make_unit
-
-INITIAL_SPREAD = 1.0
-"""Standard deviation of the logits at which a loss's gradient scale is taken: about a new network's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
 
 
 def centred_spaces(study: Study, spaces: Mapping[str, Space]) -> dict[str, Space]:
-    """Move every loss's learning rates to its gradient scale, if the settings ask for it and it matters.
+    """Lower the learning rates of losses that pull harder than cross-entropy, if the settings ask and it matters.
 
     AdamW's steps don't depend on the scale of the loss, and neither do its spaces.
     """
@@ -93,9 +90,7 @@ def centred_spaces(study: Study, spaces: Mapping[str, Space]) -> dict[str, Space
     if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
         return dict(spaces)
     return {
-        name: centred(
-            space, gradient_scale(get(name).bind(space.fixed), study.manifest.num_classes, INITIAL_SPREAD)
-        )
+        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), study.manifest.num_classes))
         for name, space in spaces.items()
     }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,8 +19,9 @@ from torch import Tensor
 Loss = Callable[[Tensor, Tensor], Tensor]
 """``loss(logits_NC, target_N) -> losses_N``."""
 
-SCALES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+SCALES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 1e3, 1e4)
 STEPS = (0.1, 1.0, 10.0)
+"""Of a chord, in logits; one as long as the logits are large comes on top."""
 FAR_SHIFT = 1e4
 NUM_DRAWS = 2000
 NUM_POSTERIORS = 8
@@ -43,7 +45,7 @@ def convexity(loss: Loss, num_classes: int) -> Measured:
     generator = torch.Generator().manual_seed(11)
     worst, where = 0.0, ""
     for scale in SCALES:
-        for step in STEPS:
+        for step in (*STEPS, scale):
             for shift in (0.0, FAR_SHIFT, -FAR_SHIFT):
                 first_NC = scale * _normal(NUM_DRAWS, num_classes, generator) + shift
                 second_NC = first_NC + step * _normal(NUM_DRAWS, num_classes, generator)
@@ -61,27 +63,38 @@ def convexity(loss: Loss, num_classes: int) -> Measured:
     return Measured(True, "no midpoint above its chord")
 
 
-def largest(loss: Loss, num_classes: int) -> float:
-    """Return the largest loss at logits of any size up to 10,000."""
+def largest(loss: Loss, num_classes: int, size: float = 1e4) -> float:
+    """Return the largest loss found at logits of any size up to `size`."""
     generator = torch.Generator().manual_seed(12)
     target_N = _classes(NUM_DRAWS, num_classes)
     one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
-    # All classes alike but the true one, which is ruled out: where a loss compares the classes' penalties.
-    values = [loss(-size * one_hot_NC[:1], target_N[:1]).item() for size in (1e2, 1e3, 1e4)]
+    # The true class ruled out, and of the others none or one preferred: where bounds are reached.
+    values = [
+        loss(size * z_NC[:num_classes], target_N[:num_classes]).max().item()
+        for z_NC in (-one_hot_NC, one_hot_NC.roll(1, 0) - one_hot_NC)
+    ]
     values += [
         loss(scale * _normal(NUM_DRAWS, num_classes, generator), target_N).max().item()
-        for scale in (*SCALES, 100.0, 1e3, 1e4)
+        for scale in (*SCALES, size / 10, size)
+        if scale <= size
     ]
     return max(values)
+
+
+def growth(loss: Loss, num_classes: int) -> Measured:
+    """Measure whether the loss grows without end: with logits ten times as large, twice, by 5% at least."""
+    found = [largest(loss, num_classes, size) for size in (1e2, 1e3, 1e4)]
+    grows = all(after > 1.05 * before for before, after in pairwise(found))
+    return Measured(grows, f"at logits up to 100, 1,000 and 10,000 it reaches {_text(torch.tensor(found))}")
 
 
 def symmetry(loss: Loss, num_classes: int) -> Measured:
     """Measure whether the loss summed over all classes as targets is the same at all logits."""
     generator = torch.Generator().manual_seed(13)
-    sums = []
-    for scale in (0.3, 1.0, 3.0):
-        z_NC = scale * _normal(200, num_classes, generator)
-        sums.append(_over_classes(loss, z_NC).sum(1))
+    sums = [
+        _over_classes(loss, scale * _normal(200, num_classes, generator)).sum(1)
+        for scale in (0.3, 1.0, 3.0, 30.0)
+    ]
     sums_N = torch.cat(sums)
     spread = (sums_N.max() - sums_N.min()).item() / sums_N.abs().max().item()
     return Measured(spread < 1e-6, f"the sum over the classes varies by {spread:.2g} (relative)")
@@ -168,6 +181,65 @@ def infimum(loss: Loss, num_classes: int) -> float:
         values.append(closure().item())
         best = min(best, *(value for value in values if value == value))
     return best
+
+
+NUM_LINES, NUM_POINTS, HALF_LENGTH = 48, 160, 12.0
+"""The lines that :func:`smoothness` follows, the points at which it looks, and how far from the middle it goes."""
+
+
+def smoothness(loss: Loss, num_classes: int) -> Measured:
+    """Measure whether the gradient, and its slope, jump anywhere along random lines through the logits.
+
+    An interval between two points whose slopes differ is halved, towards the larger difference: that of a smooth
+    function vanishes, a jump stays.
+    """
+    generator = torch.Generator().manual_seed(16)
+    direction_NC = torch.nn.functional.normalize(_normal(NUM_LINES, num_classes, generator))
+    start_NC = _normal(NUM_LINES, num_classes, generator)
+    target_N = _classes(NUM_LINES, num_classes)
+    ends_P = torch.linspace(-HALF_LENGTH, HALF_LENGTH, NUM_POINTS + 1, dtype=torch.float64)
+    # One row per interval of a line.
+    rows = torch.arange(NUM_LINES).repeat_interleave(NUM_POINTS)
+    low_M, high_M = ends_P[:-1].repeat(NUM_LINES), ends_P[1:].repeat(NUM_LINES)
+
+    def slope(at_M: Tensor) -> Tensor:
+        z_MC = (start_NC[rows] + at_M.unsqueeze(1) * direction_NC[rows]).requires_grad_()
+        (gradient_MC,) = torch.autograd.grad(loss(z_MC, target_N[rows]).sum(), z_MC)
+        return (gradient_MC * direction_NC[rows]).sum(1)
+
+    def bend(at_M: Tensor) -> Tensor:
+        return (slope(at_M + _STEP) - slope(at_M - _STEP)) / (2 * _STEP)
+
+    for what, function, num_halvings in (("gradient", slope, 26), ("gradient's slope", bend, 13)):
+        size = function(high_M).abs().max().item()
+        before_M, jump_M = _jumps(function, low_M, high_M, num_halvings)
+        # What is only steep shrinks with the interval.
+        jump_M = torch.where(jump_M > 0.6 * before_M, jump_M, 0.0)
+        at = int(jump_M.argmax())
+        if jump_M[at] > 2e-3 * max(size, 1e-6):
+            where = start_NC[rows[at]] + (low_M[at] + high_M[at]) / 2 * direction_NC[rows[at]]
+            return Measured(False, f"the {what} jumps by {jump_M[at]:.2g} near {_text(where)}")
+    return Measured(True, "neither the gradient nor its slope jumps anywhere")
+
+
+_STEP = 1e-5
+
+
+def _jumps(
+    function: Callable[[Tensor], Tensor], low_M: Tensor, high_M: Tensor, num_halvings: int
+) -> tuple[Tensor, Tensor]:
+    """Return by how much the function differs between the ends, two halvings before the last and after it."""
+    at_low_M, at_high_M = function(low_M), function(high_M)
+    before_M = torch.zeros_like(at_low_M)
+    for halving in range(num_halvings):
+        if halving == num_halvings - 2:
+            before_M = (at_high_M - at_low_M).abs()
+        middle_M = (low_M + high_M) / 2
+        at_middle_M = function(middle_M)
+        left_M = (at_middle_M - at_low_M).abs() > (at_high_M - at_middle_M).abs()
+        low_M, at_low_M = torch.where(left_M, low_M, middle_M), torch.where(left_M, at_low_M, at_middle_M)
+        high_M, at_high_M = torch.where(left_M, middle_M, high_M), torch.where(left_M, at_middle_M, at_high_M)
+    return before_M, (at_high_M - at_low_M).abs()
 
 
 def _over_classes(loss: Loss, z_NC: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
+import sys
 from pathlib import Path
 
 from losstune.errors import LosstuneError
@@ -10,22 +12,35 @@ from losstune.losses.spec import LossSpec
 
 
 def specs_in(path: Path) -> list[LossSpec]:
-    """Run a Python file and return every :class:`LossSpec` that it defines at its top level.
+    """Run a Python file and return every :class:`LossSpec` that it makes at its top level.
+
+    What it imports is not its own. It may import what lies beside it, as a script may.
 
     Raises:
         LosstuneError: If there is no such file, it can't be run, or it defines none.
     """
     if not path.is_file():
         raise LosstuneError(f"{path}: no such file; expected a Python file that defines a LossSpec")
+    beside = str(path.resolve().parent)
+    sys.path.insert(0, beside)
     try:
         names = runpy.run_path(str(path))
-    except Exception as error:  # whatever the file raises
-        raise LosstuneError(
-            f"{path}: cannot be run: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from None
-    found = list({id(value): value for value in names.values() if isinstance(value, LossSpec)}.values())
+        imported = _imported_names(path)
+    except (Exception, SystemExit) as error:  # whatever the file raises
+        reason = " ".join(str(error).split())[:200]
+        raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {reason}") from None
+    finally:
+        sys.path.remove(beside)
+    own = [value for name, value in names.items() if isinstance(value, LossSpec) and name not in imported]
+    found = list({id(spec): spec for spec in own}.values())
     if not found:
         raise LosstuneError(
             f"{path}: found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"
         )
     return found
+
+
+def _imported_names(path: Path) -> set[str]:
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
