@@ -1,15 +1,18 @@
-"""Writes ``losses.md``, the catalogue as a page, from the registry: ``python docs/make_losses_page.py``."""
+"""Writes ``losses.md``, ``gallery.md`` and ``gallery/*.svg``: ``python docs/make_losses_page.py``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from losstune.catalogue import choose, traits
+from losstune.gallery import figure_svg
 from losstune.losses.registry import registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.spec import LossSpec
 
 PAGE = Path(__file__).with_name("losses.md")
-PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}
+GALLERY = Path(__file__).with_name("gallery.md")
+FIGURES = Path(__file__).with_name("gallery")
 HEAD = """# The catalogue
 
 {num_losses} losses and {num_aliases} other names for them. Generated from the registry by
@@ -24,7 +27,8 @@ criterion = get("focal", gamma=2.0).as_module(reduction="mean")  # in place of n
 ```
 
 The same in a [plain loop](examples/plain_loop.py), in [Lightning](examples/lightning_module.py) and in
-[Hugging Face's Trainer](examples/hugging_face_trainer.py). A loss of your own: `losstune losses check my_losses.py`.
+[Hugging Face's Trainer](examples/hugging_face_trainer.py). Every loss is drawn in the [gallery](gallery.md).
+A loss of your own: `losstune losses check my_losses.py`.
 
 | loss | formula | hyperparameters | properties | scale |
 |-|-|-|-|-|
@@ -45,21 +49,10 @@ def page() -> str:
 
 
 def _row(spec: LossSpec) -> str:
-    properties = spec.properties
-    bound = properties.bound_at(10)
-    claims = [
-        *(["convex"] if properties.convex else []),
-        PROPER[properties.proper],
-        *([f"at most {bound:.3g}"] if bound is not None else []),
-        *(["symmetric"] if properties.symmetric else []),
-        *(["soft targets"] if spec.soft_targets else []),
-        *(["class frequencies"] if spec.needs_counts else []),
-        *(["normalised head"] if spec.head == "normalised" else []),
-    ]
     searched = "<br>".join(f"{item.name} = {item.default:g}, {item.range}" for item in spec.hyperparameters)
     scale = " / ".join(f"{gradient_scale(spec.bind(), num):.2g}" for num in (10, 100))
     formula = spec.formula.replace("|", "\\|")
-    return f"| `{spec.name}` | {formula} | {searched} | {', '.join(claims)} | {scale} |\n"
+    return f"| `{spec.name}` | {formula} | {searched} | {', '.join(traits(spec))} | {scale} |\n"
 
 
 def _alias_rows(spec: LossSpec) -> str:
@@ -76,5 +69,36 @@ def _source(spec: LossSpec) -> str:
     return f"- `{spec.name}`: {cited.authors} {cited.year}, *{cited.title}*, {cited.reference}, {cited.equation}\n"
 
 
+GALLERY_HEAD = """# Gallery
+
+Every loss at its published hyperparameters and with 10 classes, in colour; cross-entropy in grey. All classes but the
+true one are alike: the margin is z_y - z_j, p_y the true class's softmax probability (that of the loss's own link where
+the logits are cosines). The last panel is the weight |phi'(p)| p (1 - p) with which a sample pulls. Generated from the
+registry by `docs/make_losses_page.py`; a test holds it to the code. Your own choice of losses and hyperparameters:
+`losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
+"""
+
+
+def gallery() -> str:
+    """Return the gallery's text."""
+    text, family = GALLERY_HEAD, None
+    for spec in choose(order="family"):
+        if spec.family != family:
+            family = spec.family
+            text += f"\n## {family[0].upper()}{family[1:]}\n"
+        text += f"\n### `{spec.name}`\n\n{spec.summary} {spec.use}\n\n`{spec.formula}`\n"
+        text += f"\n![Value and gradient of {spec.name}](gallery/{spec.name}.svg)\n"
+    return text
+
+
+def figures() -> dict[str, str]:
+    """Return the gallery's figures as SVG text, by the loss's name."""
+    return {spec.name: figure_svg({spec.name: spec.bind()}) for spec in registry().values()}
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    GALLERY.write_text(gallery(), encoding="utf-8")
+    FIGURES.mkdir(exist_ok=True)
+    for name, svg in figures().items():
+        (FIGURES / f"{name}.svg").write_text(svg, encoding="utf-8")

@@ -13,12 +13,12 @@ from losstune.sources import LOSSTUNE
 
 # From the ground up. A part imports itself and what stands below it, never sideways or up.
 LAYERS = (
-    {"errors", "files", "ranges", "seeds", "progress", "quiet", "startup"},
+    {"errors", "files", "ranges", "seeds", "progress", "quiet", "startup", "drawing"},
     {"explain", "records", "sources"},
     {"config"},
     {"params"},
     {"provenance", "losses", "models", "data", "metrics", "statistics"},
-    {"ledger", "search", "halving", "selection", "testing", "identity"},
+    {"ledger", "search", "halving", "selection", "testing", "identity", "gallery", "catalogue"},
     {"training"},
     {"units"},
     {"plan"},

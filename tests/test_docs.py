@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import subprocess
 import sys
@@ -19,6 +20,18 @@ def test_the_page_of_losses_is_current():
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), (
         "run python docs/make_losses_page.py"
     )
+
+
+def test_the_gallery_is_current():
+    script = runpy.run_path(str(REPOSITORY / "docs" / "make_losses_page.py"))
+    assert script["GALLERY"].read_text(encoding="utf-8") == script["gallery"]()
+    drawn = script["figures"]()
+    assert {path.stem for path in script["FIGURES"].iterdir()} == drawn.keys()
+    for name, svg in drawn.items():
+        # Coordinates may differ by rounding between machines.
+        kept = (script["FIGURES"] / f"{name}.svg").read_text(encoding="utf-8")
+        numbers, wanted = ([float(part) for part in re.findall(r"-?\d+\.\d+", text)] for text in (kept, svg))
+        assert numbers == pytest.approx(wanted, abs=0.05), f"{name}: run python docs/make_losses_page.py"
 
 
 def test_the_plain_loop_runs():

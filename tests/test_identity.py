@@ -109,10 +109,41 @@ def test_finds_in_the_catalogue_the_control_and_the_normalised_softmax_and_no_ot
     )
 
 
+def test_pearson_chi2_is_exponential_before_that_goes_on_linearly():
+    def chi2(z, y):
+        return ((one_hot(z, y) - p_of(z)).square() / p_of(z)).sum(1)
+
+    found = relation(chi2, get("exponential"))
+    assert found is not None
+    assert not found.everywhere
+    assert str(found) == "L(z)"
+    # As published, without the linear tail, they are one everywhere.
+    found = relation(chi2, lambda z, y: (-log_p(z, y)).expm1())
+    assert found is not None
+    assert found.everywhere
+
+
+def test_a_cap_far_out_is_told_from_none():
+    found = relation(lambda z, y: (-log_p(z, y)).clamp_max(20.0), get("cross_entropy"))
+    assert found is not None
+    assert not found.everywhere
+    assert relation(lambda z, y: (-log_p(z, y)).clamp_max(5.0), get("cross_entropy")) is None
+
+
+def test_a_temperature_may_depend_on_the_number_of_classes_of_a_study():
+    entmax, with_prior = get("entmax", alpha=1.5), get("fdiv_fy", alpha=1.5)
+    assert relation(with_prior, entmax) is None
+    found = relation(with_prior, entmax, (10,))
+    assert found is not None
+    assert found.temperature == pytest.approx(10**-0.5, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (get("cross_entropy"), get("keras_kl_divergence")),
+        (get("phuber_ce"), get("cross_entropy")),
+        (get("exponential"), get("cross_entropy")),
         (get("gce", q=0.7), get("gce", q=0.69)),
         (get("focal", gamma=0.01), get("cross_entropy")),
         (get("z_loss"), get("cross_entropy")),

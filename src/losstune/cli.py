@@ -7,17 +7,20 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from losstune import __version__
 from losstune.config import Params
-from losstune.errors import LosstuneError, UnfinishedStudyError
+from losstune.errors import LosstuneError, UnfinishedStudyError, did_you_mean
 from losstune.params import PARAMS_FILE, load_params
 from losstune.provenance import study_root
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
+
+if TYPE_CHECKING:
+    from losstune.losses.spec import BoundLoss
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
@@ -61,6 +64,7 @@ def check() -> None:
     from losstune.losses.registry import twin_of
     from losstune.search import SHARED
     from losstune.stages.study import check_names
+    from losstune.stages.twins import known_class_counts, twin_lines
 
     try:
         check_settings(params.data)
@@ -81,6 +85,8 @@ def check() -> None:
     _echo_row("tune", f"{num_losses} losses x {num_trials} trials = {num_losses * num_trials} trainings")
     _echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {num_confirmed} trainings")
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
+    for line in twin_lines(spaces, known_class_counts(Path.cwd())):
+        _echo_row("twins", line)
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:
@@ -141,68 +147,125 @@ def report() -> None:
     _run("report")
 
 
-@cli.group(cls=_InOrder)
-def losses() -> None:
-    """Look at the loss catalogue."""
+@cli.group(cls=_InOrder, invoke_without_command=True)
+@click.pass_context
+def losses(ctx: click.Context) -> None:
+    """Look at the loss catalogue; by itself, a table of it."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_losses)
 
 
 @losses.command("list")
-def list_losses() -> None:
-    """Name every loss, with its hyperparameters at their published values."""
-    from losstune.losses.registry import registry
+@click.option("--family", help="Only losses of this family.")
+@click.option(
+    "--with", "having", multiple=True, metavar="TRAIT", help="Only losses with it; may be repeated."
+)
+@click.option(
+    "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without it; may be repeated."
+)
+@click.option(
+    "--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound."
+)
+def list_losses(
+    family: str | None = None,
+    having: tuple[str, ...] = (),
+    lacking: tuple[str, ...] = (),
+    order: str = "name",
+) -> None:
+    """Print a table of losses: name, family, hyperparameters, properties, source.
 
-    indent = max(map(len, registry())) + 2
-    for spec in registry().values():
-        defaults = ", ".join(f"{item.name}={item.default:g}" for item in spec.hyperparameters)
-        _echo_row(spec.name, spec.summary + (f" [{defaults}]" if defaults else ""), indent=indent)
+    Traits are convex, proper, recoverable, bounded, symmetric, shift-invariant, smooth, soft-targets, hyperparameters,
+    class-frequencies and normalised-head. `losstune losses list --with bounded --without hyperparameters`.
+    """
+    from typing import get_args
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from losstune.catalogue import ORDERS, TRAITS, choose, table_rows
+    from losstune.losses.spec import Family
+
+    for option, given, allowed in (
+        ("--family", (family,) if family else (), get_args(Family)),
+        ("--with", having, TRAITS),
+        ("--without", lacking, TRAITS),
+        ("--sort", (order,), ORDERS),
+    ):
+        for value in given:
+            if value not in allowed:
+                names = list(allowed)
+                raise LosstuneError(
+                    f"{option}: found {value!r}, expected one of {', '.join(names)}{did_you_mean(value, names)}"
+                )
+    chosen = choose(family=family, having=having, lacking=lacking, order=order)
+    table = Table("loss", "family", "hyperparameters", "properties", "source", box=SIMPLE, pad_edge=False)
+    for row in table_rows(chosen):
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(table)
+    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
 
 
 @losses.command()
 @click.argument("name")
 def describe(name: str) -> None:
-    """Say what a loss is: formula, source, hyperparameters."""
-    from losstune.losses.registry import find
-    from losstune.losses.scale import gradient_scale
+    """Say what a loss is: formula, source, use, identities, and its code in plain PyTorch."""
+    from losstune.catalogue import description
 
-    spec, alias = find(name)
-    if alias is not None:
-        at = "".join(f", {key} = {value:g}" for key, value in alias.hyperparameters.items())
-        click.echo(f"{name} is another name for {spec.name}: {alias.relation} ({alias.condition}{at}).")
-    properties = spec.properties
-    citation = spec.citation
-    rows = [(spec.name, spec.summary), ("formula", spec.formula)]
-    rows += [("source", f"{citation.authors} {citation.year}, {citation.title}")]
-    rows += [("", f"{citation.reference}, {citation.equation}")]
-    for item in spec.hyperparameters:
-        values = f"{item.default:g} by default, searched over {item.range}; allowed: {item.domain}"
-        rows += [(item.name, values), ("", item.source)]
-    rows += [("targets", "class indices or distributions" if spec.soft_targets else "class indices")]
-    bound = properties.bound_at(10)
-    claims = [
-        "convex" if properties.convex else "not convex",
-        {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}[
-            properties.proper
-        ],
-        f"at most {bound:.4g} with 10 classes" if bound is not None else "unbounded",
-        *(["symmetric"] if properties.symmetric else []),
-        *([] if properties.shift_invariant else ["not shift-invariant"]),
-    ]
-    rows += [("properties", ", ".join(claims) + " (at the published values)")]
-    pulls = ", ".join(f"{gradient_scale(spec.bind(), num):.3g} with {num} classes" for num in (10, 100))
-    rows += [("scale", f"its gradient at equal logits is cross_entropy's times {pulls}")]
-    wants = [
-        *(["the class frequencies"] if spec.needs_counts else []),
-        *(["a normalised last layer"] if spec.head == "normalised" else []),
-        *(["a last layer that starts from a bias of its own"] if spec.initial_bias else []),
-    ]
-    rows += [("needs", ", ".join(wants) + " (the trainer sees to it)")] if wants else []
-    for other in spec.aliases:
-        at = "".join(f", {key} = {value:g}" for key, value in other.hyperparameters.items())
-        rows += [("alias", f"{other.name}: {other.relation} ({other.condition}{at})")]
-    if spec.equals:
-        rows += [("equals", f"{spec.equals} on hard labels: a control, not another candidate")]
+    stands_for, rows, code = description(name)
+    if stands_for:
+        click.echo(stands_for)
+    indent = max(len(title) for title, _ in rows) + 2
     for title, text in rows:
-        _echo_row(title, text, indent=max(10, len(spec.name) + 2))
+        _echo_row(title, text, indent=indent)
+    click.echo(f"\n# In plain PyTorch, to copy:\n{code}", nl=False)
+
+
+@losses.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
+@click.option(
+    "--output",
+    default="losses.svg",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The SVG file to write.",
+)
+def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
+    """Draw losses over each other.
+
+    Value and gradient against the margin z_y - z_j, the same for all other classes j, and against the true class's
+    probability p_y; the last is the weight |phi'(p)| p (1 - p) with which a sample pulls. A NAME may set
+    hyperparameters: `losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
+    """
+    from losstune.files import write_atomically
+    from losstune.gallery import figure_svg
+
+    bound = {name: _bound_loss(name) for name in names}
+    if not output.parent.is_dir():
+        raise LosstuneError(f"--output: {output.parent}: no such folder")
+    write_atomically(output, figure_svg(bound, classes))
+    click.echo(f"wrote {output}")
+
+
+def _bound_loss(text: str) -> BoundLoss:
+    """Read ``focal`` or ``focal:gamma=0.5,other=2``."""
+    from losstune.losses.registry import bind
+
+    name, _, rest = text.partition(":")
+    values: dict[str, float] = {}
+    for item in filter(None, rest.split(",")):
+        key, _, value = item.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise LosstuneError(f"{text}: found {item!r}, expected hyperparameter=number") from None
+        values[key] = int(number) if number.is_integer() else number
+    try:
+        return bind(name, values)
+    except ValueError as error:
+        raise LosstuneError(f"{text}: {error}") from None
 
 
 @losses.command("check")

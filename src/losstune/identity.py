@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
@@ -30,6 +31,8 @@ STEPS_PER_OCTAVE = 16
 TEMPERATURES = tuple(2 ** (step / STEPS_PER_OCTAVE) for step in range(-48, 49))
 PROMISING = 0.5
 EXACT = 1e-6
+NEAR_NATS = 8.0
+"""Cross-entropy up to which two losses are also compared by themselves: p_y above 3e-4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,17 @@ class Relation:
         scale: Factor of the value, by number of classes; positive.
         temperature: Factor of the logits, the same for every number of classes.
         offset: Added to the value, by number of classes.
+        everywhere: Whether it holds at all logits tried; if not, it does where cross-entropy is at most 8 nats.
     """
 
     scale: Mapping[int, float]
     temperature: float
     offset: Mapping[int, float]
+    everywhere: bool = True
 
     def __str__(self) -> str:
-        """Return, say, ``0.5 L(2 z) + 1``, with the numbers for 3 classes."""
-        num = CLASS_COUNTS[0]
+        """Return, say, ``0.5 L(2 z) + 1``, with the numbers for the fewest classes compared."""
+        num = min(self.scale)
         scale = "" if math.isclose(self.scale[num], 1, abs_tol=1e-6) else f"{self.scale[num]:.4g} "
         inner = "z" if math.isclose(self.temperature, 1, abs_tol=1e-6) else f"{self.temperature:.4g} z"
         offset = (
@@ -59,20 +64,27 @@ class Relation:
         return f"{scale}L({inner}){offset}"
 
 
-def relation(first: Loss, second: Loss) -> Relation | None:
+def relation(first: Loss, second: Loss, class_counts: Sequence[int] = CLASS_COUNTS) -> Relation | None:
     """Return how `first` follows from `second`, or None if it doesn't.
 
-    The answer is numerical: equality to a millionth on draws near and far from the middle, for 3 and 5 classes.
+    The answer is numerical: equality to a millionth on draws near and far from the middle. Two losses that differ only
+    where the true class is all but ruled out, as by a cap or to avoid an overflow, follow from each other with
+    ``everywhere`` false.
+
+    Args:
+        first: A loss.
+        second: Another.
+        class_counts: Numbers of classes at which they are compared.
     """
-    return _relation(_Sampled(first), _Sampled(second))
+    return _relation(_Sampled(first, class_counts), _Sampled(second, class_counts))
 
 
 def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
     """Return the names in groups of losses that are one; most groups hold a single name."""
-    sampled = {name: _Sampled(loss) for name, loss in losses.items()}
+    sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
     groups: list[list[str]] = []
     for name, loss in sampled.items():
-        home = next((group for group in groups if _relation(loss, sampled[group[0]]) is not None), None)
+        home = next((group for group in groups if _is_one(loss, sampled[group[0]])), None)
         if home is None:
             groups.append([name])
         else:
@@ -83,10 +95,11 @@ def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
 class _Sampled:
     """A loss on fixed draws, at every temperature of the grid."""
 
-    def __init__(self, loss: Loss) -> None:
+    def __init__(self, loss: Loss, class_counts: Sequence[int]) -> None:
         self.loss = loss
-        self.plain = {num: self.at(num, 1.0) for num in CLASS_COUNTS}
-        self.grid = np.stack([self.at(CLASS_COUNTS[0], temperature) for temperature in TEMPERATURES])
+        self.plain = {num: self.at(num, 1.0) for num in class_counts}
+        self.first = class_counts[0]
+        self.grid = np.stack([self.at(self.first, temperature) for temperature in TEMPERATURES])
 
     def at(self, num_classes: int, temperature: float) -> Values:
         z_NC, target_N = _draws(num_classes)
@@ -105,16 +118,40 @@ def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
     return z_NC, torch.arange(len(z_NC)) % num_classes
 
 
+def _near(num_classes: int) -> NDArray[np.bool_]:
+    z_NC, target_N = _draws(num_classes)
+    return np.asarray(F.cross_entropy(z_NC, target_N, reduction="none").numpy() <= NEAR_NATS)
+
+
+def _is_one(first: _Sampled, second: _Sampled) -> bool:
+    found = _relation(first, second)
+    return found is not None and found.everywhere
+
+
 def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
-    wanted = first.plain[CLASS_COUNTS[0]]
-    errors = [_fit(wanted, values)[2] for values in second.grid]
+    everywhere = {num: np.ones(len(values), dtype=bool) for num, values in first.plain.items()}
+    found = _relation_on(first, second, everywhere)
+    if found is None:
+        near = _relation_on(first, second, {num: _near(num) for num in first.plain})
+        found = None if near is None else replace(near, everywhere=False)
+    return found
+
+
+def _relation_on(
+    first: _Sampled, second: _Sampled, draws: Mapping[int, NDArray[np.bool_]]
+) -> Relation | None:
+    """Return the relation that holds on some of the draws, or None."""
+    num_first = first.first
+    kept = draws[num_first]
+    wanted = first.plain[num_first][kept]
+    errors = [_fit(wanted, values[kept])[2] for values in second.grid]
     best = int(np.argmin(errors))
     if errors[best] > PROMISING:
         return None
     temperature = TEMPERATURES[best]
     if errors[best] > EXACT:
         found = minimize_scalar(
-            lambda log2: _fit(wanted, second.at(CLASS_COUNTS[0], 2.0**log2))[2],
+            lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[kept])[2],
             bounds=(
                 math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
                 math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
@@ -123,7 +160,9 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
             options={"xatol": 1e-12},
         )
         temperature = 2.0**found.x
-    fits = {num: _fit(first.plain[num], second.at(num, temperature)) for num in CLASS_COUNTS}
+    fits = {
+        num: _fit(first.plain[num][kept], second.at(num, temperature)[kept]) for num, kept in draws.items()
+    }
     if any(error > EXACT or scale <= 0 for scale, _, error in fits.values()):
         return None
     return Relation(
@@ -135,10 +174,12 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
 
 def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
     """Return scale and offset of the best line from `values` to `wanted`, and the largest relative error."""
+    if not np.isfinite(values).all() or not np.isfinite(wanted).all():
+        return 0.0, 0.0, math.inf  # a loss that overflows at this temperature
     # Weighted by the size of what is wanted: losses span many decades, and the small ones count as much.
     weight = 1 / (1e-3 + np.abs(wanted))
     design = np.stack([values * weight, weight], axis=1)
-    norms = np.linalg.norm(design, axis=0)
+    norms = np.abs(design).max(axis=0)
     norms[norms == 0] = 1
     scaled, *_ = np.linalg.lstsq(design / norms, wanted * weight, rcond=None)
     scale, offset = (scaled / norms).tolist()
@@ -147,10 +188,15 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 
 
 def twins(
-    losses: Mapping[str, Loss], declared: Sequence[tuple[str, str]] = ()
+    losses: Mapping[str, Loss],
+    declared: Sequence[tuple[str, str]] = (),
+    class_counts: Sequence[int] = CLASS_COUNTS,
 ) -> list[tuple[str, str, Relation]]:
-    """Return every pair of losses that is one, but for the `declared` ones, with how the first follows."""
-    sampled = {name: _Sampled(loss) for name, loss in losses.items()}
+    """Return every pair of losses that is one, but for the `declared` ones, with how the first follows.
+
+    Pairs that are one but in the far tail are among them, and say so.
+    """
+    sampled = {name: _Sampled(loss, class_counts) for name, loss in losses.items()}
     names = list(sampled)
     known = {frozenset(pair) for pair in declared}
     return [

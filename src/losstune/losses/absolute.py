@@ -33,6 +33,7 @@ SPEC = LossSpec(
     name="absolute",
     function=absolute,
     link=link,
+    family="regression",
     summary="The absolute error of raw outputs against one-hot targets.",
     formula="sum_k |z_k - t_k|",
     use="A baseline of Janocha & Czarnecki. It learns slowly and stops at the median; rarely a winner.",

@@ -37,6 +37,7 @@ SPEC = LossSpec(
     name="agce",
     function=agce,
     link=link,
+    family="true-class",
     summary="Generalised cross-entropy shifted by a: bounded, with a finite slope.",
     formula="((a + 1)^q - (a + p_y)^q) / q",
     use="For labels with much noise, symmetric or not. Its pull on what is wrong fades, so that training is slow.",

@@ -41,6 +41,7 @@ SPEC = LossSpec(
     name="apl",
     function=apl,
     link=link,
+    family="true-class",
     summary="Normalised cross-entropy plus absolute error: bounded, and robust to symmetric label noise.",
     formula="alpha log p_y / sum_k log p_k + beta (1 - p_y)",
     use="For noisy labels. With clean ones it trains slowly, the more so the more classes there are.",

@@ -50,6 +50,7 @@ SPEC = LossSpec(
     name="arcface",
     function=arcface,
     link=link,
+    family="angular",
     summary="Cross-entropy on cosines with the angle to the true class enlarged by m.",
     formula="CE(s z) with z_y = cos(theta_y) replaced by cos(theta_y + m)",
     use="For features that have to tell many classes apart, as in retrieval. Its outputs are no probabilities.",

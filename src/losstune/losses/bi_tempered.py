@@ -85,6 +85,7 @@ SPEC = LossSpec(
     name="bi_tempered",
     function=bi_tempered,
     link=link,
+    family="proper score",
     summary="A bounded loss on a heavy-tailed softmax: outliers far from and near the boundary weigh less.",
     formula="sum_k t_k (log_t1 t_k - log_t1 q_k) - (t_k^(2-t1) - q_k^(2-t1)) / (2-t1), q = exp_t2(z - lambda)",
     use="For labels with outliers. Two temperatures to tune: give it more trials than a loss without any.",

@@ -29,6 +29,7 @@ SPEC = LossSpec(
     name="brier",
     function=brier,
     link=softmax_link,
+    family="proper score",
     summary="Squared error of the predicted probabilities: a bounded proper score.",
     formula="sum_k (p_k - t_k)^2",
     use="For calibrated probabilities, and with some noisy labels. With many classes its pull at the start is weak.",

@@ -59,6 +59,7 @@ SPEC = LossSpec(
     name="class_balanced",
     function=class_balanced,
     link=link,
+    family="class prior",
     summary="Cross-entropy weighted by the inverse effective number of each class's samples.",
     formula="w_y CE, w_k proportional to (1 - beta) / (1 - beta^n_k), sum_k w_k = C",
     use="For imbalanced classes when every class counts the same. Without imbalance it is cross-entropy.",

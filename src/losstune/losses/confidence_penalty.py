@@ -53,6 +53,7 @@ SPEC = LossSpec(
     name="confidence_penalty",
     function=confidence_penalty,
     link=link,
+    family="log-loss",
     summary="Cross-entropy less b times the prediction's entropy.",
     formula="CE - b H(p)",
     use="Against overconfidence, where label smoothing helps too.",

@@ -38,6 +38,7 @@ SPEC = LossSpec(
     name="cosface",
     function=cosface,
     link=link,
+    family="angular",
     summary="Cross-entropy on cosines with a margin m off the true one.",
     formula="CE(s (z - m onehot_y)), z cosines",
     use="As arcface, with a gentler margin and a convex form.",

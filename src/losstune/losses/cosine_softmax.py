@@ -34,6 +34,7 @@ SPEC = LossSpec(
     name="cosine_softmax",
     function=cosine_softmax,
     link=link,
+    family="angular",
     summary="Cross-entropy on cosines, scaled by s: only directions count.",
     formula="CE(s z), z cosines",
     use="For features of fixed length, such as for retrieval. Temperature and learning rate trade off.",

@@ -38,6 +38,7 @@ SPEC = LossSpec(
     name="crammer_singer",
     function=crammer_singer,
     link=link,
+    family="margin",
     summary="Hinge on the strongest wrong class.",
     formula="max(0, margin + max_{j != y} z_j - z_y)",
     use="For accuracy alone, with little noise. It teaches nothing where no class has half the posterior.",

@@ -32,6 +32,7 @@ SPEC = LossSpec(
     name="cross_entropy",
     function=cross_entropy,
     link=softmax_link,
+    family="log-loss",
     summary="The negative log-likelihood of the true class; the field's default and this catalogue's reference.",
     formula="-sum_k t_k log p_k",
     use="The one to beat.",

@@ -85,6 +85,7 @@ SPEC = LossSpec(
     name="entmax",
     function=entmax,
     link=link,
+    family="Fenchel-Young",
     summary="A loss with sparse probabilities that stops pulling once the true class leads by a margin.",
     formula="<q - t, z> + [sum_k t_k^alpha - sum_k q_k^alpha] / (alpha (alpha-1)), q = entmax_alpha(z)",
     use="For sparse probabilities, exact zeros included, and where certain samples should stop pulling.",

@@ -39,6 +39,7 @@ SPEC = LossSpec(
     name="exponential",
     function=exponential,
     link=link,
+    family="true-class",
     summary="The exponential of every violated margin, as in boosting.",
     formula="sum_{j != y} exp(z_j - z_y)",
     use="Where hardly any label is wrong. A single mislabelled sample can govern a batch.",

@@ -91,6 +91,7 @@ SPEC = LossSpec(
     name="fdiv_fy",
     function=fdiv_fy,
     link=link,
+    family="Fenchel-Young",
     summary="Entmax with a prior: the Fenchel-Young loss of an alpha-divergence from the class frequencies.",
     formula="max_p [<p, z> - D_alpha(p, r)] + D_alpha(t, r) - <t, z>, r the classes' shares of the training data",
     use="For imbalanced classes, with sparse probabilities above alpha = 1. Without imbalance it is entmax, rescaled.",

@@ -47,6 +47,7 @@ SPEC = LossSpec(
     name="focal",
     function=focal,
     link=link,
+    family="true-class",
     summary="Cross-entropy weighted by (1 - p_y)^gamma: easy samples count less.",
     formula="-(1 - p_y)^gamma log p_y",
     use="For underconfident, calibrated networks, and for many easy samples. With noisy labels it chases the noise.",

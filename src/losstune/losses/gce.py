@@ -40,6 +40,7 @@ SPEC = LossSpec(
     name="gce",
     function=gce,
     link=link,
+    family="true-class",
     summary="A bounded loss between cross-entropy and absolute error, against label noise.",
     formula="(1 - p_y^q) / q",
     use="For noisy labels: q trades cross-entropy's speed for the mean absolute error's robustness.",

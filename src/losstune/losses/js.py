@@ -57,6 +57,7 @@ SPEC = LossSpec(
     name="js",
     function=js,
     link=link,
+    family="true-class",
     summary="A bounded divergence between cross-entropy (pi to 0) and absolute error (pi to 1), against label noise.",
     formula="[H(pi t + (1-pi) p) - pi H(t) - (1-pi) H(p)] / (-(1-pi) log(1-pi))",
     use="For noisy labels; between cross-entropy and the mean absolute error, like gce.",

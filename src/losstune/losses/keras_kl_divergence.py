@@ -46,6 +46,7 @@ SPEC = LossSpec(
     name="keras_kl_divergence",
     function=keras_kl_divergence,
     link=link,
+    family="log-loss",
     summary="KL divergence as Keras computes it: clipped at a probability of 1e-7.",
     formula="sum_k t_k log(t_k / p_k), t and p clipped to [1e-7, 1]",
     use="To find out whether a KL that won elsewhere won by its clipping: it gives up what is surely wrong.",

@@ -31,6 +31,7 @@ SPEC = LossSpec(
     name="kl_divergence",
     function=kl_divergence,
     link=softmax_link,
+    family="log-loss",
     summary="Cross-entropy less the target's entropy; identical to cross-entropy on hard labels: the A/A control.",
     formula="sum_k t_k log(t_k / p_k)",
     use="As a control: on hard labels it is cross-entropy, and a difference between the two is noise.",

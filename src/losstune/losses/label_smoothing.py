@@ -47,6 +47,7 @@ SPEC = LossSpec(
     name="label_smoothing",
     function=label_smoothing,
     link=link,
+    family="log-loss",
     summary="Cross-entropy that keeps a share eps of the target for all classes, against overconfidence.",
     formula="-sum_k [(1 - eps) t_k + eps/C] log p_k",
     use="Against overconfidence, and for features in tight clusters. It costs what the clusters' distances would tell.",

@@ -40,6 +40,7 @@ SPEC = LossSpec(
     name="ldam",
     function=ldam,
     link=link,
+    family="class prior",
     summary="Cross-entropy on cosines with a margin that grows as a class gets rarer.",
     formula="CE(s (z - D_y onehot_y)), D_k = max_m (min_j n_j / n_k)^(1/4), z cosines",
     use="For imbalanced classes with a normalised head.",

@@ -42,6 +42,7 @@ SPEC = LossSpec(
     name="logit_adjusted",
     function=logit_adjusted,
     link=link,
+    family="class prior",
     summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
     formula="CE(z + tau log pi), pi the classes' shares of the training data",
     use="For imbalanced classes: at prediction the offset is left out for the balanced error, kept for the accuracy.",

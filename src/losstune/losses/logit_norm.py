@@ -65,6 +65,7 @@ SPEC = LossSpec(
     name="logit_norm",
     function=logit_norm,
     link=link,
+    family="log-loss",
     summary="Cross-entropy on logits scaled to the length 1/tau, so that confidence cannot grow with their norm.",
     formula="-log softmax(z / (tau |z|_2))_y",
     use="Against overconfidence, and to detect what is out of distribution. Its temperature matters much.",

@@ -51,6 +51,7 @@ SPEC = LossSpec(
     name="logit_penalty",
     function=logit_penalty,
     link=link,
+    family="log-loss",
     summary="Cross-entropy with a penalty on the squared length of the logits.",
     formula="CE + b sum_k z_k^2",
     use="Against logits that grow without end; a regulariser more than another loss.",

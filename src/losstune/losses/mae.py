@@ -33,6 +33,7 @@ SPEC = LossSpec(
     name="mae",
     function=mae,
     link=link,
+    family="true-class",
     summary="One less the true probability: bounded and symmetric.",
     formula="1 - p_y",
     use="With very noisy labels. With clean ones or many classes it hardly learns.",

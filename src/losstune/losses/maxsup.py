@@ -46,6 +46,7 @@ SPEC = LossSpec(
     name="maxsup",
     function=maxsup,
     link=link,
+    family="log-loss",
     summary="Cross-entropy that keeps the largest logit near the mean, right or wrong.",
     formula="CE + a (max_k z_k - mean_k z_k)",
     use="As label smoothing, where training errors are common.",

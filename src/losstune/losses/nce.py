@@ -31,6 +31,7 @@ SPEC = LossSpec(
     name="nce",
     function=nce,
     link=softmax_link,
+    family="true-class",
     summary="Cross-entropy divided by its sum over all labels: bounded, and robust to symmetric label noise.",
     formula="log p_y / sum_k log p_k",
     use="A part of apl. By itself it learns slowly, the more so the more classes there are.",

@@ -44,6 +44,7 @@ SPEC = LossSpec(
     name="ovr_hinge",
     function=ovr_hinge,
     link=link,
+    family="margin",
     summary="A hinge per class against the rest.",
     formula="sum_k max(0, 1 - s_k z_k)^power, s_y = 1, others -1",
     use="For accuracy alone; squared, it gives back probabilities as well.",

@@ -42,6 +42,7 @@ SPEC = LossSpec(
     name="phuber_ce",
     function=phuber_ce,
     link=link,
+    family="true-class",
     summary="Cross-entropy, linear in p_y below 1/tau: a hopeless sample loses its pull.",
     formula="-log p_y if p_y > 1/tau, else 1 + log tau - tau p_y",
     use="For noisy labels: cross-entropy whose pull is clipped.",

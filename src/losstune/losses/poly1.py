@@ -38,6 +38,7 @@ SPEC = LossSpec(
     name="poly1",
     function=poly1,
     link=link,
+    family="true-class",
     summary="Cross-entropy plus eps times the probability of error: a first-order change of its expansion.",
     formula="-log p_y + eps (1 - p_y)",
     use="For a quick gain in accuracy with a single number to tune.",

@@ -37,6 +37,7 @@ SPEC = LossSpec(
     name="sce",
     function=sce,
     link=link,
+    family="true-class",
     summary="Cross-entropy and its reverse, with log 0 taken as -4.",
     formula="alpha CE + 4 beta (1 - p_y)",
     use="For noisy labels. It is poly1 with a factor, and counts as such.",

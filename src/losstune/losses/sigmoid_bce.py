@@ -39,6 +39,7 @@ SPEC = LossSpec(
     name="sigmoid_bce",
     function=sigmoid_bce,
     link=link,
+    family="log-loss",
     summary="One binary log-loss per class: the classes do not compete for probability.",
     formula="-sum_k [t_k log s_k + (1 - t_k) log(1 - s_k)], s = sigmoid(z)",
     use="For classes that are not exclusive, and as a rival of cross-entropy for exclusive ones.",

@@ -133,6 +133,20 @@ class Limit:
     within: float = 1e-9
 
 
+Family = Literal[
+    "log-loss",
+    "angular",
+    "true-class",
+    "proper score",
+    "Fenchel-Young",
+    "margin",
+    "regression",
+    "class prior",
+    "other",
+]
+"""What a loss is made from: the log-loss and its regularised relatives; cosines of angles; the probability of the true
+class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
+
 Head = Literal["linear", "normalised"]
 """A network's last layer: weights, features and bias as they come, or cosines of the angles between the two."""
 
@@ -148,6 +162,7 @@ class LossSpec:
             reduces: the trainer alone takes the mean.
         link: ``link(logits_NC, **hyperparameters) -> probabilities_NC``, the class probabilities that the loss
             means by its outputs: rows are non-negative and sum to 1. It takes the loss's own hyperparameters.
+        family: What it is made from.
         summary: One sentence on what the loss does.
         formula: The definition in plain text, with p = softmax(z) and y the true class.
         use: When it is worth a try, and when not, in a sentence or two.
@@ -175,6 +190,7 @@ class LossSpec:
     formula: str
     citation: Citation
     use: str = ""
+    family: Family = "other"
     properties: Properties
     hyperparameters: tuple[Hyperparameter, ...] = ()
     soft_targets: bool = False

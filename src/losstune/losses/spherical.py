@@ -38,6 +38,7 @@ SPEC = LossSpec(
     name="spherical",
     function=spherical,
     link=link,
+    family="proper score",
     summary="A bounded proper score by the angle between prediction and target.",
     formula="1 - (p_y / |p|_alpha)^(alpha-1)",
     use="For probabilities that outliers don't govern; between Brier and gce.",

@@ -44,6 +44,7 @@ SPEC = LossSpec(
     name="square",
     function=square,
     link=link,
+    family="regression",
     summary="Squared error on the raw outputs, no softmax: regression on the (scaled) one-hot target.",
     formula="[k (z_y - M)^2 + sum_{j != y} z_j^2] / C",
     use="A rival of cross-entropy for small numbers of classes. Above 40 classes its two factors have to be raised.",

@@ -33,6 +33,7 @@ SPEC = LossSpec(
     name="squared_log",
     function=squared_log,
     link=link,
+    family="true-class",
     summary="The square of the log-loss.",
     formula="(log p_y)^2",
     use="Where hardly any label is wrong: it presses on what is wrong harder than cross-entropy.",

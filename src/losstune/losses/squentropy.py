@@ -38,6 +38,7 @@ SPEC = LossSpec(
     name="squentropy",
     function=squentropy,
     link=link,
+    family="regression",
     summary="Cross-entropy plus a squared penalty that holds the wrong classes' logits near 0.",
     formula="-log p_y + sum_{j != y} z_j^2 / (C-1)",
     use="As cross-entropy with better calibration at times; nothing to tune.",

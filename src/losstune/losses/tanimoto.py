@@ -35,6 +35,7 @@ SPEC = LossSpec(
     name="tanimoto",
     function=tanimoto,
     link=link,
+    family="true-class",
     summary="One less the Tanimoto similarity of prediction and target.",
     formula="1 - p_y / (|p|^2 + 1 - p_y)",
     use="A bounded overlap loss, a baseline of Janocha & Czarnecki.",

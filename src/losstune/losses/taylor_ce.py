@@ -41,6 +41,7 @@ SPEC = LossSpec(
     name="taylor_ce",
     function=taylor_ce,
     link=link,
+    family="true-class",
     summary="Cross-entropy's Taylor series, cut off: from absolute error (order 1) towards cross-entropy.",
     formula="sum_{i=1..order} (1 - p_y)^i / i",
     use="For noisy labels: the order goes from the mean absolute error to cross-entropy.",

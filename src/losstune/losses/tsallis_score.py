@@ -35,6 +35,7 @@ SPEC = LossSpec(
     name="tsallis_score",
     function=tsallis_score,
     link=link,
+    family="proper score",
     summary="A bounded proper score between the log-loss (beta to 0) and beyond the Brier score (beta = 1).",
     formula="sum_k p_k^(1+beta) - (1 + 1/beta) p_y^beta + 1/beta",
     use="For probabilities with some noisy labels: beta goes from the log-loss to Brier and beyond.",

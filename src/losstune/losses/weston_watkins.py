@@ -41,6 +41,7 @@ SPEC = LossSpec(
     name="weston_watkins",
     function=weston_watkins,
     link=link,
+    family="margin",
     summary="Hinge on every wrong class.",
     formula="sum_{j != y} max(0, margin + z_j - z_y)^power",
     use="For accuracy alone, with little noise. Its pull grows with the number of classes.",

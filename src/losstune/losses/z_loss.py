@@ -35,6 +35,7 @@ SPEC = LossSpec(
     name="z_loss",
     function=z_loss,
     link=link,
+    family="log-loss",
     summary="Cross-entropy plus a small penalty on the squared log-partition: logits don't drift.",
     formula="-log p_y + lam (log sum_k e^z_k)^2",
     use="For training in half precision, where logits drift; no other effect is to be expected.",

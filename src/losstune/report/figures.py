@@ -6,36 +6,22 @@ apart. Every colour comes from :data:`COLOURS`, so that a page can put its own i
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from losstune.drawing import COLOURS, drawing_style, svg_of
 from losstune.records import Record
 from losstune.report import wording
 from losstune.report.results import LossResult, Results
 from losstune.report.tables import winner_curves
 
-COLOURS = {
-    "card": "#fefefe",
-    "ink": "#1f2430",
-    "muted": "#666f7d",
-    "line": "#dfe3e8",
-    "band": "#eaf1f7",
-    "shadow": "#b3bac5",
-    "better": "#0072b2",
-    "worse": "#d55e00",
-    "equivalent": "#009e73",
-    "undecided": "#7d8591",
-    "control": "#aa4499",
-}
 _MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "undecided": "o", "control": "D"}
 _WIDTH_INCHES = 8.0
 _NUM_COLUMNS = 4
@@ -61,7 +47,7 @@ def differences_svg(results: Results) -> str:
     """
     shown = sorted((loss for loss in results.losses if loss.difference), key=lambda loss: _mean(loss))
     low, high = _difference_limits(results, shown)
-    with _style("differences"):
+    with drawing_style("differences"):
         figure = Figure(figsize=(_WIDTH_INCHES, 0.87 + 0.27 * max(len(shown), 1)))
         axes = figure.add_axes((0.175, 0.0, 0.47, 1.0))
         _place(axes, figure, top=0.32, bottom=0.55)
@@ -105,7 +91,7 @@ def differences_svg(results: Results) -> str:
             fontsize=8,
             color=COLOURS["muted"],
         )
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
@@ -122,7 +108,7 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
     ]
     low, high = _score_limits(usable, quantile=0.25)
     rates = [record.configuration.learning_rate for rows in trials.values() for record in rows] or [1e-3]
-    with _style("learning_rate"):
+    with drawing_style("learning_rate"):
         figure, panels = _panels(len(results.losses))
         for loss, axes in zip(results.losses, panels, strict=False):
             axes.set_xscale("log")
@@ -138,7 +124,7 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
             "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
             f"validation {wording.METRIC_NAMES[results.metric]}, %",
         )
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]]) -> str:
@@ -152,7 +138,7 @@ def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]])
     low, high = _score_limits(values, quantile=0.3)
     longest = max((len(curve) for curve in curves.values()), default=1)
     baseline = curves.get(results.baseline, ())
-    with _style("learning_curves"):
+    with drawing_style("learning_curves"):
         figure, panels = _panels(len(results.losses))
         for loss, axes in zip(results.losses, panels, strict=False):
             curve = curves.get(loss.loss, ())
@@ -170,7 +156,7 @@ def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]])
             f"epoch (grey: {results.baseline})",
             f"validation {wording.METRIC_NAMES[results.metric]}, %",
         )
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _draw_difference(axes: Axes, row: int, loss: LossResult, frame: tuple[float, float]) -> None:
@@ -324,44 +310,6 @@ def _say_in(axes: Axes, text: str) -> None:
 def _place(axes: Axes, figure: Figure, *, top: float, bottom: float) -> None:
     height, box = figure.get_figheight(), axes.get_position()
     axes.set_position((box.x0, bottom / height, box.width, 1 - (top + bottom) / height))
-
-
-def _style(name: str) -> Any:
-    return rc_context(
-        {
-            "svg.hashsalt": f"losstune {name}",
-            "svg.fonttype": "none",
-            "font.family": "DejaVu Sans",
-            "font.size": 8.5,
-            "figure.facecolor": COLOURS["card"],
-            "axes.facecolor": COLOURS["card"],
-            "savefig.facecolor": COLOURS["card"],
-            "axes.edgecolor": COLOURS["shadow"],
-            "axes.linewidth": 0.8,
-            "axes.labelcolor": COLOURS["ink"],
-            "axes.labelsize": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.unicode_minus": True,
-            "text.color": COLOURS["ink"],
-            "xtick.color": COLOURS["shadow"],
-            "ytick.color": COLOURS["shadow"],
-            "xtick.labelcolor": COLOURS["muted"],
-            "ytick.labelcolor": COLOURS["muted"],
-            "xtick.labelsize": 8,
-            "ytick.labelsize": 8,
-            "xtick.major.size": 3,
-            "ytick.major.size": 0,
-            "text.parse_math": False,
-        }
-    )
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def themed(svg: str, label: str) -> str:

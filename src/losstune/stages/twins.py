@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from losstune.identity import Loss, twins
+from losstune.data import prepared
+from losstune.errors import LosstuneError
+from losstune.identity import Loss, Relation, twins
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.search import Space
+from losstune.stages.layout import PREPARED
+
+MOST_CLASSES = 20
+"""At which losses are compared; more would only take longer."""
 
 
 def twin_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
@@ -32,16 +39,39 @@ def twin_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> li
         by_head[spec.head, spec.initial_bias is None][name] = _told(spec.bind(space.fixed), class_counts)
         if spec.equals:
             declared.append((name, spec.equals))
+    num_classes = min(len(class_counts), MOST_CLASSES)
     return [
-        f"{one} is {other} under another name, L = {found}: they are no two candidates, and count as two"
+        _line(one, other, found)
         for losses in by_head.values()
-        for one, other, found in twins(losses, declared)
+        for one, other, found in twins(losses, declared, (num_classes,))
     ]
+
+
+def known_class_counts(folder: Path) -> tuple[int, ...]:
+    """Return the training samples of each class of the data prepared in a folder.
+
+    Before it is: ten unequal classes, so that losses which differ by the class frequencies aren't taken for one.
+    """
+    try:
+        return prepared.read_manifest(folder / PREPARED).counts.train
+    except LosstuneError:
+        return tuple(range(100, 1100, 100))
+
+
+def _line(one: str, other: str, found: Relation) -> str:
+    if found.everywhere:
+        return (
+            f"{one} is {other} under another name, L = {found}: they are no two candidates, and count as two"
+        )
+    return (
+        f"{one} is {other} but where p_y is below 3e-4, L = {found}: "
+        "a difference between them is that of such samples, or noise"
+    )
 
 
 def _told(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
     def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-        # The detector looks at few classes: as unequal as the study's.
+        # With more classes than the detector looks at: as unequal as the study's.
         counts = np.quantile(class_counts, np.linspace(0, 1, logits_NC.shape[1]))
         return loss.with_counts(torch.tensor(counts))(logits_NC, target_N)
 

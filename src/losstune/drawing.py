@@ -1,0 +1,67 @@
+"""How the project's figures look, and how they become SVG text: the same bytes for the same numbers.
+
+The colours are Okabe and Ito's, which people with any colour vision tell apart. Every colour comes from
+:data:`COLOURS`, so that a page can put its own in place of them.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "card": "#fefefe",
+    "ink": "#1f2430",
+    "muted": "#666f7d",
+    "line": "#dfe3e8",
+    "band": "#eaf1f7",
+    "shadow": "#b3bac5",
+    "better": "#0072b2",
+    "worse": "#d55e00",
+    "equivalent": "#009e73",
+    "undecided": "#7d8591",
+    "control": "#aa4499",
+}
+
+
+def drawing_style(name: str) -> Any:
+    """Return a context in which figures are drawn in this style; `name` keeps identifiers apart between figures."""
+    return rc_context(
+        {
+            "svg.hashsalt": f"losstune {name}",
+            "svg.fonttype": "none",
+            "font.family": "DejaVu Sans",
+            "font.size": 8.5,
+            "figure.facecolor": COLOURS["card"],
+            "axes.facecolor": COLOURS["card"],
+            "savefig.facecolor": COLOURS["card"],
+            "axes.edgecolor": COLOURS["shadow"],
+            "axes.linewidth": 0.8,
+            "axes.labelcolor": COLOURS["ink"],
+            "axes.labelsize": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.unicode_minus": True,
+            "text.color": COLOURS["ink"],
+            "xtick.color": COLOURS["shadow"],
+            "ytick.color": COLOURS["shadow"],
+            "xtick.labelcolor": COLOURS["muted"],
+            "ytick.labelcolor": COLOURS["muted"],
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "xtick.major.size": 3,
+            "ytick.major.size": 0,
+            "text.parse_math": False,
+        }
+    )
+
+
+def svg_of(figure: Figure) -> str:
+    """Return the figure as SVG text, without dates and versions."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
