@@ -46,8 +46,7 @@ def test_an_order_keeps_all(order):
 
 
 def test_sorted_by_scale_the_weakest_pull_comes_first():
-    assert [spec.name for spec in choose(order="scale")][0] == "nce"
-    assert [spec.name for spec in choose(order="scale")][-1] == "logit_norm"
+    assert [spec.name for spec in choose(order="scale")][:: len(registry()) - 1] == ["nce", "logit_norm"]
 
 
 def test_a_row_names_hyperparameters_properties_and_source():
@@ -81,7 +80,7 @@ def test_the_table_is_printed_without_a_command_too(capsys):
     assert capsys.readouterr().out == plain
     assert f"{len(registry())} losses" in plain
     for name in registry():
-        assert f" {name} " in plain
+        assert f"\n{name} " in plain
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from losstune.losses.registry import find, registry
+from losstune.errors import LosstuneError
+from losstune.losses.registry import bind, find, registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.snippet import snippet
-from losstune.losses.spec import Alias, Hyperparameter, LossSpec
+from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, LossSpec
 
 NUM_CLASSES = 10
 PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}
@@ -127,6 +128,27 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
         ("equals", f"{spec.equals} on hard labels: a control, not another candidate" if spec.equals else ""),
     ]
     return stands_for, [(title, text) for title, text in rows if text], snippet(spec)
+
+
+def bound_loss(text: str) -> BoundLoss:
+    """Read a loss as one writes it: ``focal``, or ``bi_tempered:t1=0.5,t2=2``.
+
+    Raises:
+        LosstuneError: If there is no such loss or hyperparameter, or its value is outside the domain.
+    """
+    name, _, rest = text.partition(":")
+    values: dict[str, float] = {}
+    for item in filter(None, rest.split(",")):
+        key, _, value = item.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise LosstuneError(f"{text}: found {item!r}, expected hyperparameter=number") from None
+        values[key] = int(number) if number.is_integer() else number
+    try:
+        return bind(name, values)
+    except ValueError as error:
+        raise LosstuneError(f"{text}: {error}") from None
 
 
 def _claims(spec: LossSpec) -> list[str]:

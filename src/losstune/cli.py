@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,9 +18,6 @@ from losstune.params import PARAMS_FILE, load_params
 from losstune.provenance import study_root
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
-
-if TYPE_CHECKING:
-    from losstune.losses.spec import BoundLoss
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
@@ -199,10 +196,13 @@ def list_losses(
                     f"{option}: found {value!r}, expected one of {', '.join(names)}{did_you_mean(value, names)}"
                 )
     chosen = choose(family=family, having=having, lacking=lacking, order=order)
-    table = Table("loss", "family", "hyperparameters", "properties", "source", box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
+    for title in ("loss", "family", "hyperparameters", "properties", "source"):
+        table.add_column(title, no_wrap=title in {"loss", "family"})
     for row in table_rows(chosen):
         table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    width = min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)
+    console = Console(width=width, highlight=False)
     console.print(table)
     console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
 
@@ -239,33 +239,15 @@ def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     probability p_y; the last is the weight |phi'(p)| p (1 - p) with which a sample pulls. A NAME may set
     hyperparameters: `losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
     """
+    from losstune.catalogue import bound_loss
     from losstune.files import write_atomically
     from losstune.gallery import figure_svg
 
-    bound = {name: _bound_loss(name) for name in names}
+    bound = {name: bound_loss(name) for name in names}
     if not output.parent.is_dir():
         raise LosstuneError(f"--output: {output.parent}: no such folder")
     write_atomically(output, figure_svg(bound, classes))
     click.echo(f"wrote {output}")
-
-
-def _bound_loss(text: str) -> BoundLoss:
-    """Read ``focal`` or ``focal:gamma=0.5,other=2``."""
-    from losstune.losses.registry import bind
-
-    name, _, rest = text.partition(":")
-    values: dict[str, float] = {}
-    for item in filter(None, rest.split(",")):
-        key, _, value = item.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            raise LosstuneError(f"{text}: found {item!r}, expected hyperparameter=number") from None
-        values[key] = int(number) if number.is_integer() else number
-    try:
-        return bind(name, values)
-    except ValueError as error:
-        raise LosstuneError(f"{text}: {error}") from None
 
 
 @losses.command("check")
