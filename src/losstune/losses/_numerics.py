@@ -63,6 +63,13 @@ def without_true_class(logits_NC: Tensor, target_N: Tensor) -> Tensor:
     return logits_NC.scatter(1, target_N.unsqueeze(1), 0.0)
 
 
+def less_at_target(values_NC: Tensor, target_N: Tensor, amount: Tensor | float) -> Tensor:
+    """Return values less an amount at each sample's class, one for all or one each (N,); no one-hot tensor is made."""
+    index_N1 = target_N.unsqueeze(1)
+    amount_N1 = amount.unsqueeze(1) if isinstance(amount, Tensor) else torch.full_like(index_N1, 1) * amount
+    return values_NC.scatter_add(1, index_N1, -amount_N1.to(values_NC.dtype))
+
+
 def normalized(shares_NC: Tensor) -> Tensor:
     """Return shares as probabilities: at least :data:`FLOOR` before the rows are made to sum to 1."""
     floored_NC = shares_NC.clamp_min(FLOOR)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, require_classes
+from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -37,8 +37,8 @@ def arcface(logits_NC: Tensor, target_N: Tensor, s: float, m: float) -> Tensor:
     turned_N = cos_N * math.cos(m) - sin_N * math.sin(m)
     beyond_N = cos_N - m * math.sin(m)
     moved_N = torch.where(cos_N > -math.cos(m), turned_N, beyond_N) if m > 0 else cos_N
-    moved_NC = cos_NC.scatter(1, target_N.unsqueeze(1), moved_N.unsqueeze(1))
-    return F.cross_entropy(s * moved_NC, target_N, reduction="none")
+    scaled_NC = less_at_target(s * cos_NC, target_N, s * (cos_N - moved_N))
+    return F.cross_entropy(scaled_NC, target_N, reduction="none")
 
 
 def link(logits_NC: Tensor, s: float, m: float) -> Tensor:

@@ -5,12 +5,11 @@ Link: the tempered softmax, exact (strictly proper).
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
+from losstune.losses._numerics import at_least_float32, at_target, with_gradient
+from losstune.losses._power_softmax import SMALL, power_softmax
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -30,48 +29,57 @@ def bi_tempered(logits_NC: Tensor, target: Tensor, t1: float, t2: float) -> Tens
     if t1 >= 2:
         raise ValueError(f"bi_tempered needs t1 < 2, found {t1}")
     z_NC = at_least_float32(logits_NC)
-    t_NC = target_distribution(target, z_NC)
-    log_q_NC = _log_tempered_softmax(z_NC.detach(), t2)
-    fit_N = (t_NC * _log_t_of_exp(log_q_NC, t1)).sum(1)
-    losses_N = torch.exp((2 - t1) * log_q_NC).sum(1) / (2 - t1) - fit_N + _minimum(t_NC, target, t1)
-    residual_NC = (log_q_NC.exp() - t_NC) * torch.exp((t2 - t1) * log_q_NC)
-    escort_NC = torch.exp(t2 * log_q_NC)
+    q_NC, log_t_NC, weight_NC, escort_NC = _tempered(z_NC.detach(), t1, t2)
+    sum_of_powers_N = (q_NC * (1 + (1 - t1) * log_t_NC)).sum(1)
+    losses_N = sum_of_powers_N / (2 - t1) - at_target(log_t_NC, target) + _minimum(target, z_NC.dtype, t1)
+    residual_NC = q_NC * weight_NC
+    if target.ndim == 2:
+        residual_NC = residual_NC - target.to(z_NC.dtype) * weight_NC
+    else:
+        index_N1 = target.unsqueeze(1)
+        residual_NC = residual_NC.scatter_add(1, index_N1, -weight_NC.gather(1, index_N1))
     shift_N1 = residual_NC.sum(1, keepdim=True) / escort_NC.sum(1, keepdim=True)
-    return with_gradient(z_NC, losses_N, residual_NC - escort_NC * shift_N1)
+    return with_gradient(z_NC, losses_N, torch.addcmul(residual_NC, escort_NC, shift_N1, value=-1.0))
 
 
 def link(logits_NC: Tensor, t1: float, t2: float) -> Tensor:
     """Return the tempered softmax exp_t2(z - lambda), shape (N, C)."""
-    return _log_tempered_softmax(at_least_float32(logits_NC), t2).exp()
+    z_NC = at_least_float32(logits_NC)
+    if t2 == 1:
+        return z_NC.softmax(1)
+    found = power_softmax(z_NC, _minus_d(t2))
+    return found.p_NC / found.sum_N1
 
 
-def _log_tempered_softmax(z_NC: Tensor, t2: float) -> Tensor:
-    d = t2 - 1
-    if d < 0:
+def _tempered(z_NC: Tensor, t1: float, t2: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return q, log_t1 q, q^(t2-t1) that weighs the gradient, and the escort q^t2 but for a factor per sample."""
+    c = _minus_d(t2)
+    if c == 0:
+        log_q_NC = z_NC.log_softmax(1)
+        q_NC = log_q_NC.exp()
+        return q_NC, _log_t_of_exp(log_q_NC, t1), torch.exp((t2 - t1) * log_q_NC), q_NC
+    found = power_softmax(z_NC, c)
+    q_NC = found.p_NC / found.sum_N1
+    escort_NC = q_NC / found.base_NC  # q^(t2-1) is the base's inverse, but for the normalisation
+    weight_NC = found.power((t2 - t1) / c) * found.sum_N1.pow(t1 - t2)
+    if 1 - t1 < SMALL or found.above_NC is not None:
+        log_t_NC = _log_t_of_exp(found.log() / c - found.sum_N1.log(), t1)
+    else:
+        # q^(1-t1) = q^(t2-t1) q^(1-t2)
+        log_t_NC = (weight_NC * found.base_NC * found.sum_N1.pow(-c) - 1) / (1 - t1)
+    return q_NC, log_t_NC, weight_NC, escort_NC
+
+
+def _minus_d(t2: float) -> float:
+    if t2 < 1:
         raise ValueError(f"bi_tempered needs t2 >= 1, found {t2}")
-    if d == 0:
-        return z_NC.log_softmax(1)
-    gaps_NC = d * (z_NC.amax(1, keepdim=True) - z_NC)
-    # q = (1 + gaps + shift)^(-1/d), where shift is d times lambda as measured from the largest logit.
-    shift_N1 = torch.zeros_like(gaps_NC[:, :1])
-    for _ in range(_num_steps(d, z_NC.dtype)):
-        log_base_NC = torch.log1p(gaps_NC + shift_N1)
-        sum_N1 = torch.exp(log_base_NC * (-1 / d)).sum(1, keepdim=True)
-        slope_N1 = torch.exp(log_base_NC * (-t2 / d)).sum(1, keepdim=True)
-        shift_N1 = shift_N1 + sum_N1 * torch.expm1(d * sum_N1.log()) / slope_N1
-    log_q_NC = torch.log1p(gaps_NC + shift_N1) * (-1 / d)
-    return log_q_NC - log_q_NC.exp().sum(1, keepdim=True).log()
+    return 1 - t2
 
 
-def _num_steps(d: float, dtype: torch.dtype) -> int:
-    # Newton on (sum q)^(-d), concave in the shift and all but linear for small d: it never passes the root and leaves
-    # an error in q below 1e-5 for up to 1,000 classes and logits of any size. Two more steps square that twice.
-    return 2 + math.ceil(4 * d) + (2 if dtype == torch.float64 else 0)
-
-
-def _minimum(t_NC: Tensor, target: Tensor, t1: float) -> Tensor | float:
+def _minimum(target: Tensor, dtype: torch.dtype, t1: float) -> Tensor | float:
     if target.ndim == 1:
         return -1 / (2 - t1)
+    t_NC = target.to(dtype)
     # Where t is 0 its logarithm only ever meets that 0, and so may be anything finite.
     log_t_NC = torch.where(t_NC > 0, t_NC, 1.0).log()
     return (t_NC * _log_t_of_exp(log_t_NC, t1) - t_NC.pow(2 - t1) / (2 - t1)).sum(1)

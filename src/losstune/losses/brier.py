@@ -12,6 +12,7 @@ from torch import Tensor
 from losstune.losses._numerics import at_least_float32, target_distribution
 from losstune.losses.cross_entropy import softmax_link
 from losstune.losses.spec import Alias, Citation, LossSpec, Properties
+from losstune.losses.tsallis_score import of_true_class
 
 
 def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -21,7 +22,10 @@ def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
 
     Source: Brier 1950, eq. (2), for one forecast.
     """
-    p_NC = at_least_float32(logits_NC).softmax(1)
+    z_NC = at_least_float32(logits_NC)
+    if target.ndim == 1:
+        return of_true_class(z_NC, target, beta=1.0)
+    p_NC = z_NC.softmax(1)
     return (p_NC - target_distribution(target, p_NC)).square().sum(1)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, require_classes, target_distribution
+from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -25,8 +25,8 @@ def cosface(logits_NC: Tensor, target_N: Tensor, s: float, m: float) -> Tensor:
     """
     require_classes(target_N)
     logits_NC = at_least_float32(logits_NC)
-    margin_NC = m * target_distribution(target_N, logits_NC)
-    return F.cross_entropy(s * (logits_NC - margin_NC), target_N, reduction="none")
+    scaled_NC = less_at_target(s * logits_NC, target_N, s * m)
+    return F.cross_entropy(scaled_NC, target_N, reduction="none")
 
 
 def link(logits_NC: Tensor, s: float, m: float) -> Tensor:

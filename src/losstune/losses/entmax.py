@@ -5,12 +5,11 @@ Link: alpha-entmax, exact (strictly proper).
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
+from losstune.losses._numerics import at_least_float32, at_target, less_at_target, with_gradient
+from losstune.losses._power_softmax import PowerSoftmax, power_softmax
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -28,49 +27,39 @@ def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
         ValueError: If alpha is not above 1.
     """
     z_NC = at_least_float32(logits_NC)
-    t_NC = target_distribution(target, z_NC)
     fixed_NC = z_NC.detach()
-    q_NC = _entmax_map(fixed_NC, alpha)
-    residual_NC = q_NC - t_NC
+    found = _entmax_map(fixed_NC, alpha)
+    q_NC = found.p_NC / found.sum_N1
     # Measured from the largest logit, because a common offset would only cost digits.
-    fit_N = (residual_NC * (fixed_NC - fixed_NC.amax(1, keepdim=True))).sum(1)
-    sum_of_powers = 1.0 if target.ndim == 1 else t_NC.pow(alpha).sum(1)
-    losses_N = fit_N + (sum_of_powers - q_NC.pow(alpha).sum(1)) / (alpha * (alpha - 1))
-    return with_gradient(z_NC, losses_N, residual_NC)
+    from_top_NC = fixed_NC - fixed_NC.amax(1, keepdim=True)
+    # q^(alpha-1) is the base, but for the normalisation.
+    sum_of_powers_N = (q_NC * found.base_NC).sum(1) * found.sum_N1.squeeze(1).pow(1 - alpha)
+    fit_N = (q_NC * from_top_NC).sum(1) - at_target(from_top_NC, target)
+    if target.ndim == 1:
+        losses_N = fit_N + (1 - sum_of_powers_N) / (alpha * (alpha - 1))
+        return with_gradient(z_NC, losses_N, less_at_target(q_NC, target, 1.0))
+    t_NC = target.to(z_NC.dtype)
+    losses_N = fit_N + (t_NC.pow(alpha).sum(1) - sum_of_powers_N) / (alpha * (alpha - 1))
+    return with_gradient(z_NC, losses_N, q_NC - t_NC)
 
 
 def link(logits_NC: Tensor, alpha: float) -> Tensor:
     """Return entmax_alpha(z), shape (N, C); classes may have exactly 0."""
-    return _entmax_map(at_least_float32(logits_NC), alpha)
+    found = _entmax_map(at_least_float32(logits_NC), alpha)
+    return found.p_NC / found.sum_N1
 
 
-def _entmax_map(z_NC: Tensor, alpha: float) -> Tensor:
+def _entmax_map(z_NC: Tensor, alpha: float) -> PowerSoftmax:
+    """Return what :func:`power_softmax` does; [(alpha-1) z - tau]_+ and [1 + (alpha-1) (z - tau)]_+ are one."""
     if alpha <= 1:
         raise ValueError(f"entmax needs alpha > 1, found {alpha}; cross_entropy is its limit at 1")
     c = alpha - 1
-    gaps_NC = c * (z_NC.amax(1, keepdim=True) - z_NC)
-    top_N1 = _newton(gaps_NC, c) if alpha <= 2 else _bisect(gaps_NC, c)
-    q_NC = (top_N1 - gaps_NC).clamp_min(0).pow(1 / c)
-    return q_NC / q_NC.sum(1, keepdim=True)
+    return power_softmax(z_NC, c) if alpha <= 2 else _bisect(c * (z_NC.amax(1, keepdim=True) - z_NC), c)
 
 
-def _newton(gaps_NC: Tensor, c: float) -> Tensor:
-    """Return (largest probability)^c, from which the others follow by their gaps; for alpha <= 2."""
-    # Newton on (sum q)^c, a norm and so convex: from 1 it never passes the root, and leaves an error in q below
-    # 1e-5 for up to 1,000 classes and logits of any size. Two more steps square that twice.
-    num_steps = 2 + math.ceil(6 * c) + (2 if gaps_NC.dtype == torch.float64 else 0)
-    top_N1 = torch.ones_like(gaps_NC[:, :1])
-    for _ in range(num_steps):
-        base_NC = (top_N1 - gaps_NC).clamp_min(0)
-        # 0^0 is 1 in floating point, but a class without probability has no slope.
-        slope_NC = base_NC.pow(1 / c - 1) if c < 1 else (base_NC > 0).to(base_NC.dtype)
-        sum_N1 = (slope_NC * base_NC).sum(1, keepdim=True)
-        top_N1 = top_N1 - (sum_N1 - sum_N1.pow(1 - c)) / slope_NC.sum(1, keepdim=True)
-    return top_N1
-
-
-def _bisect(gaps_NC: Tensor, c: float) -> Tensor:
-    """Return what :func:`_newton` does, for alpha > 2, where slopes are infinite and Newton fails."""
+def _bisect(gaps_NC: Tensor, c: float) -> PowerSoftmax:
+    """Return what :func:`power_softmax` does, for alpha > 2, where slopes are infinite and Newton fails."""
+    # The largest probability is bisected; from it the others follow by their gaps.
     width = 1 - 1 / gaps_NC.shape[1]
     low_N1 = torch.full_like(gaps_NC[:, :1], 1 / gaps_NC.shape[1])
     for _ in range(50 if gaps_NC.dtype == torch.float64 else 22):
@@ -78,7 +67,9 @@ def _bisect(gaps_NC: Tensor, c: float) -> Tensor:
         middle_N1 = low_N1 + width
         sum_N1 = (middle_N1.pow(c) - gaps_NC).clamp_min(0).pow(1 / c).sum(1, keepdim=True)
         low_N1 = torch.where(sum_N1 < 1, middle_N1, low_N1)
-    return low_N1.pow(c)
+    base_NC = (low_N1.pow(c) - gaps_NC).clamp_min(0)
+    q_NC = base_NC.pow(1 / c)
+    return PowerSoftmax(q_NC, q_NC.sum(1, keepdim=True), base_NC, None)
 
 
 SPEC = LossSpec(

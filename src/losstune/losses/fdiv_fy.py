@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, target_distribution, with_gradient
+from losstune.losses._numerics import at_least_float32, at_target, less_at_target, with_gradient
+from losstune.losses._power_softmax import power_softmax
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -26,65 +27,55 @@ def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -
     Source: Roulet et al. 2025, section 3; Blondel et al. 2020.
     """
     z_NC = at_least_float32(logits_NC)
-    t_NC = target_distribution(target, z_NC)
-    log_r_C = _log_shares(counts_C, z_NC)
-    fixed_NC = z_NC.detach()
-    p_NC = _softargmax(fixed_NC, alpha, log_r_C)
-    residual_NC = p_NC - t_NC
+    fixed_NC, r_C = z_NC.detach(), _shares(counts_C, z_NC)
+    p_NC, divergence_N = _softargmax(fixed_NC, alpha, r_C)
     # Measured from the largest logit, because a common offset would only cost digits.
-    fit_N = (residual_NC * (fixed_NC - fixed_NC.amax(1, keepdim=True))).sum(1)
-    divergence_N = _divergence(t_NC, alpha, log_r_C) - _divergence(p_NC, alpha, log_r_C)
-    return with_gradient(z_NC, fit_N + divergence_N, residual_NC)
+    from_top_NC = fixed_NC - fixed_NC.amax(1, keepdim=True)
+    fit_N = (p_NC * from_top_NC).sum(1) - at_target(from_top_NC, target) - divergence_N
+    if target.ndim == 1:
+        # Of the true class alone: (r_y^(1-alpha) - 1) / (alpha (alpha-1)).
+        of_class_C = _log_power(-r_C.log(), alpha) / alpha
+        return with_gradient(z_NC, fit_N + of_class_C[target], less_at_target(p_NC, target, 1.0))
+    t_NC = target.to(z_NC.dtype)
+    return with_gradient(z_NC, fit_N + _divergence(t_NC, alpha, r_C), p_NC - t_NC)
 
 
 def link(logits_NC: Tensor, alpha: float, counts_C: Tensor) -> Tensor:
     """Return the p that maximises <p, z> - D(p, r), shape (N, C); classes may have exactly 0 for alpha above 1."""
     z_NC = at_least_float32(logits_NC)
-    return _softargmax(z_NC, alpha, _log_shares(counts_C, z_NC))
+    return _softargmax(z_NC, alpha, _shares(counts_C, z_NC))[0]
 
 
-def _log_shares(counts_C: Tensor, z_NC: Tensor) -> Tensor:
+def _shares(counts_C: Tensor, z_NC: Tensor) -> Tensor:
     counts_C = counts_C.to(z_NC.dtype)
-    return (counts_C / counts_C.sum()).log()
+    return counts_C / counts_C.sum()
 
 
-def _divergence(p_NC: Tensor, alpha: float, log_r_C: Tensor) -> Tensor:
-    """Return D(p, r), shape (N,); by a difference of logarithms, so that it is exact near alpha = 1."""
+def _softargmax(z_NC: Tensor, alpha: float, r_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maximising p, (N, C), and its divergence D(p, r), (N,)."""
+    if alpha == 1:
+        p_NC = (z_NC + r_C.log()).softmax(1)
+        return p_NC, _divergence(p_NC, alpha, r_C)
+    found = power_softmax(z_NC, alpha - 1, r_C)
+    p_NC = found.p_NC / found.sum_N1
+    if found.above_NC is not None:
+        return p_NC, _divergence(p_NC, alpha, r_C)
+    # (p/r)^(alpha-1) is the base, but for the normalisation.
+    sum_of_powers_N = (p_NC * found.base_NC).sum(1) * found.sum_N1.squeeze(1).pow(1 - alpha)
+    return p_NC, (sum_of_powers_N - 1) / (alpha * (alpha - 1))
+
+
+def _divergence(p_NC: Tensor, alpha: float, r_C: Tensor) -> Tensor:
+    """Return D(p, r), shape (N,)."""
     # Where p is 0 the ratio only ever meets that 0, and so may be anything finite.
-    ratio_NC = torch.where(p_NC > 0, p_NC, 1.0).log() - log_r_C
+    ratio_NC = (p_NC / r_C).clamp_min(torch.finfo(p_NC.dtype).tiny)
+    return (p_NC * _log_power(ratio_NC.log(), alpha)).sum(1) / alpha
+
+
+def _log_power(log_ratio: Tensor, alpha: float) -> Tensor:
+    """Return (ratio^(alpha-1) - 1) / (alpha-1), by logarithms, so that it is exact near alpha = 1."""
     c = alpha - 1
-    powers_NC = ratio_NC if c == 0 else torch.expm1(c * ratio_NC) / c
-    return (p_NC * powers_NC).sum(1) / alpha
-
-
-def _softargmax(z_NC: Tensor, alpha: float, log_r_C: Tensor) -> Tensor:
-    """Return p with p_k = r_k [1 + c (z_k - tau)]_+^(1/c), c = alpha - 1, and tau such that p sums to 1."""
-    c = alpha - 1
-    if c == 0:
-        return (z_NC + log_r_C).softmax(1)
-    gaps_NC = c * (z_NC.amax(1, keepdim=True) - z_NC)
-    # top = 1 + c (max z - tau) is sought; started where some class of the largest logit would have all the mass.
-    of_largest_NC = torch.where(gaps_NC == 0, log_r_C, -torch.inf)
-    top_N1 = torch.exp(-c * of_largest_NC.amax(1, keepdim=True))
-    for _ in range(_NUM_STEPS + (2 if z_NC.dtype == torch.float64 else 0)):
-        base_NC, p_NC = _powers(top_N1 - gaps_NC, c, log_r_C)
-        sum_N1, slope_N1 = p_NC.sum(1, keepdim=True), (p_NC / base_NC).sum(1, keepdim=True)
-        # Newton on (sum p)^c, a norm of the bases: it is convex for c > 0 and concave for c < 0, and the start lies
-        # on the side from which no step passes the root.
-        top_N1 = top_N1 + sum_N1 * torch.expm1(-c * sum_N1.log()) / slope_N1
-    _, p_NC = _powers(top_N1 - gaps_NC, c, log_r_C)
-    return p_NC / p_NC.sum(1, keepdim=True)
-
-
-def _powers(base_NC: Tensor, c: float, log_r_C: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the bases, 1 where they are not positive, and r base^(1/c), 0 there."""
-    inside_NC = base_NC > 0
-    base_NC = torch.where(inside_NC, base_NC, 1.0)
-    return base_NC, torch.where(inside_NC, torch.exp(base_NC.log() / c + log_r_C), 0.0)
-
-
-_NUM_STEPS = 10
-"""Leaves an error in p below 1e-5 in float32 for up to 1,000 classes and shares down to 1e-6."""
+    return log_ratio if c == 0 else torch.expm1(c * log_ratio) / c
 
 
 SPEC = LossSpec(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, require_classes, target_distribution
+from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -27,8 +27,8 @@ def ldam(logits_NC: Tensor, target_N: Tensor, max_m: float, s: float, counts_C: 
     logits_NC = at_least_float32(logits_NC)
     counts_C = counts_C.to(logits_NC.dtype)
     margin_C = max_m * (counts_C.min() / counts_C).pow(0.25)
-    margin_NC = target_distribution(target_N, logits_NC) * margin_C
-    return F.cross_entropy(s * (logits_NC - margin_NC), target_N, reduction="none")
+    scaled_NC = less_at_target(s * logits_NC, target_N, s * margin_C[target_N])
+    return F.cross_entropy(scaled_NC, target_N, reduction="none")
 
 
 def link(logits_NC: Tensor, max_m: float, s: float, counts_C: Tensor) -> Tensor:

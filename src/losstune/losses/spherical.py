@@ -8,6 +8,7 @@ Link: softmax, exact (strictly proper).
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
@@ -24,6 +25,9 @@ def spherical(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     Source: Gneiting & Raftery 2007, section 4.1, with the sign turned and 1 added, so that the minimum is 0.
     """
     z_NC = at_least_float32(logits_NC)
+    if target.ndim == 1:
+        # (|p|_alpha / p_y)^alpha = 1 / softmax(alpha z)_y
+        return -torch.expm1((1 / alpha - 1) * F.cross_entropy(alpha * z_NC, target, reduction="none"))
     # The share p_k / |p|_alpha in logarithms; softmax's own normalisation cancels.
     log_share_NC = z_NC - torch.logsumexp(alpha * z_NC, 1, keepdim=True) / alpha
     return at_target(-torch.expm1((alpha - 1) * log_share_NC), target)

@@ -6,6 +6,7 @@ Link: softmax, exact (strictly proper).
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
@@ -21,9 +22,22 @@ def tsallis_score(logits_NC: Tensor, target: Tensor, beta: float) -> Tensor:
 
     Source: Basu et al. 1998, eq. (2.1), for discrete distributions.
     """
-    log_p_NC = at_least_float32(logits_NC).log_softmax(1)
+    z_NC = at_least_float32(logits_NC)
+    if target.ndim == 1:
+        return of_true_class(z_NC, target, beta)
+    log_p_NC = z_NC.log_softmax(1)
     powers_NC = log_p_NC if beta == 0 else torch.expm1(beta * log_p_NC) * ((1 + beta) / beta)
     return torch.exp((1 + beta) * log_p_NC).sum(1) - 1 - at_target(powers_NC, target)
+
+
+def of_true_class(z_NC: Tensor, target_N: Tensor, beta: float) -> Tensor:
+    """Return the score of one class per sample from two log-losses, that of z and that of (1+beta) z."""
+    nats_N = F.cross_entropy(z_NC, target_N, reduction="none")
+    nats_of_power_N = F.cross_entropy((1 + beta) * z_NC, target_N, reduction="none")
+    # sum_k p_k^(1+beta) = p_y^(1+beta) / softmax((1+beta) z)_y
+    sum_of_powers_less_1_N = torch.expm1(nats_of_power_N - (1 + beta) * nats_N)
+    power_N = -nats_N if beta == 0 else torch.expm1(-beta * nats_N) * ((1 + beta) / beta)
+    return sum_of_powers_less_1_N - power_N
 
 
 def link(logits_NC: Tensor, beta: float) -> Tensor:

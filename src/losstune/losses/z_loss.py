@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32
+from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
@@ -22,8 +22,10 @@ def z_loss(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:
 
     Source: Chowdhery et al. 2022, section 5.
     """
-    log_partition_N = torch.logsumexp(at_least_float32(logits_NC), 1)
-    return cross_entropy(logits_NC, target) + lam * log_partition_N.square()
+    nats_N, z_NC = cross_entropy(logits_NC, target), at_least_float32(logits_NC)
+    # -log p_y = log_partition - z_y
+    log_partition_N = nats_N + at_target(z_NC, target) if target.ndim == 1 else torch.logsumexp(z_NC, 1)
+    return nats_N + lam * log_partition_N.square()
 
 
 def link(logits_NC: Tensor, lam: float) -> Tensor:

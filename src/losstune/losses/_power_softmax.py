@@ -1,0 +1,112 @@
+"""The map shared by entmax, the tempered softmax and the alpha-divergences' softargmax, by Newton's method.
+
+p_k = r_k b_k^(1/c) with the bases b_k = [1 + c (z_k - tau)]_+, and tau such that p sums to 1. For c > 0 it is sparse,
+for c < 0 heavy-tailed; softmax of z + log r is the limit at c = 0.
+
+Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SMALL = 0.05
+"""Below this size of c the bases are so near 1 that only their difference from it has enough digits."""
+
+LARGEST_WHOLE = 8
+"""Whole exponents up to it are a few products, several times as fast as a logarithm and an exponential."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSoftmax:
+    """The map's result, before its last normalisation.
+
+    Attributes:
+        p_NC: r b^(1/c), which sums to nearly 1.
+        sum_N1: Its sum.
+        base_NC: b.
+        above_NC: b - 1 where that has digits which b has not, else None.
+    """
+
+    p_NC: Tensor
+    sum_N1: Tensor
+    base_NC: Tensor
+    above_NC: Tensor | None
+
+    def power(self, exponent: float) -> Tensor:
+        """Return b^exponent."""
+        return _power(self.base_NC, self.above_NC, exponent)
+
+    def log(self) -> Tensor:
+        """Return log b."""
+        return self.base_NC.log() if self.above_NC is None else self.above_NC.log1p()
+
+
+def power_softmax(z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> PowerSoftmax:
+    """Solve for tau by Newton on (sum p)^c, a norm of the bases.
+
+    It is convex in tau for c > 0 and concave for c < 0, and starts where the largest logit alone would have all the
+    mass, on the side from which no step passes the root. A fixed number of steps leaves an error in p below 1e-5 in
+    float32, for up to 1,000 classes, logits of any size and weights down to 1e-6; two more in float64 square it twice.
+
+    Args:
+        z_NC: In float32 or float64, and without a gradient.
+        c: Between -9 and 1, not 0.
+        weight_C: r, positive and with sum 1; None for 1 everywhere.
+    """
+    gaps_NC = (z_NC.amax(1, keepdim=True) - z_NC).mul_(c)
+    # The unknown is the largest logit's base less 1.
+    shift_N1 = torch.zeros_like(gaps_NC[:, :1])
+    if weight_C is not None:
+        of_largest_NC = torch.where(gaps_NC == 0, weight_C, 0.0)
+        shift_N1 = torch.expm1(-c * of_largest_NC.amax(1, keepdim=True).log())
+    num_steps = 2 + math.ceil((6 if c > 0 else -4) * c) + (0 if weight_C is None else 4)
+    for _ in range(num_steps + (2 if z_NC.dtype == torch.float64 else 0)):
+        found, slope_N1 = _at(shift_N1, gaps_NC, c, weight_C)
+        shift_N1 = shift_N1 + found.sum_N1 * torch.expm1(-c * found.sum_N1.log()) / slope_N1
+    return _at(shift_N1, gaps_NC, c, weight_C)[0]
+
+
+def _at(shift_N1: Tensor, gaps_NC: Tensor, c: float, weight_C: Tensor | None) -> tuple[PowerSoftmax, Tensor]:
+    """Return the map at a shift, and c times the derivative of its sum by the base, (N, 1).
+
+    Works in place where it can: on a CPU a new tensor of this size costs more than the arithmetic.
+    """
+    above_NC = None
+    if abs(c) < SMALL:
+        above_NC = (shift_N1 - gaps_NC).clamp_min_(-1)
+        base_NC = 1 + above_NC
+    else:
+        base_NC = (1 + shift_N1) - gaps_NC
+        if c > 0:
+            base_NC.clamp_min_(0)
+    # 0^0 is 1 in floating point, but a class without probability has no slope.
+    slope_NC = base_NC.sign() if c == 1 else _power(base_NC, above_NC, 1 / c - 1)
+    if weight_C is not None:
+        slope_NC = slope_NC * weight_C if slope_NC is base_NC else slope_NC.mul_(weight_C)
+    slope_N1 = slope_NC.sum(1, keepdim=True)
+    p_NC = slope_NC * base_NC if slope_NC is base_NC else slope_NC.mul_(base_NC)
+    return PowerSoftmax(p_NC, p_NC.sum(1, keepdim=True), base_NC, above_NC), slope_N1
+
+
+def _power(base_NC: Tensor, above_NC: Tensor | None, exponent: float) -> Tensor:
+    """Return b^exponent, in a tensor of its own unless the exponent is 1."""
+    if above_NC is not None:
+        return above_NC.log1p().mul_(exponent).exp_()
+    whole = round(exponent)
+    if exponent == 1:
+        return base_NC
+    if abs(exponent - whole) > 1e-9 or not 0 < abs(whole) <= LARGEST_WHOLE:
+        return base_NC.log().mul_(exponent).exp_()
+    result_NC = base_NC.clone() if whole > 0 else base_NC.reciprocal()
+    factor_NC = base_NC if whole > 0 else result_NC.clone()
+    # From the second binary digit on: square, and multiply where the digit is 1.
+    for digit in bin(abs(whole))[3:]:
+        result_NC.square_()
+        if digit == "1":
+            result_NC.mul_(factor_NC)
+    return result_NC
