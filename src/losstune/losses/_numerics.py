@@ -66,8 +66,9 @@ def without_true_class(logits_NC: Tensor, target_N: Tensor) -> Tensor:
 def less_at_target(values_NC: Tensor, target_N: Tensor, amount: Tensor | float) -> Tensor:
     """Return values less an amount at each sample's class, one for all or one each (N,); no one-hot tensor is made."""
     index_N1 = target_N.unsqueeze(1)
-    amount_N1 = amount.unsqueeze(1) if isinstance(amount, Tensor) else torch.full_like(index_N1, 1) * amount
-    return values_NC.scatter_add(1, index_N1, -amount_N1.to(values_NC.dtype))
+    if isinstance(amount, Tensor):
+        return values_NC.scatter_add(1, index_N1, -amount.unsqueeze(1).to(values_NC.dtype))
+    return values_NC.scatter_add(1, index_N1, values_NC.new_full(index_N1.shape, -amount))
 
 
 def normalized(shares_NC: Tensor) -> Tensor:

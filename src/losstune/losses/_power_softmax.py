@@ -9,7 +9,7 @@ Shape suffixes: N samples, C classes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ LARGEST_WHOLE = 8
 """Whole exponents up to it are a few products, several times as fast as a logarithm and an exponential."""
 
 
-@dataclass(frozen=True, slots=True)
-class PowerSoftmax:
+class PowerSoftmax(NamedTuple):
     """The map's result, before its last normalisation.
 
     Attributes:
