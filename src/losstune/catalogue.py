@@ -13,6 +13,12 @@ from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, LossSpec
 NUM_CLASSES = 10
 PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}
 
+HEADS = {
+    "normalised": "a normalised last layer",
+    "dropout": "a last layer with dropout",
+    "decayed": "a last layer whose weights are penalised",
+}
+
 TRAITS: dict[str, Callable[[LossSpec], bool]] = {
     "convex": lambda spec: spec.properties.convex,
     "proper": lambda spec: spec.properties.proper == "strictly",
@@ -71,7 +77,7 @@ def traits(spec: LossSpec) -> list[str]:
         *([] if properties.shift_invariant else ["not shift-invariant"]),
         *(["soft targets"] if spec.soft_targets else []),
         *(["class frequencies"] if spec.needs_counts else []),
-        *(["normalised head"] if spec.head == "normalised" else []),
+        *([f"{spec.head} head"] if spec.head != "linear" else []),
     ]
 
 
@@ -108,7 +114,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
     pulls = ", ".join(f"{gradient_scale(spec.bind(), num):.3g} with {num} classes" for num in (10, 100))
     wants = [
         *(["the class frequencies"] if spec.needs_counts else []),
-        *(["a normalised last layer"] if spec.head == "normalised" else []),
+        *([HEADS[spec.head]] if spec.head in HEADS else []),
         *(["a last layer that starts from a bias of its own"] if spec.initial_bias else []),
     ]
     rows = [

@@ -164,8 +164,7 @@ class _Training:
         network = adapt_head(
             build_model(task.model, data.input_shape, data.num_classes),
             data.num_classes,
-            normalised=loss.spec.head == "normalised",
-            initial_bias=loss.spec.initial_bias(data.num_classes) if loss.spec.initial_bias else None,
+            **loss.head_options(data.num_classes),
         )
         self.num_parameters = sum(
             parameter.numel() for parameter in network.parameters() if parameter.requires_grad

@@ -222,10 +222,10 @@ def test_the_catalogue_holds_what_the_literature_compared():
         *("absolute", "l2", "l1_softmax", "l2_softmax", "linf_softmax", "ovr_hinge", "ovr_squared_hinge"),
         *("ovr_cubed_hinge", "cross_entropy", "squared_log", "tanimoto", "cauchy_schwarz"),
     }
-    # Dropout and the decay of the last layer are properties of the network and the optimiser.
     kornblith = {
         *("cross_entropy", "label_smoothing", "logit_penalty", "logit_norm", "cosine_softmax"),
-        *("sigmoid_bce", "square"),
+        *("sigmoid_bce", "square", "dropout", "final_layer_l2"),
     }
+    assert len(kornblith) == 9
     assert len(janocha) == 12
     assert names >= janocha | kornblith | {"keras_kl_divergence", "keras_poisson", "keras_cosine_similarity"}

@@ -42,6 +42,47 @@ def test_a_bias_is_set_and_nothing_else(name):
     assert (biased[changed[0]] == -2.5).all()
 
 
+def test_dropout_is_drawn_in_training_only_and_changes_no_weight():
+    plain, dropping = network_of("mlp"), network_of("mlp", dropout=0.5)
+    images = torch.randn(64, 3, 32, 32)
+    assert torch.equal(dropping(images), plain(images))
+    dropping.train()
+    torch.manual_seed(5)
+    first_NC = dropping(images)
+    torch.manual_seed(5)
+    assert torch.equal(dropping(images), first_NC)
+    assert not torch.equal(dropping(images), first_NC)
+    # What is kept is scaled up, so that the mean over masks is the plain output.
+    mean_NC = torch.stack([dropping(images) for _ in range(4000)]).mean(0)
+    torch.testing.assert_close(mean_NC, plain(images), atol=0.1, rtol=0)
+
+
+def test_a_decayed_head_has_the_gradient_of_the_penalised_loss():
+    network = network_of("mlp", decay=0.03).train()
+    images, target_N = torch.randn(16, 3, 32, 32), torch.arange(16) % 7
+    nn.functional.cross_entropy(network(images), target_N).backward()
+    found = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
+    plain = network_of("mlp").train()
+    head = [module for module in plain.modules() if isinstance(module, nn.Linear)][-1]
+    penalty = 0.03 * head.weight.square().sum()
+    (nn.functional.cross_entropy(plain(images), target_N) + penalty).backward()
+    for (name, parameter), wanted in zip(found.items(), plain.parameters(), strict=True):
+        torch.testing.assert_close(parameter, wanted.grad, msg=name)
+    assert head.weight.grad.abs().max() > 0
+
+
+def test_a_regularised_head_keeps_the_names_of_its_weights():
+    assert network_of("resnet", dropout=0.3).state_dict().keys() == network_of("resnet").state_dict().keys()
+
+
+def test_what_a_loss_asks_for_reaches_the_head():
+    plain = {"normalised": False, "initial_bias": None, "dropout": 0.0, "decay": 0.0}
+    assert get("cross_entropy").bind().head_options(7) == plain
+    assert get("dropout").bind({"rate": 0.4}).head_options(7) == plain | {"dropout": 0.4}
+    assert get("final_layer_l2").bind({"lam": 0.01}).head_options(7) == plain | {"decay": 0.01}
+    assert get("cosface").bind().head_options(7) == plain | {"normalised": True}
+
+
 def test_a_model_without_a_linear_head_is_refused_only_where_one_is_needed():
     network = nn.Sequential(nn.Conv2d(3, 7, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert adapt_head(network, 7, normalised=False, initial_bias=-1.0) is network

@@ -147,8 +147,9 @@ Family = Literal[
 """What a loss is made from: the log-loss and its regularised relatives; cosines of angles; the probability of the true
 class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
 
-Head = Literal["linear", "normalised"]
-"""A network's last layer: weights, features and bias as they come, or cosines of the angles between the two."""
+Head = Literal["linear", "normalised", "dropout", "decayed"]
+"""A network's last layer: weights, features and bias as they come; cosines of the angles between the two; dropout on
+the features, by the loss's hyperparameter ``rate``; an L2 penalty on the weights, by ``lam``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +260,16 @@ class BoundLoss:
         if not self.spec.needs_counts:
             return self
         return replace(self, counts=counts_C.to(torch.get_default_dtype()).clamp_min(1))
+
+    def head_options(self, num_classes: int) -> dict[str, Any]:
+        """Return what the loss asks of the network's last layer, as the arguments of ``models.adapt_head``."""
+        spec = self.spec
+        return {
+            "normalised": spec.head == "normalised",
+            "initial_bias": spec.initial_bias(num_classes) if spec.initial_bias else None,
+            "dropout": self.hyperparameters["rate"] if spec.head == "dropout" else 0.0,
+            "decay": self.hyperparameters["lam"] if spec.head == "decayed" else 0.0,
+        }
 
     def as_module(
         self,

@@ -1,6 +1,8 @@
-"""A network's last layer as a loss needs it: normalised, or started from a given bias."""
+"""A network's last layer as a loss needs it: normalised, regularised, or started from a given bias."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +28,55 @@ class CosineLinear(nn.Module):
         return F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
 
 
+class _Decayed(torch.autograd.Function):
+    """The weights themselves, with the gradient of their penalty added on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, decay: float) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.decay = decay
+        return weight.view_as(weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (weight,) = ctx.saved_tensors
+        return gradient + 2 * ctx.decay * weight, None
+
+
+class RegularisedLinear(nn.Module):
+    """A linear layer with dropout on its features, or a penalty decay * |W|^2 that is added to the loss.
+
+    The penalty acts through the gradient: the loss that is reported doesn't hold it.
+
+    Attributes:
+        weight: (C, D).
+        bias: (C,), or None.
+        dropout: Share of the features set to 0 in training.
+        decay: Factor of the squared weights, bias left out.
+    """
+
+    def __init__(self, layer: nn.Linear, dropout: float, decay: float) -> None:
+        """Take over the parameters of `layer`."""
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.dropout, self.decay = dropout, decay
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits (N, C) for features (N, D)."""
+        weight: Tensor = self.weight
+        if self.training and self.decay:
+            weight = _Decayed.apply(weight, self.decay)
+        return F.linear(F.dropout(features, self.dropout, self.training), weight, self.bias)
+
+
 def adapt_head(
-    network: nn.Module, num_classes: int, *, normalised: bool, initial_bias: float | None
+    network: nn.Module,
+    num_classes: int,
+    *,
+    normalised: bool = False,
+    initial_bias: float | None = None,
+    dropout: float = 0.0,
+    decay: float = 0.0,
 ) -> nn.Module:
     """Change the last layer of a new network in place; no random number is drawn, no other weight touched.
 
@@ -38,11 +87,14 @@ def adapt_head(
         num_classes: Number of logits.
         normalised: Whether the layer is replaced by one that gives cosines, from the same weights.
         initial_bias: That the layer's bias is set to; None leaves it.
+        dropout: On the layer's features; see :class:`RegularisedLinear`.
+        decay: Of the layer's weights, on top of the optimiser's.
 
     Raises:
         LosstuneError: If the last layer is to be replaced and is not linear.
     """
-    if not normalised and initial_bias is None:
+    replaced = normalised or dropout > 0 or decay > 0
+    if not replaced and initial_bias is None:
         return network
     name = next(
         (
@@ -53,9 +105,9 @@ def adapt_head(
         None,
     )
     if name is None:
-        if normalised:
+        if replaced:
             raise LosstuneError(
-                "model.name: the loss needs a linear last layer to normalise, and this model has none; "
+                "model.name: the loss needs a linear last layer to change, and this model has none; "
                 "choose another model or leave the loss out"
             )
         return network
@@ -64,6 +116,8 @@ def adapt_head(
     assert isinstance(layer, nn.Linear)
     if normalised:
         setattr(network.get_submodule(parent_name), attribute, CosineLinear(layer.weight))
+    elif replaced:
+        setattr(network.get_submodule(parent_name), attribute, RegularisedLinear(layer, dropout, decay))
     elif layer.bias is not None and initial_bias is not None:
         with torch.no_grad():
             layer.bias.fill_(initial_bias)

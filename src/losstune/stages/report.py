@@ -162,19 +162,17 @@ def _model(study: Study, results: Results, blocks: list[Record]) -> WinnerModel 
         if record.configuration.loss != loss or record.role != "block" or not path.exists():
             continue
         manifest = study.manifest
-        spec = get(record.configuration.loss)
+        bound = get(loss).bind(record.configuration.hyperparameters)
         network = adapt_head(
             build_model(study.params.model, manifest.input_shape, manifest.num_classes),
             manifest.num_classes,
-            normalised=spec.head == "normalised",
-            initial_bias=None,
+            **bound.head_options(manifest.num_classes),
         )
         try:
             load_weights(network, path)
         except LosstuneError as error:
             print(f"the winner's model is not logged: {error}", file=sys.stderr)
             return None
-        bound = spec.bind(record.configuration.hyperparameters)
         bound = bound.with_counts(torch.tensor(manifest.counts.train))
         images = len(manifest.input_shape) == 3
         classifier = Classifier(network, manifest.mean, manifest.std, bound.probabilities, images=images)
