@@ -153,3 +153,15 @@ def test_worst_scores_are_as_bad_as_can_be():
         low, high = metric.bounds
         assert worst[name] == (high if metric.minimize else low)
     assert worst["nll"] == math.inf
+
+
+def test_balanced_accuracy_can_rest_on_decisions_of_its_own():
+    probabilities_NC = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], dtype=torch.float64)
+    target_N = torch.tensor([0, 0, 0, 1])
+    plain = evaluate(probabilities_NC, target_N)
+    balanced_N = torch.tensor([0, 0, 1, 1])
+    scores = evaluate(probabilities_NC, target_N, balanced_N)
+    assert plain["balanced_accuracy"] == 0.5
+    assert scores["balanced_accuracy"] == reference.balanced_accuracy_score(target_N, balanced_N)
+    del scores["balanced_accuracy"], plain["balanced_accuracy"]
+    assert scores == plain

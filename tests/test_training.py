@@ -125,16 +125,20 @@ def test_equal_losses_under_equal_seeds_are_the_same_to_the_bit():
     assert twins[0] == twins[1]
 
 
-def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
+def skewed_arrays():
     arrays = digits_arrays()
     kept = arrays.train_labels < 2
     kept[::9] = True  # two classes are frequent, eight rare
-    arrays = replace(
+    return replace(
         arrays,
         train_images=arrays.train_images[kept],
         train_labels=arrays.train_labels[kept],
         digest="skewed",
     )
+
+
+def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
+    arrays = skewed_arrays()
     seen = []
 
     def function(logits_NC, target_N, tau, counts_C):
@@ -146,6 +150,19 @@ def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
     *_, (outcome,) = train(task, arrays, train_one)
     assert outcome.status == "finished"
     assert seen[0].tolist() == np.bincount(arrays.train_labels, minlength=10).tolist()
+
+
+def test_outputs_without_the_prior_decide_where_all_classes_count_the_same():
+    task, loss = small_task("logit_adjusted", epochs=3), get("logit_adjusted").bind()
+    scores = [
+        run(task, skewed_arrays(), replace(loss, spec=replace(loss.spec, balanced_outputs=balanced)))[0][
+            0
+        ].validation
+        for balanced in (False, True)
+    ]
+    # The weights are the same: but for the decisions nothing differs.
+    assert scores[1]["balanced_accuracy"] > scores[0]["balanced_accuracy"] + 0.02
+    assert all(scores[0][name] == scores[1][name] for name in scores[0] if name != "balanced_accuracy")
 
 
 def test_a_loss_on_cosines_gets_them():

@@ -98,13 +98,15 @@ def worst_scores() -> dict[str, float]:
 
 
 @torch.no_grad()
-def evaluate(probabilities_NC: Tensor, target_N: Tensor) -> dict[str, float]:
+def evaluate(
+    probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None
+) -> dict[str, float]:
     """Compute every metric of :data:`METRICS` at once, with one transfer from the device.
 
     With predicted class k_n = argmax_k p_nk (the first of equals), confidence c_n = max_k p_nk:
 
     - accuracy: mean_n [k_n = y_n].
-    - balanced_accuracy: mean recall over the classes present in the target.
+    - balanced_accuracy: mean recall over the classes present in the target, of `balanced_N` where it is given.
     - macro_f1: mean of 2 TP / (2 TP + FP + FN) over the classes present in target or prediction.
     - nll: mean_n -log max(p_{n,y_n}, :data:`NLL_EPSILON`), in nats.
     - brier: mean_n sum_k (p_nk - [k = y_n])^2.
@@ -119,6 +121,9 @@ def evaluate(probabilities_NC: Tensor, target_N: Tensor) -> dict[str, float]:
         probabilities_NC: Class probabilities (N, C), finite, floating point, rows that sum to 1; exact zeros
             are allowed. Whether they are finite isn't checked here: the trainer does so first.
         target_N: True classes (N,), int64 in [0, C).
+        balanced_N: Predicted classes (N,) of one who weighs all classes alike, where they aren't k_n: the class with
+            the largest posterior has the smallest error, that with the largest posterior over prior the smallest
+            balanced error.
 
     Raises:
         ValueError: If the shapes don't fit or there is no sample.
@@ -140,7 +145,10 @@ def evaluate(probabilities_NC: Tensor, target_N: Tensor) -> dict[str, float]:
     support_C = zeros_C.scatter_add(0, target_N, ones_N)
     claims_C = support_C.scatter_add(0, predicted_N, ones_N)
     # Dividing by at least 1 leaves counts alone and gives an absent class 0.
-    recall = (hits_C / support_C.clamp(min=1)).sum() / (support_C > 0).sum()
+    recalled_C = hits_C
+    if balanced_N is not None:
+        recalled_C = zeros_C.scatter_add(0, target_N, (balanced_N == target_N).double())
+    recall = (recalled_C / support_C.clamp(min=1)).sum() / (support_C > 0).sum()
     f1 = (2 * hits_C / claims_C.clamp(min=1)).sum() / (claims_C > 0).sum()
 
     true_N1 = probabilities_NC.gather(1, column_N1)

@@ -272,10 +272,12 @@ class _Training:
         size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
         for start in range(0, len(labels), size):
             chunks.append(self._logits(self.data.normalised(images[start : start + size])))
-        probabilities = self.loss.probabilities(torch.cat(chunks))
+        logits = torch.cat(chunks)
+        probabilities = self.loss.probabilities(logits)
         if not bool(torch.isfinite(probabilities).all()):
             return None
-        return metrics.evaluate(probabilities, labels), probabilities.argmax(1)
+        balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
+        return metrics.evaluate(probabilities, labels, balanced), probabilities.argmax(1)
 
 
 class _Data:

@@ -81,5 +81,6 @@ SPEC = LossSpec(
         ),
     ),
     needs_counts=True,
+    balanced_outputs=True,
     limits=(Limit(hyperparameters={"beta": 0.0}),),
 )

@@ -106,4 +106,5 @@ SPEC = LossSpec(
     soft_targets=True,
     limits=(Limit(hyperparameters={"alpha": 1.0}, of="logit_adjusted"),),
     needs_counts=True,
+    balanced_outputs=True,
 )

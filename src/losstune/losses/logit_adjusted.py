@@ -45,7 +45,7 @@ SPEC = LossSpec(
     family="class prior",
     summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
     formula="CE(z + tau log pi), pi the classes' shares of the training data",
-    use="For imbalanced classes: at prediction the offset is left out for the balanced error, kept for the accuracy.",
+    use="For imbalanced classes: without the offset the outputs decide for the balanced error, with it for accuracy.",
     citation=Citation(
         authors="Menon et al.",
         year=2021,
@@ -70,5 +70,6 @@ SPEC = LossSpec(
         ),
     ),
     needs_counts=True,
+    balanced_outputs=True,
     limits=(Limit(hyperparameters={"tau": 0.0}),),
 )

@@ -179,6 +179,8 @@ class LossSpec:
             be slow.
         needs_counts: Whether `function` and `link` take the number of training samples of each class as the
             keyword argument ``counts_C``, a floating tensor of shape (C,) on the device of the logits.
+        balanced_outputs: Whether the loss takes the class prior out of the outputs, and the link puts it back: then
+            the largest output decides where all classes count the same, the largest probability elsewhere.
         head: The network's last layer that the loss is made for.
         initial_bias: The bias that the last layer starts from, as a function of the number of classes; None for
             the network's own.
@@ -200,6 +202,7 @@ class LossSpec:
     limits: tuple[Limit, ...] = ()
     oracle: Callable[..., Tensor] | None = None
     needs_counts: bool = False
+    balanced_outputs: bool = False
     head: Head = "linear"
     initial_bias: Callable[[int], float] | None = None
 
