@@ -98,6 +98,15 @@ def test_an_unknown_filter_is_one_line(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
+def test_identities_over_the_catalogue_are_the_control_alone(capsys):
+    main(["losses", "identities"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "cross_entropy = kl_divergence",
+        f"{len(registry())} losses, {len(registry()) - 1} of them different",
+    ]
+
+
 def test_plot_writes_what_it_says(tmp_path, capsys):
     path = tmp_path / "two.svg"
     main(["losses", "plot", "focal:gamma=0.5", "sparsemax", "--output", str(path), "--classes", "4"])

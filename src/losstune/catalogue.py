@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import torch
+from torch import Tensor
+
 from losstune.errors import LosstuneError
 from losstune.losses.registry import bind, find, registry
 from losstune.losses.scale import gradient_scale
@@ -155,6 +158,15 @@ def bound_loss(text: str) -> BoundLoss:
         return bind(name, values)
     except ValueError as error:
         raise LosstuneError(f"{text}: {error}") from None
+
+
+def unequal(loss: BoundLoss) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss for classes of unequal frequency, however many there are: where they are equal, several are one."""
+
+    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+        return loss.with_counts(torch.logspace(3, 1, logits_NC.shape[1]))(logits_NC, target_N)
+
+    return told
 
 
 def _claims(spec: LossSpec) -> list[str]:

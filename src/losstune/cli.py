@@ -250,6 +250,27 @@ def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     click.echo(f"wrote {output}")
 
 
+@losses.command()
+def identities() -> None:
+    """Compare all losses and say which are one: L_a(z) = a L_b(b z) + c.
+
+    At their published hyperparameters, on unequal class frequencies, and for one kind of last layer at a time. A study
+    that names two losses of one class is told so before it trains.
+    """
+    from losstune.catalogue import unequal
+    from losstune.identity import equivalence_classes
+    from losstune.losses.registry import registry
+
+    by_head: dict[str, dict[str, Any]] = {}
+    for name, spec in registry().items():
+        by_head.setdefault(spec.head, {})[name] = unequal(spec.bind())
+    groups = [group for members in by_head.values() for group in equivalence_classes(members)]
+    for group in groups:
+        if len(group) > 1:
+            click.echo(" = ".join(group))
+    click.echo(f"{len(registry())} losses, {len(groups)} of them different")
+
+
 @losses.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
 def check_losses(path: Path) -> None:

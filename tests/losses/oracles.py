@@ -201,6 +201,9 @@ FORMULAS = {
     "kl_divergence": ce,
     "label_smoothing": label_smoothing,
     "ldam": ldam,
+    "log_cosh": lambda z, y: sum(
+        math.log(math.cosh(p - t)) for p, t in zip(softmax(z), one_hot(y, len(z)), strict=True)
+    ),
     "logit_adjusted": lambda z, y, tau, counts: ce(
         [value + tau * math.log(count / sum(counts)) for value, count in zip(z, counts, strict=True)], y
     ),

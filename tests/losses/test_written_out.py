@@ -21,6 +21,8 @@ from tests.losses.oracles import one_hot, signed, softmax
 PULLS = {
     "maxsup": lambda C: 1.0,  # at a tie of all, where the largest pulls on each by 1/C, and so does the mean
     "fdiv_fy": lambda C: 1.0,
+    # tanh(p - t) p (delta - p) summed: tanh(1/C) (C-1)/C^2 + tanh(1 - 1/C) (C-1)/C^2, over 1 - 1/C.
+    "log_cosh": lambda C: (math.tanh(1 / C) + math.tanh(1 - 1 / C)) / C,
     "confidence_penalty": lambda C: 1.0,
     "logit_penalty": lambda C: 1.0,
     "mae": lambda C: 1 / C,
@@ -166,6 +168,16 @@ ALIASES = {
         ),
         lambda L: (L + 1) / 5,
     ),
+    "keras_hinge": (
+        lambda z, y: sum(max(0.0, 1 - value) for value in signed(z, y)) / 5,
+        lambda L: L / 5,
+    ),
+    "keras_log_cosh": (
+        lambda z, y: (
+            sum(math.log(math.cosh(p - t)) for p, t in zip(softmax(z), one_hot(y, len(z)), strict=True)) / 5
+        ),
+        lambda L: L / 5,
+    ),
     "keras_squared_hinge": (
         lambda z, y: sum(max(0.0, 1 - value) ** 2 for value in signed(z, y)) / 5,
         lambda L: L / 5,
@@ -228,4 +240,8 @@ def test_the_catalogue_holds_what_the_literature_compared():
     }
     assert len(kornblith) == 9
     assert len(janocha) == 12
-    assert names >= janocha | kornblith | {"keras_kl_divergence", "keras_poisson", "keras_cosine_similarity"}
+    keras = {
+        *("cross_entropy", "keras_kl_divergence", "keras_poisson", "keras_cosine_similarity", "keras_huber"),
+        *("keras_log_cosh", "keras_hinge", "keras_squared_hinge"),
+    }
+    assert names >= janocha | kornblith | keras

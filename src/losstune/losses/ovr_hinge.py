@@ -69,6 +69,12 @@ SPEC = LossSpec(
         Alias(name="ovr_squared_hinge", relation="the same", hyperparameters={"power": 2}),
         Alias(name="ovr_cubed_hinge", relation="the same", hyperparameters={"power": 3}),
         Alias(
+            name="keras_hinge",
+            relation="ovr_hinge / C",
+            condition="targets -1 and 1",
+            hyperparameters={"power": 1},
+        ),
+        Alias(
             name="keras_squared_hinge",
             relation="ovr_hinge / C",
             condition="targets -1 and 1",

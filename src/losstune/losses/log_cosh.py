@@ -1,0 +1,49 @@
+"""The logarithm of the hyperbolic cosine of the error in probability: squared near 0, absolute far from it.
+
+Errors of probabilities are at most 1, so that it is close to half the Brier score throughout.
+
+Link: softmax, a convention: the minimiser of the risk is near the posterior, and is not it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from losstune.losses._numerics import at_least_float32, target_distribution
+from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.spec import Alias, Citation, LossSpec, Properties
+
+SUPREMUM = 0.8675616609660547
+"""2 log cosh 1, where all probability is on a wrong class."""
+
+
+def log_cosh(logits_NC: Tensor, target: Tensor) -> Tensor:
+    """Return sum_k log cosh(p_k - t_k) with p = softmax(z), shape (N,). Bounded by 2 log cosh 1.
+
+    Source: Keras's ``LogCosh``, which takes the mean over the classes.
+    """
+    p_NC = at_least_float32(logits_NC).softmax(1)
+    error_NC = p_NC - target_distribution(target, p_NC)
+    # cosh^2 = 1 + sinh^2: exact where the error is small, too.
+    return error_NC.sinh().square().log1p().sum(1) / 2
+
+
+SPEC = LossSpec(
+    name="log_cosh",
+    function=log_cosh,
+    link=softmax_link,
+    family="regression",
+    summary="The log of the hyperbolic cosine of the predicted probabilities' errors.",
+    formula="sum_k log cosh(p_k - t_k)",
+    use="A baseline of Keras's regression losses. Expect what Brier gives at half its learning rate.",
+    citation=Citation(
+        authors="Keras",
+        year=2023,
+        title="Keras 3, Losses",
+        reference="keras.io/api/losses/regression_losses",
+        equation="LogCosh",
+    ),
+    properties=Properties(convex=False, proper="no", bound=SUPREMUM),
+    soft_targets=True,
+    aliases=(Alias(name="keras_log_cosh", relation="log_cosh / C", condition="softmax outputs"),),
+)
