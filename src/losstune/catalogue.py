@@ -161,7 +161,7 @@ def bound_loss(text: str) -> BoundLoss:
 
 
 def unequal(loss: BoundLoss) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss for classes of unequal frequency, however many there are: where they are equal, several are one."""
+    """Return the loss for classes of unequal frequency, however many: where they are equal, several losses are one."""
 
     def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
         return loss.with_counts(torch.logspace(3, 1, logits_NC.shape[1]))(logits_NC, target_N)
