@@ -208,7 +208,7 @@ FORMULAS = {
         [value + tau * math.log(count / sum(counts)) for value, count in zip(z, counts, strict=True)], y
     ),
     "logit_norm": logit_norm,
-    "logit_penalty": lambda z, y, b: ce(z, y) + b * sum(value**2 for value in z),
+    "logit_penalty": lambda z, y, b: ce(z, y) + b / 2 * sum(value**2 for value in z),
     "mae": lambda z, y: sum(abs(p - t) for p, t in zip(softmax(z), one_hot(y, len(z)), strict=True)) / 2,
     "maxsup": lambda z, y, a: ce(z, y) + a * (max(z) - sum(z) / len(z)),
     "nce": lambda z, y: ce(z, y) / sum(ce(z, k) for k in range(len(z))),

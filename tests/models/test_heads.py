@@ -64,7 +64,7 @@ def test_a_decayed_head_has_the_gradient_of_the_penalised_loss():
     found = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
     plain = network_of("mlp").train()
     head = [module for module in plain.modules() if isinstance(module, nn.Linear)][-1]
-    penalty = 0.03 * head.weight.square().sum()
+    penalty = 0.03 / 2 * head.weight.square().sum()
     (nn.functional.cross_entropy(plain(images), target_N) + penalty).backward()
     for (name, parameter), wanted in zip(found.items(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter, wanted.grad, msg=name)

@@ -18,7 +18,8 @@ from losstune.ranges import Domain, FloatRange
 def final_layer_l2(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:
     """Return -sum_k t_k log p_k with p = softmax(z), shape (N,), in nats; `lam` is the last layer's.
 
-    Source: Kornblith et al. 2021, section 2.
+    Source: Kornblith et al. 2021; the penalty's factor 1/2 is that of the authors' code (google-research,
+    loss_functions_transfer).
     """
     return cross_entropy(logits_NC, target)
 
@@ -34,7 +35,7 @@ SPEC = LossSpec(
     link=link,
     family="log-loss",
     summary="Cross-entropy with a penalty on the squared weights of the last layer, beyond the weight decay of all.",
-    formula="-log p_y + lam |W|^2, W the last layer's weights",
+    formula="-log p_y + lam/2 |W|^2, W the last layer's weights",
     use="Against logits that grow without end. It is a regulariser: as a function of the logits it is cross-entropy.",
     citation=Citation(
         authors="Kornblith et al.",

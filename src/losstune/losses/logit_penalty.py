@@ -1,6 +1,6 @@
 """Cross-entropy with a penalty on the squared length of the logits.
 
-Link: eta = p + 2 b z, a recovery: where the risk's gradient, p - eta + 2 b z, is 0.
+Link: eta = p + b z, a recovery: where the risk's gradient, p - eta + b z, is 0.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from losstune.ranges import Domain, FloatRange
 
 
 def logit_penalty(logits_NC: Tensor, target: Tensor, b: float) -> Tensor:
-    """Return CE + b sum_k z_k^2, shape (N,), in nats.
+    """Return CE + b/2 sum_k z_k^2, shape (N,), in nats.
 
-    Source: Kornblith et al. 2021, section 3.1. There is no factor 1/2.
+    Source: Kornblith et al. 2021; the factor 1/2 is that of the authors' code (google-research,
+    loss_functions_transfer).
     """
     logits_NC = at_least_float32(logits_NC)
     soft_or_hard = target.to(logits_NC.dtype) if target.ndim == 2 else target
-    return F.cross_entropy(logits_NC, soft_or_hard, reduction="none") + b * logits_NC.square().sum(1)
+    return F.cross_entropy(logits_NC, soft_or_hard, reduction="none") + b / 2 * logits_NC.square().sum(1)
 
 
 def link(logits_NC: Tensor, b: float) -> Tensor:
-    """Return p + 2 b z, shape (N, C)."""
+    """Return p + b z, shape (N, C)."""
     logits_NC = at_least_float32(logits_NC)
-    return normalized(logits_NC.softmax(1) + 2 * b * logits_NC)
+    return normalized(logits_NC.softmax(1) + b * logits_NC)
 
 
 def _minimum(num_classes: int, b: float) -> float:
-    """Return the value at z_y = (C-1) u, others -u, where 2 b u (exp(C u) + C - 1) = 1, found by bisection."""
+    """Return the value at z_y = (C-1) u, others -u, where b u (exp(C u) + C - 1) = 1, found by bisection."""
     if b == 0:
         return 0.0
-    low, high = 0.0, 1 / (2 * b * num_classes)
+    low, high = 0.0, 1 / (b * num_classes)
     for _ in range(200):
         u = (low + high) / 2
         exceeds = (
-            math.log(2 * b * u) + num_classes * u + math.log1p((num_classes - 1) * math.exp(-num_classes * u))
-            > 0
+            math.log(b * u) + num_classes * u + math.log1p((num_classes - 1) * math.exp(-num_classes * u)) > 0
         )
         low, high = (low, u) if exceeds else (u, high)
-    penalty = b * num_classes * (num_classes - 1) * low**2
+    penalty = b / 2 * num_classes * (num_classes - 1) * low**2
     return math.log1p((num_classes - 1) * math.exp(-num_classes * low)) + penalty
 
 
@@ -53,7 +53,7 @@ SPEC = LossSpec(
     link=link,
     family="log-loss",
     summary="Cross-entropy with a penalty on the squared length of the logits.",
-    formula="CE + b sum_k z_k^2",
+    formula="CE + b/2 sum_k z_k^2",
     use="Against logits that grow without end; a regulariser more than another loss.",
     citation=Citation(
         authors="Kornblith et al.",
@@ -68,7 +68,7 @@ SPEC = LossSpec(
             name="b",
             default=6e-4,
             range=FloatRange(1e-5, 0.01, scale="log"),
-            source="Kornblith 2021, appendix; range: proposal",
+            source="Kornblith 2021, for ImageNet, from memory; range: proposal",
             domain=Domain(0.0),
         ),
     ),

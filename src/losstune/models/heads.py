@@ -40,11 +40,11 @@ class _Decayed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (weight,) = ctx.saved_tensors
-        return gradient + 2 * ctx.decay * weight, None
+        return gradient + ctx.decay * weight, None
 
 
 class RegularisedLinear(nn.Module):
-    """A linear layer with dropout on its features, or a penalty decay * |W|^2 that is added to the loss.
+    """A linear layer with dropout on its features, or a penalty decay/2 * |W|^2 that is added to the loss.
 
     The penalty acts through the gradient: the loss that is reported doesn't hold it.
 
@@ -52,7 +52,7 @@ class RegularisedLinear(nn.Module):
         weight: (C, D).
         bias: (C,), or None.
         dropout: Share of the features set to 0 in training.
-        decay: Factor of the squared weights, bias left out.
+        decay: Factor of half the squared weights, bias left out.
     """
 
     def __init__(self, layer: nn.Linear, dropout: float, decay: float) -> None:
