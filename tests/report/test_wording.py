@@ -39,3 +39,16 @@ def test_wording(found, expected):
 def test_every_metric_has_a_name_and_a_unit():
     assert list(wording.METRIC_NAMES) == list(METRICS)
     assert {name for name, metric in METRICS.items() if metric.bounds == (0.0, 1.0)} == wording.PERCENTAGES
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "short"),
+    [
+        (1, "about 1 more block", "+1"),
+        (1000, "about 1,000 more blocks", "+1,000"),
+        (8484, "over 1,000 more blocks", ">1,000"),
+    ],
+)
+def test_more_blocks_than_anyone_would_train_are_not_counted(amount, text, short):
+    assert wording.further_blocks(amount) == text
+    assert wording.further_blocks_short(amount) == short

@@ -55,6 +55,7 @@ def render_page(
         undefined=StrictUndefined,
     )
     environment.filters |= {"minus": _minus, "points": wording.points, "number": wording.number}
+    environment.filters["further_blocks"] = wording.further_blocks
     page = environment.get_template("page.html.j2").render(
         results=results,
         params=params,

@@ -94,7 +94,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         ),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(outcome_text(result), style=style),
-        Text(f"+{result.blocks_needed:,}" if result.blocks_needed is not None else ""),
+        Text(wording.further_blocks_short(result.blocks_needed) if result.blocks_needed is not None else ""),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),

@@ -135,7 +135,7 @@ def _standing(result: LossResult, difference: Difference, control: Control, rope
     if result.outcome != "undecided":
         return start
     if result.blocks_needed is not None:
-        return f"{start}, and about {wording.count(result.blocks_needed, 'more block')} would settle it"
+        return f"{start}, and {wording.further_blocks(result.blocks_needed)} would settle it"
     if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
         floor = f"{100 * control.noise_floor:.2f} points"
         return f"{start}, no more than the {floor} by which two identical losses, tuned apart, differ here"

@@ -15,6 +15,9 @@ METRIC_NAMES = {
 }
 PERCENTAGES = {"accuracy", "balanced_accuracy", "macro_f1", "ece"}
 
+MOST_BLOCKS = 1000
+"""A plan for more is none."""
+
 
 def score(metric: str, value: float) -> str:
     """Return a score with its unit: ``97.22%`` for a share, ``0.104`` for a value without a unit."""
@@ -58,6 +61,20 @@ def number(value: float) -> str:
 def count(amount: int, singular: str, plural: str | None = None) -> str:
     """Return ``1 block`` or ``1,200 blocks``."""
     return f"{amount:,} {singular if amount == 1 else plural or singular + 's'}"
+
+
+def further_blocks(amount: int) -> str:
+    """Return ``about 15 more blocks``; a number that nobody would train is told as ``over 1,000``."""
+    return (
+        f"over {MOST_BLOCKS:,} more blocks"
+        if amount > MOST_BLOCKS
+        else f"about {count(amount, 'more block')}"
+    )
+
+
+def further_blocks_short(amount: int) -> str:
+    """Return ``+15``, or ``>1,000``, for a table."""
+    return f">{MOST_BLOCKS:,}" if amount > MOST_BLOCKS else f"+{amount:,}"
 
 
 def enumeration(names: Sequence[str]) -> str:
