@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-from torch import Tensor
-
 from losstune.errors import LosstuneError
 from losstune.losses.registry import bind, find, registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.snippet import snippet
-from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, LossSpec
+from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, Limit, LossSpec
 
 NUM_CLASSES = 10
 PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}
@@ -132,7 +129,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
         ("properties", ", ".join(_claims(spec)) + " (at the published values)"),
         ("scale", f"its gradient at equal logits is cross_entropy's times {pulls}"),
         ("needs", ", ".join(wants) + " (the trainer sees to it)" if wants else ""),
-        *[("limit", _limit(spec, index)) for index in range(len(spec.limits))],
+        *[("limit", _limit(limit)) for limit in spec.limits],
         *[("alias", f"{other.name}: {_relation(other)}") for other in spec.aliases],
         ("equals", f"{spec.equals} on hard labels: a control, not another candidate" if spec.equals else ""),
     ]
@@ -160,15 +157,6 @@ def bound_loss(text: str) -> BoundLoss:
         raise LosstuneError(f"{text}: {error}") from None
 
 
-def unequal(loss: BoundLoss) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss for classes of unequal frequency, however many: where they are equal, several losses are one."""
-
-    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-        return loss.with_counts(torch.logspace(3, 1, logits_NC.shape[1]))(logits_NC, target_N)
-
-    return told
-
-
 def _claims(spec: LossSpec) -> list[str]:
     properties, bound = spec.properties, _bound(spec)
     return [
@@ -186,8 +174,7 @@ def _hyperparameter_rows(item: Hyperparameter) -> list[tuple[str, str]]:
     return [(item.name, values), ("", item.source)]
 
 
-def _limit(spec: LossSpec, index: int) -> str:
-    limit = spec.limits[index]
+def _limit(limit: Limit) -> str:
     at = ", ".join(f"{name} = {value:g}" for name, value in limit.hyperparameters.items())
     return f"at {at} it is {limit.of}" if limit.within < 1e-6 else f"near {at} it becomes {limit.of}"
 

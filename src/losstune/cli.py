@@ -257,13 +257,15 @@ def identities() -> None:
     At their published hyperparameters, on unequal class frequencies, and for one kind of last layer at a time. A study
     that names two losses of one class is told so before it trains.
     """
-    from losstune.catalogue import unequal
+    from functools import partial
+
     from losstune.identity import equivalence_classes
     from losstune.losses.registry import registry
+    from losstune.testing.cases import imbalanced
 
     by_head: dict[str, dict[str, Any]] = {}
     for name, spec in registry().items():
-        by_head.setdefault(spec.head, {})[name] = unequal(spec.bind())
+        by_head.setdefault(spec.head, {})[name] = partial(imbalanced, spec.bind())
     groups = [group for members in by_head.values() for group in equivalence_classes(members)]
     for group in groups:
         if len(group) > 1:

@@ -21,7 +21,9 @@ from losstune.drawing import COLOURS, drawing_style, svg_of
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 
-NUM_POINTS = 81
+NUM_POINTS = 82
+"""Even, so that none lies where all logits are alike: there logit_norm has no gradient."""
+
 FARTHEST = 8.0
 FARTHEST_COSINE = 1.0
 REFERENCE = "cross_entropy"
@@ -49,11 +51,10 @@ class Curve:
     gradients: tuple[float, ...]
 
 
-def curve(loss: BoundLoss, num_classes: int, num_points: int = NUM_POINTS) -> Curve:
+def curve(loss: BoundLoss, num_classes: int) -> Curve:
     """Return the loss at margins from -8 to 8; from -1 to 1 for a normalised head, whose logits are cosines."""
     farthest = FARTHEST_COSINE if loss.spec.head == "normalised" else FARTHEST
-    # Logit-norm has no gradient where all logits are alike: an even number of intervals would meet that point.
-    margin_N = torch.linspace(-farthest, farthest, num_points + num_points % 2, dtype=torch.float64)
+    margin_N = torch.linspace(-farthest, farthest, NUM_POINTS, dtype=torch.float64)
     z_NC = -margin_N.unsqueeze(1).expand(-1, num_classes) / num_classes
     z_NC = torch.cat(
         [margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1

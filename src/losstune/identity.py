@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -129,29 +129,18 @@ def _is_one(first: _Sampled, second: _Sampled) -> bool:
 
 
 def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
-    everywhere = {num: np.ones(len(values), dtype=bool) for num, values in first.plain.items()}
-    found = _relation_on(first, second, everywhere)
-    if found is None:
-        near = _relation_on(first, second, {num: _near(num) for num in first.plain})
-        found = None if near is None else replace(near, everywhere=False)
-    return found
-
-
-def _relation_on(
-    first: _Sampled, second: _Sampled, draws: Mapping[int, NDArray[np.bool_]]
-) -> Relation | None:
-    """Return the relation that holds on some of the draws, or None."""
+    # What holds everywhere holds near, where the search is: the far draws only say how far it goes.
     num_first = first.first
-    kept = draws[num_first]
-    wanted = first.plain[num_first][kept]
-    errors = [_fit(wanted, values[kept])[2] for values in second.grid]
+    near = {num: _near(num) for num in first.plain}
+    wanted = first.plain[num_first][near[num_first]]
+    errors = [_fit(wanted, values[near[num_first]])[2] for values in second.grid]
     best = int(np.argmin(errors))
     if errors[best] > PROMISING:
         return None
     temperature = TEMPERATURES[best]
     if errors[best] > EXACT:
         found = minimize_scalar(
-            lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[kept])[2],
+            lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
             bounds=(
                 math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
                 math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
@@ -160,16 +149,20 @@ def _relation_on(
             options={"xatol": 1e-12},
         )
         temperature = 2.0**found.x
-    fits = {
-        num: _fit(first.plain[num][kept], second.at(num, temperature)[kept]) for num, kept in draws.items()
-    }
-    if any(error > EXACT or scale <= 0 for scale, _, error in fits.values()):
-        return None
-    return Relation(
-        scale={num: fit[0] for num, fit in fits.items()},
-        temperature=temperature,
-        offset={num: fit[1] for num, fit in fits.items()},
-    )
+    scaled = {num: second.at(num, temperature) for num in first.plain}
+    for everywhere in (True, False):
+        fits = {
+            num: _fit(values, scaled[num]) if everywhere else _fit(values[near[num]], scaled[num][near[num]])
+            for num, values in first.plain.items()
+        }
+        if all(error <= EXACT and scale > 0 for scale, _, error in fits.values()):
+            return Relation(
+                scale={num: fit[0] for num, fit in fits.items()},
+                temperature=temperature,
+                offset={num: fit[1] for num, fit in fits.items()},
+                everywhere=everywhere,
+            )
+    return None
 
 
 def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from losstune.losses.registry import registry
+from losstune.testing.measure import infimum
 from tests.losses.cases import batch, each_setting, gradient
 
 
@@ -25,30 +26,6 @@ def test_float32_gradient_agrees_with_float64(loss):
         )
 
 
-def _infimum(loss, num_classes):
-    """Return the smallest value for class 0 that LBFGS finds from several starts, and at them."""
-    one_hot_C = torch.eye(num_classes, dtype=torch.float64)[0]
-    starts = [one_hot_C, 5 * one_hot_C - 2, 200 * one_hot_C, 400 * one_hot_C - 200, 200 * one_hot_C - 200]
-    best = math.inf
-    for start_C in starts:
-        z_NC = start_C.clone().unsqueeze(0).requires_grad_()
-        optimizer = torch.optim.LBFGS(
-            [z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
-        )
-
-        def closure(z_NC=z_NC, optimizer=optimizer):
-            optimizer.zero_grad()
-            value = loss(z_NC, torch.tensor([0])).sum()
-            value.backward()
-            return value
-
-        best = min(best, closure().item())
-        optimizer.step(closure)
-        value = closure().item()
-        best = min(best, value) if math.isfinite(value) else best
-    return best
-
-
 @each_setting
 @pytest.mark.parametrize("num_classes", [2, 7])
 def test_minimum(loss, num_classes):
@@ -56,7 +33,7 @@ def test_minimum(loss, num_classes):
     minimum = declared(num_classes, **loss.hyperparameters) if declared else 0.0
     # Bounded losses reach their minimum; the heavy tails of bi_tempered and the slow links come close at +-200.
     tolerance = 0.05 if loss.spec.name == "bi_tempered" else 1e-5
-    assert minimum - 1e-6 <= _infimum(loss, num_classes) <= minimum + tolerance
+    assert minimum - 1e-6 <= infimum(loss, num_classes) <= minimum + tolerance
     for scale in (0.1, 1, 10, 100):
         logits_NC, target_N = batch(256, num_classes, scale=scale)
         assert loss(logits_NC, target_N).min() >= minimum - 1e-9

@@ -7,14 +7,13 @@ Link: softmax, a convention: the minimiser of the risk is near the posterior, an
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, target_distribution
 from losstune.losses.cross_entropy import softmax_link
 from losstune.losses.spec import Alias, Citation, LossSpec, Properties
-
-SUPREMUM = 0.8675616609660547
-"""2 log cosh 1, where all probability is on a wrong class."""
 
 
 def log_cosh(logits_NC: Tensor, target: Tensor) -> Tensor:
@@ -35,7 +34,7 @@ SPEC = LossSpec(
     family="regression",
     summary="The log of the hyperbolic cosine of the predicted probabilities' errors.",
     formula="sum_k log cosh(p_k - t_k)",
-    use="A baseline of Keras's regression losses. Expect what Brier gives at half its learning rate.",
+    use="A baseline of Keras's regression losses, close to half the Brier score.",
     citation=Citation(
         authors="Saleh and Saleh",
         year=2022,
@@ -43,7 +42,7 @@ SPEC = LossSpec(
         reference="arXiv:2208.04564",
         equation="log-cosh loss; on probabilities: keras.losses.LogCosh, Keras 3",
     ),
-    properties=Properties(convex=False, proper="no", bound=SUPREMUM),
+    properties=Properties(convex=False, proper="no", bound=2 * math.log(math.cosh(1.0))),
     soft_targets=True,
     aliases=(Alias(name="keras_log_cosh", relation="log_cosh / C", condition="softmax outputs"),),
 )

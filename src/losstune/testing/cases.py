@@ -56,6 +56,11 @@ def told(loss: BoundLoss, num_classes: int) -> BoundLoss:
     return loss.with_counts(frequencies(num_classes))
 
 
+def imbalanced(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Tensor:
+    """Return the losses (N,) with those class frequencies, for whatever number of classes the logits have."""
+    return told(loss, logits_NC.shape[1])(logits_NC, target)
+
+
 def frequencies(num_classes: int) -> Tensor:
     """Return samples per class (C,), from 1,000 down to 1,000 / IMBALANCE."""
     return 1000 * IMBALANCE ** -torch.linspace(0, 1, num_classes, dtype=torch.float64)
