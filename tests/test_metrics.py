@@ -17,6 +17,8 @@ from losstune.metrics import (
     NLL_EPSILON,
     confusion_matrix,
     evaluate,
+    fit_temperature,
+    reliability,
     worst_scores,
 )
 
@@ -165,3 +167,29 @@ def test_balanced_accuracy_can_rest_on_decisions_of_its_own():
     assert scores["balanced_accuracy"] == reference.balanced_accuracy_score(target_N, balanced_N)
     del scores["balanced_accuracy"], plain["balanced_accuracy"]
     assert scores == plain
+
+
+def test_reliability_adds_up_to_the_ece():
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.randn(500, 5, generator=generator).mul(3).softmax(1)
+    target = torch.randint(0, 5, (500,), generator=generator)
+    bins = reliability(probabilities, target)
+    assert sum(count for count, _, _ in bins) == 500
+    gap = sum(abs(hits - confidences) for _, hits, confidences in bins) / 500
+    assert gap == pytest.approx(evaluate(probabilities, target)["ece"], abs=1e-6)
+
+
+def test_temperature_has_the_least_nll():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(400, 4, generator=generator) * 6
+    target = (logits / 4 + torch.randn(400, 4, generator=generator)).argmax(1)
+    found = fit_temperature(logits, target).item()
+    grid = np.geomspace(0.02, 50, 4001)
+    nll = [torch.nn.functional.cross_entropy(logits / t, target).item() for t in grid]
+    assert found == pytest.approx(grid[int(np.argmin(nll))], rel=0.01)
+
+
+def test_temperature_of_a_perfect_model_is_a_bound():
+    logits = torch.eye(4) * 3
+    assert fit_temperature(logits, torch.arange(4)).item() == pytest.approx(1 / 50)
+    assert fit_temperature(-logits, torch.arange(4)).item() == pytest.approx(50)

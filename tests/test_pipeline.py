@@ -92,7 +92,9 @@ def rows(path):
 def test_four_stages_end_in_a_sentence(done):
     study, done = done
     assert "kept 0, to train 9" in done["tune"].stdout
-    assert "kept 0, to train 10" in done["confirm"].stdout  # three losses, three blocks, one control
+    assert (
+        "kept 0, to train 13" in done["confirm"].stdout
+    )  # three losses, three blocks, a control, three crippled
     sentence = json.loads((study / "results.json").read_text())["verdict"]["sentence"]
     assert " ".join(done["report"].stdout.split()).endswith(sentence)
     assert json.loads((study / "metrics.json").read_text())["winner"]
@@ -106,8 +108,16 @@ def test_four_stages_end_in_a_sentence(done):
 
     blocks = rows(study / "results/confirm/blocks.jsonl")
     (control,) = [row for row in blocks if row["role"] == "control"]
-    (twin,) = [row for row in blocks if row["index"] == 0 and row["configuration"]["loss"] == "cross_entropy"]
-    for field in ("seed", "curve", "validation", "test", "confusion"):
+    (twin,) = [
+        row
+        for row in blocks
+        if row["index"] == 0 and row["configuration"]["loss"] == "cross_entropy" and row["role"] == "block"
+    ]
+    crippled = [row for row in blocks if row["role"] == "crippled"]
+    assert [row["index"] for row in crippled] == [0, 1, 2]
+    rate = twin["configuration"]["learning_rate"] / 100
+    assert all(row["configuration"]["learning_rate"] == pytest.approx(rate) for row in crippled)
+    for field in ("seed", "curve", "validation", "test", "confusion", "predictions", "calibration"):
         assert control[field] == twin[field]
     assert control["configuration"] == twin["configuration"] | {"loss": "kl_divergence"}
     seeds = {(row["index"], row["seed"]) for row in blocks}
@@ -136,13 +146,57 @@ def test_a_study_that_grows_trains_only_the_new(study):
     assert len({row["key"] for row in trials}) == len(trials) == 16
 
 
+def test_rules_that_were_changed_after_looking_are_refused_and_then_told(finished):
+    write_params(finished, {"report.rope": 0.02})
+    refused = losstune(finished, "report", check=False)
+    assert refused.returncode == 2
+    assert "report.rope: registered 0.005, found 0.02" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    losstune(finished, "confirm")
+    losstune(finished, "report")
+    results = json.loads((finished / "results.json").read_text())
+    assert results["earlier"][0]["differs"] == ["report.rope: registered 0.005, found 0.02"]
+    assert results["verdict"]["sentence"].endswith("after the test split had been read.")
+
+
+def test_records_that_are_not_what_was_registered_are_refused(finished):
+    path = finished / "results/tune/trials.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    refused = losstune(finished, "report", check=False)
+    assert refused.returncode == 2
+    assert "focal has 2 trials, expected 3" in refused.stderr
+
+
+def test_a_study_that_is_too_small_is_undecided(done):
+    results = json.loads((done[0] / "results.json").read_text())
+    focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
+    assert (focal["outcome"], results["verdict"]["action"]) == ("undecided", "keep")
+    assert focal["blocks_needed"] > 0
+    assert results["control"]["positive"]["detected"] is None
+    assert any("positive control says nothing" in note for note in results["notes"])
+
+
+def test_anytime_stopping_ends_early_and_says_what_it_saved(study):
+    write_params(study, {"confirm.stopping": "anytime", "confirm.num_blocks": 40, "report.rope": 0.9})
+    done = run_all(study)
+    assert "to train at most 1" in done["confirm"].stdout
+    results = json.loads((study / "results.json").read_text())
+    focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
+    # Seven blocks within so wide a ROPE decide; the baseline goes on to the eighth, for the positive control.
+    assert (focal["outcome"], len(focal["blocks"])) == ("equivalent", 7)
+    assert results["num_saved"] == 3 * 40 - 7 - 2 * 8
+    blocks = (study / "results/confirm/blocks.jsonl").read_bytes()
+    assert "to train 0" in losstune(study, "confirm").stdout
+    assert (study / "results/confirm/blocks.jsonl").read_bytes() == blocks
+
+
 def test_losing_the_results_costs_no_training(finished):
     study = finished
     before = (study / "results.json").read_bytes()
     for path in (study / "results").rglob("*.jsonl"):
         path.unlink()
     assert "kept 9, to train 0" in losstune(study, "tune").stdout
-    assert "kept 10, to train 0" in losstune(study, "confirm").stdout
+    assert "kept 13, to train 0" in losstune(study, "confirm").stdout
     losstune(study, "report")
     assert (study / "results.json").read_bytes() == before
 
@@ -269,7 +323,7 @@ def counts(folder):
 def test_mlflow_shows_the_study_and_can_be_filled_again(finished):
     # The records are there, and MLflow has seen none of them: it was switched off.
     write_params(finished, {"tracking.enabled": True})
-    whole = {"tune": 1, "confirm": 1, "report": 1}, {"tune": 9, "confirm": 10}
+    whole = {"tune": 1, "confirm": 1, "report": 1}, {"tune": 9, "confirm": 13}
     losstune(finished, "track", "sync")
     assert counts(finished) == whole
     losstune(finished, "track", "sync")

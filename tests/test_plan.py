@@ -1,11 +1,13 @@
 """A plan asks for every record once, keeps what is finished, and orders what is left."""
 
+from dataclasses import replace
+
 import pytest
 
 from losstune.ledger import Ledger
 from losstune.losses.registry import get
 from losstune.params import load_params
-from losstune.plan import FixedPlan, SearchPlan
+from losstune.plan import FixedPlan, GrowingPlan, SearchPlan
 from losstune.records import Entry, Execution
 from losstune.search import GENERATION, space_of
 from losstune.units import make_unit
@@ -136,3 +138,43 @@ def test_a_fixed_plan_keeps_its_order_whatever_finishes_first(tmp_path):
     for unit in reversed(handed_out):
         plan.finish(finished(unit))
     assert [entry.record.key for entry in plan.entries()] == [unit.keys[0] for unit in units]
+
+
+def growing_plan(root, grow, most=12):
+    return GrowingPlan(grow, most, Ledger(root))
+
+
+def block_unit(number):
+    unit = search_plan("unused").next()
+    task = replace(unit.task, seeds=(number,), test=True)
+    return make_unit(task, "confirm", "block", (number,), "data", {"torch": "2"})
+
+
+def test_a_growing_plan_plans_a_block_from_those_before_it(tmp_path):
+    def grow(records):
+        return [] if len(records) >= 6 else [block_unit(len(records)), block_unit(len(records) + 1)]
+
+    plan = growing_plan(tmp_path, grow)
+    assert (plan.total, plan.is_open, plan.is_complete) == (12, True, False)
+    first = [plan.next(), plan.next()]
+    assert plan.next() is None  # the next block waits for this one
+    assert not plan.is_exhausted()
+    for unit in first:
+        entry = finished(unit)
+        Ledger(tmp_path).put(entry)
+        plan.finish(entry)
+    assert len(work_off(plan, tmp_path)) == 4
+    assert (plan.total, plan.is_open, plan.is_complete, plan.is_exhausted()) == (6, False, True, True)
+    again = growing_plan(tmp_path, grow)
+    assert (again.total, again.is_complete, len(again.kept)) == (6, True, 6)
+
+
+def test_a_growing_plan_goes_on_in_the_middle_of_a_block(tmp_path):
+    def grow(records):
+        return [] if records else [block_unit(0), block_unit(1), block_unit(2)]
+
+    work_off(growing_plan(tmp_path, grow), tmp_path, limit=2)
+    plan = growing_plan(tmp_path, grow)
+    assert (len(plan.kept), plan.is_open) == (2, True)
+    assert len(work_off(plan, tmp_path)) == 1
+    assert plan.is_complete

@@ -7,7 +7,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from losstune import provenance
-from losstune.params import parse_params
 from tests.paths import REPOSITORY
 
 URL = "https://me:secret@example.com/group/study.git"
@@ -154,66 +153,6 @@ def test_facts_are_gathered_without_importing_a_library():
 def test_what_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr(provenance, "DISTRIBUTIONS", ("numpy", "no-such-distribution"))
     assert provenance.versions().keys() == {"python", "numpy"}
-
-
-def test_the_protocol_hash_is_the_same_in_every_process_and_place():
-    code = (
-        "from losstune.params import load_params; from losstune.provenance import protocol_hash; "
-        "print(protocol_hash(load_params(), 'abc'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == provenance.protocol_hash(parse_params(values()), "abc")
-
-
-@pytest.mark.parametrize(
-    ("section", "key", "value"),
-    [
-        ("study", "seed", 1),
-        ("data", "label_noise", 0.1),
-        ("model", "width", 17),
-        ("training", "epochs", 16),
-        ("training", "precision", "float32"),
-        ("tune", "trials_per_loss", 13),
-        ("tune", "metric", "macro_f1"),
-        ("confirm", "num_blocks", 11),
-        ("report", "rope", 0.01),
-        (None, "baseline", "focal"),
-        (None, "losses", ["cross_entropy", "focal"]),
-        ("search_space", "losses", {"focal": {"gamma": {"low": 0.0, "high": 3.0}}}),
-    ],
-)
-def test_the_protocol_hash_covers(section, key, value):
-    changed = values()
-    (changed[section] if section else changed)[key] = value
-    assert provenance.protocol_hash(parse_params(changed), "abc") != provenance.protocol_hash(
-        parse_params(values()), "abc"
-    )
-
-
-def test_the_protocol_hash_covers_the_data():
-    params = parse_params(values())
-    assert provenance.protocol_hash(params, "abc") != provenance.protocol_hash(params, "abd")
-
-
-@pytest.mark.parametrize(
-    ("section", "key", "value"),
-    [
-        ("study", "name", "another name"),
-        ("data", "root", "/elsewhere"),
-        ("data", "download", True),
-        ("resources", "executor", "inline"),
-        ("tracking", "enabled", False),
-    ],
-)
-def test_the_protocol_hash_does_not_depend_on(section, key, value):
-    changed = values()
-    changed[section][key] = value
-    changed["losses"].reverse()
-    assert provenance.protocol_hash(parse_params(changed), "abc") == provenance.protocol_hash(
-        parse_params(values()), "abc"
-    )
 
 
 def test_the_root_is_where_dvc_says(monkeypatch, tmp_path):

@@ -62,6 +62,7 @@ def check() -> None:
     from losstune.search import SHARED
     from losstune.stages.study import check_names
     from losstune.stages.twins import known_class_counts, twin_lines
+    from losstune.statistics import num_control_blocks
 
     try:
         check_settings(params.data)
@@ -71,8 +72,13 @@ def check() -> None:
     num_losses, num_trials = len(params.losses), params.tune.trials_per_loss
     num_blocks = params.confirm.num_blocks
     twin = twin_of(params.baseline, params.losses)
-    num_confirmed = num_losses * num_blocks + (twin is not None)
+    num_crippled = (
+        min(num_blocks, num_control_blocks(params.report.alpha)) if params.confirm.positive_control else 0
+    )
+    num_confirmed = num_losses * num_blocks + (twin is not None) + num_crippled
     control = f" + 1 control ({twin} as {params.baseline})" if twin else ""
+    control += f" + {num_crippled} of the crippled {params.baseline}" if num_crippled else ""
+    at_most = "at most " if params.confirm.stopping == "anytime" else ""
     own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
     click.echo(f"{PARAMS_FILE} is valid.")
@@ -80,7 +86,9 @@ def check() -> None:
     _echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
     _echo_row("baseline", params.baseline)
     _echo_row("tune", f"{num_losses} losses x {num_trials} trials = {num_losses * num_trials} trainings")
-    _echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {num_confirmed} trainings")
+    _echo_row(
+        "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
+    )
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)

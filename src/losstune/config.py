@@ -155,9 +155,11 @@ class TuneSettings(Section):
 
 
 class ConfirmSettings(Section):
-    """The confirmation: every winner on the same fresh seeds."""
+    """The confirmation: every winner on the same fresh seeds, and how many of them."""
 
     num_blocks: Annotated[Int, Field(ge=2, le=10_000)]
+    stopping: Literal["fixed", "anytime"] = "fixed"
+    positive_control: bool = True
 
 
 class ReportSettings(Section):

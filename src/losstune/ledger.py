@@ -61,6 +61,10 @@ class Ledger:
             return None
         return entry
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is work of that key, readable or not."""
+        return self._path(key).exists()
+
     def put(self, entry: Entry, weights: bytes | None = None) -> None:
         """Keep finished work. It is on the disk when this returns.
 

@@ -20,6 +20,8 @@ sample."""
 ECE_NUM_BINS = 15
 """Equal-width bins of the expected calibration error, as in Guo et al. 2017."""
 
+MAX_LOG_TEMPERATURE = math.log(50.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -165,6 +167,55 @@ def evaluate(
     # In the order of METRICS.
     values = torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece]).tolist()
     return dict(zip(METRICS, values, strict=True))
+
+
+@torch.no_grad()
+def reliability(probabilities_NC: Tensor, target_N: Tensor) -> tuple[tuple[int, int, float], ...]:
+    """Return the reliability diagram's numbers: by bin of the confidence, count, hits and sum of confidences.
+
+    The bins are those of the ECE in :func:`evaluate`, which is sum_b |hits_b - confidences_b| / N.
+
+    Args:
+        probabilities_NC: Class probabilities (N, C), finite.
+        target_N: True classes (N,), int64 in [0, C).
+    """
+    confidence_N, predicted_N = probabilities_NC.double().max(dim=1)
+    bin_N = ((confidence_N * ECE_NUM_BINS).ceil() - 1).clamp(0, ECE_NUM_BINS - 1)
+    member_BN = (bin_N == torch.arange(ECE_NUM_BINS, device=bin_N.device).unsqueeze(1)).double()
+    columns = torch.stack(
+        [torch.ones_like(confidence_N), (predicted_N == target_N).double(), confidence_N], 1
+    )
+    return tuple((int(count), int(hits), total) for count, hits, total in (member_BN @ columns).tolist())
+
+
+@torch.no_grad()
+def fit_temperature(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+    """Return the temperature T in [1/50, 50] with the least NLL of softmax(z / T), a scalar on the logits' device.
+
+    The NLL is convex in 1/T; where its slope, mean_n (sum_k p_nk z_nk - z_ny), keeps its sign, T is a bound: where
+    every sample is recognised, say, the sharpest probabilities are the likeliest. Found by bisection in log T
+    without waiting for the device.
+
+    Args:
+        logits_NC: Outputs (N, C), finite.
+        target_N: True classes (N,), int64 in [0, C).
+
+    Source:
+        Guo et al. 2017, *On calibration of modern neural networks*, section 4.2.
+    """
+    z_NC = logits_NC.double()
+    true_N = z_NC.gather(1, target_N.unsqueeze(1)).squeeze(1)
+    low, high = -MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE
+    low_T, high_T = z_NC.new_tensor(low), z_NC.new_tensor(high)
+    for _ in range(40):
+        middle_T = (low_T + high_T) / 2
+        p_NC = (z_NC / middle_T.exp()).softmax(1)
+        is_too_sharp = ((p_NC * z_NC).sum(1) - true_N).mean() > 0
+        low_T, high_T = (
+            torch.where(is_too_sharp, middle_T, low_T),
+            torch.where(is_too_sharp, high_T, middle_T),
+        )
+    return ((low_T + high_T) / 2).exp()
 
 
 def confusion_matrix(predicted_N: Tensor, target_N: Tensor, num_classes: int) -> Tensor:

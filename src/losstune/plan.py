@@ -18,21 +18,31 @@ class Plan:
     """Units to train, minus those that are finished.
 
     Attributes:
-        total: Number of records the stage asks for.
         kept: What the ledger held, in the order of the plan.
 
     Args:
+        total: Number of records the stage asks for.
         ledger: Where finished work is looked up. A training that failed there is tried again: a worker that
             died, or memory that ran out, says nothing of the loss.
     """
 
     def __init__(self, total: int, ledger: Ledger) -> None:
-        self.total = total
+        self._total = total
         self.kept: list[Entry] = []
         self._ledger = ledger
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
         self._missing: list[tuple[tuple[int, int], Unit]] = []
+
+    @property
+    def total(self) -> int:
+        """Number of records the stage asks for; where that depends on the outcomes, the most."""
+        return self._total
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stage may turn out to need fewer than `total`."""
+        return False
 
     @property
     def num_finished(self) -> int:
@@ -85,6 +95,52 @@ class FixedPlan(Plan):
         super().__init__(len(units), ledger)
         for position, unit in enumerate(units):
             self._add(unit, (position, 0))
+
+
+class GrowingPlan(Plan):
+    """Units that are planned a block at a time, each block from the records of those before it.
+
+    Args:
+        grow: Given all records so far, in the order of the plan, returns the next block's units; none to end. It must
+            depend on its argument alone, so that an interrupted plan grows again as it had grown.
+        most: Number of records there can be.
+        ledger: Where finished work is looked up.
+    """
+
+    def __init__(self, grow: Callable[[list[Record]], list[Unit]], most: int, ledger: Ledger) -> None:
+        super().__init__(most, ledger)
+        self._grow, self._is_closed = grow, False
+        self._extend()
+
+    @property
+    def total(self) -> int:
+        """Number of records the stage asks for; the most there can be until it is known."""
+        return len(self._order) if self._is_closed else self._total
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still unknown when it ends."""
+        return not self._is_closed
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last block is finished."""
+        return self._is_closed and self.num_finished == len(self._order)
+
+    def finish(self, entry: Entry) -> None:
+        """Note a finished record; the last of a block starts the next."""
+        super().finish(entry)
+        self._extend()
+
+    def _has_explored_all(self) -> bool:
+        return self._is_closed
+
+    def _extend(self) -> None:
+        while not self._is_closed and self.num_finished == len(self._order):
+            units = self._grow([entry.record for entry in self.entries()])
+            self._is_closed = not units
+            for unit in units:
+                self._add(unit, (len(self._order), 0))
 
 
 class SearchPlan(Plan):

@@ -1,4 +1,4 @@
-"""Where a result comes from: commit, DVC experiment, versions, hardware, and the hash of the protocol."""
+"""Where a result comes from: commit, DVC experiment, versions and hardware."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
-from losstune.config import Params
-from losstune.files import digest
 from losstune.params import PARAMS_FILE
 from losstune.records import Row
 
 DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
-PROTOCOL_SECTIONS = ("data", "model", "training", "baseline", "search_space", "tune", "confirm", "report")
 GENERATED = ("dvc.lock", "metrics.json", "results.json", "results", "report", "data/prepared")
 COMMAND_PATIENCE_SEC = 20.0
 
@@ -171,22 +168,6 @@ def hardware(gpus: Sequence[str] | None = None) -> Hardware:
         memory_bytes=psutil.virtual_memory().total,
         gpus=tuple(_nvidia_gpus() if gpus is None else gpus),
     )
-
-
-def protocol_hash(params: Params, data_digest: str) -> str:
-    """Return the SHA-256 (64 hex digits) of all that defines the study.
-
-    Two studies with the same hash ask the same question of the same data: only they may be compared. The
-    study's name, where the data lies, resources and tracking do not enter it, nor does the order of the losses.
-
-    Args:
-        params: The study's settings.
-        data_digest: Of the prepared data's content.
-    """
-    values = params.model_dump(mode="json", include={*PROTOCOL_SECTIONS, "losses"})
-    del values["data"]["root"], values["data"]["download"]
-    values["losses"] = sorted(values["losses"])
-    return digest({**values, "seed": params.study.seed, "data_digest": data_digest})
 
 
 def study_root() -> Path:

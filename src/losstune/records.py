@@ -6,16 +6,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["finished", "stopped", "diverged", "failed"]
 """``finished``: trained to the last epoch. ``stopped``: ended early by ASHA. ``diverged``: the training loss or an
 output became NaN or infinite. ``failed``: an exception. The last two carry the worst score of every metric."""
 
 Stage = Literal["tune", "confirm"]
-Role = Literal["trial", "block", "control"]
+Role = Literal["trial", "block", "control", "crippled"]
 """``trial``: a configuration of the search. ``block``: a winner on a fresh seed. ``control``: the baseline's winning
-configuration trained with the loss that equals it, on the first block's seeds: it must agree to the bit."""
+configuration trained with the loss that equals it, on the first block's seeds: it must agree to the bit.
+``crippled``: the baseline's winner at a hundredth of its learning rate, on a block's seeds: it must be found worse."""
 
 
 class Row(BaseModel):
@@ -56,6 +57,21 @@ class Epoch(Row):
     validation: dict[str, float]
 
 
+class Calibration(Row):
+    """How well test probabilities fit what happened, for one way of making probabilities of the model's outputs.
+
+    Attributes:
+        nll: In nats, see :func:`losstune.metrics.evaluate`.
+        brier: Mean squared distance from the one-hot truth, 0 to 2.
+        bins: By bin of the confidence, (i/15, (i+1)/15], the number of samples, how many of them were recognised,
+            and the sum of their confidences.
+    """
+
+    nll: float
+    brier: float
+    bins: tuple[tuple[int, int, float], ...]
+
+
 class Record(Row):
     """A finished training. It holds nothing that differs between two runs of the same commit on the same machine.
 
@@ -74,6 +90,11 @@ class Record(Row):
         validation: Final metrics on the validation split.
         test: Final metrics on the test split; None where it was not read.
         confusion: Test-split counts, ``confusion[true][predicted]``; None where it was not read.
+        predictions: Predicted class of every sample of the test split, see :func:`losstune.labels.pack`; None where
+            it was not read.
+        calibration: On the test split, by way of making probabilities: ``softmax`` of the bare outputs, the loss's
+            own ``link``, and ``scaled``, softmax of the outputs over `temperature`; None where it was not read.
+        temperature: Fitted on the validation split; None where the test split was not read.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -90,6 +111,9 @@ class Record(Row):
     validation: dict[str, float]
     test: dict[str, float] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    predictions: str | None = None
+    calibration: dict[str, Calibration] | None = None
+    temperature: float | None = None
 
 
 class Execution(Row):

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from losstune import metrics
+from losstune import labels, metrics
 from losstune.config import ModelSettings, TrainingSettings
 from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_model
 from losstune.models.weights import weights_as_bytes
-from losstune.records import Configuration, Epoch, Status
+from losstune.records import Calibration, Configuration, Epoch, Status
 from losstune.seeds import derive_seed
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -99,6 +99,9 @@ class Outcome:
     validation: dict[str, float]
     test: dict[str, float] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    predictions: str | None = None
+    calibration: dict[str, Calibration] | None = None
+    temperature: float | None = None
     weights: bytes | None = None
 
 
@@ -206,14 +209,14 @@ class _Training:
             total += losses.detach().sum()
             self.step += 1
         train_loss = total.item() / (self.num_batches * self.batch_size)
-        scores = self._evaluate(self.data.validation_images, self.data.validation_labels)
+        scores = self._scores(self._outputs(self.data.validation_images), self.data.validation_labels)
         if not math.isfinite(train_loss):
             self.cause = f"the training loss became {train_loss} in epoch {epoch}"
         elif scores is None:
             self.cause = f"the model's outputs became NaN or infinite in epoch {epoch}"
         else:
             self.curve.append(
-                Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores[0])
+                Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores)
             )
 
     def outcome(self, status: Status) -> Outcome:
@@ -235,12 +238,28 @@ class _Training:
         if self.task.test:
             if self.data.test_images is None or self.data.test_labels is None:
                 raise ValueError("a task asks for test scores, but was given no test split")
-            scores = self._evaluate(self.data.test_images, self.data.test_labels)
+            logits, target = self._outputs(self.data.test_images), self.data.test_labels
+            scores = self._scores(logits, target)
             if scores is None:
                 self.cause = "the model's outputs became NaN or infinite on the test split"
                 return self.outcome("diverged")
-            counts = metrics.confusion_matrix(scores[1], self.data.test_labels, self.data.num_classes)
-            outcome = replace(outcome, test=scores[0], confusion=tuple(tuple(row) for row in counts.tolist()))
+            predicted = self.loss.probabilities(logits).argmax(1)
+            counts = metrics.confusion_matrix(predicted, target, self.data.num_classes)
+            temperature = metrics.fit_temperature(
+                self._outputs(self.data.validation_images), self.data.validation_labels
+            )
+            outcome = replace(
+                outcome,
+                test=scores,
+                confusion=tuple(tuple(row) for row in counts.tolist()),
+                predictions=labels.pack(predicted.cpu().numpy()),
+                calibration={
+                    "softmax": _calibration(logits.softmax(1), target),
+                    "link": _calibration(self.loss.probabilities(logits), target),
+                    "scaled": _calibration((logits.double() / temperature).softmax(1).float(), target),
+                },
+                temperature=temperature.item(),
+            )
         if self.task.keep_weights:
             outcome = replace(outcome, weights=weights_as_bytes(self.network))
         return outcome
@@ -265,19 +284,28 @@ class _Training:
         return peak * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     @torch.no_grad()
-    def _evaluate(self, images: Tensor, labels: Tensor) -> tuple[dict[str, float], Tensor] | None:
-        """Return the scores and the predicted classes; None if an output is not finite."""
+    def _outputs(self, images: Tensor) -> Tensor:
         self.network.eval()
         chunks = []
         size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
-        for start in range(0, len(labels), size):
+        for start in range(0, len(images), size):
             chunks.append(self._logits(self.data.normalised(images[start : start + size])))
-        logits = torch.cat(chunks)
+        return torch.cat(chunks)
+
+    @torch.no_grad()
+    def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:
+        """Return every metric; None if an output is not finite."""
         probabilities = self.loss.probabilities(logits)
         if not bool(torch.isfinite(probabilities).all()):
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
-        return metrics.evaluate(probabilities, labels, balanced), probabilities.argmax(1)
+        return metrics.evaluate(probabilities, target, balanced)
+
+
+def _calibration(probabilities: Tensor, target: Tensor) -> Calibration:
+    scores = metrics.evaluate(probabilities, target)
+    bins = metrics.reliability(probabilities, target)
+    return Calibration(nll=scores["nll"], brier=scores["brier"], bins=bins)
 
 
 class _Data:

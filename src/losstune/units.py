@@ -36,9 +36,11 @@ class Unit:
         """Return, say, ``focal #3`` or ``focal, block 3``."""
         numbers = "+".join(str(index) for index in self.indices)
         loss = self.task.configuration.loss
-        return {"trial": f"{loss} #{numbers}", "block": f"{loss}, block {numbers}"}.get(
-            self.role, f"{loss}, control"
-        )
+        return {
+            "trial": f"{loss} #{numbers}",
+            "block": f"{loss}, block {numbers}",
+            "crippled": f"{loss} crippled, block {numbers}",
+        }.get(self.role, f"{loss}, control")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,9 @@ def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry
             validation=outcome.validation,
             test=outcome.test,
             confusion=outcome.confusion,
+            predictions=outcome.predictions,
+            calibration=outcome.calibration,
+            temperature=outcome.temperature,
         )
         execution = Execution(
             key=key,

@@ -49,8 +49,13 @@ def make_study(
     alpha: float = 0.05,
     rope: float = 0.005,
     metric: str = "accuracy",
+    crippled: float | None = 0.5,
+    stopping: str = "fixed",
 ) -> Study:
-    """Three trials a loss, the second of which wins, and its blocks with the accuracies given."""
+    """Three trials a loss, the second of which wins, and its blocks with the accuracies given.
+
+    `crippled` is the accuracy of the positive control on each of its blocks; None for none.
+    """
     params = load_params(ROOT / "params.yaml")
     num_blocks = len(next(iter(scores.values())))
     params = params.model_copy(
@@ -58,7 +63,7 @@ def make_study(
             "losses": (*scores, *without_winner),
             "baseline": baseline,
             "tune": params.tune.model_copy(update={"trials_per_loss": 3, "metric": metric}),
-            "confirm": params.confirm.model_copy(update={"num_blocks": num_blocks}),
+            "confirm": params.confirm.model_copy(update={"num_blocks": num_blocks, "stopping": stopping}),
             "report": params.report.model_copy(update={"alpha": alpha, "rope": rope}),
         }
     )
@@ -84,6 +89,10 @@ def make_study(
     ]
     if twins and baseline in scores:
         confirm.append(make_block(twins[0], 0, scores[baseline][0], role="control"))
+    if crippled is not None:
+        confirm += [
+            make_block(baseline, block, crippled, role="crippled") for block in range(min(num_blocks, 8))
+        ]
     return Study(params, tune, confirm, equals)
 
 

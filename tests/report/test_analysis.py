@@ -137,7 +137,7 @@ def replace_control(study, **update):
 
 def test_one_bit_in_the_training_loss_fails_the_gate():
     study = make_study(GATED)
-    control = study.confirm[-1]
+    control = next(record for record in study.confirm if record.role == "control")
     last = control.curve[-1].model_copy(
         update={"train_loss": float(np.nextafter(control.curve[-1].train_loss, 9.0))}
     )
@@ -338,7 +338,9 @@ def test_results_can_be_written_as_strict_json():
 
 @pytest.mark.parametrize(("score", "expected"), [(0.75, "better"), (0.25, "worse")])
 def test_a_difference_on_the_border_of_the_rope_is_not_within(score, expected):
-    results = make_study({"cross_entropy": [0.5] * 8, "focal": [score] * 8}, rope=0.25).results()
+    results = make_study(
+        {"cross_entropy": [0.5] * 8, "focal": [score] * 8}, rope=0.25, crippled=0.0
+    ).results()
     assert results.of("focal").outcome == expected
 
 

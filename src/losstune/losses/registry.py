@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
@@ -103,3 +103,20 @@ def twin_of(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = 
         equals = {name: spec.equals for name, spec in registry().items() if spec.equals}
     canonical = equals.get(loss, loss)
     return next((name for name in among if name != loss and equals.get(name, name) == canonical), None)
+
+
+def twins_among(
+    losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Map each of `losses` that is another of them to it: to the baseline, or else to the one named first.
+
+    Args:
+        losses: Names of losses.
+        baseline: One of them.
+        equals: As for :func:`twin_of`.
+    """
+    return {
+        loss: twin
+        for position, loss in enumerate(losses)
+        if loss != baseline and (twin := twin_of(loss, (baseline, *losses[:position]), equals))
+    }

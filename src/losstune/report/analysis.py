@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,22 +12,15 @@ import numpy as np
 from losstune import selection, statistics
 from losstune.config import Params
 from losstune.errors import LosstuneError
-from losstune.losses.registry import twin_of
+from losstune.losses.registry import twins_among
 from losstune.records import Record
+from losstune.registration import Earlier
 from losstune.report import wording
-from losstune.report.results import (
-    METRICS,
-    Control,
-    DataFacts,
-    Difference,
-    IdentityCheck,
-    LossResult,
-    NoisePair,
-    Part,
-    Results,
-    Score,
-)
-from losstune.report.verdict import blocks_needed, draw_verdict, outcome_of
+from losstune.report.comparison import Rules, blocks_needed, compare, outcome_of
+from losstune.report.controls import control_of
+from losstune.report.insight import calibration_of, optimism_of, variances_of
+from losstune.report.results import METRICS, Control, DataFacts, LossResult, Part, Results, Score
+from losstune.report.verdict import draw_verdict
 from losstune.seeds import derive_seed
 
 
@@ -41,6 +32,7 @@ def build_results(
     *,
     equals: Mapping[str, str],
     protocol: str,
+    earlier: tuple[Earlier, ...] = (),
 ) -> Results:
     """Compute all numbers of the report and draw the verdict.
 
@@ -48,74 +40,106 @@ def build_results(
         params: The study's settings.
         data: What the report says about the data.
         tune_records: All trials of the search.
-        confirm_records: Blocks and, where the study has a loss that equals the baseline, the control.
+        confirm_records: Blocks and controls.
         equals: Loss to the loss that it is identical to; only pairs within the study matter.
         protocol: Hash of what the verdict depends on.
+        earlier: Registrations of the study under which the test split had been read before.
 
     Raises:
-        LosstuneError: If a winner's blocks are incomplete, not paired, or of another configuration.
+        LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or not as many as the
+            stopping rule asks for.
     """
-    winners = selection.select_winners(tune_records, params.tune.metric)
+    metric, anytime = params.tune.metric, params.confirm.stopping == "anytime"
+    rules = Rules(
+        alpha=params.report.alpha, rope=params.report.rope, power=params.report.power, anytime=anytime
+    )
+    trials = _by_loss(record for record in tune_records if record.stage == "tune")
+    confirmed = _by_loss(record for record in confirm_records if record.role == "block")
+    winners = selection.select_winners(tune_records, metric)
     winners = {loss: winners[loss] for loss in params.losses if loss in winners}
-    blocks = {loss: _blocks_of(winner, confirm_records, params) for loss, winner in winners.items()}
+    blocks = {loss: _blocks_of(winner, confirmed[loss], params) for loss, winner in winners.items()}
     _require_pairing(blocks)
-    twins = _twins(params.losses, params.baseline, equals)
+    twins = twins_among(params.losses, params.baseline, equals)
     losses = [
-        _describe(loss, params, tune_records, winners.get(loss), blocks.get(loss, []), twins)
+        _describe(loss, params, trials[loss], winners.get(loss), blocks.get(loss, []), twins)
         for loss in params.losses
     ]
-    losses = _compare_with_baseline(losses, params)
-    control = Control(
-        identity=_check_identity(params.baseline, twins, blocks, confirm_records),
-        pairs=(pairs := _noise_pairs(losses, twins, params)),
-        noise_floor=max((abs(pair.difference.mean) for pair in pairs), default=None),
+    control = control_of(
+        params.baseline,
+        twins,
+        blocks,
+        confirm_records,
+        rules,
+        metric,
+        lambda *coordinates: _generator(params, *coordinates),
     )
-    if control.identity is None or control.identity.passed:
-        losses = _judge(losses, control, params)
+    if params.baseline in blocks:
+        losses = _compare_with_baseline(losses, params, rules)
+        if anytime:
+            _require_stopping(losses, params)
+    if _has_held(control):
+        losses = _judge(losses, control, rules)
+    losses = _add_overtakes(losses, params.baseline)
     verdict = draw_verdict(
         losses,
         control,
         data=data.name,
         model=params.model.name,
-        metric=params.tune.metric,
+        metric=metric,
         baseline=params.baseline,
         rope=params.report.rope,
+        is_amended=bool(earlier),
     )
     return Results(
         study=params.study.name,
         protocol=protocol,
+        earlier=earlier,
         data=data,
         model=params.model.name,
-        metric=params.tune.metric,
-        alpha=params.report.alpha,
-        rope=params.report.rope,
-        power=params.report.power,
+        metric=metric,
+        alpha=rules.alpha,
+        rope=rules.rope,
+        power=rules.power,
         num_trials=params.tune.trials_per_loss,
         num_blocks=params.confirm.num_blocks,
+        stopping=params.confirm.stopping,
+        num_saved=sum(params.confirm.num_blocks - len(records) for records in blocks.values())
+        if anytime
+        else None,
         baseline=params.baseline,
         selection=selection.RULE,
         losses=tuple(losses),
+        variances=variances_of(trials, blocks, metric),
         control=control,
         verdict=verdict,
-        notes=tuple(_notes(losses, control, params)),
+        notes=tuple(_notes(losses, control, params, earlier)),
     )
 
 
-def _blocks_of(winner: Record, confirm_records: Iterable[Record], params: Params) -> list[Record]:
-    """Return the winner's blocks in order."""
+def _by_loss(records: Iterable[Record]) -> defaultdict[str, list[Record]]:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.configuration.loss].append(record)
+    return found
+
+
+def _has_held(control: Control) -> bool:
+    identity, positive = control.identity, control.positive
+    return (identity is None or identity.passed) and (positive is None or positive.detected is not False)
+
+
+def _blocks_of(winner: Record, confirmed: Iterable[Record], params: Params) -> list[Record]:
+    """Return the winner's blocks in order: all of them, or with anytime stopping the first ones without a gap."""
     loss = winner.configuration.loss
-    found = {
-        record.index: record
-        for record in confirm_records
-        if record.role == "block" and record.configuration.loss == loss
-    }
+    found = {record.index: record for record in confirmed}
+    num_blocks = params.confirm.num_blocks
+    num_expected = len(found) if params.confirm.stopping == "anytime" else num_blocks
     blocks = []
-    for index in range(params.confirm.num_blocks):
+    for index in range(min(max(num_expected, 2), num_blocks)):
         record = found.get(index)
         if record is None or record.test is None or params.tune.metric not in record.test:
             raise LosstuneError(
-                f"{loss} has no test scores for block {index} of {params.confirm.num_blocks}: "
-                "finish `losstune confirm`"
+                f"{loss} has no test scores for block {index} of {num_blocks}: finish `losstune confirm`"
             )
         if record.configuration != winner.configuration:
             raise LosstuneError(
@@ -127,31 +151,49 @@ def _blocks_of(winner: Record, confirm_records: Iterable[Record], params: Params
 
 
 def _require_pairing(blocks: Mapping[str, Sequence[Record]]) -> None:
-    for index, records in enumerate(zip(*blocks.values(), strict=True)):
-        if len({record.seed for record in records}) > 1:
+    seeds: dict[int, int] = {}
+    for records in blocks.values():
+        for record in records:
+            if seeds.setdefault(record.index, record.seed) != record.seed:
+                raise LosstuneError(
+                    f"block {record.index} was not trained on the same seed for every loss, so it pairs nothing"
+                )
+
+
+def _require_stopping(losses: Sequence[LossResult], params: Params) -> None:
+    """Refuse a number of blocks that the stopping rule would not have led to."""
+    metric = params.tune.metric
+    baseline = next(result for result in losses if result.loss == params.baseline)
+    candidates = [result for result in losses if result.part == "candidate" and result.blocks]
+    for result in candidates:
+        differences = [
+            ours[metric] - theirs[metric]
+            for ours, theirs in zip(result.blocks, baseline.blocks, strict=False)
+        ]
+        decision, num_blocks = statistics.first_decision(
+            differences, alpha=params.report.alpha, num_candidates=len(candidates), rope=params.report.rope
+        )
+        if decision is None and len(result.blocks) < params.confirm.num_blocks:
             raise LosstuneError(
-                f"block {index} was not trained on the same seed for every loss, so it pairs nothing"
+                f"{result.loss} has {len(result.blocks)} blocks, and its e-process has not decided: "
+                "finish `losstune confirm`"
             )
-
-
-def _twins(losses: Sequence[str], baseline: str, equals: Mapping[str, str]) -> dict[str, str]:
-    """Map each loss that is another of the study to it: to the baseline, or else to the one named first."""
-    return {
-        loss: twin
-        for position, loss in enumerate(losses)
-        if loss != baseline and (twin := twin_of(loss, (baseline, *losses[:position]), equals))
-    }
+        if num_blocks < len(result.blocks):
+            raise LosstuneError(
+                f"{result.loss} has {len(result.blocks)} blocks, and its e-process decided after {num_blocks}: "
+                "run `losstune confirm` again"
+            )
 
 
 def _describe(
     loss: str,
     params: Params,
-    tune_records: Iterable[Record],
+    trials: Sequence[Record],
     winner: Record | None,
     blocks: Sequence[Record],
     twins: Mapping[str, str],
 ) -> LossResult:
-    trials = [record for record in tune_records if record.configuration.loss == loss]
+    metric = params.tune.metric
     default = next((record for record in trials if record.index == 0), None)
     twin = twins.get(loss)
     part: Part = "candidate" if twin is None else "control" if twin == params.baseline else "alias"
@@ -160,25 +202,37 @@ def _describe(
         "part": "baseline" if loss == params.baseline else part,
         "equals": twin,
         "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
-        "default_validation": default.validation.get(params.tune.metric) if default else None,
+        "default_validation": default.validation.get(metric) if default else None,
     }
+    if trials:
+        facts["best_of"] = tuple(
+            statistics.expected_best([trial.validation[metric] for trial in trials]).tolist()
+        )
     if winner is None:
         return LossResult(**facts)
-    scores = tuple({metric: (block.test or {})[metric] for metric in METRICS} for block in blocks)
+    scores = tuple({name: (block.test or {})[name] for name in METRICS} for block in blocks)
+    calibration, temperature = calibration_of(blocks)
     return LossResult(
         **facts,
         winner=winner.configuration,
         winner_index=winner.index,
-        winner_validation=winner.validation[params.tune.metric],
+        winner_validation=winner.validation[metric],
         num_parameters=winner.num_parameters,
         num_lost_blocks=sum(block.status in ("diverged", "failed") for block in blocks),
         blocks=scores,
         scores={
-            metric: _score(
-                [block[metric] for block in scores], params, _generator(params, "score", loss, metric)
-            )
-            for metric in METRICS
+            name: _score([block[name] for block in scores], params, _generator(params, "score", loss, name))
+            for name in METRICS
         },
+        optimism=optimism_of(
+            winner,
+            blocks,
+            metric,
+            confidence=1.0 - params.report.alpha,
+            rng=_generator(params, "optimism", loss),
+        ),
+        calibration=calibration,
+        temperature=temperature,
     )
 
 
@@ -189,116 +243,37 @@ def _score(values: Sequence[float], params: Params, rng: np.random.Generator) ->
     return Score(mean=estimate.value, low=estimate.low, high=estimate.high)
 
 
-def _compare_with_baseline(losses: Sequence[LossResult], params: Params) -> list[LossResult]:
+def _compare_with_baseline(losses: Sequence[LossResult], params: Params, rules: Rules) -> list[LossResult]:
     """Add the paired differences and, for the candidates, Holm's p-values."""
-    baseline = next(result for result in losses if result.loss == params.baseline)
-    if not baseline.blocks:
-        return list(losses)
-    differences = {
-        result.loss: _difference(result, baseline, params)
-        for result in losses
-        if result.blocks and result.part != "baseline"
-    }
-    family = [result.loss for result in losses if result.part == "candidate" and result.loss in differences]
-    adjusted = statistics.holm([differences[loss].p_value for loss in family])
-    for loss, p_holm in zip(family, adjusted, strict=True):
-        differences[loss] = differences[loss].model_copy(update={"p_holm": p_holm})
+    metric = params.tune.metric
+    differences = compare(
+        {result.loss: [block[metric] for block in result.blocks] for result in losses if result.blocks},
+        params.baseline,
+        [result.loss for result in losses if result.part == "candidate" and result.blocks],
+        rules,
+        lambda loss: _generator(params, "difference", loss, params.baseline),
+    )
     return [result.model_copy(update={"difference": differences.get(result.loss)}) for result in losses]
 
 
-def _difference(result: LossResult, other: LossResult, params: Params) -> Difference:
-    metric = params.tune.metric
-    paired = statistics.paired_difference(
-        [block[metric] for block in result.blocks],
-        [block[metric] for block in other.blocks],
-        alpha=params.report.alpha,
-        rng=_generator(params, "difference", result.loss, other.loss),
-    )
-    return Difference(**asdict(paired), p_holm=None)
-
-
-def _noise_pairs(
-    losses: Sequence[LossResult], twins: Mapping[str, str], params: Params
-) -> tuple[NoisePair, ...]:
-    by_name = {result.loss: result for result in losses if result.blocks}
-    return tuple(
-        NoisePair(loss=loss, equals=twin, difference=_difference(by_name[loss], by_name[twin], params))
-        for loss, twin in twins.items()
-        if loss in by_name and twin in by_name
-    )
-
-
-def _check_identity(
-    baseline: str,
-    twins: Mapping[str, str],
-    blocks: Mapping[str, Sequence[Record]],
-    confirm_records: Iterable[Record],
-) -> IdentityCheck | None:
-    equal_losses = [loss for loss, twin in twins.items() if twin == baseline]
-    if not equal_losses or baseline not in blocks:
-        return None
-    expected = blocks[baseline][0]
-    controls = [record for record in confirm_records if record.role == "control"]
-    if not controls:
-        return IdentityCheck(loss=equal_losses[0], passed=False, detail="it was not trained")
-    for control in controls:
-        detail = _first_disagreement(expected, control)
-        if detail:
-            return IdentityCheck(loss=control.configuration.loss, passed=False, detail=detail)
-    return IdentityCheck(
-        loss=controls[0].configuration.loss,
-        passed=True,
-        detail=f"{wording.count(len(expected.curve), 'epoch')} and all test scores agree to the bit",
-    )
-
-
-def _first_disagreement(expected: Record, found: Record) -> str:
-    if found.seed != expected.seed:
-        return "it was trained on another seed"
-    for name in ("learning_rate", "weight_decay"):
-        if getattr(found.configuration, name) != getattr(expected.configuration, name):
-            return f"it was trained with another {name.replace('_', ' ')}"
-    if found.status != expected.status:
-        return f"it {found.status}, where the baseline {expected.status}"
-    for left, right in zip(expected.curve, found.curve, strict=False):
-        if _text(left.train_loss) != _text(right.train_loss):
-            losses = f"{right.train_loss!r} against {left.train_loss!r}"
-            return f"they part at epoch {left.epoch}: training loss {losses}"
-        if _text(left.model_dump()) != _text(right.model_dump()):
-            return f"they part at epoch {left.epoch}, in the validation scores"
-    if len(found.curve) != len(expected.curve):
-        return f"it trained for {len(found.curve)} epochs, the baseline for {len(expected.curve)}"
-    for split, left_scores, right_scores in (
-        ("validation", expected.validation, found.validation),
-        ("test", expected.test, found.test),
-    ):
-        if _text(left_scores) != _text(right_scores):
-            return f"their {split} scores differ"
-    return "" if expected.confusion == found.confusion else "their predictions differ"
-
-
-def _text(value: Any) -> str:
-    # The text of a float is exact, and unlike the float itself a NaN's equals a NaN's.
-    return json.dumps(value, sort_keys=True)
-
-
-def _judge(losses: Sequence[LossResult], control: Control, params: Params) -> list[LossResult]:
+def _judge(losses: Sequence[LossResult], control: Control, rules: Rules) -> list[LossResult]:
     """Add the outcomes of the candidates, and what the undecided still need."""
-    alpha, rope = params.report.alpha, params.report.rope
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
     judged = []
     for result in losses:
         if result.part == "candidate" and result.difference is not None:
-            outcome = outcome_of(result.difference, alpha=alpha, rope=rope, noise_floor=control.noise_floor)
+            outcome = outcome_of(
+                result.difference, alpha=rules.alpha, rope=rules.rope, noise_floor=control.noise_floor
+            )
             needed = None
             if outcome == "undecided":
                 needed = blocks_needed(
                     result.difference,
                     num_blocks=len(result.blocks),
                     num_candidates=num_candidates,
-                    alpha=alpha,
-                    rope=rope,
-                    power=params.report.power,
+                    alpha=rules.alpha,
+                    rope=rules.rope,
+                    power=rules.power,
                     noise_floor=control.noise_floor,
                 )
             result = result.model_copy(update={"outcome": outcome, "blocks_needed": needed})
@@ -306,9 +281,34 @@ def _judge(losses: Sequence[LossResult], control: Control, params: Params) -> li
     return judged
 
 
-def _notes(losses: Sequence[LossResult], control: Control, params: Params) -> Iterable[str]:
+def _add_overtakes(losses: Sequence[LossResult], baseline: str) -> list[LossResult]:
+    reference = next(result for result in losses if result.loss == baseline).best_of
+    return [
+        result
+        if result.loss == baseline
+        else result.model_copy(update={"overtakes": tuple(statistics.overtakes(result.best_of, reference))})
+        for result in losses
+    ]
+
+
+def _notes(
+    losses: Sequence[LossResult], control: Control, params: Params, earlier: Sequence[Earlier]
+) -> Iterable[str]:
+    for registration in earlier:
+        yield (
+            f"The rules were changed after the test split had been read: registered first as "
+            f"{registration.protocol[:12]}, where {'; '.join(registration.differs) or 'nothing differs'}. "
+            "No p-value here accounts for that."
+        )
+    if control.positive is not None and control.positive.detected is None:
+        yield (
+            f"Not even {params.baseline} at a hundredth of its learning rate can be found worse on so few blocks, "
+            "so the positive control says nothing."
+        )
+    if control.positive is None:
+        yield "No positive control: nothing shows that a bad loss would be found (confirm.positive_control)."
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
-    if num_candidates:
+    if num_candidates and params.confirm.stopping == "fixed":
         num_blocks, alpha = params.confirm.num_blocks, params.report.alpha
         blocks, rivals = wording.count(num_blocks, "block"), wording.count(num_candidates, "loss", "losses")
         fewest = math.ceil(math.log2(2.0 * num_candidates / alpha))

@@ -9,8 +9,9 @@ from pydantic import Field, PlainSerializer
 
 from losstune import metrics
 from losstune.records import Configuration, Row, Status
+from losstune.registration import Earlier
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 def _strict(value: float) -> float | str:
@@ -71,12 +72,37 @@ class Difference(Row):
     sd: float
     low: Real
     high: Real
+    bca_low: float
+    bca_high: float
+    median_low: float
+    median_high: float
     equivalence_low: Real
     equivalence_high: Real
     p_value: float
     p_holm: float | None
     p_wilcoxon: float
     probability_better: float
+    probability_low: float
+    probability_high: float
+    effect_size: float | None
+
+
+class CalibrationResult(Row):
+    """How well a loss's probabilities fit, for one way of making them; means over the blocks that trained to the end.
+
+    Attributes:
+        nll: In nats.
+        brier: 0 to 2.
+        ece: Expected calibration error, 0 to 1.
+        debiased_ece: The same without what chance adds, see :func:`losstune.statistics.debiased_ece`; not below 0.
+        bins: The reliability diagram over all blocks: count, hits and sum of confidences by bin.
+    """
+
+    nll: float
+    brier: float
+    ece: float
+    debiased_ece: float
+    bins: tuple[tuple[int, int, float], ...]
 
 
 class LossResult(Row):
@@ -101,6 +127,13 @@ class LossResult(Row):
         outcome: What follows from the difference; None unless the loss is a candidate and the control held.
         blocks_needed: For an undecided loss, about how many further blocks would settle it; None if none
             would.
+        optimism: The optimiser's curse: the winner's validation score in the search minus its mean validation score
+            on the blocks' fresh seeds. The best of many trials was lucky, too; this is by how much.
+        best_of: Expected best validation score of k trials, k = 1.., see :func:`losstune.statistics.expected_best`.
+        overtakes: Budgets at which that curve passes the baseline's, and whether upward.
+        calibration: By way of making probabilities: ``softmax``, ``link`` and ``scaled``; empty where no block trained
+            to the end.
+        temperature: Mean over the blocks of what was fitted on validation; None as above.
     """
 
     loss: str
@@ -118,6 +151,11 @@ class LossResult(Row):
     difference: Difference | None = None
     outcome: Outcome | None = None
     blocks_needed: int | None = None
+    optimism: Score | None = None
+    best_of: tuple[float, ...] = ()
+    overtakes: tuple[tuple[int, bool], ...] = ()
+    calibration: dict[str, CalibrationResult] = Field(default_factory=dict)
+    temperature: float | None = None
 
 
 class IdentityCheck(Row):
@@ -142,16 +180,42 @@ class NoisePair(Row):
     difference: Difference
 
 
+class PositiveControl(Row):
+    """The baseline at a hundredth of its learning rate: a study that can't tell it from the baseline can tell nothing.
+
+    Attributes:
+        learning_rate: Of the crippled baseline.
+        difference: Against the baseline, over the blocks on which it was trained.
+        detected: Whether it is found worse by the rules that hold for losses; None where the blocks are too few for
+            any difference to be found.
+    """
+
+    learning_rate: float
+    difference: Difference
+    detected: bool | None
+
+
+class Variances(Row):
+    """Where the spread of validation scores comes from, see :class:`losstune.statistics.Components`."""
+
+    loss: float
+    hyperparameters: float
+    seed_shared: float
+    seed_own: float
+
+
 class Control(Row):
     """The evidence that the study can be trusted.
 
     Attributes:
         identity: The gate; None if the study has no loss that equals the baseline.
+        positive: The positive control; None if it is switched off.
         pairs: All pairs of identical losses in the study.
         noise_floor: The largest mean difference of a pair, absolute; None without a pair.
     """
 
     identity: IdentityCheck | None
+    positive: PositiveControl | None
     pairs: tuple[NoisePair, ...]
     noise_floor: float | None
 
@@ -176,7 +240,8 @@ class Results(Row):
     Attributes:
         results_version: Of this file's layout.
         study: Name of the study.
-        protocol: Hash of all that the verdict depends on besides the code.
+        protocol: Hash of the registration: of all that the verdict depends on besides the code.
+        earlier: Registrations of this study under which its test split had been read before.
         data: On which data.
         model: Name of the model.
         metric: What validation selected on and the verdict is about; higher is better.
@@ -184,10 +249,13 @@ class Results(Row):
         rope: Smallest difference that matters in practice.
         power: That the numbers of blocks still needed are for.
         num_trials: Trials per loss.
-        num_blocks: Blocks per loss.
+        num_blocks: Blocks per loss; with ``anytime`` stopping the most.
+        stopping: ``fixed``, or ``anytime`` where a loss stopped when its e-process decided.
+        num_saved: Trainings that anytime stopping saved against `num_blocks` for every loss; None if fixed.
         baseline: Name of the loss that all are held against.
         selection: The rule that picked the winners, in words.
         losses: One entry per loss, in the order of ``params.yaml``.
+        variances: Of validation scores by source; None where a winner or a block is missing.
         control: Whether the study can be trusted.
         verdict: The answer.
         notes: What a careful reader should know besides, one sentence each.
@@ -196,6 +264,7 @@ class Results(Row):
     results_version: int = RESULTS_VERSION
     study: str
     protocol: str
+    earlier: tuple[Earlier, ...]
     data: DataFacts
     model: str
     metric: str
@@ -204,9 +273,12 @@ class Results(Row):
     power: float
     num_trials: int
     num_blocks: int
+    stopping: str
+    num_saved: int | None
     baseline: str
     selection: str
     losses: tuple[LossResult, ...]
+    variances: Variances | None
     control: Control
     verdict: Verdict
     notes: tuple[str, ...]

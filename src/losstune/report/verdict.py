@@ -1,53 +1,11 @@
-"""The rules that turn a paired difference into an outcome, and the outcomes into one sentence."""
+"""The outcomes of all losses in one sentence: which loss to train with."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from losstune.report import wording
-from losstune.report.results import Control, Difference, LossResult, Outcome, Verdict
-from losstune.statistics import blocks_to_differ, blocks_to_match
-
-
-def outcome_of(difference: Difference, *, alpha: float, rope: float, noise_floor: float | None) -> Outcome:
-    """Return what a difference against the baseline means.
-
-    In this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);
-    ``better`` or ``worse`` if Holm's p-value is at most alpha and the difference exceeds what two identical
-    losses differ by in this study; ``undecided`` otherwise.
-    """
-    if -rope < difference.equivalence_low and difference.equivalence_high < rope:
-        return "equivalent"
-    significant = difference.p_holm is not None and difference.p_holm <= alpha
-    if significant and abs(difference.mean) > (noise_floor or 0.0):
-        return "better" if difference.mean > 0 else "worse"
-    return "undecided"
-
-
-def blocks_needed(
-    difference: Difference,
-    *,
-    num_blocks: int,
-    num_candidates: int,
-    alpha: float,
-    rope: float,
-    power: float,
-    noise_floor: float | None,
-) -> int | None:
-    """Return about how many further blocks would settle an undecided loss, as different or as equivalent.
-
-    Taken for true are the observed mean and standard deviation, so this is a plan and no promise. The loss
-    counts as different at level ``alpha / num_candidates`` (Holm's first step, the strictest), which only
-    counts as a way where the mean exceeds the noise floor; as equivalent at level `alpha`. The nearer of the
-    two ways is taken, with the chance `power` of getting there. None if neither leads there.
-    """
-    ways = [blocks_to_match(difference.mean, difference.sd, rope=rope, alpha=alpha, power=power)]
-    if abs(difference.mean) > (noise_floor or 0.0):
-        level = alpha / max(num_candidates, 1)
-        ways.append(blocks_to_differ(difference.mean, difference.sd, alpha=level, power=power))
-    total = min(ways)
-    return None if math.isinf(total) else max(1, int(total) - num_blocks)
+from losstune.report.results import Control, Difference, LossResult, Verdict
 
 
 def draw_verdict(
@@ -59,12 +17,15 @@ def draw_verdict(
     metric: str,
     baseline: str,
     rope: float,
+    is_amended: bool = False,
 ) -> Verdict:
     """Say which loss to train with.
 
-    There is no verdict if the control failed, the baseline has no winner, or nothing can be held against it.
+    There is no verdict if a control failed, the baseline has no winner, or nothing can be held against it. A study
+    whose rules were changed after the test split had been read (`is_amended`) is told so in the sentence itself.
     """
     where = f"{data} with the {model}"
+    after = " The rules were changed after the test split had been read." if is_amended else ""
     reason = _why_no_verdict(losses, control, baseline)
     if reason:
         return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
@@ -84,12 +45,12 @@ def draw_verdict(
         also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
         rivals = next(result for result in losses if result.loss == baseline).blocks
         num_higher = sum(
-            ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=True)
+            ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False)
         )
         sentence = (
             f"On {where}, use {best.loss}: {_with_interval(difference)} of {metric_name} over {baseline}, "
             f"Holm p {wording.p_value(difference.p_holm or 0.0)}, "
-            f"higher in {num_higher} of {wording.count(len(rivals), 'block')}{also}."
+            f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
         )
         return Verdict(action="use", loss=best.loss, sentence=sentence)
     closest, difference = candidates[0]
@@ -97,7 +58,7 @@ def draw_verdict(
     if len(candidates) == 1:
         sentence = (
             f"On {where}, keep {baseline}: "
-            f"{closest.loss} does not beat it in {metric_name}; it is {standing}."
+            f"{closest.loss} does not beat it in {metric_name}; it is {standing}.{after}"
         )
     else:
         outcomes = [result.outcome for result, _ in candidates]
@@ -108,7 +69,7 @@ def draw_verdict(
         )
         sentence = (
             f"On {where}, keep {baseline}: none of {len(candidates)} other losses beats it in {metric_name} "
-            f"({tally}); the closest, {closest.loss}, is {standing}."
+            f"({tally}); the closest, {closest.loss}, is {standing}.{after}"
         )
     return Verdict(action="keep", loss=baseline, sentence=sentence)
 
@@ -120,6 +81,12 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
         return (
             f"{control.identity.loss} equals {baseline} and was trained on the same seeds, yet it is not the "
             f"same model ({control.identity.detail}), so no difference between losses can be trusted"
+        )
+    positive = control.positive
+    if positive is not None and positive.detected is False:
+        return (
+            f"{baseline} at a hundredth of its learning rate was not found worse than {baseline} itself "
+            f"({_with_interval(positive.difference)}), so this study could not have found a bad loss either"
         )
     if not any(result.part == "candidate" for result in losses):
         return f"there is no loss to hold against {baseline}"

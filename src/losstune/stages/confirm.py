@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from losstune.config import Params
 from losstune.errors import LosstuneError
 from losstune.ledger import Ledger, locked
-from losstune.losses.registry import twin_of
-from losstune.plan import FixedPlan
+from losstune.losses.registry import twin_of, twins_among
+from losstune.plan import FixedPlan, GrowingPlan, Plan
 from losstune.records import Configuration, Record, Role
+from losstune.registration import register, write_registration
 from losstune.seeds import derive_seed
 from losstune.selection import select_winners
 from losstune.stages import session
-from losstune.stages.layout import BLOCK_EXECUTIONS, BLOCKS, TRIALS, read_records, write_entries
-from losstune.stages.study import Study, check_names, open_study, read_arrays
+from losstune.stages.layout import (
+    BLOCK_EXECUTIONS,
+    BLOCKS,
+    REGISTRATION,
+    TRIALS,
+    read_records,
+    write_entries,
+)
+from losstune.stages.study import Study, open_study, read_arrays
+from losstune.statistics import first_decision, num_control_blocks
 from losstune.training import Task
 from losstune.units import Unit
 
+CRIPPLED_BY = 0.01
+"""What the baseline's learning rate is multiplied by for the positive control."""
+
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Retrain the winners in paired blocks and write ``results/confirm``.
+    """Register the study, retrain the winners in paired blocks and write ``results/confirm``.
 
     In a block every loss has the same initialisation, data order and augmentation: they come from the block's
     seed alone.
@@ -35,34 +47,107 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If something is wrong with settings or data, or the baseline never trained.
         UnfinishedStudyError: If not every training is finished.
     """
-    check_names(params)
     study = open_study(params, folder, root)
     with locked(root, "confirm"):
         ledger = Ledger(root)
         plan = make_plan(study, ledger)
+        _register(study, ledger)
         session.execute(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
 
 
-def make_plan(study: Study, ledger: Ledger) -> FixedPlan:
-    """Select the winners, plan their blocks and the control, and look up which of them the ledger holds.
+def make_plan(study: Study, ledger: Ledger) -> Plan:
+    """Select the winners, plan their blocks and the controls, and look up which of them the ledger holds.
 
     Raises:
         LosstuneError: If the search's records are missing, or the baseline has none that trained to the end.
     """
+    confirm, winners = study.params.confirm, _winners(study)
+    if confirm.stopping == "anytime":
+        most = len(_block_units(study, winners, 0, winners)) * confirm.num_blocks
+        return GrowingPlan(_grow(study, winners), most, ledger)
+    units = [
+        unit for block in range(confirm.num_blocks) for unit in _block_units(study, winners, block, winners)
+    ]
+    return FixedPlan(units, ledger)
+
+
+def undecided_after(records: Sequence[Record], params: Params, winners: Sequence[str]) -> set[str]:
+    """Return the candidates for which the e-process has not decided on the blocks so far."""
+    metric, report = params.tune.metric, params.report
+    twins = twins_among(params.losses, params.baseline)
+    candidates = [loss for loss in winners if loss != params.baseline and loss not in twins]
+    scores: dict[str, list[float]] = {loss: [] for loss in winners}
+    for record in records:
+        if record.role == "block" and record.test is not None:
+            scores[record.configuration.loss].append(record.test[metric])
+    undecided = set()
+    for loss in candidates:
+        differences = [
+            ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)
+        ]
+        if not differences or (
+            first_decision(differences, alpha=report.alpha, num_candidates=len(candidates), rope=report.rope)[
+                0
+            ]
+            is None
+        ):
+            undecided.add(loss)
+    return undecided
+
+
+def _grow(study: Study, winners: Mapping[str, Record]) -> Callable[[list[Record]], list[Unit]]:
+    params = study.params
+    twins = twins_among(params.losses, params.baseline)
+    # The losses that stay to the end: the baseline, and those whose difference is the noise floor.
+    yardsticks = {params.baseline, *twins, *twins.values()}
+
+    def grow(records: list[Record]) -> list[Unit]:
+        block = 1 + max((record.index for record in records), default=-1)
+        undecided = undecided_after(records, params, list(winners))
+        is_over = not undecided and block >= num_control_blocks(params.report.alpha)
+        if is_over or block == params.confirm.num_blocks:
+            return []
+        return _block_units(study, winners, block, undecided | yardsticks)
+
+    return grow
+
+
+def _winners(study: Study) -> dict[str, Record]:
     params = study.params
     winners = select_winners(read_records(study.folder / TRIALS), params.tune.metric)
     if params.baseline not in winners:
         raise LosstuneError(
             f"baseline '{params.baseline}' has no trial that trained to the end; look at {TRIALS} for the causes"
         )
-    return FixedPlan(_units(study, winners), ledger)
+    return {loss: winners[loss] for loss in params.losses if loss in winners}
 
 
-def _units(study: Study, winners: Mapping[str, Record]) -> list[Unit]:
+def _register(study: Study, ledger: Ledger) -> None:
+    winners = _winners(study)
+    keys = [unit.keys[0] for unit in _block_units(study, winners, 0, winners)]
+    registration = register(
+        study.root,
+        study.params.study.name,
+        study.registration,
+        lambda keys: any(key in ledger for key in keys),
+        keys,
+    )
+    write_registration(study.folder / REGISTRATION, registration)
+    print(f"confirm: registered as {registration.protocol[:12]}", flush=True)
+    for earlier in registration.earlier:
+        print(
+            f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}"
+        )
+
+
+def _block_units(
+    study: Study, winners: Mapping[str, Record], block: int, losses: Mapping[str, Record] | set[str]
+) -> list[Unit]:
+    """Return a block's trainings: of `losses`, and of the controls that belong to it."""
     params = study.params
 
-    def unit(configuration: Configuration, block: int, role: Role) -> Unit:
+    def unit(configuration: Configuration, role: Role) -> Unit:
         task = Task(
             configuration=configuration,
             seeds=(derive_seed(params.study.seed, "confirm", block),),
@@ -74,14 +159,12 @@ def _units(study: Study, winners: Mapping[str, Record]) -> list[Unit]:
         )
         return study.make_unit(task, "confirm", role, block)
 
-    units = [
-        unit(winners[loss].configuration, block, "block")
-        for block in range(params.confirm.num_blocks)
-        for loss in params.losses
-        if loss in winners
-    ]
-    control = twin_of(params.baseline, params.losses)
-    if control is not None:
-        twin = winners[params.baseline].configuration.model_copy(update={"loss": control})
-        units.append(unit(twin, 0, "control"))
+    units = [unit(winner.configuration, "block") for loss, winner in winners.items() if loss in losses]
+    baseline = winners[params.baseline].configuration
+    twin = twin_of(params.baseline, params.losses)
+    if twin is not None and block == 0:
+        units.append(unit(baseline.model_copy(update={"loss": twin}), "control"))
+    if params.confirm.positive_control and block < num_control_blocks(params.report.alpha):
+        crippled = CRIPPLED_BY * baseline.learning_rate
+        units.append(unit(baseline.model_copy(update={"learning_rate": crippled}), "crippled"))
     return units

@@ -20,6 +20,7 @@ from losstune.models import adapt_head, build_model
 from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
 from losstune.records import Execution, Record
+from losstune.registration import read_registration
 from losstune.report import figures, tables
 from losstune.report.analysis import build_results
 from losstune.report.page import render_page
@@ -31,14 +32,16 @@ from losstune.stages.layout import (
     METRICS,
     PLOTS,
     PREPARED,
+    REGISTRATION,
     REPORT,
     RESULTS,
     TRIALS,
     read_executions,
     read_records,
 )
+from losstune.stages.registered import require_registered
 from losstune.stages.shown import stage_run
-from losstune.stages.study import Study, check_names, open_study
+from losstune.stages.study import Study, open_study
 from losstune.tracking import TrackingSummary, WinnerModel, open_tracker
 
 NUM_EXAMPLES = 8
@@ -58,9 +61,10 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If an earlier stage's output is missing or damaged.
     """
-    check_names(params)
     study = open_study(params, folder, root)
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
+    registration = read_registration(folder / REGISTRATION)
+    require_registered(registration, study, trials, blocks)
     executions = read_executions(folder / BLOCK_EXECUTIONS)
     durations_sec = tables.mean_durations_sec(blocks, executions)
     results = build_results(
@@ -69,7 +73,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
         trials,
         blocks,
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
-        protocol=study.protocol_hash,
+        protocol=registration.protocol,
+        earlier=registration.earlier,
     )
     curves = tables.winner_curves(results, blocks)
     plots = figures.draw(results, trials, blocks)

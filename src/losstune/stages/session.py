@@ -47,7 +47,7 @@ def execute(
         if ladders is not None:
             ladders.remember(entry.record)
     num_to_train = plan.total - num_kept
-    print(f"{stage}: kept {num_kept}, to train {num_to_train}", flush=True)
+    print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
     try:
         if num_to_train:
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:

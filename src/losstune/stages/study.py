@@ -14,8 +14,8 @@ from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name
-from losstune.provenance import protocol_hash
 from losstune.records import Role, Stage
+from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
 from losstune.stages.layout import PREPARED
 from losstune.training import Arrays, Task, resolve_precision
@@ -32,7 +32,8 @@ class Study:
         root: Where the ledger and MLflow's database are; differs from `folder` in DVC's temporary copies.
         manifest: Of the prepared data.
         device: ``"cpu"`` or ``"cuda"``.
-        protocol_hash: Of all that defines the study.
+        spaces: What is searched for each loss.
+        registration: All that defines the study.
         versions: Of the libraries that compute the outcomes, the public part.
     """
 
@@ -41,8 +42,14 @@ class Study:
     root: Path
     manifest: Manifest
     device: str
-    protocol_hash: str
+    spaces: dict[str, Space]
+    registration: Registration
     versions: dict[str, str]
+
+    @property
+    def protocol_hash(self) -> str:
+        """Return the hash of the registration's terms."""
+        return self.registration.protocol
 
     def make_unit(self, task: Task, stage: Stage, role: Role, index: int) -> Unit:
         """Give a task its identity; tuning's doesn't depend on the test split."""
@@ -81,29 +88,30 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         raise LosstuneError(f"{source}: {error}") from None
 
 
-def centred_spaces(study: Study, spaces: Mapping[str, Space]) -> dict[str, Space]:
+def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
     """Lower the learning rates of losses that pull harder than cross-entropy, if the settings ask and it matters.
 
     AdamW's steps don't depend on the scale of the loss, and neither do its spaces.
     """
-    params = study.params
     if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
         return dict(spaces)
     return {
-        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), study.manifest.num_classes))
+        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), num_classes))
         for name, space in spaces.items()
     }
 
 
 def open_study(params: Params, folder: Path, root: Path) -> Study:
-    """Read the prepared data's manifest, find the device, and settle what depends on it.
+    """Check the names, read the prepared data's manifest, find the device, and settle what depends on them.
 
     Raises:
-        LosstuneError: If ``prepare`` hasn't run, or the device asked for isn't there.
+        LosstuneError: If a name is unknown, ``prepare`` hasn't run, or the device asked for isn't there.
     """
+    spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
     device = resolve_device(params.resources.device)
+    spaces = centred_spaces(params, manifest.num_classes, spaces)
     training = resolve_precision(params.training, params.model, device)
     return Study(
         params=params.model_copy(update={"training": training}),
@@ -111,7 +119,8 @@ def open_study(params: Params, folder: Path, root: Path) -> Study:
         root=root,
         manifest=manifest,
         device=device,
-        protocol_hash=protocol_hash(params, manifest.digest),
+        spaces=spaces,
+        registration=registration_of(params, manifest.digest, spaces),
         versions={name: version(name).split("+")[0] for name in _libraries(params)},
     )
 

@@ -15,7 +15,7 @@ from losstune.plan import Plan
 from losstune.stages import confirm, report, tune
 from losstune.stages.layout import RESULTS, TRIALS
 from losstune.stages.shown import stage_run
-from losstune.stages.study import Study, centred_spaces, check_names, open_study
+from losstune.stages.study import Study, open_study
 from losstune.tracking import TrackingSummary
 
 
@@ -32,14 +32,12 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If MLflow can't be used, or is switched off.
     """
-    spaces = check_names(params)
     study = open_study(params, folder, root)
-    spaces = centred_spaces(study, spaces)
     with locked(root, "track sync"):
         ledger = Ledger(root)
 
         def plans() -> Iterator[tuple[str, Plan]]:
-            yield "tune", tune.make_plan(study, spaces, ledger)
+            yield "tune", tune.make_plan(study, ledger)
             if (folder / TRIALS).exists():
                 yield "confirm", confirm.make_plan(study, ledger)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from losstune.config import Params
 from losstune.halving import Ladders, rungs
 from losstune.ledger import Ledger, locked
 from losstune.plan import SearchPlan
-from losstune.search import Space
 from losstune.stages import session
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
-from losstune.stages.study import Study, centred_spaces, check_names, open_study, read_arrays
+from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.twins import twin_lines
 
 
@@ -31,14 +29,12 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If something is wrong with settings or data.
         UnfinishedStudyError: If not every trial is finished.
     """
-    spaces = check_names(params)
     study = open_study(params, folder, root)
-    spaces = centred_spaces(study, spaces)
-    for line in twin_lines(spaces, study.manifest.counts.train):
+    for line in twin_lines(study.spaces, study.manifest.counts.train):
         print(f"tune: {line}", file=sys.stderr)
     with locked(root, "tune"):
         params, ledger = study.params, Ledger(root)
-        plan = make_plan(study, spaces, ledger)
+        plan = make_plan(study, ledger)
         ladders = None
         if params.tune.scheduler == "asha":
             asha = params.tune.asha
@@ -48,11 +44,11 @@ def run(params: Params, folder: Path, root: Path) -> None:
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 
-def make_plan(study: Study, spaces: Mapping[str, Space], ledger: Ledger) -> SearchPlan:
+def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
     """Plan the study's trials, and look up which of them the ledger holds."""
     return SearchPlan(
         study.params,
-        spaces,
+        study.spaces,
         ledger,
         lambda task, index: study.make_unit(task, "tune", "trial", index),
         study.device,

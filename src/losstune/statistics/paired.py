@@ -1,4 +1,4 @@
-"""Estimates with intervals, and tests, for scores that were measured in paired blocks. Arrays in, values out.
+"""Estimates with intervals, and tests, for scores that were measured in paired blocks.
 
 Shape suffixes: B blocks, G groups (subsets of blocks).
 
@@ -12,8 +12,10 @@ levels are exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,13 +53,22 @@ class PairedDifference:
         mean: Mean difference.
         median: Median difference.
         sd: Sample standard deviation of the differences (ddof=1).
-        low: Lower bound of the mean's (1 - alpha) interval.
+        low: Lower bound of the mean's (1 - alpha) interval, the one that the test belongs to.
         high: Upper bound of it.
+        bca_low: Lower bound of the mean's BCa bootstrap interval at 1 - alpha, for readers who expect it.
+        bca_high: Upper bound of it.
+        median_low: Lower bound of the median's BCa bootstrap interval at 1 - alpha.
+        median_high: Upper bound of it.
         equivalence_low: Lower bound of the (1 - 2 alpha) interval, the one that tests equivalence.
         equivalence_high: Upper bound of it.
         p_value: Two-sided sign-flip permutation test on the mean: the primary test.
         p_wilcoxon: Two-sided Wilcoxon signed-rank test: secondary, for readers who expect it.
-        probability_better: Share of blocks in which the first is higher, ties counted half.
+        probability_better: Probability of improvement: the share of blocks in which the first is higher, ties
+            counted half.
+        probability_low: Lower bound of its (1 - alpha) Wilson interval.
+        probability_high: Upper bound of it.
+        effect_size: Hedges's g of paired scores, see :func:`effect_size`; None where the differences have no
+            spread.
     """
 
     mean: float
@@ -65,11 +76,18 @@ class PairedDifference:
     sd: float
     low: float
     high: float
+    bca_low: float
+    bca_high: float
+    median_low: float
+    median_high: float
     equivalence_low: float
     equivalence_high: float
     p_value: float
     p_wilcoxon: float
     probability_better: float
+    probability_low: float
+    probability_high: float
+    effect_size: float | None
 
 
 def mean_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> Estimate:
@@ -88,14 +106,50 @@ def mean_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random
     Source:
         Efron 1987, *Better bootstrap confidence intervals*; computed by ``scipy.stats.bootstrap``.
     """
-    values_B = _finite(values_B)
-    mean = float(values_B.mean())
-    if np.ptp(values_B) <= 1e-12 * np.abs(values_B).max():
-        return Estimate(mean, mean, mean)
-    interval = stats.bootstrap(
-        (values_B,), np.mean, confidence_level=confidence, n_resamples=NUM_RESAMPLES, method="BCa", rng=rng
-    ).confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high))
+    return _bca(finite(values_B), np.mean, confidence, rng)
+
+
+def median_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> Estimate:
+    """Return the median with its BCa bootstrap interval; arguments as for :func:`mean_with_interval`.
+
+    The bootstrap's medians are values of the data or midpoints of two, so the interval moves in steps.
+    """
+    return _bca(finite(values_B), np.median, confidence, rng)
+
+
+def effect_size(differences_B: ArrayLike) -> float | None:
+    """Return Hedges's g of paired scores, ``(1 - 3 / (4 (B - 1) - 1)) mean(d) / sd(d)``.
+
+    It says how large a difference is beside its own spread from block to block (Cohen's d_z, corrected for few
+    blocks), not whether it matters in practice. None where all differences are equal.
+
+    Source:
+        Hedges 1981, *Distribution theory for Glass's estimator of effect size*, the approximation of eq. (6e).
+    """
+    differences_B = finite(differences_B)
+    sd = float(differences_B.std(ddof=1)) if differences_B.size > 1 else 0.0
+    if sd <= 1e-12 * np.abs(differences_B).max():
+        return None
+    correction = 1.0 - 3.0 / (4.0 * (differences_B.size - 1) - 1.0)
+    return float(correction * differences_B.mean() / sd)
+
+
+def wilson_interval(share: float, num_blocks: int, *, confidence: float) -> tuple[float, float]:
+    """Return the Wilson score interval of a mean of values in [0, 1] such as wins, with ties counted half.
+
+    ``(share + z^2/2n +- z sqrt(share (1 - share)/n + z^2/4n^2)) / (1 + z^2/n)``. No value in [0, 1] varies more than
+    zeros and ones do, so with ties the interval is too wide rather than too short.
+
+    Source:
+        Wilson 1927; without ties it is ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
+    """
+    z = float(stats.norm.ppf(0.5 + confidence / 2.0))
+    centre = share + z**2 / (2 * num_blocks)
+    reach = z * math.sqrt(share * (1.0 - share) / num_blocks + z**2 / (4 * num_blocks**2))
+    scale = 1.0 + z**2 / num_blocks
+    # In exact arithmetic the bounds of 0 and 1 are 0 and 1.
+    low = 0.0 if share == 0.0 else (centre - reach) / scale
+    return low, 1.0 if share == 1.0 else (centre + reach) / scale
 
 
 def paired_difference(
@@ -111,12 +165,12 @@ def paired_difference(
         scores_B: Scores of the loss, one per block.
         baseline_B: Scores of the baseline on the same blocks, in the same order.
         alpha: Level; intervals are at 1 - alpha and 1 - 2 alpha.
-        rng: Draws the flips where there are too many blocks to enumerate them; unused otherwise.
+        rng: Draws the bootstrap's resamples, and the flips where there are too many blocks to enumerate them.
 
     Raises:
         ValueError: If the arrays differ in length, are shorter than 2, or hold a value that is not finite.
     """
-    scores_B, baseline_B = _finite(scores_B), _finite(baseline_B)
+    scores_B, baseline_B = finite(scores_B), finite(baseline_B)
     if scores_B.shape != baseline_B.shape:
         raise ValueError(f"paired scores must be as many, found {scores_B.size} and {baseline_B.size}")
     if scores_B.size < 2:
@@ -125,17 +179,28 @@ def paired_difference(
     means_G = _group_means(differences_B, rng)
     interval = _interval(means_G, 1.0 - alpha)
     narrow = _interval(means_G, 1.0 - 2.0 * alpha)
+    mean = mean_with_interval(differences_B, confidence=1.0 - alpha, rng=rng)
+    median = median_with_interval(differences_B, confidence=1.0 - alpha, rng=rng)
+    share = probability_better(scores_B, baseline_B)
+    chance = wilson_interval(share, differences_B.size, confidence=1.0 - alpha)
     return PairedDifference(
-        mean=float(differences_B.mean()),
-        median=float(np.median(differences_B)),
+        mean=mean.value,
+        median=median.value,
         sd=float(differences_B.std(ddof=1)),
         low=interval[0],
         high=interval[1],
+        bca_low=mean.low,
+        bca_high=mean.high,
+        median_low=median.low,
+        median_high=median.high,
         equivalence_low=narrow[0],
         equivalence_high=narrow[1],
         p_value=_p_value(means_G),
         p_wilcoxon=wilcoxon_p_value(differences_B),
-        probability_better=probability_better(scores_B, baseline_B),
+        probability_better=share,
+        probability_low=chance[0],
+        probability_high=chance[1],
+        effect_size=effect_size(differences_B),
     )
 
 
@@ -147,7 +212,7 @@ def sign_flip_p_value(differences_B: ArrayLike, *, rng: np.random.Generator) -> 
     keeps the level exact (Phipson & Smyth 2010). It cannot go below 2 / 2^B: 6 blocks are the fewest that can
     reach 0.05.
     """
-    differences_B = _finite(differences_B)
+    differences_B = finite(differences_B)
     return _p_value(_group_means(differences_B, rng))
 
 
@@ -161,12 +226,12 @@ def sign_flip_interval(
     coverage is exact where the differences are symmetric about their mean (Hartigan 1969, *Using subsample
     values as typical values*). With fewer blocks than the confidence needs, both bounds are infinite.
     """
-    return _interval(_group_means(_finite(differences_B), rng), confidence)
+    return _interval(_group_means(finite(differences_B), rng), confidence)
 
 
 def wilcoxon_p_value(differences_B: ArrayLike) -> float:
     """Return the two-sided p-value of the Wilcoxon signed-rank test; zeros are dropped, all zero gives 1."""
-    differences_B = _finite(differences_B)
+    differences_B = finite(differences_B)
     # Scores are ratios of counts: rounding must not rank differences that are equal, nor make a sign of a
     # zero.
     differences_B = differences_B.round(12)
@@ -177,7 +242,7 @@ def wilcoxon_p_value(differences_B: ArrayLike) -> float:
 
 def probability_better(scores_B: ArrayLike, baseline_B: ArrayLike) -> float:
     """Return P(score > baseline) over the blocks, ties counted half."""
-    differences_B = (_finite(scores_B) - _finite(baseline_B)).round(12)
+    differences_B = (finite(scores_B) - finite(baseline_B)).round(12)
     return float(np.mean(differences_B > 0) + 0.5 * np.mean(differences_B == 0))
 
 
@@ -192,55 +257,41 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> float:
-    """Return how many blocks in all show a true difference of `mean` by a two-sided test.
+def finite(values_B: ArrayLike) -> Array:
+    """Return a row of numbers as an array.
 
-    ``n = ((z_{1-alpha/2} + z_{power}) sd / mean)^2 + z_{1-alpha/2}^2 / 2``, rounded up, and at least as many
-    as the sign-flip test needs to reach `alpha` at all, ``log2(2 / alpha)``. The second term pays for a
-    standard deviation that is estimated; without it, few blocks at a small level have half of the promised
-    power. Infinite where `mean` is zero.
-
-    Args:
-        mean: The difference that is assumed to be true, the observed one usually.
-        sd: Standard deviation of the differences between blocks.
-        alpha: Level of the test, after any correction for multiplicity.
-        power: Probability of showing it.
-
-    Source:
-        Guenther 1981, *Sample size formulas for normal theory t tests*.
+    Raises:
+        ValueError: If it is empty, not a row, or holds a value that is not finite.
     """
-    if mean == 0.0:
-        return math.inf
-    z_level, z_power = _z(1.0 - alpha / 2.0), _z(power)
-    planned = ((z_level + z_power) * sd / mean) ** 2 + z_level**2 / 2.0
-    return max(math.ceil(planned), math.ceil(math.log2(2.0 / alpha)))
-
-
-def blocks_to_match(mean: float, sd: float, *, rope: float, alpha: float, power: float) -> float:
-    """Return how many blocks in all show that a true difference of `mean` lies within the ROPE.
-
-    Two one-sided tests at level `alpha` (TOST): ``n = ((z_{1-alpha} + z_{power}) sd / (rope - |mean|))^2 +
-    z_{1-alpha}^2 / 2``, with ``z_{(1+power)/2}`` in place of ``z_{power}`` where `mean` is zero and both
-    bounds are equally near (Julious 2004); rounded up, and at least ``log2(1 / alpha)``. Infinite where
-    `mean` lies outside the ROPE.
-    """
-    margin = rope - abs(mean)
-    if margin <= 0.0:
-        return math.inf
-    z_level, z_power = _z(1.0 - alpha), _z((1.0 + power) / 2.0 if mean == 0.0 else power)
-    planned = ((z_level + z_power) * sd / margin) ** 2 + z_level**2 / 2.0
-    return max(math.ceil(planned), math.ceil(math.log2(1.0 / alpha)))
-
-
-def _z(probability: float) -> float:
-    return float(stats.norm.ppf(probability))
-
-
-def _finite(values_B: ArrayLike) -> Array:
     array_B = np.asarray(values_B, dtype=np.float64)
     if array_B.ndim != 1 or array_B.size == 0 or not np.isfinite(array_B).all():
         raise ValueError(f"a non-empty row of finite numbers is expected, found {array_B!r}")
     return array_B
+
+
+def _bca(
+    values_B: Array, statistic: Callable[..., Any], confidence: float, rng: np.random.Generator
+) -> Estimate:
+    value = float(statistic(values_B))
+    if np.ptp(values_B) <= 1e-12 * np.abs(values_B).max():
+        return Estimate(value, value, value)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        # Where all jackknife values are equal BCa is not defined; the percentile interval is its limit.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (values_B,),
+            statistic,
+            confidence_level=confidence,
+            n_resamples=NUM_RESAMPLES,
+            method="BCa",
+            rng=rng,
+        )
+    interval = found.confidence_interval
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        tail = (1.0 - confidence) / 2.0
+        low, high = np.quantile(found.bootstrap_distribution, [tail, 1.0 - tail])
+        return Estimate(value, float(low), float(high))
+    return Estimate(value, float(interval.low), float(interval.high))
 
 
 def _group_means(differences_B: Array, rng: np.random.Generator) -> Array:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from losstune import statistics
+from losstune.statistics import paired
 
 DIFFERENCES = {
     "mixed": [0.013, -0.004, 0.021, 0.008, 0.017, -0.001, 0.009, 0.012],
@@ -61,9 +62,9 @@ def test_random_flips_agree_with_the_exact_test(monkeypatch):
     differences = generator(3).normal(0.4, 1.0, 16)
     exact = statistics.sign_flip_p_value(differences, rng=generator())
     low, high = statistics.sign_flip_interval(differences, confidence=0.9, rng=generator())
-    monkeypatch.setattr(statistics, "MAX_EXACT_BLOCKS", 8)
+    monkeypatch.setattr(paired, "MAX_EXACT_BLOCKS", 8)
     estimated = statistics.sign_flip_p_value(differences, rng=generator())
-    standard_error = 2 * math.sqrt(exact / 2 / statistics.NUM_RANDOM_FLIPS)
+    standard_error = 2 * math.sqrt(exact / 2 / paired.NUM_RANDOM_FLIPS)
     assert abs(estimated - exact) < 4 * standard_error
     assert estimated != exact
     near = statistics.sign_flip_interval(differences, confidence=0.9, rng=generator())
@@ -72,7 +73,7 @@ def test_random_flips_agree_with_the_exact_test(monkeypatch):
 
 def test_random_flips_never_give_a_p_value_of_zero():
     p = statistics.sign_flip_p_value([0.01] * 60, rng=generator())
-    assert p == pytest.approx(2 / (statistics.NUM_RANDOM_FLIPS + 1))
+    assert p == pytest.approx(2 / (paired.NUM_RANDOM_FLIPS + 1))
 
 
 def test_many_blocks_are_drawn_in_pieces_that_fit_the_memory():
@@ -274,3 +275,39 @@ def test_blocks_to_match_in_closed_form():
     assert statistics.blocks_to_match(0.0, 1.0, rope=1.0, alpha=0.05, power=0.8) == 10
     assert statistics.blocks_to_match(0.0, 0.0, rope=1.0, alpha=0.05, power=0.8) == 5
     assert statistics.blocks_to_match(1.0, 1.0, rope=1.0, alpha=0.05, power=0.8) == math.inf
+
+
+def test_bca_intervals_agree_with_scipy_on_another_stream():
+    rng = np.random.default_rng(0)
+    scores, baseline = rng.normal(0.02, 0.05, 30), np.zeros(30)
+    found = statistics.paired_difference(scores, baseline, alpha=0.05, rng=rng)
+    for statistic, low, high in (
+        (np.mean, found.bca_low, found.bca_high),
+        (np.median, found.median_low, found.median_high),
+    ):
+        oracle = stats.bootstrap(
+            (scores,), statistic, n_resamples=20_000, method="BCa", rng=np.random.default_rng(9)
+        ).confidence_interval
+        assert low == pytest.approx(oracle.low, abs=0.004)
+        assert high == pytest.approx(oracle.high, abs=0.004)
+
+
+def test_a_median_without_jackknife_spread_has_an_interval():
+    found = statistics.median_with_interval([0.0] * 9 + [0.1], confidence=0.95, rng=np.random.default_rng(0))
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_wilson_interval_agrees_with_statsmodels():
+    from statsmodels.stats.proportion import proportion_confint
+
+    for wins, blocks in ((0, 8), (3, 8), (8, 8), (11, 16)):
+        oracle = proportion_confint(wins, blocks, alpha=0.05, method="wilson")
+        assert statistics.wilson_interval(wins / blocks, blocks, confidence=0.95) == pytest.approx(oracle)
+
+
+def test_effect_size_is_hedges_g():
+    differences = np.array([0.1, 0.2, 0.3, 0.4, 0.1])
+    exact = math.gamma(2.0) / (math.sqrt(2.0) * math.gamma(1.5))  # Hedges's J for 4 degrees of freedom
+    d = differences.mean() / differences.std(ddof=1)
+    assert statistics.effect_size(differences) == pytest.approx(exact * d, rel=0.01)
+    assert statistics.effect_size([0.1, 0.1]) is None

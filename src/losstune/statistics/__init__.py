@@ -1,0 +1,60 @@
+"""Estimates with intervals, tests, and the other numbers of an honest comparison: arrays in, values out.
+
+No other module of the project is imported. What is drawn at random comes from a generator that the caller gives.
+"""
+
+from losstune.statistics.calibration import debiased_ece, ece
+from losstune.statistics.paired import (
+    Estimate,
+    PairedDifference,
+    effect_size,
+    holm,
+    mean_with_interval,
+    median_with_interval,
+    paired_difference,
+    probability_better,
+    sign_flip_interval,
+    sign_flip_p_value,
+    wilcoxon_p_value,
+    wilson_interval,
+)
+from losstune.statistics.planning import blocks_to_differ, blocks_to_match
+from losstune.statistics.search import expected_best, overtakes
+from losstune.statistics.sequential import (
+    anytime_difference,
+    e_value_one_sided,
+    e_value_two_sided,
+    first_decision,
+    num_control_blocks,
+    sign_bounds,
+)
+from losstune.statistics.variance import Components, components_of_variance
+
+__all__ = [
+    "Components",
+    "Estimate",
+    "PairedDifference",
+    "anytime_difference",
+    "blocks_to_differ",
+    "blocks_to_match",
+    "components_of_variance",
+    "debiased_ece",
+    "e_value_one_sided",
+    "e_value_two_sided",
+    "ece",
+    "effect_size",
+    "expected_best",
+    "first_decision",
+    "holm",
+    "mean_with_interval",
+    "median_with_interval",
+    "num_control_blocks",
+    "overtakes",
+    "paired_difference",
+    "probability_better",
+    "sign_bounds",
+    "sign_flip_interval",
+    "sign_flip_p_value",
+    "wilcoxon_p_value",
+    "wilson_interval",
+]

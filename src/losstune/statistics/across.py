@@ -1,0 +1,182 @@
+"""One comparison over several tasks (data sets, models): ranks, robust means, profiles.
+
+Shape suffixes: T tasks, M methods, R runs (blocks) of a task, which are paired between methods.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from losstune.statistics.paired import Array, Estimate, holm
+
+NUM_RESAMPLES = 9_999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Methods compared by their ranks over tasks.
+
+    Attributes:
+        mean_ranks: By method; 1 is best, ties share the mean of their ranks.
+        p_friedman: Of the hypothesis that all methods rank alike: Iman and Davenport's F form of Friedman's test.
+        critical_difference: Nemenyi's: mean ranks that differ by less are not told apart.
+        groups: The longest runs of methods, best first, within a critical difference of each other; two at least.
+    """
+
+    mean_ranks: tuple[float, ...]
+    p_friedman: float
+    critical_difference: float
+    groups: tuple[tuple[int, ...], ...]
+
+
+def rank_methods(scores_TM: ArrayLike, *, alpha: float) -> Ranking:
+    """Rank methods over tasks.
+
+    ``chi2_F = 12 T / (M (M+1)) (sum_m R_m^2 - M (M+1)^2 / 4)``, corrected for ties, and ``F = (T-1) chi2_F /
+    (T (M-1) - chi2_F)`` with M-1 and (M-1)(T-1) degrees of freedom; ``CD = q_alpha sqrt(M (M+1) / 6T)`` with
+    q_alpha the studentized range's quantile over sqrt(2).
+
+    Args:
+        scores_TM: Mean score of each method on each task, higher is better; T at least 2, M at least 3.
+        alpha: Level of the critical difference.
+
+    Raises:
+        ValueError: If there are too few tasks or methods, or a value is not finite.
+
+    Source:
+        Demsar 2006, *Statistical comparisons of classifiers over multiple data sets*, section 3.2.2.
+    """
+    scores_TM = _matrix(scores_TM)
+    num_tasks, num_methods = scores_TM.shape
+    if num_tasks < 2 or num_methods < 3:
+        raise ValueError(f"expected at least 2 tasks and 3 methods, found {num_tasks} and {num_methods}")
+    ranks_TM = stats.rankdata(-scores_TM.round(12), axis=1)
+    mean_M = ranks_TM.mean(0)
+    if (ranks_TM == ranks_TM[:, :1]).all():
+        p_value = 1.0
+    else:
+        chi2 = float(stats.friedmanchisquare(*ranks_TM.T).statistic)
+        rest = num_tasks * (num_methods - 1) - chi2
+        freedom = (num_methods - 1, (num_methods - 1) * (num_tasks - 1))
+        p_value = 0.0 if rest <= 1e-12 else float(stats.f.sf((num_tasks - 1) * chi2 / rest, *freedom))
+    quantile = float(stats.studentized_range.ppf(1.0 - alpha, num_methods, np.inf)) / math.sqrt(2.0)
+    difference = quantile * math.sqrt(num_methods * (num_methods + 1) / (6.0 * num_tasks))
+    return Ranking(
+        mean_ranks=tuple(mean_M.tolist()),
+        p_friedman=p_value,
+        critical_difference=difference,
+        groups=_groups(mean_M, difference),
+    )
+
+
+def nemenyi(scores_TM: ArrayLike) -> Array:
+    """Return the p-values (M, M) of Nemenyi's test between every two methods, computed by scikit-posthocs."""
+    from scikit_posthocs import posthoc_nemenyi_friedman  # brings pandas and seaborn, a second to import
+
+    return np.asarray(posthoc_nemenyi_friedman(_matrix(scores_TM).round(12)), dtype=np.float64)
+
+
+def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
+    """Return Holm's p-values of Wilcoxon's signed-rank test over tasks, each method against the baseline.
+
+    The baseline's own entry is 1. Preferred to Nemenyi's where one method is the reference: it does not depend on what
+    other methods are in the comparison.
+
+    Source:
+        Benavoli, Corani & Mangili 2016, *Should we really use post-hoc tests based on mean-ranks?*
+    """
+    scores_TM = _matrix(scores_TM)
+    others = [method for method in range(scores_TM.shape[1]) if method != baseline]
+    raw = []
+    for method in others:
+        difference_T = (scores_TM[:, method] - scores_TM[:, baseline]).round(12)
+        raw.append(float(stats.wilcoxon(difference_T).pvalue) if difference_T.any() else 1.0)
+    adjusted = dict(zip(others, holm(raw), strict=True))
+    return [adjusted.get(method, 1.0) for method in range(scores_TM.shape[1])]
+
+
+def interquartile_mean(
+    scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
+) -> Estimate:
+    """Return the mean of the middle half of all runs over all tasks, with a stratified bootstrap interval.
+
+    Runs are resampled within each task, so a task keeps its weight; the interval is the percentile one.
+
+    Args:
+        scores_TR: For each task, its runs' scores; tasks may differ in runs.
+        confidence: Such as 0.95.
+        rng: Draws the resamples.
+
+    Source:
+        Agarwal et al. 2021, *Deep reinforcement learning at the edge of the statistical precipice*.
+    """
+    tasks = [np.asarray(runs, dtype=np.float64) for runs in scores_TR]
+    resampled = np.concatenate([_resample(runs, rng) for runs in tasks], axis=1)
+    means = stats.trim_mean(resampled, 0.25, axis=1)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Estimate(float(stats.trim_mean(np.concatenate(tasks), 0.25)), float(low), float(high))
+
+
+def probability_of_improvement(
+    differences_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
+) -> Estimate:
+    """Return the mean over tasks of the share of blocks in which a method is ahead, ties counted half.
+
+    With a stratified percentile bootstrap interval, as in :func:`interquartile_mean`.
+
+    Args:
+        differences_TR: For each task, the paired differences of its blocks.
+        confidence: Such as 0.95.
+        rng: Draws the resamples.
+    """
+    shares = []
+    resampled = np.zeros(NUM_RESAMPLES)
+    for differences in differences_TR:
+        sign_R = np.sign(np.asarray(differences, dtype=np.float64).round(12)) / 2.0 + 0.5
+        shares.append(sign_R.mean())
+        resampled += _resample(sign_R, rng).mean(1) / len(differences_TR)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(resampled, [tail, 1.0 - tail])
+    return Estimate(float(np.mean(shares)), float(low), float(high))
+
+
+def performance_profile(scores_TR: Sequence[ArrayLike], thresholds: ArrayLike) -> Array:
+    """Return, for each threshold, the share of runs above it, the mean over tasks.
+
+    A method whose profile lies above another's is better at every threshold (stochastic dominance).
+
+    Source:
+        Agarwal et al. 2021, section 4.3.
+    """
+    limits = np.asarray(thresholds, dtype=np.float64)
+    profiles = [(np.asarray(runs, dtype=np.float64)[:, None] > limits).mean(0) for runs in scores_TR]
+    return np.asarray(np.mean(profiles, axis=0))
+
+
+def _resample(runs_R: Array, rng: np.random.Generator) -> Array:
+    return runs_R[rng.integers(0, runs_R.size, size=(NUM_RESAMPLES, runs_R.size))]
+
+
+def _matrix(scores_TM: ArrayLike) -> Array:
+    scores_TM = np.asarray(scores_TM, dtype=np.float64)
+    if scores_TM.ndim != 2 or not np.isfinite(scores_TM).all():
+        raise ValueError(f"expected finite scores (T, M), found shape {scores_TM.shape}")
+    return scores_TM
+
+
+def _groups(mean_M: Array, difference: float) -> tuple[tuple[int, ...], ...]:
+    order = np.argsort(mean_M, kind="stable").tolist()
+    groups: list[tuple[int, ...]] = []
+    for start in range(len(order)):
+        inside = [method for method in order[start:] if mean_M[method] - mean_M[order[start]] <= difference]
+        # A run that lies within the one before it says nothing new.
+        if len(inside) > 1 and not (groups and set(inside) <= set(groups[-1])):
+            groups.append(tuple(inside))
+    return tuple(groups)

@@ -1,0 +1,138 @@
+"""Anytime-valid evidence from paired blocks: one may look after every block and stop whenever one likes.
+
+Shape suffixes: B blocks.
+
+The evidence is an e-process of the sign test. Under the null hypothesis the chance that it ever reaches 1/alpha is
+at most alpha (Ville's inequality), however often one looks and whatever makes one stop. Only the signs of the
+differences count, so nothing is assumed of their distribution but that the blocks are independent; ties are dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from losstune.statistics.paired import PairedDifference, finite, paired_difference
+
+Decision = Literal["higher", "lower", "equivalent"]
+
+
+def e_value_two_sided(num_higher: int, num_lower: int) -> float:
+    """Return the evidence against "higher and lower are equally likely".
+
+    ``E = 2^n S! F! / (n+1)!`` with S blocks higher, F lower, n = S + F: the mean of the likelihood ratio
+    ``p^S (1-p)^F / (1/2)^n`` over p uniform on [0, 1]. Eight straight wins reach 1/0.05.
+
+    Source:
+        Ville 1939; Robbins 1970, *Statistical methods related to the law of the iterated logarithm*.
+    """
+    num_blocks = num_higher + num_lower
+    log_e = num_blocks * math.log(2.0) + float(special.betaln(num_higher + 1, num_lower + 1))
+    return _exp(log_e)
+
+
+def e_value_one_sided(num_higher: int, num_lower: int) -> float:
+    """Return the evidence against "higher is at most as likely as lower".
+
+    The mean of the same likelihood ratio over p uniform on [1/2, 1]: ``2^(n+1) B(S+1, F+1) P(p > 1/2)`` with p from the
+    Beta(S+1, F+1) distribution. It grows in S, so it is valid for every p up to 1/2.
+    """
+    num_blocks = num_higher + num_lower
+    log_e = (
+        (num_blocks + 1) * math.log(2.0)
+        + float(special.betaln(num_higher + 1, num_lower + 1))
+        + float(stats.beta.logsf(0.5, num_higher + 1, num_lower + 1))
+    )
+    return _exp(log_e)
+
+
+def num_control_blocks(alpha: float) -> int:
+    """Return the fewest blocks on which a loss that is behind in each can be found so by either test at `alpha`."""
+    return next(blocks for blocks in range(1, 1000) if e_value_two_sided(0, blocks) >= 1.0 / alpha)
+
+
+def first_decision(
+    differences_B: ArrayLike, *, alpha: float, num_candidates: int, rope: float
+) -> tuple[Decision | None, int]:
+    """Go through the blocks in order, and say at which one the e-process decides and for what.
+
+    After each block, in this order: ``equivalent`` if the median difference is shown to lie within the ROPE, by
+    one-sided e-processes against either bound at `alpha`; ``higher`` or ``lower`` if the two-sided e-process reaches
+    ``num_candidates / alpha``, Bonferroni's bound over all candidates.
+
+    Returns:
+        The decision and the number of blocks it took; None and the number of all blocks if there is none.
+    """
+    rounded_B = finite(differences_B).round(12)
+    for num_blocks in range(1, rounded_B.size + 1):
+        seen_B = rounded_B[:num_blocks]
+        above_low, below_high = _signs(seen_B, -rope), _signs(-seen_B, -rope)
+        if min(e_value_one_sided(*above_low), e_value_one_sided(*below_high)) >= 1.0 / alpha:
+            return "equivalent", num_blocks
+        num_higher, num_lower = _signs(seen_B, 0.0)
+        if e_value_two_sided(num_higher, num_lower) >= num_candidates / alpha:
+            return ("higher" if num_higher > num_lower else "lower"), num_blocks
+    return None, rounded_B.size
+
+
+def sign_bounds(differences_B: ArrayLike, *, alpha: float) -> tuple[float, float, float, float]:
+    """Return bounds of the median difference that hold at every look: a confidence sequence.
+
+    Returns:
+        Lower and upper bound at 1 - alpha, two-sided: every median that :func:`e_value_two_sided` does not reject
+        at alpha lies between them. Then lower and upper bound at 1 - alpha each by itself, from
+        :func:`e_value_one_sided`. All are order statistics, infinite while the blocks are too few.
+    """
+    sorted_B = np.sort(finite(differences_B).round(12))
+
+    def bound(sorted_values: list[float], two_sided: bool) -> float:
+        # The largest value such that so few blocks lie at or below it that a median there is rejected.
+        e_value = e_value_two_sided if two_sided else e_value_one_sided
+        num_blocks, found = len(sorted_values), -math.inf
+        for num_below in range(num_blocks // 2 + 1):
+            if e_value(num_blocks - num_below, num_below) < 1.0 / alpha:
+                break
+            found = sorted_values[num_below]
+        return found
+
+    values, mirrored = sorted_B.tolist(), (-sorted_B[::-1]).tolist()
+    return bound(values, True), -bound(mirrored, True), bound(values, False), -bound(mirrored, False)
+
+
+def anytime_difference(
+    scores_B: ArrayLike, baseline_B: ArrayLike, *, alpha: float, rng: np.random.Generator
+) -> PairedDifference:
+    """Compare two losses over blocks whose number depends on what was seen.
+
+    As :func:`losstune.statistics.paired_difference`, but what must hold at a number of blocks that the data chose does:
+    `low` to `equivalence_high` are the bounds of :func:`sign_bounds` on the median, and `p_value` is one over the
+    largest two-sided e-value after any block. The bootstrap intervals and `p_wilcoxon` are as there: descriptions.
+    """
+    fixed = paired_difference(scores_B, baseline_B, alpha=alpha, rng=rng)
+    differences_B = (finite(scores_B) - finite(baseline_B)).round(12)
+    largest = max(
+        e_value_two_sided(*_signs(differences_B[:num_blocks], 0.0))
+        for num_blocks in range(1, differences_B.size + 1)
+    )
+    low, high, equivalence_low, equivalence_high = sign_bounds(differences_B, alpha=alpha)
+    return replace(
+        fixed,
+        low=low,
+        high=high,
+        equivalence_low=equivalence_low,
+        equivalence_high=equivalence_high,
+        p_value=min(1.0, 1.0 / largest),
+    )
+
+
+def _signs(differences_B: np.ndarray, median: float) -> tuple[int, int]:
+    return int((differences_B > median).sum()), int((differences_B < median).sum())
+
+
+def _exp(log_e: float) -> float:
+    return math.exp(min(log_e, 700.0))  # 700: just below the largest float64
