@@ -179,7 +179,7 @@ def test_a_study_that_is_too_small_is_undecided(done):
 def test_anytime_stopping_ends_early_and_says_what_it_saved(study):
     write_params(study, {"confirm.stopping": "anytime", "confirm.num_blocks": 40, "report.rope": 0.9})
     done = run_all(study)
-    assert "to train at most 1" in done["confirm"].stdout
+    assert "to train at most 129" in done["confirm"].stdout
     results = json.loads((study / "results.json").read_text())
     focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
     # Seven blocks within so wide a ROPE decide; the baseline goes on to the eighth, for the positive control.

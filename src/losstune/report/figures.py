@@ -1,4 +1,4 @@
-"""The report's three figures as SVG text: the same bytes for the same numbers, and legible without colour.
+"""The report's figures as SVG text: the same bytes for the same numbers, and legible without colour.
 
 Outcomes differ in colour and in shape. The colours are Okabe and Ito's, which people with any colour vision tell
 apart. Every colour comes from :data:`COLOURS`, so that a page can put its own in place of them.
@@ -31,10 +31,11 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def draw(
     results: Results, tune_records: Sequence[Record], confirm_records: Sequence[Record]
 ) -> dict[str, str]:
-    """Return the three figures as SVG text by file name."""
+    """Return the figures as SVG text by file name."""
     return {
         "differences.svg": differences_svg(results),
         "learning_rate.svg": learning_rate_svg(results, tune_records),
+        "best_of.svg": best_of_svg(results),
         "learning_curves.svg": learning_curves_svg(results, winner_curves(results, confirm_records)),
     }
 
@@ -123,6 +124,32 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
             figure,
             "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
             f"validation {wording.METRIC_NAMES[results.metric]}, %",
+        )
+        return svg_of(figure)
+
+
+def best_of_svg(results: Results) -> str:
+    """Draw the expected best validation score of k trials against k, a panel per loss, the baseline's in grey."""
+    curves = {loss.loss: loss.best_of for loss in results.losses if loss.best_of}
+    values = [value for curve in curves.values() for value in curve]
+    low, high = _score_limits(values, quantile=0.2)
+    longest = max((len(curve) for curve in curves.values()), default=1)
+    baseline = curves.get(results.baseline, ())
+    with drawing_style("best_of"):
+        figure, panels = _panels(len(results.losses))
+        for loss, axes in zip(results.losses, panels, strict=False):
+            if baseline:
+                _draw_curve(axes, baseline, "shadow", linewidth=1.2)
+            if loss.loss != results.baseline and loss.best_of:
+                colour = _colour(loss)
+                _draw_curve(axes, loss.best_of, "ink" if colour == "undecided" else colour, linewidth=1.4)
+            axes.set_xlim(0.5 if longest == 1 else 1, longest + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            _finish_panel(axes, loss.loss, low, high)
+        _label_panels(
+            figure,
+            f"trials searched (grey: {results.baseline})",
+            f"expected best validation {wording.METRIC_NAMES[results.metric]}, %",
         )
         return svg_of(figure)
 

@@ -60,7 +60,7 @@ def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResul
     if not rows:
         return {}, None
     found = {}
-    for way in rows[0].calibration or {}:
+    for way in ("softmax", "link", "scaled"):
         values = [(record.calibration or {})[way] for record in rows]
         found[way] = CalibrationResult(
             nll=_mean([value.nll for value in values]),

@@ -83,7 +83,6 @@ def _row(loss: LossResult, results: Results, durations_sec: Mapping[str, float])
     p_holm = difference.p_holm if difference else None
     lost = sum(loss.num_trials.get(status, 0) for status in ("diverged", "failed"))
     seconds = durations_sec.get(loss.loss)
-    gap = None if score is None or loss.winner_validation is None else loss.winner_validation - score.mean
     return {
         "loss": loss.loss,
         "result": loss,
@@ -117,7 +116,19 @@ def _row(loss: LossResult, results: Results, durations_sec: Mapping[str, float])
         "default_validation": wording.score(results.metric, loss.default_validation)
         if loss.default_validation is not None
         else "",
-        "gap": wording.points(gap) if gap is not None else "",
+        "optimism": wording.points(loss.optimism.mean) if loss.optimism else "",
+        "overtakes": ", ".join(
+            f"{'ahead' if ahead else 'behind'} from {budget} on" for budget, ahead in loss.overtakes
+        ),
+        "calibration": [
+            (
+                wording.score("nll", fit.nll),
+                wording.score("ece", fit.ece),
+                wording.score("ece", fit.debiased_ece),
+            )
+            for fit in loss.calibration.values()
+        ],
+        "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
     }
 
 
@@ -162,6 +173,7 @@ def _inline(name: str, svg: str) -> Markup:
     label = {
         "differences.svg": "Paired differences against the baseline, with intervals",
         "learning_rate.svg": "Validation score against learning rate, a panel for each loss",
+        "best_of.svg": "Expected best validation score against the number of trials, a panel for each loss",
         "learning_curves.svg": "Validation score by epoch, a panel for each loss",
     }[name]
     # The figures are made by this package from numbers and from names that matplotlib has escaped.

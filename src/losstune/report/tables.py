@@ -58,6 +58,18 @@ def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
     )
 
 
+def best_of_csv(results: Results) -> str:
+    """Return ``loss,trials,value`` rows: the expected best validation score of so many trials."""
+    return _csv(
+        ("loss", "trials", "value"),
+        (
+            (loss.loss, number, f"{value:.6f}")
+            for loss in results.losses
+            for number, value in enumerate(loss.best_of, start=1)
+        ),
+    )
+
+
 def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
     """Return ``loss,learning_rate,value`` rows, one per trial of the search, by rising learning rate."""
     order = {result.loss: number for number, result in enumerate(results.losses)}

@@ -14,6 +14,8 @@ from losstune.report import wording
 from losstune.report.results import LossResult, Results
 
 MAX_COLUMNS = 110
+MAX_ROWS = 15
+"""The whole report is to fit on a terminal of 25 lines."""
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
 
 
@@ -44,11 +46,26 @@ def print_report(
     table.add_column("outcome", no_wrap=True)
     for title in ("blocks", "NLL", "ECE", "training", "diverged"):
         table.add_column(title, justify="right", no_wrap=True)
-    for result in results.ranked():
+    ranked = results.ranked()
+    # The best, and whatever else the verdict rests on; the page has them all.
+    shown = (
+        ranked
+        if len(ranked) <= MAX_ROWS
+        else [
+            result
+            for place, result in enumerate(ranked)
+            if place < MAX_ROWS - 2 or result.part in ("baseline", "control")
+        ]
+    )
+    for result in shown:
         table.add_row(*_cells(result, results, durations_sec))
     console.print(table)
+    if len(shown) < len(ranked):
+        console.print(f"... and {len(ranked) - len(shown)} losses further down, see the page")
     console.print()
     console.print(Text(control_line(results)))
+    if results.num_saved is not None:
+        console.print(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
     for note in results.notes:
         console.print(Text(note))
     console.print()
@@ -64,6 +81,11 @@ def control_line(results: Results) -> str:
     else:
         state = "held" if identity.passed else "FAILED"
         parts.append(f"Control {state}: {identity.loss} as {results.baseline}, {identity.detail}.")
+    positive = results.control.positive
+    if positive is not None and positive.detected is not None:
+        by = f"{wording.points(positive.difference.mean)} points"
+        found = f"found worse by {by}" if positive.detected else f"NOT found worse ({by})"
+        parts.append(f"The crippled {results.baseline} was {found}.")
     if results.control.noise_floor is not None:
         parts.append(
             "Noise floor: identical losses, tuned apart, differ by "

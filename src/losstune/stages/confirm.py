@@ -64,7 +64,7 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     """
     confirm, winners = study.params.confirm, _winners(study)
     if confirm.stopping == "anytime":
-        most = len(_block_units(study, winners, 0, winners)) * confirm.num_blocks
+        most = sum(len(_block_units(study, winners, block, winners)) for block in range(confirm.num_blocks))
         return GrowingPlan(_grow(study, winners), most, ledger)
     units = [
         unit for block in range(confirm.num_blocks) for unit in _block_units(study, winners, block, winners)

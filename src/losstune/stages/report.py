@@ -82,6 +82,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         write_atomically(folder / PLOTS / name, svg)
     write_atomically(folder / PLOTS / "learning_curves.csv", tables.learning_curves_csv(curves))
     write_atomically(folder / PLOTS / "learning_rates.csv", tables.learning_rates_csv(results, trials))
+    write_atomically(folder / PLOTS / "best_of.csv", tables.best_of_csv(results))
     write_atomically(folder / PLOTS / "confusion.csv", tables.confusion_csv(results, blocks))
     facts = provenance.collect(folder)
     hardware = {"CPU": f"{facts.hardware.cpu}, {facts.hardware.num_cores} cores"}
