@@ -60,9 +60,9 @@ def check() -> None:
     from losstune.data.sources import check_settings
     from losstune.losses.registry import twin_of
     from losstune.search import SHARED
+    from losstune.stages.confirm import num_crippled
     from losstune.stages.study import check_names
     from losstune.stages.twins import known_class_counts, twin_lines
-    from losstune.statistics import num_control_blocks
 
     try:
         check_settings(params.data)
@@ -72,12 +72,10 @@ def check() -> None:
     num_losses, num_trials = len(params.losses), params.tune.trials_per_loss
     num_blocks = params.confirm.num_blocks
     twin = twin_of(params.baseline, params.losses)
-    num_crippled = (
-        min(num_blocks, num_control_blocks(params.report.alpha)) if params.confirm.positive_control else 0
-    )
-    num_confirmed = num_losses * num_blocks + (twin is not None) + num_crippled
+    crippled = num_crippled(params)
+    num_confirmed = num_losses * num_blocks + (twin is not None) + crippled
     control = f" + 1 control ({twin} as {params.baseline})" if twin else ""
-    control += f" + {num_crippled} of the crippled {params.baseline}" if num_crippled else ""
+    control += f" + {crippled} of the crippled {params.baseline}" if crippled else ""
     at_most = "at most " if params.confirm.stopping == "anytime" else ""
     own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)

@@ -130,28 +130,10 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
 
 def best_of_svg(results: Results) -> str:
     """Draw the expected best validation score of k trials against k, a panel per loss, the baseline's in grey."""
+    metric = wording.METRIC_NAMES[results.metric]
     curves = {loss.loss: loss.best_of for loss in results.losses if loss.best_of}
-    values = [value for curve in curves.values() for value in curve]
-    low, high = _score_limits(values, quantile=0.2)
-    longest = max((len(curve) for curve in curves.values()), default=1)
-    baseline = curves.get(results.baseline, ())
-    with drawing_style("best_of"):
-        figure, panels = _panels(len(results.losses))
-        for loss, axes in zip(results.losses, panels, strict=False):
-            if baseline:
-                _draw_curve(axes, baseline, "shadow", linewidth=1.2)
-            if loss.loss != results.baseline and loss.best_of:
-                colour = _colour(loss)
-                _draw_curve(axes, loss.best_of, "ink" if colour == "undecided" else colour, linewidth=1.4)
-            axes.set_xlim(0.5 if longest == 1 else 1, longest + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            _finish_panel(axes, loss.loss, low, high)
-        _label_panels(
-            figure,
-            f"trials searched (grey: {results.baseline})",
-            f"expected best validation {wording.METRIC_NAMES[results.metric]}, %",
-        )
-        return svg_of(figure)
+    labels = f"trials searched (grey: {results.baseline})", f"expected best validation {metric}, %"
+    return _curves_svg("best_of", results, curves, labels, quantile=0.2, baseline_width=1.2)
 
 
 def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]]) -> str:
@@ -161,15 +143,30 @@ def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]])
         results: The numbers.
         curves: Mean over blocks by loss, see :func:`losstune.report.tables.winner_curves`.
     """
+    metric = wording.METRIC_NAMES[results.metric]
+    labels = f"epoch (grey: {results.baseline})", f"validation {metric}, %"
+    return _curves_svg("learning_curves", results, curves, labels, quantile=0.3, baseline_width=2.6)
+
+
+def _curves_svg(
+    name: str,
+    results: Results,
+    curves: Mapping[str, Sequence[float]],
+    labels: tuple[str, str],
+    *,
+    quantile: float,
+    baseline_width: float,
+) -> str:
+    """Draw a curve per loss in a panel of its own, over 1, 2, 3 and so on, the baseline's in grey behind each."""
     values = [value for curve in curves.values() for value in curve]
-    low, high = _score_limits(values, quantile=0.3)
+    low, high = _score_limits(values, quantile=quantile)
     longest = max((len(curve) for curve in curves.values()), default=1)
     baseline = curves.get(results.baseline, ())
-    with drawing_style("learning_curves"):
+    with drawing_style(name):
         figure, panels = _panels(len(results.losses))
         for loss, axes in zip(results.losses, panels, strict=False):
             curve = curves.get(loss.loss, ())
-            _draw_curve(axes, baseline, "shadow", linewidth=2.6)
+            _draw_curve(axes, baseline, "shadow", linewidth=baseline_width)
             if loss.part != "baseline":
                 colour = _colour(loss)
                 _draw_curve(axes, curve, "ink" if colour == "undecided" else colour, linewidth=1.4)
@@ -178,11 +175,7 @@ def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]])
             axes.set_xlim(0.5 if longest == 1 else 1, longest + 0.5)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             _finish_panel(axes, loss.loss, low, high)
-        _label_panels(
-            figure,
-            f"epoch (grey: {results.baseline})",
-            f"validation {wording.METRIC_NAMES[results.metric]}, %",
-        )
+        _label_panels(figure, *labels)
         return svg_of(figure)
 
 

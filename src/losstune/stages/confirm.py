@@ -50,8 +50,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
     study = open_study(params, folder, root)
     with locked(root, "confirm"):
         ledger = Ledger(root)
-        plan = make_plan(study, ledger)
-        _register(study, ledger)
+        winners = _winners(study)
+        plan = _plan(study, winners, ledger)
+        _register(study, winners, ledger)
         session.execute(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
 
@@ -62,9 +63,20 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     Raises:
         LosstuneError: If the search's records are missing, or the baseline has none that trained to the end.
     """
-    confirm, winners = study.params.confirm, _winners(study)
+    return _plan(study, _winners(study), ledger)
+
+
+def num_crippled(params: Params) -> int:
+    """Return on how many blocks, from the first, the crippled baseline is trained."""
+    confirm = params.confirm
+    return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
+
+
+def _plan(study: Study, winners: Mapping[str, Record], ledger: Ledger) -> Plan:
+    params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
-        most = sum(len(_block_units(study, winners, block, winners)) for block in range(confirm.num_blocks))
+        num_controls = num_crippled(params) + (twin_of(params.baseline, params.losses) is not None)
+        most = len(winners) * confirm.num_blocks + num_controls
         return GrowingPlan(_grow(study, winners), most, ledger)
     units = [
         unit for block in range(confirm.num_blocks) for unit in _block_units(study, winners, block, winners)
@@ -86,12 +98,12 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
         differences = [
             ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)
         ]
-        if not differences or (
-            first_decision(differences, alpha=report.alpha, num_candidates=len(candidates), rope=report.rope)[
-                0
-            ]
-            is None
-        ):
+        decision = None
+        if differences:
+            decision, _ = first_decision(
+                differences, alpha=report.alpha, num_candidates=len(candidates), rope=report.rope
+            )
+        if decision is None:
             undecided.add(loss)
     return undecided
 
@@ -123,8 +135,7 @@ def _winners(study: Study) -> dict[str, Record]:
     return {loss: winners[loss] for loss in params.losses if loss in winners}
 
 
-def _register(study: Study, ledger: Ledger) -> None:
-    winners = _winners(study)
+def _register(study: Study, winners: Mapping[str, Record], ledger: Ledger) -> None:
     keys = [unit.keys[0] for unit in _block_units(study, winners, 0, winners)]
     registration = register(
         study.root,
@@ -164,7 +175,7 @@ def _block_units(
     twin = twin_of(params.baseline, params.losses)
     if twin is not None and block == 0:
         units.append(unit(baseline.model_copy(update={"loss": twin}), "control"))
-    if params.confirm.positive_control and block < num_control_blocks(params.report.alpha):
+    if block < num_crippled(params):
         crippled = CRIPPLED_BY * baseline.learning_rate
         units.append(unit(baseline.model_copy(update={"learning_rate": crippled}), "crippled"))
     return units

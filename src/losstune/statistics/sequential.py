@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from losstune.statistics.paired import PairedDifference, finite, paired_difference
+from losstune.statistics.paired import Array, PairedDifference, finite, paired_difference
 
 Decision = Literal["higher", "lower", "equivalent"]
 
@@ -69,12 +69,13 @@ def first_decision(
         The decision and the number of blocks it took; None and the number of all blocks if there is none.
     """
     rounded_B = finite(differences_B).round(12)
-    for num_blocks in range(1, rounded_B.size + 1):
-        seen_B = rounded_B[:num_blocks]
-        above_low, below_high = _signs(seen_B, -rope), _signs(-seen_B, -rope)
-        if min(e_value_one_sided(*above_low), e_value_one_sided(*below_high)) >= 1.0 / alpha:
+    above_low, below_high = _running_signs(rounded_B, -rope), _running_signs(-rounded_B, -rope)
+    about_zero = _running_signs(rounded_B, 0.0)
+    for block in range(rounded_B.size):
+        num_blocks = block + 1
+        if min(e_value_one_sided(*above_low[block]), e_value_one_sided(*below_high[block])) >= 1.0 / alpha:
             return "equivalent", num_blocks
-        num_higher, num_lower = _signs(seen_B, 0.0)
+        num_higher, num_lower = about_zero[block]
         if e_value_two_sided(num_higher, num_lower) >= num_candidates / alpha:
             return ("higher" if num_higher > num_lower else "lower"), num_blocks
     return None, rounded_B.size
@@ -115,10 +116,7 @@ def anytime_difference(
     """
     fixed = paired_difference(scores_B, baseline_B, alpha=alpha, rng=rng)
     differences_B = (finite(scores_B) - finite(baseline_B)).round(12)
-    largest = max(
-        e_value_two_sided(*_signs(differences_B[:num_blocks], 0.0))
-        for num_blocks in range(1, differences_B.size + 1)
-    )
+    largest = max(e_value_two_sided(*counts) for counts in _running_signs(differences_B, 0.0))
     low, high, equivalence_low, equivalence_high = sign_bounds(differences_B, alpha=alpha)
     return replace(
         fixed,
@@ -130,8 +128,10 @@ def anytime_difference(
     )
 
 
-def _signs(differences_B: np.ndarray, median: float) -> tuple[int, int]:
-    return int((differences_B > median).sum()), int((differences_B < median).sum())
+def _running_signs(differences_B: Array, median: float) -> list[tuple[int, int]]:
+    """Return, after each block, how many blocks so far lie above the median and how many below."""
+    higher_B, lower_B = np.cumsum(differences_B > median), np.cumsum(differences_B < median)
+    return list(zip(higher_B.tolist(), lower_B.tolist(), strict=True))
 
 
 def _exp(log_e: float) -> float:
