@@ -74,6 +74,7 @@ def bank(num_configurations: int, num_seeds: int) -> str:
             ),
             "confirm",
             "block",
+            0,
             index * num_seeds + seed,
         )
         for index, configuration in enumerate(configurations)

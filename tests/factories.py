@@ -50,6 +50,7 @@ def make_record(
     loss: str = "cross_entropy",
     stage: Stage = "tune",
     role: Role | None = None,
+    search: int = 0,
     index: int = 0,
     accuracy: float = 0.9,
     status: Status = "finished",
@@ -70,13 +71,12 @@ def make_record(
     else:
         curve = [] if lost else [accuracy - 0.1 / (epoch + 1) for epoch in range(num_epochs - 1)] + [accuracy]
     scores = WORST_SCORES if lost else make_scores(accuracy)
-    identity = (
-        f"{loss}/{stage}/{role}/{index}/{status}/{seed}/{learning_rate}/{weight_decay}/{hyperparameters}"
-    )
+    identity = f"{loss}/{stage}/{role}/{search}/{index}/{status}/{seed}/{learning_rate}/{weight_decay}/{hyperparameters}"
     return Record(
         key=hashlib.sha256(identity.encode()).hexdigest(),
         stage=stage,
         role=role,
+        search=search,
         index=index,
         seed=seed,
         configuration=Configuration(

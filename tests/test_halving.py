@@ -32,7 +32,7 @@ def test_one_ladder_decides_as_ray_does(factor):
             stops = (
                 oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
             )
-            goes_on = ladders.goes_on("focal", epoch, score)
+            goes_on = ladders.goes_on("focal", 0, epoch, score)
             decisions.append((stops, goes_on))
             if stops:
                 break
@@ -42,9 +42,11 @@ def test_one_ladder_decides_as_ray_does(factor):
 
 def test_a_loss_that_learns_later_is_not_judged_by_one_that_learns_early():
     ladders = Ladders((1,), 2, "accuracy")
-    assert all(ladders.goes_on("quick", 1, score) for score in (0.7, 0.8, 0.9))
-    assert ladders.goes_on("slow", 1, 0.1)
-    assert not ladders.goes_on("quick", 1, 0.1)
+    assert all(ladders.goes_on("quick", 0, 1, score) for score in (0.7, 0.8, 0.9))
+    assert ladders.goes_on("slow", 0, 1, 0.1)
+    assert not ladders.goes_on("quick", 0, 1, 0.1)
+    # Nor is a search by another search of the same loss: they are to tell nothing of each other.
+    assert ladders.goes_on("quick", 1, 1, 0.1)
 
 
 def test_a_resumed_ladder_judges_as_if_it_had_gone_on():
@@ -56,6 +58,6 @@ def test_a_resumed_ladder_judges_as_if_it_had_gone_on():
     for record in finished:
         resumed.remember(record)
         for epoch in record.curve[:2]:
-            straight.goes_on("focal", epoch.epoch, epoch.validation["accuracy"])
+            straight.goes_on("focal", 0, epoch.epoch, epoch.validation["accuracy"])
     for score in (0.0, 0.3, 0.52, 0.56, 0.9):
-        assert resumed.goes_on("focal", 2, score) == straight.goes_on("focal", 2, score)
+        assert resumed.goes_on("focal", 0, 2, score) == straight.goes_on("focal", 0, 2, score)

@@ -17,10 +17,11 @@ from tests.paths import REPOSITORY
 LOSSES = ("cross_entropy", "focal", "gce")
 
 
-def search_plan(root, *, trials=6, sampler="sobol", scheduler="fifo", losses=LOSSES, grace=3):
+def search_plan(root, *, searches=1, trials=6, sampler="sobol", scheduler="fifo", losses=LOSSES, grace=3):
     params = load_params(REPOSITORY / "params.yaml")
     tune = params.tune.model_copy(
         update={
+            "num_searches": searches,
             "trials_per_loss": trials,
             "sampler": sampler,
             "scheduler": scheduler,
@@ -33,14 +34,21 @@ def search_plan(root, *, trials=6, sampler="sobol", scheduler="fifo", losses=LOS
         params,
         spaces,
         Ledger(root),
-        lambda task, index: make_unit(task, "tune", "trial", (index,), "data", {"torch": "2"}),
+        lambda task, search, index: make_unit(
+            task, "tune", "trial", (index,), "data", {"torch": "2"}, search
+        ),
         "cpu",
     )
 
 
 def finished(unit, *, accuracy=0.9, status="finished"):
     record = make_record(stage="tune", accuracy=accuracy, status=status).model_copy(
-        update={"key": unit.keys[0], "index": unit.indices[0], "configuration": unit.task.configuration}
+        update={
+            "key": unit.keys[0],
+            "search": unit.search,
+            "index": unit.indices[0],
+            "configuration": unit.task.configuration,
+        }
     )
     return Entry(
         record=record,
@@ -64,7 +72,7 @@ def names(units):
 
 def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
     plan = search_plan(tmp_path, trials=3)
-    assert names(work_off(plan, tmp_path)) == [f"{loss} #{index}" for index in range(3) for loss in LOSSES]
+    assert names(work_off(plan, tmp_path)) == [f"{loss} #0.{index}" for index in range(3) for loss in LOSSES]
     assert plan.is_complete
     assert plan.is_exhausted()
     rows = [(entry.record.configuration.loss, entry.record.index) for entry in plan.entries()]
@@ -88,10 +96,31 @@ def test_a_search_that_grows_trains_only_the_new(tmp_path):
     work_off(search_plan(tmp_path, trials=3, losses=LOSSES[:2]), tmp_path)
     more_trials = search_plan(tmp_path, trials=5, losses=LOSSES[:2])
     assert names(work_off(more_trials, tmp_path)) == [
-        f"{loss} #{index}" for index in (3, 4) for loss in LOSSES[:2]
+        f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]
     ]
     more_losses = search_plan(tmp_path, trials=5, losses=LOSSES)
-    assert names(work_off(more_losses, tmp_path)) == [f"gce #{index}" for index in range(5)]
+    assert names(work_off(more_losses, tmp_path)) == [f"gce #0.{index}" for index in range(5)]
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+def test_searches_of_a_loss_have_no_point_and_no_seed_in_common_but_the_defaults(tmp_path, sampler):
+    plan = search_plan(tmp_path, searches=3, trials=6, sampler=sampler, losses=("focal",))
+    units = work_off(plan, tmp_path)
+    assert [unit.search for unit in units[:6]] == [0, 1, 2, 0, 1, 2]
+    assert len({unit.task.seeds for unit in units}) == 18
+    tried = [unit.task.configuration.learning_rate for unit in units if unit.indices != (0,)]
+    assert len(set(tried)) == 15
+    defaults = {unit.task.configuration.model_dump_json() for unit in units if unit.indices == (0,)}
+    assert len(defaults) == 1
+    rows = [entry.record.number for entry in plan.entries()]
+    assert rows == [f"{search}.{index}" for search in range(3) for index in range(6)]
+
+
+def test_another_search_leaves_the_others_as_they_were(tmp_path):
+    work_off(search_plan(tmp_path, searches=2, trials=3, losses=LOSSES[:2]), tmp_path)
+    grown = search_plan(tmp_path, searches=3, trials=3, losses=LOSSES[:2])
+    assert len(grown.kept) == 12
+    assert {unit.search for unit in work_off(grown, tmp_path)} == {2}
 
 
 def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):

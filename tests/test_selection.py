@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from losstune.errors import LosstuneError
-from losstune.selection import select_winners
+from losstune.selection import best_of_searches, select_winners
 from tests.factories import make_record
 
 
 def winner_index(*records):
-    return select_winners(records, "accuracy")["cross_entropy"].index
+    (winner,) = select_winners(records, "accuracy", 1)["cross_entropy"]
+    return winner.index
 
 
 def test_highest_final_score_wins_whatever_the_best_epoch_was():
@@ -23,8 +24,8 @@ def test_each_loss_has_its_own_winner():
         make_record(loss="focal", index=1, accuracy=0.9),
         make_record(loss="cross_entropy", index=0, accuracy=0.99),
     ]
-    winners = select_winners(records, "accuracy")
-    assert {loss: record.index for loss, record in winners.items()} == {"cross_entropy": 0, "focal": 1}
+    winners = select_winners(records, "accuracy", 1)
+    assert {loss: record.index for loss, (record,) in winners.items()} == {"cross_entropy": 0, "focal": 1}
     assert list(winners) == ["cross_entropy", "focal"]
 
 
@@ -35,8 +36,8 @@ def test_the_metric_asked_for_decides():
     second = make_record(index=1, accuracy=0.9).model_copy(
         update={"validation": {"accuracy": 0.8, "macro_f1": 0.8}}
     )
-    assert select_winners([first, second], "accuracy")["cross_entropy"].index == 0
-    assert select_winners([first, second], "macro_f1")["cross_entropy"].index == 1
+    assert select_winners([first, second], "accuracy", 1)["cross_entropy"][0].index == 0
+    assert select_winners([first, second], "macro_f1", 1)["cross_entropy"][0].index == 1
 
 
 def test_tie_goes_to_the_higher_mean_over_the_curve_then_to_the_lower_index():
@@ -63,7 +64,7 @@ def test_stopped_trial_wins_where_none_finished():
 
 def test_loss_without_a_usable_trial_has_no_winner():
     records = [make_record(status="diverged"), make_record(index=1, status="failed")]
-    assert select_winners(records, "accuracy") == {}
+    assert select_winners(records, "accuracy", 1) == {}
 
 
 def test_training_loss_takes_no_part():
@@ -75,11 +76,31 @@ def test_training_loss_takes_no_part():
 
 
 def test_confirmation_rows_are_passed_over():
-    assert select_winners([make_record(stage="confirm")], "accuracy") == {}
+    assert select_winners([make_record(stage="confirm")], "accuracy", 1) == {}
 
 
 def test_missing_metric_is_named():
     with pytest.raises(
-        LosstuneError, match=r"trial 4 of focal has no validation metric 'auc' \(it has accuracy"
+        LosstuneError, match=r"trial 0\.4 of focal has no validation metric 'auc' \(it has accuracy"
     ):
-        select_winners([make_record(loss="focal", index=4)], "auc")
+        select_winners([make_record(loss="focal", index=4)], "auc", 1)
+
+
+def test_each_search_has_its_own_winner_and_validation_says_which_to_use():
+    records = [
+        make_record(search=0, index=0, accuracy=0.8),
+        make_record(search=0, index=1, accuracy=0.9),
+        make_record(search=1, index=0, accuracy=0.95),
+        make_record(search=1, index=1, accuracy=0.7),
+    ]
+    winners = select_winners(records, "accuracy", 2)["cross_entropy"]
+    assert [record.number for record in winners] == ["0.1", "1.0"]
+    assert best_of_searches(winners, "accuracy").number == "1.0"
+    tied = [make_record(search=search, index=2) for search in (1, 0)]
+    assert best_of_searches(tied, "accuracy").search == 0
+
+
+def test_a_loss_with_a_search_that_came_to_nothing_has_no_winner():
+    records = [make_record(search=0), make_record(search=1, status="diverged")]
+    assert select_winners(records, "accuracy", 2) == {}
+    assert list(select_winners(records, "accuracy", 1)) == ["cross_entropy"]

@@ -69,7 +69,11 @@ def check() -> None:
     except LosstuneError as error:
         raise LosstuneError(f"{PARAMS_FILE}: {error}") from None
     spaces = check_names(params)
-    num_losses, num_trials = len(params.losses), params.tune.trials_per_loss
+    num_losses, num_searches, num_trials = (
+        len(params.losses),
+        params.tune.num_searches,
+        params.tune.trials_per_loss,
+    )
     num_blocks = params.confirm.num_blocks
     twin = twin_of(params.baseline, params.losses)
     crippled = num_crippled(params)
@@ -83,7 +87,11 @@ def check() -> None:
     _echo_row("data", params.data.name)
     _echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
     _echo_row("baseline", params.baseline)
-    _echo_row("tune", f"{num_losses} losses x {num_trials} trials = {num_losses * num_trials} trainings")
+    _echo_row(
+        "tune",
+        f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
+        f"{num_losses * num_searches * num_trials} trainings",
+    )
     _echo_row(
         "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
     )

@@ -147,6 +147,7 @@ class AshaSettings(Section):
 class TuneSettings(Section):
     """The budget of the search and how it proposes, stops and selects."""
 
+    num_searches: Annotated[Int, Field(ge=2, le=1000)] = 2
     trials_per_loss: Annotated[Int, Field(ge=1, le=100_000)]
     sampler: Literal["sobol", "random", "tpe"]
     scheduler: Literal["fifo", "asha"]
@@ -220,6 +221,11 @@ class Params(Section):
             hint = did_you_mean(self.baseline, self.losses)
             raise ValueError(
                 f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(self.losses)}){hint}"
+            )
+        if self.confirm.num_blocks < self.tune.num_searches:
+            raise ValueError(
+                f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
+                f"({self.tune.num_searches}), a block for every search's winner"
             )
         if self.tune.scheduler == "asha" and self.tune.asha.grace_epochs >= self.training.epochs:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving with one ladder per loss: trials compete within their own loss only.
+"""Asynchronous successive halving with one ladder per search: trials compete within it only.
 
 A loss with a small gradient learns later; on a ladder shared with others it would be stopped for what it is
 rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one ladder).
@@ -27,7 +27,7 @@ def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, .
 
 
 class Ladders:
-    """The scores seen at each rung of each loss.
+    """The scores seen at each rung of each search.
 
     A trial goes on from a rung if its score is at or above the (1 - 1/factor) quantile of the scores that came
     to this rung before it; the first to come goes on. The decision depends on the order of arrival, as always
@@ -41,11 +41,11 @@ class Ladders:
 
     def __init__(self, rungs: tuple[int, ...], reduction_factor: int, metric: str) -> None:
         self.rungs, self.reduction_factor, self.metric = rungs, reduction_factor, metric
-        self._scores: dict[tuple[str, int], list[float]] = {}
+        self._scores: dict[tuple[str, int, int], list[float]] = {}
 
-    def goes_on(self, loss: str, epoch: int, score: float) -> bool:
+    def goes_on(self, loss: str, search: int, epoch: int, score: float) -> bool:
         """Enter a trial's score at the rung `epoch` and say whether the trial goes on."""
-        seen = self._scores.setdefault((loss, epoch), [])
+        seen = self._scores.setdefault((loss, search, epoch), [])
         cutoff = np.percentile(seen, (1 - 1 / self.reduction_factor) * 100) if seen else -np.inf
         seen.append(score)
         return bool(score >= cutoff)
@@ -54,6 +54,5 @@ class Ladders:
         """Enter the scores of a trial that is finished already, so that a resumed study judges as if it had gone on."""
         for epoch in record.curve:
             if epoch.epoch in self.rungs:
-                self._scores.setdefault((record.configuration.loss, epoch.epoch), []).append(
-                    epoch.validation[self.metric]
-                )
+                rung = record.configuration.loss, record.search, epoch.epoch
+                self._scores.setdefault(rung, []).append(epoch.validation[self.metric])

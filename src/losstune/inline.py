@@ -32,7 +32,7 @@ def run(
             if outcome.status == "stopped" and ladders is not None:
                 latest = outcome.curve[-1]
                 score = latest.validation[ladders.metric]
-                if ladders.goes_on(unit.task.configuration.loss, latest.epoch, score):
+                if ladders.goes_on(unit.task.configuration.loss, unit.search, latest.epoch, score):
                     continue
             on_finished(unit, timed)
             break

@@ -144,13 +144,13 @@ class GrowingPlan(Plan):
 
 
 class SearchPlan(Plan):
-    """The same number of trials for every loss; trial 0 of every loss comes first, then trial 1, and so on.
+    """The same searches of as many trials for every loss; all trials 0 come first, then all trials 1, and so on.
 
     Args:
         params: The study.
         spaces: Search space per loss, in the study's order.
         ledger: Where finished work is looked up.
-        make: Turns a task and its trial number into a unit.
+        make: Turns a task, its search and its trial number into a unit.
         device: Kind of device to train on.
     """
 
@@ -159,57 +159,65 @@ class SearchPlan(Plan):
         params: Params,
         spaces: Mapping[str, Space],
         ledger: Ledger,
-        make: Callable[[Task, int], Unit],
+        make: Callable[[Task, int, int], Unit],
         device: str,
     ) -> None:
-        super().__init__(params.tune.trials_per_loss * len(spaces), ledger)
-        self._params, self._spaces, self._make, self._device = params, spaces, make, device
         tune = params.tune
+        super().__init__(tune.num_searches * tune.trials_per_loss * len(spaces), ledger)
+        self._params, self._spaces, self._make, self._device = params, spaces, make, device
         # A trial that was stopped is not the one that another rule would have stopped.
         self._early_stopping = (
             f"asha by {tune.metric}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
             if tune.scheduler == "asha"
             else None
         )
-        self._num_explored = dict.fromkeys(spaces, 0)
-        self._trials: dict[str, dict[int, Record]] = {loss: {} for loss in spaces}
-        for loss in spaces:
-            self._explore(loss)
+        lanes = [(loss, search) for search in range(tune.num_searches) for loss in spaces]
+        self._num_explored = dict.fromkeys(lanes, 0)
+        self._trials: dict[tuple[str, int], dict[int, Record]] = {lane: {} for lane in lanes}
+        for lane in lanes:
+            self._explore(*lane)
 
     def finish(self, entry: Entry) -> None:
         """Note a finished trial; it may be what the proposal of others waited for."""
         super().finish(entry)
-        loss = entry.record.configuration.loss
-        self._trials[loss][entry.record.index] = entry.record
-        self._explore(loss)
+        record = entry.record
+        lane = record.configuration.loss, record.search
+        self._trials[lane][record.index] = record
+        self._explore(*lane)
 
     def entries(self) -> list[Entry]:
-        """Return all entries by loss, in the study's order, then by trial number."""
+        """Return all entries by loss, in the study's order, then by search and trial number."""
         position = {loss: number for number, loss in enumerate(self._spaces)}
-        return sorted(
-            super().entries(),
-            key=lambda entry: (position[entry.record.configuration.loss], entry.record.index),
-        )
+
+        def place(entry: Entry) -> tuple[int, int, int]:
+            record = entry.record
+            return position[record.configuration.loss], record.search, record.index
+
+        return sorted(super().entries(), key=place)
 
     def _has_explored_all(self) -> bool:
         return all(number == self._params.tune.trials_per_loss for number in self._num_explored.values())
 
-    def _explore(self, loss: str) -> None:
-        params, trials = self._params, self._trials[loss]
-        while (index := self._num_explored[loss]) < params.tune.trials_per_loss:
+    def _explore(self, loss: str, search: int) -> None:
+        lane = loss, search
+        params, trials = self._params, self._trials[lane]
+        position = list(self._trials).index(lane)
+        while (index := self._num_explored[lane]) < params.tune.trials_per_loss:
             num_needed = depends_on(index, params.tune)
             if any(number not in trials for number in range(num_needed)):
                 return
             history = [trials[number] for number in range(num_needed)]
             task = Task(
-                configuration=propose(self._spaces[loss], index, history, params.tune, params.study.seed),
-                seeds=(derive_seed(params.study.seed, "tune", loss, index),),
+                configuration=propose(
+                    self._spaces[loss], index, history, params.tune, params.study.seed, search
+                ),
+                seeds=(derive_seed(params.study.seed, "tune", loss, search, index),),
                 model=params.model,
                 training=params.training,
                 device=self._device,
                 early_stopping=self._early_stopping,
             )
-            self._num_explored[loss] += 1
-            if self._add(self._make(task, index), (index, list(self._spaces).index(loss))):
+            self._num_explored[lane] += 1
+            if self._add(self._make(task, search, index), (index, position)):
                 record = self.kept[-1].record
                 trials[record.index] = record

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Status = Literal["finished", "stopped", "diverged", "failed"]
 """``finished``: trained to the last epoch. ``stopped``: ended early by ASHA. ``diverged``: the training loss or an
@@ -80,7 +80,9 @@ class Record(Row):
         key: SHA-256 of all that determines the result (64 hex digits); the identity of the work.
         stage: Which stage asked for it.
         role: What it is for, see :data:`Role`.
-        index: Trial number within its loss (0 is the published defaults), or block number.
+        search: Which of its loss's independent searches, from 0: the one a trial belongs to, or whose winner a block
+            retrains.
+        index: Number within that search: of a trial (0 is the published defaults), or of a block.
         seed: Root of the training's random streams.
         configuration: What was trained.
         status: How it ended, see :data:`Status`.
@@ -101,6 +103,7 @@ class Record(Row):
     key: str
     stage: Stage
     role: Role
+    search: int = 0
     index: int
     seed: int
     configuration: Configuration
@@ -114,6 +117,19 @@ class Record(Row):
     predictions: str | None = None
     calibration: dict[str, Calibration] | None = None
     temperature: float | None = None
+
+    @property
+    def number(self) -> str:
+        """Return search and index as people read them, ``0.3``."""
+        return f"{self.search}.{self.index}"
+
+
+def place_of(record: Record, num_searches: int) -> int:
+    """Return where a block comes in the order of all: the first of every search, then the second of every search.
+
+    The order is that in which anytime stopping looks; `num_searches` blocks in a row are one of each search.
+    """
+    return record.index * num_searches + record.search
 
 
 class Execution(Row):

@@ -1,8 +1,8 @@
 """Which configurations a loss is tried at. The only importer of optuna.
 
-Every proposal depends on the study's seed, the loss and the trial's number, and for TPE on earlier trials of that
-loss, never on the number of workers or the order in which trials finish. So a study that was interrupted, or that
-grows, proposes the same points again and finds them in the ledger.
+Every proposal depends on the study's seed, the loss, the search and the trial's number, and for TPE on earlier trials
+of that search, never on the number of workers or the order in which trials finish. So a study that was interrupted,
+or that grows, proposes the same points again and finds them in the ledger.
 """
 
 from __future__ import annotations
@@ -121,31 +121,34 @@ def centred(space: Space, scale: float) -> Space:
 
 
 def propose(
-    space: Space, index: int, history: Sequence[Record], settings: TuneSettings, seed: int
+    space: Space, index: int, history: Sequence[Record], settings: TuneSettings, seed: int, search: int = 0
 ) -> Configuration:
-    """Return the configuration of a loss's trial number `index`.
+    """Return the configuration of trial number `index` in one of a loss's independent searches.
 
     Args:
         space: The loss's space.
         index: 0 is the defaults; the others follow the sampler.
-        history: The finished trials of this loss that :func:`depends_on` asks for, in the order of their index.
+        history: The finished trials of this search that :func:`depends_on` asks for, in the order of their index.
         settings: Sampler and metric.
         seed: The study's root seed.
+        search: Which search; no two have a random stream in common.
     """
     if index == 0:
         return space.configuration(space.defaults)
     if settings.sampler == "random":
-        generator = random.Random(derive_seed(seed, "search", space.loss, index))
+        generator = random.Random(derive_seed(seed, "search", space.loss, search, index))
         return space.configuration(_at(space, [generator.random() for _ in space.ranges]))
     if settings.sampler == "tpe" and depends_on(index, settings) > 0:
-        return _propose_tpe(space, history, settings.metric, derive_seed(seed, "tpe", space.loss, index))
+        return _propose_tpe(
+            space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index)
+        )
     return space.configuration(
-        _at(space, _sobol(len(space.ranges), index - 1, derive_seed(seed, "search", space.loss)))
+        _at(space, _sobol(len(space.ranges), index - 1, derive_seed(seed, "search", space.loss, search)))
     )
 
 
 def depends_on(index: int, settings: TuneSettings) -> int:
-    """Return how many of a loss's first trials must be finished before trial `index` can be proposed."""
+    """Return how many of a search's first trials must be finished before trial `index` can be proposed."""
     generation = index // GENERATION
     return generation * GENERATION if settings.sampler == "tpe" and generation >= STARTUP_GENERATIONS else 0
 

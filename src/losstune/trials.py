@@ -168,8 +168,9 @@ class _LadderScheduler(FIFOScheduler):  # type: ignore[misc]
         if result["done"] or ladders is None:
             return str(self.CONTINUE)
         latest = timed.outcomes[0].curve[-1]
-        loss = trial.config["unit"].task.configuration.loss
-        goes_on = ladders.goes_on(loss, latest.epoch, latest.validation[ladders.metric])
+        unit: Unit = trial.config["unit"]
+        score = latest.validation[ladders.metric]
+        goes_on = ladders.goes_on(unit.task.configuration.loss, unit.search, latest.epoch, score)
         return str(self.CONTINUE if goes_on else self.STOP)
 
 

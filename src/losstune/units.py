@@ -21,20 +21,22 @@ class Unit:
         task: What to train.
         stage: Which stage asks for it.
         role: What it is for.
-        indices: Trial or block number of each of the task's seeds.
+        search: Which of the loss's independent searches, from 0.
+        indices: Trial or block number of each of the task's seeds, within that search.
         keys: Identity of each of the task's seeds.
     """
 
     task: Task
     stage: Stage
     role: Role
+    search: int
     indices: tuple[int, ...]
     keys: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Return, say, ``focal #3`` or ``focal, block 3``."""
-        numbers = "+".join(str(index) for index in self.indices)
+        """Return, say, ``focal #0.3`` for the first search's trial 3, or ``focal, block 0.3``."""
+        numbers = "+".join(f"{self.search}.{index}" for index in self.indices)
         loss = self.task.configuration.loss
         return {
             "trial": f"{loss} #{numbers}",
@@ -71,6 +73,7 @@ def make_unit(
     indices: Sequence[int],
     data_digest: str,
     versions: Mapping[str, str],
+    search: int = 0,
 ) -> Unit:
     """Give a task its identity.
 
@@ -92,7 +95,7 @@ def make_unit(
         "versions": dict(versions),
     }
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
-    return Unit(task=task, stage=stage, role=role, indices=tuple(indices), keys=keys)
+    return Unit(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
 
 
 def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[Timed]:
@@ -121,6 +124,7 @@ def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry
             key=key,
             stage=unit.stage,
             role=unit.role,
+            search=unit.search,
             index=index,
             seed=seed,
             configuration=unit.task.configuration,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from losstune.config import Params
@@ -14,6 +15,7 @@ from losstune.report.results import DataFacts, Results
 from tests.factories import make_record
 
 ROOT = Path(__file__).parents[2]
+NUM_SEARCHES = 2
 EQUALS = {"kl_divergence": "cross_entropy"}
 DATA = DataFacts(
     name="digits",
@@ -52,7 +54,7 @@ def make_study(
     crippled: float | None = 0.5,
     stopping: str = "fixed",
 ) -> Study:
-    """Three trials a loss, the second of which wins, and its blocks with the accuracies given.
+    """Two searches of three trials a loss, the second of which wins, and their blocks with the accuracies given, in turn.
 
     `crippled` is the accuracy of the positive control on each of its blocks; None for none.
     """
@@ -62,17 +64,20 @@ def make_study(
         update={
             "losses": (*scores, *without_winner),
             "baseline": baseline,
-            "tune": params.tune.model_copy(update={"trials_per_loss": 3, "metric": metric}),
+            "tune": params.tune.model_copy(
+                update={"num_searches": NUM_SEARCHES, "trials_per_loss": 3, "metric": metric}
+            ),
             "confirm": params.confirm.model_copy(update={"num_blocks": num_blocks, "stopping": stopping}),
             "report": params.report.model_copy(update={"alpha": alpha, "rope": rope}),
         }
     )
     tune, confirm = [], []
     for loss in scores:
-        for index, rate in enumerate((1e-3, 3e-3, 3e-2)):
+        for search, (index, rate) in product(range(NUM_SEARCHES), enumerate((1e-3, 3e-3, 3e-2))):
             tune.append(
                 make_record(
                     loss=loss,
+                    search=search,
                     index=index,
                     learning_rate=rate,
                     accuracy=0.90 - 0.02 * (index - 1) ** 2,
@@ -81,7 +86,12 @@ def make_study(
             )
         for block, accuracy in enumerate(scores[loss]):
             confirm.append(make_block(loss, block, accuracy))
-    tune += [make_record(loss=loss, index=i, status="diverged") for loss in without_winner for i in range(3)]
+    tune += [
+        make_record(loss=loss, search=search, index=index, status="diverged")
+        for loss in without_winner
+        for search in range(NUM_SEARCHES)
+        for index in range(3)
+    ]
     twins = [
         loss
         for loss in scores
@@ -97,11 +107,12 @@ def make_study(
 
 
 def make_block(loss: str, block: int, accuracy: float, **replaced) -> Record:
-    """A block with the configuration that wins in :func:`make_study`."""
+    """The block at that place of all, with the configuration that wins in :func:`make_study`."""
     return make_record(
         loss=loss,
         stage="confirm",
-        index=block,
+        search=block % NUM_SEARCHES,
+        index=block // NUM_SEARCHES,
         accuracy=accuracy,
         seed=1000 + block,
         learning_rate=3e-3,

@@ -13,8 +13,8 @@ CROSS_ENTROPY = [0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.91]
 
 
 def shifted(by, spread=(0.0,)):
-    """The baseline's blocks, each moved by `by` and, in turn, by `spread`."""
-    return [score + by + spread[i % len(spread)] for i, score in enumerate(CROSS_ENTROPY)]
+    """The baseline's blocks, each moved by `by` and, in turn, by `spread`; alike in both searches, which take turns."""
+    return [score + by + spread[i // 2 % len(spread)] for i, score in enumerate(CROSS_ENTROPY)]
 
 
 def test_four_outcomes():
@@ -49,11 +49,15 @@ def test_numbers_of_a_loss_against_numpy_and_scipy():
     assert focal.difference.mean == pytest.approx(differences.mean())
     assert focal.difference.sd == pytest.approx(differences.std(ddof=1))
     exact = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
-    assert focal.difference.p_value == pytest.approx(exact.pvalue)
+    assert focal.difference.p_blocks == pytest.approx(exact.pvalue)
+    # One other loss: over the searches it is a paired t test on the means of each search's blocks.
+    means = [differences[search::2].mean() for search in range(2)]
+    assert focal.difference.p_search == pytest.approx(stats.ttest_1samp(means, 0.0).pvalue)
+    assert focal.difference.p_value == max(focal.difference.p_blocks, focal.difference.p_search)
     assert focal.scores["accuracy"].mean == pytest.approx(np.mean(scores))
     assert [block["accuracy"] for block in focal.blocks] == scores
     assert set(focal.scores) == set(METRICS)
-    assert focal.num_trials == {"diverged": 1, "finished": 2}
+    assert focal.num_trials == {"diverged": 2, "finished": 4}
     assert (focal.winner_index, focal.winner_validation, focal.default_validation) == (1, 0.90, 0.88)
 
 
@@ -198,7 +202,7 @@ def test_diverged_block_counts_with_the_worst_score():
     study = make_study({"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.02)})
     study.confirm = [
         make_block("focal", 3, 0.0, status="diverged")
-        if (record.configuration.loss, record.index) == ("focal", 3)
+        if (record.configuration.loss, record.number) == ("focal", "1.1")
         else record
         for record in study.confirm
     ]
@@ -219,9 +223,9 @@ def test_loss_without_winner_is_reported_and_not_counted():
     ).results()
     apl = results.of("apl")
     assert (apl.winner, apl.blocks, apl.difference, apl.outcome) == (None, (), None, None)
-    assert apl.num_trials == {"diverged": 3}
+    assert apl.num_trials == {"diverged": 6}
     assert results.of("focal").difference.p_holm == 2 / 1024
-    assert "apl has no winner: all of its trials diverged or failed." in results.notes
+    assert "apl has no winner: all trials of one of its searches diverged or failed." in results.notes
     assert results.ranked()[-1].loss == "apl"
 
 
@@ -242,7 +246,8 @@ def test_too_few_blocks_are_noted():
     results = make_study(few).results()
     assert results.of("focal").outcome == "undecided"
     assert results.of("focal").difference.low == float("-inf")
-    assert results.of("focal").blocks_needed == 1
+    # Three blocks of one search, two of the other: with another search of three they are nine.
+    assert results.of("focal").blocks_needed == 4
     assert any(
         "from 6 blocks on, and more easily from 8 (confirm.num_blocks)" in note for note in results.notes
     )
@@ -251,8 +256,9 @@ def test_too_few_blocks_are_noted():
 
 def test_blocks_that_are_just_enough_are_noted():
     def study(num_blocks):
-        scores = {"cross_entropy": CROSS_ENTROPY[:num_blocks], "focal": shifted(0.02)[:num_blocks]}
-        return make_study(scores)
+        # With the control, whose searches agree; two losses alone say too little of the luck of a search.
+        scores = {"focal": shifted(0.02), "cross_entropy": CROSS_ENTROPY, "kl_divergence": CROSS_ENTROPY}
+        return make_study({loss: values[:num_blocks] for loss, values in scores.items()})
 
     results = study(6).results()
     assert results.of("focal").difference.p_holm == 2 / 2**6
@@ -265,7 +271,7 @@ def test_blocks_that_are_just_enough_are_noted():
     # It is no empty threat: with one tie nothing is found, and with eight blocks it still is.
     for num_blocks, outcome in ((6, "undecided"), (8, "better")):
         tied = study(num_blocks)
-        tied.confirm[num_blocks] = make_block("focal", 0, CROSS_ENTROPY[0])
+        tied.confirm[0] = make_block("focal", 0, CROSS_ENTROPY[0])
         assert tied.results().of("focal").outcome == outcome
     assert not any("confirm.num_blocks" in note for note in study(7).results().notes)
 
@@ -287,25 +293,25 @@ def test_twins_of_a_twin_are_twins_of_the_baseline():
 
 def test_missing_block_is_named():
     study = make_study(GATED)
-    study.confirm = [r for r in study.confirm if (r.configuration.loss, r.index) != ("focal", 7)]
-    with pytest.raises(LosstuneError, match="focal has no test scores for block 7 of 10"):
+    study.confirm = [r for r in study.confirm if (r.configuration.loss, r.number) != ("focal", "1.3")]
+    with pytest.raises(LosstuneError, match=r"focal has no test scores for block 1\.3 \(10 in all\)"):
         study.results()
 
 
 def test_block_of_another_configuration_is_refused():
     study = make_study(GATED)
     study.tune = [r for r in study.tune if (r.configuration.loss, r.index) != ("focal", 1)]
-    with pytest.raises(LosstuneError, match="block 0 of focal was trained with another configuration"):
+    with pytest.raises(LosstuneError, match=r"block 0\.0 of focal was trained with another configuration"):
         study.results()
 
 
 def test_blocks_on_other_seeds_are_refused():
     study = make_study(GATED)
     study.confirm = [
-        r.model_copy(update={"seed": 5}) if (r.configuration.loss, r.index) == ("focal", 2) else r
+        r.model_copy(update={"seed": 5}) if (r.configuration.loss, r.number) == ("focal", "0.1") else r
         for r in study.confirm
     ]
-    with pytest.raises(LosstuneError, match="block 2 was not trained on the same seed"):
+    with pytest.raises(LosstuneError, match=r"block 0\.1 was not trained on the same seed"):
         study.results()
 
 

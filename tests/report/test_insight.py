@@ -21,12 +21,14 @@ def test_the_optimisers_curse_is_validation_against_validation():
 
 def test_best_of_and_variances_come_from_the_search_and_the_blocks():
     results = make_study(SCORES).results()
-    # Three trials: 0.88, 0.90 and one that diverged.
-    assert results.of("focal").best_of == pytest.approx(statistics.expected_best([0.88, 0.90, 0.0]))
+    # Two searches of three trials: 0.88, 0.90 and one that diverged.
+    assert results.of("focal").best_of == pytest.approx(statistics.expected_best([0.88, 0.90, 0.0] * 2))
     assert results.of("focal").overtakes == ()
     expected = statistics.components_of_variance(
-        list(SCORES.values()), {loss: [0.88, 0.90] for loss in SCORES}
+        [[scores[0::2], scores[1::2]] for scores in SCORES.values()],
+        {f"{loss} {search}": [0.88, 0.90] for loss in SCORES for search in range(2)},
     )
+    assert results.variances.search == pytest.approx(expected.search)
     assert results.variances.seed_own == pytest.approx(expected.seed_own)
     assert results.variances.hyperparameters == pytest.approx(expected.hyperparameters)
 

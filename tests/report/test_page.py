@@ -104,7 +104,7 @@ def test_confusions_are_summed_over_blocks():
     study = make_study({"cross_entropy": CROSS_ENTROPY[:2], "focal": shifted(0.02)[:2]})
     first, second = ((25, 5, 0), (0, 30, 0), (7, 0, 23)), ((20, 0, 10), (0, 30, 0), (0, 0, 30))
     study.confirm = [
-        record.model_copy(update={"confusion": first if record.index == 0 else second})
+        record.model_copy(update={"confusion": first if record.search == 0 else second})
         for record in study.confirm
     ]
     found = page._confusion("focal", study.confirm, study.results())

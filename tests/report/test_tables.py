@@ -15,8 +15,8 @@ from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
 def test_metrics_are_flat_numbers_and_the_verdict():
     found = tables.metrics(make_study(GATED, without_winner=["apl"]).results())
     assert (found["verdict"], found["winner"]) == ("use", "focal")
-    assert found["mean"] == {"cross_entropy": 0.91, "kl_divergence": 0.91, "focal": 0.93}
-    assert found["difference"] == {"kl_divergence": 0.0, "focal": 0.02}
+    assert found["mean"] == {"cross_entropy": 0.91, "kl_divergence": 0.9102, "focal": 0.93}
+    assert found["difference"] == {"kl_divergence": 0.0002, "focal": 0.02}
 
 
 def test_metrics_without_a_verdict():
@@ -55,9 +55,9 @@ def test_learning_rates_have_a_row_per_trial_by_rising_rate():
     study = make_study(GATED)
     study.tune.reverse()
     rows = list(csv.DictReader(io.StringIO(tables.learning_rates_csv(study.results(), study.tune))))
-    assert [row["loss"] for row in rows[::3]] == list(GATED)
-    assert [row["learning_rate"] for row in rows[:3]] == ["0.001", "0.003", "0.03"]
-    assert [row["value"] for row in rows[:3]] == ["0.880000", "0.900000", "0.000000"]
+    assert [row["loss"] for row in rows[::6]] == list(GATED)
+    assert [row["learning_rate"] for row in rows[:6:2]] == ["0.001", "0.003", "0.03"]
+    assert [row["value"] for row in rows[:6:2]] == ["0.880000", "0.900000", "0.000000"]
 
 
 def test_mean_durations_leave_out_lost_blocks_and_other_roles():

@@ -13,13 +13,22 @@ from losstune import selection, statistics
 from losstune.config import Params
 from losstune.errors import LosstuneError
 from losstune.losses.registry import twins_among
-from losstune.records import Record
+from losstune.records import Record, place_of
 from losstune.registration import Earlier
 from losstune.report import wording
 from losstune.report.comparison import Rules, blocks_needed, compare, outcome_of
 from losstune.report.controls import control_of
 from losstune.report.insight import calibration_of, optimism_of, variances_of
-from losstune.report.results import METRICS, Control, DataFacts, LossResult, Part, Results, Score
+from losstune.report.results import (
+    METRICS,
+    Control,
+    DataFacts,
+    LossResult,
+    Part,
+    Results,
+    Score,
+    SearchResult,
+)
 from losstune.report.verdict import draw_verdict
 from losstune.seeds import derive_seed
 
@@ -51,17 +60,21 @@ def build_results(
     """
     metric, anytime = params.tune.metric, params.confirm.stopping == "anytime"
     rules = Rules(
-        alpha=params.report.alpha, rope=params.report.rope, power=params.report.power, anytime=anytime
+        alpha=params.report.alpha,
+        rope=params.report.rope,
+        power=params.report.power,
+        num_searches=params.tune.num_searches,
+        anytime=anytime,
     )
     trials = _by_loss(record for record in tune_records if record.stage == "tune")
     confirmed = _by_loss(record for record in confirm_records if record.role == "block")
-    winners = selection.select_winners(tune_records, metric)
+    winners = selection.select_winners(tune_records, metric, rules.num_searches)
     winners = {loss: winners[loss] for loss in params.losses if loss in winners}
-    blocks = {loss: _blocks_of(winner, confirmed[loss], params) for loss, winner in winners.items()}
+    blocks = {loss: _blocks_of(searches, confirmed[loss], params) for loss, searches in winners.items()}
     _require_pairing(blocks)
     twins = twins_among(params.losses, params.baseline, equals)
     losses = [
-        _describe(loss, params, trials[loss], winners.get(loss), blocks.get(loss, []), twins)
+        _describe(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), twins)
         for loss in params.losses
     ]
     control = control_of(
@@ -100,6 +113,7 @@ def build_results(
         alpha=rules.alpha,
         rope=rules.rope,
         power=rules.power,
+        num_searches=rules.num_searches,
         num_trials=params.tune.trials_per_loss,
         num_blocks=params.confirm.num_blocks,
         stopping=params.confirm.stopping,
@@ -109,7 +123,7 @@ def build_results(
         baseline=params.baseline,
         selection=selection.RULE,
         losses=tuple(losses),
-        variances=variances_of(trials, blocks, metric),
+        variances=variances_of(trials, blocks, metric, rules.num_searches),
         control=control,
         verdict=verdict,
         notes=tuple(_notes(losses, control, params, earlier)),
@@ -128,22 +142,24 @@ def _has_held(control: Control) -> bool:
     return (identity is None or identity.passed) and (positive is None or positive.detected is not False)
 
 
-def _blocks_of(winner: Record, confirmed: Iterable[Record], params: Params) -> list[Record]:
-    """Return the winner's blocks in order: all of them, or with anytime stopping the first ones without a gap."""
-    loss = winner.configuration.loss
-    found = {record.index: record for record in confirmed}
+def _blocks_of(searches: Sequence[Record], confirmed: Iterable[Record], params: Params) -> list[Record]:
+    """Return the winners' blocks in order: all of them, or with anytime stopping the first ones without a gap."""
+    loss, num_searches = searches[0].configuration.loss, len(searches)
+    found = {place_of(record, num_searches): record for record in confirmed}
     num_blocks = params.confirm.num_blocks
     num_expected = len(found) if params.confirm.stopping == "anytime" else num_blocks
     blocks = []
-    for index in range(min(max(num_expected, 2), num_blocks)):
-        record = found.get(index)
+    for place in range(min(max(num_expected, 2), num_blocks)):
+        record = found.get(place)
+        index, search = divmod(place, num_searches)
+        name = f"block {search}.{index}"
         if record is None or record.test is None or params.tune.metric not in record.test:
             raise LosstuneError(
-                f"{loss} has no test scores for block {index} of {num_blocks}: finish `losstune confirm`"
+                f"{loss} has no test scores for {name} ({num_blocks} in all): finish `losstune confirm`"
             )
-        if record.configuration != winner.configuration:
+        if record.configuration != searches[search].configuration:
             raise LosstuneError(
-                f"block {index} of {loss} was trained with another configuration than the search's winner: "
+                f"{name} of {loss} was trained with another configuration than its search's winner: "
                 "run `losstune confirm` again"
             )
         blocks.append(record)
@@ -151,12 +167,12 @@ def _blocks_of(winner: Record, confirmed: Iterable[Record], params: Params) -> l
 
 
 def _require_pairing(blocks: Mapping[str, Sequence[Record]]) -> None:
-    seeds: dict[int, int] = {}
+    seeds: dict[tuple[int, int], int] = {}
     for records in blocks.values():
         for record in records:
-            if seeds.setdefault(record.index, record.seed) != record.seed:
+            if seeds.setdefault((record.search, record.index), record.seed) != record.seed:
                 raise LosstuneError(
-                    f"block {record.index} was not trained on the same seed for every loss, so it pairs nothing"
+                    f"block {record.number} was not trained on the same seed for every loss, so it pairs nothing"
                 )
 
 
@@ -171,7 +187,11 @@ def _require_stopping(losses: Sequence[LossResult], params: Params) -> None:
             for ours, theirs in zip(result.blocks, baseline.blocks, strict=False)
         ]
         decision, num_blocks = statistics.first_decision(
-            differences, alpha=params.report.alpha, num_candidates=len(candidates), rope=params.report.rope
+            differences,
+            alpha=params.report.alpha,
+            num_candidates=len(candidates),
+            rope=params.report.rope,
+            every=params.tune.num_searches,
         )
         if decision is None and len(result.blocks) < params.confirm.num_blocks:
             raise LosstuneError(
@@ -189,12 +209,12 @@ def _describe(
     loss: str,
     params: Params,
     trials: Sequence[Record],
-    winner: Record | None,
+    winners: Sequence[Record],
     blocks: Sequence[Record],
     twins: Mapping[str, str],
 ) -> LossResult:
     metric = params.tune.metric
-    default = next((record for record in trials if record.index == 0), None)
+    defaults = [record.validation[metric] for record in trials if record.index == 0]
     twin = twins.get(loss)
     part: Part = "candidate" if twin is None else "control" if twin == params.baseline else "alias"
     facts: dict[str, Any] = {
@@ -202,19 +222,22 @@ def _describe(
         "part": "baseline" if loss == params.baseline else part,
         "equals": twin,
         "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
-        "default_validation": default.validation.get(metric) if default else None,
+        "default_validation": math.fsum(defaults) / len(defaults) if defaults else None,
     }
     if trials:
         facts["best_of"] = tuple(
             statistics.expected_best([trial.validation[metric] for trial in trials]).tolist()
         )
-    if winner is None:
+    if not winners:
         return LossResult(**facts)
+    winner = selection.best_of_searches(winners, metric)
     scores = tuple({name: (block.test or {})[name] for name in METRICS} for block in blocks)
     calibration, temperature = calibration_of(blocks)
     return LossResult(
         **facts,
+        searches=tuple(_search_result(record, blocks, metric) for record in winners),
         winner=winner.configuration,
+        winner_search=winner.search,
         winner_index=winner.index,
         winner_validation=winner.validation[metric],
         num_parameters=winner.num_parameters,
@@ -225,7 +248,7 @@ def _describe(
             for name in METRICS
         },
         optimism=optimism_of(
-            winner,
+            winners,
             blocks,
             metric,
             confidence=1.0 - params.report.alpha,
@@ -233,6 +256,17 @@ def _describe(
         ),
         calibration=calibration,
         temperature=temperature,
+    )
+
+
+def _search_result(winner: Record, blocks: Sequence[Record], metric: str) -> SearchResult:
+    own = [block for block in blocks if block.search == winner.search]
+    return SearchResult(
+        winner=winner.configuration,
+        index=winner.index,
+        validation=winner.validation[metric],
+        fresh=math.fsum(block.validation[metric] for block in own) / len(own),
+        test=math.fsum((block.test or {})[metric] for block in own) / len(own),
     )
 
 
@@ -271,9 +305,7 @@ def _judge(losses: Sequence[LossResult], control: Control, rules: Rules) -> list
                     result.difference,
                     num_blocks=len(result.blocks),
                     num_candidates=num_candidates,
-                    alpha=rules.alpha,
-                    rope=rules.rope,
-                    power=rules.power,
+                    rules=rules,
                     noise_floor=control.noise_floor,
                 )
             result = result.model_copy(update={"outcome": outcome, "blocks_needed": needed})
@@ -331,7 +363,7 @@ def _notes(
         )
     for result in losses:
         if result.winner is None:
-            yield f"{result.loss} has no winner: all of its trials diverged or failed."
+            yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
         elif result.num_lost_blocks:
             lost = f"{result.num_lost_blocks} of {wording.count(len(result.blocks), 'block')}"
             yield f"{result.loss} diverged or failed in {lost}, counted with the worst scores."

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from losstune.records import Record
+from losstune.records import Record, place_of
 from losstune.report import wording
-from losstune.report.comparison import Rules, difference_of, outcome_of
+from losstune.report.comparison import Rules, blocks_difference, compare, outcome_of
 from losstune.report.results import Control, IdentityCheck, NoisePair, PositiveControl
 
 Generator = Callable[..., np.random.Generator]
@@ -41,7 +41,7 @@ def control_of(
         NoisePair(
             loss=loss,
             equals=twin,
-            difference=difference_of(scores[loss], scores[twin], rules, generator("difference", loss, twin)),
+            difference=compare(scores, twin, [], rules, _of_pair(twin, generator))[loss],
         )
         for loss, twin in twins.items()
         if scores.get(loss) and scores.get(twin)
@@ -55,6 +55,10 @@ def control_of(
     )
 
 
+def _of_pair(twin: str, generator: Generator) -> Callable[[str], np.random.Generator]:
+    return lambda loss: generator("difference", loss, twin)
+
+
 def scores_of(records: Iterable[Record], metric: str) -> list[float]:
     """Return the test scores of blocks."""
     return [(record.test or {})[metric] for record in records]
@@ -65,12 +69,14 @@ def _positive(
 ) -> PositiveControl | None:
     if not crippled or not baseline:
         return None
-    scores = scores_of(sorted(crippled, key=lambda record: record.index), metric)
-    difference = difference_of(scores, baseline, rules, generator("difference", "crippled"))
+    scores = scores_of(sorted(crippled, key=lambda record: place_of(record, rules.num_searches)), metric)
+    difference = blocks_difference(scores, baseline, rules, generator("difference", "crippled"))
     difference = difference.model_copy(update={"p_holm": difference.p_value})
     # What the test would say if every block were lost by the same margin: the least p-value there can be.
     num_blocks = min(len(scores), len(baseline))
-    best = difference_of([-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain"))
+    best = blocks_difference(
+        [-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain")
+    )
     outcome = outcome_of(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
     return PositiveControl(
         learning_rate=crippled[0].configuration.learning_rate,

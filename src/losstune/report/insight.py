@@ -14,44 +14,63 @@ from losstune.report.results import CalibrationResult, Score, Variances
 
 
 def optimism_of(
-    winner: Record, blocks: Sequence[Record], metric: str, *, confidence: float, rng: np.random.Generator
+    winners: Sequence[Record],
+    blocks: Sequence[Record],
+    metric: str,
+    *,
+    confidence: float,
+    rng: np.random.Generator,
 ) -> Score:
-    """Return the winner's validation score in the search minus its mean validation score on fresh seeds.
+    """Return the winners' validation scores in their searches minus those on fresh seeds, the mean over the blocks.
 
     Both are on the same split with the same configuration, so what is left is the luck of having been chosen. The
     interval is that of the fresh seeds' mean.
     """
-    fresh = [block.validation[metric] for block in blocks]
-    estimate = statistics.mean_with_interval(fresh, confidence=confidence, rng=rng)
-    score = winner.validation[metric]
-    return Score(mean=score - estimate.value, low=score - estimate.high, high=score - estimate.low)
+    chosen = {winner.search: winner.validation[metric] for winner in winners}
+    excess = [chosen[block.search] - block.validation[metric] for block in blocks]
+    estimate = statistics.mean_with_interval(excess, confidence=confidence, rng=rng)
+    return Score(mean=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def variances_of(
-    trials: Mapping[str, Sequence[Record]], blocks: Mapping[str, Sequence[Record]], metric: str
+    trials: Mapping[str, Sequence[Record]],
+    blocks: Mapping[str, Sequence[Record]],
+    metric: str,
+    num_searches: int,
 ) -> Variances | None:
     """Split the variance of validation scores by source, over what trained to the end.
 
-    Losses that lost a block are left out, and so are blocks that not all losses have. None where fewer than two losses
-    or blocks are left.
+    Losses that lost a block are left out, and so are blocks that not all losses have. None where fewer than two losses,
+    or fewer than two blocks of a search, are left.
     """
     whole = {
         loss: records
         for loss, records in blocks.items()
         if all(record.status == "finished" for record in records)
     }
-    num_blocks = min((len(records) for records in whole.values()), default=0)
-    if len(whole) < 2 or num_blocks < 2:
+    by_search = min((len(records) for records in whole.values()), default=0) // num_searches
+    if len(whole) < 2 or by_search < 2:
         return None
     components = statistics.components_of_variance(
-        [[record.validation[metric] for record in records[:num_blocks]] for records in whole.values()],
-        {
-            loss: [record.validation[metric] for record in records if record.status == "finished"]
-            for loss, records in trials.items()
-            if any(record.status == "finished" for record in records)
-        },
+        [
+            [
+                [record.validation[metric] for record in records[search::num_searches][:by_search]]
+                for search in range(num_searches)
+            ]
+            for records in whole.values()
+        ],
+        _scores_by_search(trials, metric),
     )
     return Variances(**asdict(components))
+
+
+def _scores_by_search(trials: Mapping[str, Sequence[Record]], metric: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for loss, records in trials.items():
+        for record in records:
+            if record.status == "finished":
+                found.setdefault(f"{loss} {record.search}", []).append(record.validation[metric])
+    return found
 
 
 def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResult], float | None]:

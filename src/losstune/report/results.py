@@ -11,7 +11,7 @@ from losstune import metrics
 from losstune.records import Configuration, Row, Status
 from losstune.registration import Earlier
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 
 
 def _strict(value: float) -> float | str:
@@ -63,8 +63,22 @@ class Score(Row):
 class Difference(Row):
     """A loss minus another over the same blocks, see :class:`losstune.statistics.PairedDifference`.
 
+    The searches' part is None for the positive control, which is about two configurations.
+
     Attributes:
+        low: Lower bound of the interval at 1 - alpha that spans that of the blocks and that of the searches.
+        high: Upper bound of it.
+        equivalence_low: Lower bound of the (1 - 2 alpha) interval, likewise.
+        equivalence_high: Upper bound of it.
+        p_value: The larger one of `p_blocks` and `p_search`.
+        p_blocks: Of the test over blocks: that the configurations differ, whatever found them.
+        p_search: Of the test over searches: that it is no luck of theirs, see
+            :func:`losstune.statistics.search_p_value`.
         p_holm: `p_value` after Holm's correction over all candidates; None outside that family.
+        search_low: Lower bound of the searches' own interval at 1 - alpha.
+        search_high: Upper bound of it.
+        search_sd: Standard deviation of one search's mean score, the luck of the search and of its blocks' seeds.
+        search_freedom: Degrees of freedom of it.
     """
 
     mean: float
@@ -79,12 +93,18 @@ class Difference(Row):
     equivalence_low: Real
     equivalence_high: Real
     p_value: float
-    p_holm: float | None
+    p_blocks: float
+    p_search: float | None = None
+    p_holm: float | None = None
     p_wilcoxon: float
     probability_better: float
     probability_low: float
     probability_high: float
     effect_size: float | None
+    search_low: float | None = None
+    search_high: float | None = None
+    search_sd: float | None = None
+    search_freedom: float | None = None
 
 
 class CalibrationResult(Row):
@@ -105,6 +125,24 @@ class CalibrationResult(Row):
     bins: tuple[tuple[int, int, float], ...]
 
 
+class SearchResult(Row):
+    """What one of a loss's independent searches ended at.
+
+    Attributes:
+        winner: The winning configuration.
+        index: Its trial number; 0 is the published defaults.
+        validation: Its final validation score in the search.
+        fresh: Its mean validation score on the fresh seeds of its blocks.
+        test: Its mean test score there.
+    """
+
+    winner: Configuration
+    index: int
+    validation: float
+    fresh: float
+    test: float
+
+
 class LossResult(Row):
     """All about one loss.
 
@@ -112,23 +150,24 @@ class LossResult(Row):
         loss: Its name.
         part: See :data:`Part`.
         equals: The loss of this study that it is identical to, or None.
-        num_trials: Trials of the search by how they ended.
-        winner: The winning configuration; None if every trial diverged or failed, and then all below is
-            empty.
+        num_trials: Trials of the searches by how they ended.
+        searches: What each search ended at, in order; empty if one had no winner, and then most of what follows is.
+        winner: The configuration to use: that of the searches' winners which validation prefers.
+        winner_search: The search that found it.
         winner_index: Its trial number; 0 is the published defaults.
         winner_validation: Its final validation score.
-        default_validation: The final validation score at the published defaults; the worst score if it
-            diverged.
+        default_validation: The final validation score at the published defaults, mean over the searches; the worst
+            score where it diverged.
         num_parameters: Trainable parameters of its model.
         num_lost_blocks: Blocks that diverged or failed; they count with the worst scores.
-        blocks: Test scores of every block, in order.
+        blocks: Test scores of every block, in order: the first of every search, then the second of every search.
         scores: Mean test score by metric.
         difference: Against the baseline, in the study's metric; None for the baseline itself.
         outcome: What follows from the difference; None unless the loss is a candidate and the control held.
         blocks_needed: For an undecided loss, about how many further blocks would settle it; None if none
             would.
-        optimism: The optimiser's curse: the winner's validation score in the search minus its mean validation score
-            on the blocks' fresh seeds. The best of many trials was lucky, too; this is by how much.
+        optimism: The optimiser's curse: the winners' validation scores in their searches minus those on the blocks'
+            fresh seeds. The best of many trials was lucky, too; this is by how much.
         best_of: Expected best validation score of k trials, k = 1.., see :func:`losstune.statistics.expected_best`.
         overtakes: Budgets at which that curve passes the baseline's, and whether upward.
         calibration: By way of making probabilities: ``softmax``, ``link`` and ``scaled``; empty where no block trained
@@ -140,7 +179,9 @@ class LossResult(Row):
     part: Part
     equals: str | None
     num_trials: dict[Status, int]
+    searches: tuple[SearchResult, ...] = ()
     winner: Configuration | None = None
+    winner_search: int | None = None
     winner_index: int | None = None
     winner_validation: float | None = None
     default_validation: float | None = None
@@ -199,6 +240,7 @@ class Variances(Row):
     """Where the spread of validation scores comes from, see :class:`losstune.statistics.Components`."""
 
     loss: float
+    search: float
     hyperparameters: float
     seed_shared: float
     seed_own: float
@@ -248,7 +290,8 @@ class Results(Row):
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
         power: That the numbers of blocks still needed are for.
-        num_trials: Trials per loss.
+        num_searches: Independent searches per loss.
+        num_trials: Trials per search.
         num_blocks: Blocks per loss; with ``anytime`` stopping the most.
         stopping: ``fixed``, or ``anytime`` where a loss stopped when its e-process decided.
         num_saved: Trainings that anytime stopping saved against `num_blocks` for every loss; None if fixed.
@@ -271,6 +314,7 @@ class Results(Row):
     alpha: float
     rope: float
     power: float
+    num_searches: int
     num_trials: int
     num_blocks: int
     stopping: str

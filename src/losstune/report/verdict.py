@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from losstune.report import wording
@@ -48,29 +49,27 @@ def draw_verdict(
             ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False)
         )
         sentence = (
-            f"On {where}, use {best.loss}: {_with_interval(difference)} of {metric_name} over {baseline}, "
-            f"Holm p {wording.p_value(difference.p_holm or 0.0)}, "
+            f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference)} points of {metric_name}, "
             f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
         )
         return Verdict(action="use", loss=best.loss, sentence=sentence)
     closest, difference = candidates[0]
     standing = _standing(closest, difference, control, rope)
+    outcomes = [result.outcome for result, _ in candidates]
     if len(candidates) == 1:
-        sentence = (
-            f"On {where}, keep {baseline}: "
-            f"{closest.loss} does not beat it in {metric_name}; it is {standing}.{after}"
-        )
+        sentence = f"On {where}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
     else:
-        outcomes = [result.outcome for result, _ in candidates]
         tally = ", ".join(
             f"{outcomes.count(outcome)} {outcome}"
             for outcome in ("equivalent", "worse", "undecided")
             if outcome in outcomes
         )
-        sentence = (
-            f"On {where}, keep {baseline}: none of {len(candidates)} other losses beats it in {metric_name} "
-            f"({tally}); the closest, {closest.loss}, is {standing}.{after}"
+        lead = (
+            f"no loss of {len(candidates)} was ahead"
+            if wording.is_zero(difference.mean) or difference.mean < 0
+            else f"no loss of {len(candidates)} was ahead by more than {100 * difference.mean:.2f} points"
         )
+        sentence = f"On {where}, keep {baseline}: {lead} in {metric_name} ({tally}); {standing}.{after}"
     return Verdict(action="keep", loss=baseline, sentence=sentence)
 
 
@@ -96,17 +95,27 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
 
 
 def _standing(result: LossResult, difference: Difference, control: Control, rope: float) -> str:
-    start = f"{result.outcome} at {_with_interval(difference)}"
+    stands = (
+        "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
+    )
+    start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
     if result.outcome == "equivalent":
-        return f"{start}, within ±{100 * rope:.2f}"
+        return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
     if result.outcome != "undecided":
-        return start
+        return f"{start}, which is {result.outcome}"
     if result.blocks_needed is not None:
-        return f"{start}, and {wording.further_blocks(result.blocks_needed)} would settle it"
+        return f"{start}, undecided, which {wording.further_blocks(result.blocks_needed)} could settle"
     if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
         floor = f"{100 * control.noise_floor:.2f} points"
-        return f"{start}, no more than the {floor} by which two identical losses, tuned apart, differ here"
-    return f"{start}, and no number of blocks would settle it"
+        return f"{start}, undecided, no more than the {floor} by which two identical losses, tuned apart, differ here"
+    return f"{start}, undecided, and no number of blocks would settle it"
+
+
+def _plus_minus(difference: Difference) -> str:
+    """Return ``0.12 ± 0.20`` in points: the size, and the longer reach of the interval."""
+    reach = max(difference.mean - difference.low, difference.high - difference.mean)
+    size = f"{abs(100 * difference.mean):.2f}"
+    return f"{size} (unbounded)" if math.isinf(reach) else f"{size} ± {100 * reach:.2f}"
 
 
 def _with_interval(difference: Difference) -> str:

@@ -32,6 +32,11 @@ def points(value: float) -> str:
     return f"{rounded + 0.0:+.2f}"  # adding 0.0 turns -0.0 into 0.0
 
 
+def is_zero(value: float) -> bool:
+    """Return whether a difference of shares is told as 0.00 points."""
+    return round(100 * value, 2) == 0.0
+
+
 def interval(low: float, high: float) -> str:
     """Return ``[-0.10, +0.50]`` in percentage points, or that the data do not bound it."""
     if math.isinf(low) or math.isinf(high):

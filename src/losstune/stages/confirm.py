@@ -1,8 +1,8 @@
-"""The third stage: every loss's winner on the same fresh seeds, scored once on the test split."""
+"""The third stage: every search's winner on the same fresh seeds for all losses, scored once on the test split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from losstune.config import Params
@@ -10,7 +10,7 @@ from losstune.errors import LosstuneError
 from losstune.ledger import Ledger, locked
 from losstune.losses.registry import twin_of, twins_among
 from losstune.plan import FixedPlan, GrowingPlan, Plan
-from losstune.records import Configuration, Record, Role
+from losstune.records import Configuration, Record, Role, place_of
 from losstune.registration import register, write_registration
 from losstune.seeds import derive_seed
 from losstune.selection import select_winners
@@ -35,8 +35,8 @@ CRIPPLED_BY = 0.01
 def run(params: Params, folder: Path, root: Path) -> None:
     """Register the study, retrain the winners in paired blocks and write ``results/confirm``.
 
-    In a block every loss has the same initialisation, data order and augmentation: they come from the block's
-    seed alone.
+    A block belongs to a search: each loss is trained as that search configured it, and all with the same
+    initialisation, data order and augmentation, which come from the block's seed alone.
 
     Args:
         params: Validated ``params.yaml``.
@@ -72,14 +72,14 @@ def num_crippled(params: Params) -> int:
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
-def _plan(study: Study, winners: Mapping[str, Record], ledger: Ledger) -> Plan:
+def _plan(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> Plan:
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
         num_controls = num_crippled(params) + (twin_of(params.baseline, params.losses) is not None)
         most = len(winners) * confirm.num_blocks + num_controls
         return GrowingPlan(_grow(study, winners), most, ledger)
     units = [
-        unit for block in range(confirm.num_blocks) for unit in _block_units(study, winners, block, winners)
+        unit for place in range(confirm.num_blocks) for unit in _block_units(study, winners, place, winners)
     ]
     return FixedPlan(units, ledger)
 
@@ -101,41 +101,53 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
         decision = None
         if differences:
             decision, _ = first_decision(
-                differences, alpha=report.alpha, num_candidates=len(candidates), rope=report.rope
+                differences,
+                alpha=report.alpha,
+                num_candidates=len(candidates),
+                rope=report.rope,
+                every=params.tune.num_searches,
             )
         if decision is None:
             undecided.add(loss)
     return undecided
 
 
-def _grow(study: Study, winners: Mapping[str, Record]) -> Callable[[list[Record]], list[Unit]]:
+def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Unit]]:
     params = study.params
     twins = twins_among(params.losses, params.baseline)
     # The losses that stay to the end: the baseline, and those whose difference is the noise floor.
     yardsticks = {params.baseline, *twins, *twins.values()}
 
     def grow(records: list[Record]) -> list[Unit]:
-        block = 1 + max((record.index for record in records), default=-1)
+        num_searches = params.tune.num_searches
+        start = 1 + max((place_of(record, num_searches) for record in records), default=-1)
         undecided = undecided_after(records, params, list(winners))
-        is_over = not undecided and block >= num_control_blocks(params.report.alpha)
-        if is_over or block == params.confirm.num_blocks:
+        is_over = not undecided and start >= num_control_blocks(params.report.alpha)
+        if is_over or start == params.confirm.num_blocks:
             return []
-        return _block_units(study, winners, block, undecided | yardsticks)
+        # A block of every search at a time, so that each loss ends with as many of each.
+        return [
+            unit
+            for place in range(start, min(start + num_searches, params.confirm.num_blocks))
+            for unit in _block_units(study, winners, place, undecided | yardsticks)
+        ]
 
     return grow
 
 
-def _winners(study: Study) -> dict[str, Record]:
+def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
     params = study.params
-    winners = select_winners(read_records(study.folder / TRIALS), params.tune.metric)
+    trials = read_records(study.folder / TRIALS)
+    winners = select_winners(trials, params.tune.metric, params.tune.num_searches)
     if params.baseline not in winners:
         raise LosstuneError(
-            f"baseline '{params.baseline}' has no trial that trained to the end; look at {TRIALS} for the causes"
+            f"a search of the baseline '{params.baseline}' has no trial that trained to the end; look at {TRIALS} for "
+            "the causes"
         )
     return {loss: winners[loss] for loss in params.losses if loss in winners}
 
 
-def _register(study: Study, winners: Mapping[str, Record], ledger: Ledger) -> None:
+def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
     keys = [unit.keys[0] for unit in _block_units(study, winners, 0, winners)]
     registration = register(
         study.root,
@@ -153,29 +165,32 @@ def _register(study: Study, winners: Mapping[str, Record], ledger: Ledger) -> No
 
 
 def _block_units(
-    study: Study, winners: Mapping[str, Record], block: int, losses: Mapping[str, Record] | set[str]
+    study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]
 ) -> list[Unit]:
     """Return a block's trainings: of `losses`, and of the controls that belong to it."""
-    params = study.params
+    params, losses = study.params, set(losses)
+    index, search = divmod(place, params.tune.num_searches)
 
     def unit(configuration: Configuration, role: Role) -> Unit:
         task = Task(
             configuration=configuration,
-            seeds=(derive_seed(params.study.seed, "confirm", block),),
+            seeds=(derive_seed(params.study.seed, "confirm", search, index),),
             model=params.model,
             training=params.training,
             device=study.device,
             test=True,
-            keep_weights=block == 0 and role == "block",
+            keep_weights=index == 0 and role == "block",
         )
-        return study.make_unit(task, "confirm", role, block)
+        return study.make_unit(task, "confirm", role, search, index)
 
-    units = [unit(winner.configuration, "block") for loss, winner in winners.items() if loss in losses]
-    baseline = winners[params.baseline].configuration
+    units = [
+        unit(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses
+    ]
+    baseline = winners[params.baseline][search].configuration
     twin = twin_of(params.baseline, params.losses)
-    if twin is not None and block == 0:
+    if twin is not None and place == 0:
         units.append(unit(baseline.model_copy(update={"loss": twin}), "control"))
-    if block < num_crippled(params):
+    if place < num_crippled(params):
         crippled = CRIPPLED_BY * baseline.learning_rate
         units.append(unit(baseline.model_copy(update={"learning_rate": crippled}), "crippled"))
     return units

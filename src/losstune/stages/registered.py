@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from losstune.errors import LosstuneError
-from losstune.records import Record
+from losstune.records import Record, place_of
 from losstune.registration import Registration, differences
 from losstune.seeds import derive_seed
 from losstune.stages.layout import BLOCKS, REGISTRATION, TRIALS
@@ -39,14 +39,21 @@ def require_registered(
 
 
 def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
-    counts = dict.fromkeys(study.params.losses, 0)
+    tune = study.params.tune
+    counts = {(loss, search): 0 for loss in study.params.losses for search in range(tune.num_searches)}
     for record in trials:
         configuration = record.configuration
         space = study.spaces.get(configuration.loss)
         if space is None:
             yield TRIALS, f"{configuration.loss} is none of the losses"
             continue
-        counts[configuration.loss] += 1
+        if (configuration.loss, record.search) not in counts:
+            yield (
+                TRIALS,
+                f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} of them",
+            )
+            continue
+        counts[configuration.loss, record.search] += 1
         values = {
             "learning_rate": configuration.learning_rate,
             "weight_decay": configuration.weight_decay,
@@ -57,16 +64,23 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
             if record.index and not searched.contains(values[name]):
                 yield (
                     TRIALS,
-                    f"trial {record.index} of {configuration.loss} has {name} {values[name]:g}, expected {searched}",
+                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, "
+                    f"expected {searched}",
                 )
-    for loss, count in counts.items():
-        if count != study.params.tune.trials_per_loss:
-            yield TRIALS, f"{loss} has {count} trials, expected {study.params.tune.trials_per_loss}"
+    for (loss, search), count in counts.items():
+        if count != tune.trials_per_loss:
+            yield TRIALS, f"search {search} of {loss} has {count} trials, expected {tune.trials_per_loss}"
 
 
 def _of_blocks(study: Study, blocks: Iterable[Record]) -> Iterator[tuple[Path, str]]:
+    params = study.params
+    num_searches = params.tune.num_searches
     for record in blocks:
-        if record.index >= study.params.confirm.num_blocks:
-            yield BLOCKS, f"block {record.index} is one too many, expected {study.params.confirm.num_blocks}"
-        if record.seed != derive_seed(study.params.study.seed, "confirm", record.index):
-            yield BLOCKS, f"block {record.index} of {record.configuration.loss} has another seed"
+        name = f"block {record.number}"
+        if record.search >= num_searches or place_of(record, num_searches) >= params.confirm.num_blocks:
+            yield (
+                BLOCKS,
+                f"{name} is one too many, expected {params.confirm.num_blocks} over {num_searches} searches",
+            )
+        if record.seed != derive_seed(params.study.seed, "confirm", record.search, record.index):
+            yield BLOCKS, f"{name} of {record.configuration.loss} has another seed"

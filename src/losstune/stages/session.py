@@ -118,7 +118,7 @@ def _tell_failures(stage: str, entries: list[Entry]) -> None:
     first = failures[0]
     line = (
         f"{len(failures)} of {len(entries)} trainings failed; "
-        f"the first, {first.configuration.loss} #{first.index}: {first.cause}"
+        f"the first, {first.configuration.loss} #{first.number}: {first.cause}"
     )
     if len(failures) == len(entries):
         raise LosstuneError(f"{stage}: {line}")

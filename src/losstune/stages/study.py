@@ -51,10 +51,10 @@ class Study:
         """Return the hash of the registration's terms."""
         return self.registration.protocol
 
-    def make_unit(self, task: Task, stage: Stage, role: Role, index: int) -> Unit:
+    def make_unit(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Unit:
         """Give a task its identity; tuning's doesn't depend on the test split."""
         data_digest = self.manifest.digest if task.test else self.manifest.development_digest
-        return make_unit(task, stage, role, (index,), data_digest, self.versions)
+        return make_unit(task, stage, role, (index,), data_digest, self.versions, search)
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:

@@ -50,6 +50,6 @@ def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
         study.params,
         study.spaces,
         ledger,
-        lambda task, index: study.make_unit(task, "tune", "trial", index),
+        lambda task, search, index: study.make_unit(task, "tune", "trial", search, index),
         study.device,
     )

@@ -19,6 +19,14 @@ from losstune.statistics.paired import (
     wilson_interval,
 )
 from losstune.statistics.planning import blocks_to_differ, blocks_to_match
+from losstune.statistics.replication import (
+    SearchError,
+    search_errors,
+    search_interval,
+    search_p_value,
+    searches_to_differ,
+    searches_to_match,
+)
 from losstune.statistics.search import expected_best, overtakes
 from losstune.statistics.sequential import (
     anytime_difference,
@@ -34,6 +42,7 @@ __all__ = [
     "Components",
     "Estimate",
     "PairedDifference",
+    "SearchError",
     "anytime_difference",
     "blocks_to_differ",
     "blocks_to_match",
@@ -52,6 +61,11 @@ __all__ = [
     "overtakes",
     "paired_difference",
     "probability_better",
+    "search_errors",
+    "search_interval",
+    "search_p_value",
+    "searches_to_differ",
+    "searches_to_match",
     "sign_bounds",
     "sign_flip_interval",
     "sign_flip_p_value",

@@ -57,13 +57,13 @@ def num_control_blocks(alpha: float) -> int:
 
 
 def first_decision(
-    differences_B: ArrayLike, *, alpha: float, num_candidates: int, rope: float
+    differences_B: ArrayLike, *, alpha: float, num_candidates: int, rope: float, every: int = 1
 ) -> tuple[Decision | None, int]:
     """Go through the blocks in order, and say at which one the e-process decides and for what.
 
-    After each block, in this order: ``equivalent`` if the median difference is shown to lie within the ROPE, by
-    one-sided e-processes against either bound at `alpha`; ``higher`` or ``lower`` if the two-sided e-process reaches
-    ``num_candidates / alpha``, Bonferroni's bound over all candidates.
+    After each block, or each `every` blocks, in this order: ``equivalent`` if the median difference is shown to lie
+    within the ROPE, by one-sided e-processes against either bound at `alpha`; ``higher`` or ``lower`` if the two-sided
+    e-process reaches ``num_candidates / alpha``, Bonferroni's bound over all candidates.
 
     Returns:
         The decision and the number of blocks it took; None and the number of all blocks if there is none.
@@ -73,6 +73,8 @@ def first_decision(
     about_zero = _running_signs(rounded_B, 0.0)
     for block in range(rounded_B.size):
         num_blocks = block + 1
+        if num_blocks % every:
+            continue
         if min(e_value_one_sided(*above_low[block]), e_value_one_sided(*below_high[block])) >= 1.0 / alpha:
             return "equivalent", num_blocks
         num_higher, num_lower = about_zero[block]

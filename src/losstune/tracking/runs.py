@@ -99,9 +99,9 @@ def child_of(entry: Entry, run: StageRun, facts: Provenance) -> Child:
 
 
 def name_of(record: Record) -> str:
-    """Return, say, ``focal #3``, ``focal · block 3`` or ``kl_divergence · control``."""
-    loss = record.configuration.loss
-    return {"trial": f"{loss} #{record.index}", "block": f"{loss} · block {record.index}"}.get(
+    """Return, say, ``focal #0.3`` (search 0, trial 3), ``focal · block 0.3`` or ``kl_divergence · control``."""
+    loss, number = record.configuration.loss, record.number
+    return {"trial": f"{loss} #{number}", "block": f"{loss} · block {number}"}.get(
         record.role, f"{loss} · {record.role}"
     )
 
@@ -128,6 +128,7 @@ def _tags_of(entry: Entry, run: StageRun, facts: Provenance) -> dict[str, str]:
         "losstune.stage": record.stage,
         "losstune.loss": record.configuration.loss,
         "losstune.role": record.role,
+        "losstune.search": str(record.search),
         "losstune.index": str(record.index),
         "losstune.seed": str(record.seed),
         "losstune.status": record.status,
