@@ -407,7 +407,7 @@ intervals at 95%.
 
 ![Studies with a false claim, by protocol](validity.svg)
 
-| studies | searches x blocks | false claims, losstune | t-test on 3 seeds | best of 3 seeds | found, losstune | t-test on 3 seeds |
+| studies | searches x blocks | false claims: losstune | t-test | best of 3 | found: losstune | t-test |
 |-|-|-|-|-|-|-|
 {table}
 
@@ -417,17 +417,20 @@ intervals at 95%.
 data and model, 40 seeds each).
 
 *Simulated*: a block's paired difference has a standard deviation of 0.6 points, what a search ends at one of 0.1
-(*luck*) unless the name says otherwise; a *gamble* is a candidate whose searches end 5 points apart. *Found*: the loss
-that is better is called better, or, where all are equal, the first candidate equivalent; searches and blocks are as
-many as the report would ask for to find it with a power of {power:g}, as its "about 16 more blocks" does. *On the ROPE's
-edge*: the false claim is to call the first candidate equivalent, whose true difference is the ROPE itself. The
-e-process of *anytime* looks after every round of blocks, of 64 at most.
+(*luck*) unless the name says otherwise; a *gamble* is a candidate whose searches end 5 points apart. *Found*: the
+loss that is better is called better, or, where all are equal, the first candidate equivalent; searches and blocks
+are as many as the report would ask for to find it with a power of {power:g}, as its "about 16 more blocks" does.
+*On the ROPE's edge*: the false claim is to call the first candidate equivalent, whose true difference is the ROPE
+itself. The e-process of *anytime* looks after every round of blocks, of 64 at most.
 
-*Real trainings*: every loss is cross-entropy, with {num_searches} searches of its own over {num_trials} trials, the size of
-the default study. Searches end at configurations that really differ, and a test over seeds alone takes that for a
-difference of losses: it called one better or worse in 18% of such studies. So the rules ask for two tests, one over
-the blocks and one over the searches, and go by the larger p-value. *One better* has 0.6 points added to the first
-candidate's test scores.
+*Real trainings*: every loss is cross-entropy, with {num_searches} searches of its own over {num_trials} trials, the
+size of the default study. Searches end at configurations that really differ, and a test over seeds alone takes that
+for a difference of losses: with one search a loss it called one better or worse in 18% of such studies (at
+`0412548`). So the rules ask for two tests, one over the blocks and one over the searches, and go by the larger
+p-value. *One better* has 0.6 points added to the first candidate's test scores.
+
+What two searches cannot show: a loss whose searches are a gamble may end twice at much the same place, and then looks
+sure. With four searches that is rare.
 """
 
 Row = tuple[str, str, list[tuple[int, int]], list[tuple[int, int]]]

@@ -71,7 +71,7 @@ def make_record(
     else:
         curve = [] if lost else [accuracy - 0.1 / (epoch + 1) for epoch in range(num_epochs - 1)] + [accuracy]
     scores = WORST_SCORES if lost else make_scores(accuracy)
-    identity = f"{loss}/{stage}/{role}/{search}/{index}/{status}/{seed}/{learning_rate}/{weight_decay}/{hyperparameters}"
+    identity = f"{loss}/{stage}/{role}/{search}/{index}/{status}/{seed}/{learning_rate}/{weight_decay}"
     return Record(
         key=hashlib.sha256(identity.encode()).hexdigest(),
         stage=stage,

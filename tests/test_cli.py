@@ -98,7 +98,7 @@ def test_check_counts_what_will_be_trained(study, capsys):
     )
     code, out, err = run(capsys, "check")
     assert (code, err) == (0, "")
-    assert "4 losses x 5 trials = 20 trainings" in out
+    assert "4 losses x 2 searches x 5 trials = 40 trainings" in out
     planned = (
         "4 losses x 7 blocks + 1 control (kl_divergence as cross_entropy) + 7 of the crippled cross_entropy"
     )

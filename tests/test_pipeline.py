@@ -91,7 +91,7 @@ def rows(path):
 
 def test_four_stages_end_in_a_sentence(done):
     study, done = done
-    assert "kept 0, to train 9" in done["tune"].stdout
+    assert "kept 0, to train 18" in done["tune"].stdout
     assert (
         "kept 0, to train 13" in done["confirm"].stdout
     )  # three losses, three blocks, a control, three crippled
@@ -111,20 +111,26 @@ def test_four_stages_end_in_a_sentence(done):
     (twin,) = [
         row
         for row in blocks
-        if row["index"] == 0 and row["configuration"]["loss"] == "cross_entropy" and row["role"] == "block"
+        if (row["search"], row["index"], row["role"]) == (0, 0, "block")
+        and row["configuration"]["loss"] == "cross_entropy"
     ]
     crippled = [row for row in blocks if row["role"] == "crippled"]
-    assert [row["index"] for row in crippled] == [0, 1, 2]
-    rate = twin["configuration"]["learning_rate"] / 100
-    assert all(row["configuration"]["learning_rate"] == pytest.approx(rate) for row in crippled)
+    assert [(row["search"], row["index"]) for row in crippled] == [(0, 0), (1, 0), (0, 1)]
+    rates = {
+        row["search"]: row["configuration"]["learning_rate"]
+        for row in blocks
+        if (row["configuration"]["loss"], row["role"]) == ("cross_entropy", "block")
+    }
+    for row in crippled:
+        assert row["configuration"]["learning_rate"] == pytest.approx(rates[row["search"]] / 100)
     for field in ("seed", "curve", "validation", "test", "confusion", "predictions", "calibration"):
         assert control[field] == twin[field]
     assert control["configuration"] == twin["configuration"] | {"loss": "kl_divergence"}
-    seeds = {(row["index"], row["seed"]) for row in blocks}
+    seeds = {(row["search"], row["index"], row["seed"]) for row in blocks}
     assert len(seeds) == 3
     trial_seeds = {row["seed"] for row in rows(study / "results/tune/trials.jsonl")}
-    assert trial_seeds.isdisjoint(seed for _, seed in seeds)
-    assert len(trial_seeds) == 9
+    assert trial_seeds.isdisjoint(seed for _, _, seed in seeds)
+    assert len(trial_seeds) == 18
 
 
 def test_a_second_run_from_scratch_gives_the_same_bytes(done, study):
@@ -141,9 +147,9 @@ def test_a_study_that_grows_trains_only_the_new(study):
     write_params(
         study, {"losses": [*SMALL["losses"], "gce"], "tune.trials_per_loss": 4, "confirm.num_blocks": 4}
     )
-    assert "kept 9, to train 7" in losstune(study, "tune").stdout
+    assert "kept 18, to train 14" in losstune(study, "tune").stdout
     trials = rows(study / "results/tune/trials.jsonl")
-    assert len({row["key"] for row in trials}) == len(trials) == 16
+    assert len({row["key"] for row in trials}) == len(trials) == 32
 
 
 def test_rules_that_were_changed_after_looking_are_refused_and_then_told(finished):
@@ -164,7 +170,7 @@ def test_records_that_are_not_what_was_registered_are_refused(finished):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     refused = losstune(finished, "report", check=False)
     assert refused.returncode == 2
-    assert "focal has 2 trials, expected 3" in refused.stderr
+    assert "search 1 of focal has 2 trials, expected 3" in refused.stderr
 
 
 def test_a_study_that_is_too_small_is_undecided(done):
@@ -184,9 +190,9 @@ def test_anytime_stopping_ends_early_and_says_what_it_saved(study):
     assert "to train at most 121" in done["confirm"].stdout
     results = json.loads((study / "results.json").read_text())
     focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
-    # Seven blocks within so wide a ROPE decide; the baseline goes on to the eighth.
-    assert (focal["outcome"], len(focal["blocks"])) == ("equivalent", 7)
-    assert results["num_saved"] == 3 * 40 - 7 - 2 * 8
+    # Seven blocks within so wide a ROPE decide, eight are the first to be as many of both searches.
+    assert (focal["outcome"], len(focal["blocks"])) == ("equivalent", 8)
+    assert results["num_saved"] == 3 * 40 - 3 * 8
     blocks = (study / "results/confirm/blocks.jsonl").read_bytes()
     assert "to train 0" in losstune(study, "confirm").stdout
     assert (study / "results/confirm/blocks.jsonl").read_bytes() == blocks
@@ -197,7 +203,7 @@ def test_losing_the_results_costs_no_training(finished):
     before = (study / "results.json").read_bytes()
     for path in (study / "results").rglob("*.jsonl"):
         path.unlink()
-    assert "kept 9, to train 0" in losstune(study, "tune").stdout
+    assert "kept 18, to train 0" in losstune(study, "tune").stdout
     assert "kept 13, to train 0" in losstune(study, "confirm").stdout
     losstune(study, "report")
     assert (study / "results.json").read_bytes() == before
@@ -219,13 +225,13 @@ def test_after_kill_9_the_finished_trials_are_kept(study, executor):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     finished = ledger(study)
-    assert 10 <= len(finished) < 48
+    assert 10 <= len(finished) < 96
     assert not (study / "results/tune/trials.jsonl").exists()
 
     resumed = losstune(study, "tune")
-    assert f"kept {len(finished)}, to train {48 - len(finished)}" in resumed.stdout
+    assert f"kept {len(finished)}, to train {96 - len(finished)}" in resumed.stdout
     after = ledger(study)
-    assert len(after) == 48
+    assert len(after) == 96
     assert {key: after[key] for key in finished} == finished  # not one was written again
 
 
@@ -303,7 +309,7 @@ def test_the_tuning_stage_never_opens_the_test_split(study):
     losstune(study, "prepare")
     for path in (study / "data/prepared/test").iterdir():
         path.unlink()
-    assert "to train 9" in losstune(study, "tune").stdout
+    assert "to train 18" in losstune(study, "tune").stdout
     done = losstune(study, "confirm", check=False)
     assert done.returncode == 2
     assert str(Path("data/prepared/test")) in done.stderr
@@ -325,7 +331,7 @@ def counts(folder):
 def test_mlflow_shows_the_study_and_can_be_filled_again(finished):
     # The records are there, and MLflow has seen none of them: it was switched off.
     write_params(finished, {"tracking.enabled": True})
-    whole = {"tune": 1, "confirm": 1, "report": 1}, {"tune": 9, "confirm": 13}
+    whole = {"tune": 1, "confirm": 1, "report": 1}, {"tune": 18, "confirm": 13}
     losstune(finished, "track", "sync")
     assert counts(finished) == whole
     losstune(finished, "track", "sync")

@@ -54,7 +54,7 @@ def make_study(
     crippled: float | None = 0.5,
     stopping: str = "fixed",
 ) -> Study:
-    """Two searches of three trials a loss, the second of which wins, and their blocks with the accuracies given, in turn.
+    """Two searches of three trials a loss, the second of which wins, and their blocks, in turn, of these accuracies.
 
     `crippled` is the accuracy of the positive control on each of its blocks; None for none.
     """

@@ -110,8 +110,6 @@ def test_significant_difference_below_the_noise_floor_is_undecided():
     assert results.control.noise_floor == pytest.approx(0.025)
     assert results.of("focal").difference.p_holm < 0.05
     assert results.of("focal").outcome == "undecided"
-    # More blocks would not help: what is in doubt is the search.
-    assert results.of("focal").blocks_needed is None
     assert "no more than the 2.50 points by which two identical losses" in results.verdict.sentence
 
 

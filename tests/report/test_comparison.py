@@ -64,11 +64,9 @@ def test_outcome(settings, noise_floor, expected):
 RULES = Rules(alpha=0.05, rope=0.005, power=0.8, num_searches=2)
 
 
-def needed(mean, *, num_blocks=10, num_candidates=1, noise_floor=None, sd=0.01, search_sd=0.0):
+def needed(mean, *, num_blocks=10, num_candidates=1, sd=0.01, search_sd=0.0):
     given = difference(mean, sd=sd).model_copy(update={"search_sd": search_sd, "search_freedom": 14.0})
-    return blocks_needed(
-        given, num_blocks=num_blocks, num_candidates=num_candidates, rules=RULES, noise_floor=noise_floor
-    )
+    return blocks_needed(given, num_blocks=num_blocks, num_candidates=num_candidates, rules=RULES)
 
 
 def test_blocks_needed_takes_the_nearer_way():
@@ -91,12 +89,6 @@ def test_blocks_needed_are_another_search_s_at_least():
 def test_lucky_searches_need_more_of_them():
     # 2 (0.01 (1.960 + 0.842) / 0.005)^2 = 62.8 searches of five blocks, and the blocks alone would have sufficed at 7.
     assert 63 * 5 - 10 <= needed(0.005, search_sd=0.01) <= 65 * 5 - 10
-
-
-def test_noise_floor_closes_the_way_to_a_difference():
-    assert needed(0.01, noise_floor=0.009) is not None
-    assert needed(0.01, noise_floor=0.011) is None
-    assert needed(0.001, noise_floor=0.011) == needed(0.001)
 
 
 def compared(scores, num_searches=2):

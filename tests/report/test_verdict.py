@@ -32,7 +32,7 @@ def test_sentence_for_the_baseline():
         "On digits with the cnn, keep cross_entropy: no loss of 2 was ahead by more than 0.60 points in accuracy "
         "(1 worse, 1 undecided); focal is ahead by 0.60 ± "
     )
-    assert text.endswith("more blocks could settle.")
+    assert text.endswith("more blocks could settle it.")
 
 
 def test_sentence_for_one_rival():

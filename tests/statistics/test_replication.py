@@ -120,7 +120,7 @@ def test_searches_to_match_keep_their_promise():
         mean = rng.normal(0.2, math.sqrt(2 / num_searches))
         found = SearchError(variance, 4 * (num_searches - 1))
         low, high = search_interval(mean, found, num_searches, confidence=0.9)
-        matched += -1.0 < low and high < 1.0
+        matched += low > -1.0 and high < 1.0
     assert 0.78 < matched / 2000 < 0.86
     assert searches_to_match(1.0, error, 2, rope=1.0, alpha=0.05, power=0.8) == math.inf
 

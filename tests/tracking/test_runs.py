@@ -15,8 +15,8 @@ def points_of(child, name):
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"loss": "focal", "index": 3}, "focal #3"),
-        ({"loss": "focal", "stage": "confirm", "index": 3}, "focal · block 3"),
+        ({"loss": "focal", "index": 3}, "focal #0.3"),
+        ({"loss": "focal", "stage": "confirm", "index": 3}, "focal · block 0.3"),
         ({"loss": "kl_divergence", "stage": "confirm", "role": "control"}, "kl_divergence · control"),
     ],
 )

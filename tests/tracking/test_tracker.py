@@ -74,18 +74,18 @@ def test_a_stage_and_its_trainings(settings, root):
         artifacts={report: "", plots: "plots"},
     )
     shown = Shown(root)
-    parent, focal = shown.parent, shown.children["focal #1"]
+    parent, focal = shown.parent, shown.children["focal #0.1"]
     assert (summary.problem, summary.num_missing, summary.run_id) == (None, 0, parent.info.run_id)
     assert shown.experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert (parent.info.run_name, parent.info.status) == ("tune digits cnn", "FINISHED")
     assert parent.data.params == {"model": "cnn", "epochs": "3", "label_noise": "0.0"}
     assert parent.data.metrics == {"num_finished": 2.0}
     assert parent.data.tags["mlflow.note.content"] == "All is *well*."
-    assert shown.children.keys() == {"focal #0", "focal #1", "gce #0"}
+    assert shown.children.keys() == {"focal #0.0", "focal #0.1", "gce #0.0"}
     assert {child.data.tags["mlflow.parentRunId"] for child in shown.children.values()} == {
         parent.info.run_id
     }
-    assert (focal.info.status, shown.children["gce #0"].info.status) == ("FINISHED", "FAILED")
+    assert (focal.info.status, shown.children["gce #0.0"].info.status) == ("FINISHED", "FAILED")
     assert (focal.info.start_time, focal.info.end_time) == (1_700_000_000_000, 1_700_000_002_000)
     assert focal.data.params["focal.gamma"] == "3.5"
     assert focal.data.metrics["val_accuracy"] == 0.8
@@ -108,7 +108,7 @@ def test_a_training_is_found_by_its_settings(settings, root):
         "params.model = 'cnn' and params.`focal.gamma` = '3.5' and metrics.val_accuracy > 0.7"
         " and tags.`losstune.stage` = 'tune'",
     )
-    assert [run.info.run_name for run in found] == ["focal #1"]
+    assert [run.info.run_name for run in found] == ["focal #0.1"]
 
 
 def test_logging_twice_shows_once(settings, root):
@@ -116,7 +116,7 @@ def test_logging_twice_shows_once(settings, root):
     track(settings, root, [*entries, *entries])
     shown = Shown(root)
     assert shown.num_runs == 4
-    history = shown.client.get_metric_history(shown.children["focal #0"].info.run_id, "val_accuracy")
+    history = shown.client.get_metric_history(shown.children["focal #0.0"].info.run_id, "val_accuracy")
     assert len(history) == 3
 
 
@@ -155,8 +155,8 @@ def test_a_training_left_half_written_is_completed(settings, root, facts):
     track(settings, root, [entry])
     shown = Shown(root)
     assert shown.num_runs == 2
-    assert shown.children["focal #0"].info.status == "FINISHED"
-    assert shown.children["focal #0"].data.metrics["val_accuracy"] == 0.9
+    assert shown.children["focal #0.0"].info.status == "FINISHED"
+    assert shown.children["focal #0.0"].data.metrics["val_accuracy"] == 0.9
 
 
 def test_a_larger_study_names_what_an_earlier_run_shows(settings, root):
@@ -210,7 +210,7 @@ def test_long_curves_and_many_settings_pass_the_limits_of_a_batch(settings, root
     run = make_run(params={f"setting_{number}": number for number in range(150)})
     assert track(settings, root, [entry], run=run).problem is None
     shown = Shown(root)
-    child = shown.children["cross_entropy #0"]
+    child = shown.children["cross_entropy #0.0"]
     assert len(shown.client.get_metric_history(child.info.run_id, "train_loss")) == 400
     assert child.data.params["setting_149"] == "149"
 
@@ -220,7 +220,7 @@ def test_what_mlflow_rejects_does_not_stop_the_rest(settings, root):
     summary = track(settings, root, [bad, *make_entries()])
     assert summary.num_missing == 1
     assert summary.num_logged == 3
-    assert "focal #9" in summary.problem
+    assert "focal #0.9" in summary.problem
     assert Shown(root).parent.info.status == "FINISHED"
 
 
@@ -385,7 +385,7 @@ class Flaky(Store):
         super().__init__(*arguments, **keywords)
 
     def log_child(self, child):
-        if child.name == "focal #1":
+        if child.name == "focal #0.1":
             self.stumble("logging")
         return super().log_child(child)
 

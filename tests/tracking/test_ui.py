@@ -56,7 +56,7 @@ def test_the_interface_shows_the_study_and_ends_with_ctrl_c(settings, root):
                     time.sleep(0.5)
             assert "MLflow" in page
             found = answer(port, "/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": ["1", "2"]})
-            assert "focal #3" in found
+            assert "focal #0.3" in found
         finally:
             server.send_signal(signal.SIGINT)
             output, _ = server.communicate(timeout=30)

@@ -306,7 +306,6 @@ def _judge(losses: Sequence[LossResult], control: Control, rules: Rules) -> list
                     num_blocks=len(result.blocks),
                     num_candidates=num_candidates,
                     rules=rules,
-                    noise_floor=control.noise_floor,
                 )
             result = result.model_copy(update={"outcome": outcome, "blocks_needed": needed})
         judged.append(result)

@@ -152,16 +152,16 @@ def outcome_of(difference: Difference, *, alpha: float, rope: float, noise_floor
 
 
 def blocks_needed(
-    difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules, noise_floor: float | None
+    difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules
 ) -> int | None:
     """Return about how many further blocks would settle an undecided loss, as different or as equivalent.
 
     They come with searches of their own, each with as many blocks as a search has now: blocks alone would not lessen
     the searches' luck. Taken for true are the observed mean and variances, so this is a plan and no promise. The loss
-    counts as different at level ``alpha / num_candidates`` (Holm's first step, the strictest), which only counts as a
-    way where the mean exceeds the noise floor; as equivalent at level `alpha`. On either way the test over blocks and
-    that over searches must both get there, each with the chance `power`; the nearer way is taken. None if neither leads
-    there.
+    counts as different at level ``alpha / num_candidates`` (Holm's first step, the strictest), as equivalent at level
+    `alpha`. On either way the test over blocks and that over searches must both get there, each with the chance
+    `power`; the nearer way is taken. The noise floor is left out: it falls with more searches, too. None if neither way
+    leads there.
     """
     assert difference.search_sd is not None
     assert difference.search_freedom is not None
@@ -169,20 +169,17 @@ def blocks_needed(
     error = SearchError(difference.search_sd**2, difference.search_freedom)
     by_search = math.ceil(num_blocks / num_searches)
     match = {"rope": rules.rope, "alpha": rules.alpha, "power": rules.power}
+    differ = {"alpha": rules.alpha / max(num_candidates, 1), "power": rules.power}
     ways = [
         max(
             statistics.searches_to_match(mean, error, num_searches, **match),
             blocks_to_match(mean, sd, **match) / by_search,
-        )
+        ),
+        max(
+            statistics.searches_to_differ(mean, error, num_searches, **differ),
+            blocks_to_differ(mean, sd, **differ) / by_search,
+        ),
     ]
-    if abs(mean) > (noise_floor or 0.0):
-        differ = {"alpha": rules.alpha / max(num_candidates, 1), "power": rules.power}
-        ways.append(
-            max(
-                statistics.searches_to_differ(mean, error, num_searches, **differ),
-                blocks_to_differ(mean, sd, **differ) / by_search,
-            )
-        )
     searches = min(ways)
     if math.isinf(searches):
         return None

@@ -103,12 +103,15 @@ def _standing(result: LossResult, difference: Difference, control: Control, rope
         return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
     if result.outcome != "undecided":
         return f"{start}, which is {result.outcome}"
-    if result.blocks_needed is not None:
-        return f"{start}, undecided, which {wording.further_blocks(result.blocks_needed)} could settle"
-    if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
-        floor = f"{100 * control.noise_floor:.2f} points"
-        return f"{start}, undecided, no more than the {floor} by which two identical losses, tuned apart, differ here"
-    return f"{start}, undecided, and no number of blocks would settle it"
+    floor = control.noise_floor
+    if floor is not None and abs(difference.mean) <= floor:
+        start += f", no more than the {100 * floor:.2f} points by which two identical losses, tuned apart, differ here"
+    settle = (
+        "no number of blocks would settle it"
+        if result.blocks_needed is None
+        else f"{wording.further_blocks(result.blocks_needed)} could settle it"
+    )
+    return f"{start}, undecided: {settle}"
 
 
 def _plus_minus(difference: Difference) -> str:
