@@ -40,7 +40,7 @@ def test_infinite_scores_survive(tmp_path):
     assert ledger.get(record.key) == kept
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"record": {"schema_version": 99}}', b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"record": {"schema_version": 3}}', b"\xff\xfe"])
 def test_a_damaged_file_is_set_aside_and_told(tmp_path, capsys, damage):
     ledger, kept = Ledger(tmp_path), entry(loss="focal", stage="tune", index=3, accuracy=0.9)
     ledger.put(kept)
