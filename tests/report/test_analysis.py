@@ -110,7 +110,13 @@ def test_significant_difference_below_the_noise_floor_is_undecided():
     assert results.control.noise_floor == pytest.approx(0.025)
     assert results.of("focal").difference.p_holm < 0.05
     assert results.of("focal").outcome == "undecided"
-    assert "no more than the 2.50 points by which two identical losses" in results.verdict.sentence
+    assert (
+        "focal is ahead by 2.00 ± 0.00 points, within the noise floor, undecided" in results.verdict.sentence
+    )
+    assert (
+        "kl_divergence and cross_entropy are one objective and differ by 2.50 points"
+        in results.verdict.sentence
+    )
 
 
 def test_wide_rope_makes_equivalent():

@@ -11,14 +11,15 @@ def sentence(scores, **settings):
 def test_sentence_for_a_winner():
     assert sentence(GATED) == (
         "On digits with the cnn, use focal: it beats cross_entropy by 2.00 ± 0.00 points of accuracy, "
-        "higher in 10 of 10 blocks."
+        "higher in 10 of 10 blocks. Noise floor: kl_divergence and cross_entropy are one objective and differ by "
+        "0.02 points here, each tuned by itself."
     )
 
 
 def test_sentence_for_several_winners_names_the_highest_first():
     more = GATED | {"gce": shifted(0.03), "poly1": shifted(0.01)}
     assert sentence(more).startswith("On digits with the cnn, use gce: it beats cross_entropy by 3.00")
-    assert sentence(more).endswith("higher in 10 of 10 blocks; focal and poly1 beat it too.")
+    assert "higher in 10 of 10 blocks; focal and poly1 beat it too. Noise floor:" in sentence(more)
 
 
 def test_sentence_for_the_baseline():

@@ -26,7 +26,9 @@ def draw_verdict(
     whose rules were changed after the test split had been read (`is_amended`) is told so in the sentence itself.
     """
     where = f"{data} with the {model}"
-    after = " The rules were changed after the test split had been read." if is_amended else ""
+    after = _noise_floor(control) + (
+        " The rules were changed after the test split had been read." if is_amended else ""
+    )
     reason = _why_no_verdict(losses, control, baseline)
     if reason:
         return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
@@ -103,15 +105,24 @@ def _standing(result: LossResult, difference: Difference, control: Control, rope
         return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
     if result.outcome != "undecided":
         return f"{start}, which is {result.outcome}"
-    floor = control.noise_floor
-    if floor is not None and abs(difference.mean) <= floor:
-        start += f", no more than the {100 * floor:.2f} points by which two identical losses, tuned apart, differ here"
+    if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
+        start += ", within the noise floor"
     settle = (
         "no number of blocks would settle it"
         if result.blocks_needed is None
         else f"{wording.further_blocks(result.blocks_needed)} could settle it"
     )
     return f"{start}, undecided: {settle}"
+
+
+def _noise_floor(control: Control) -> str:
+    if control.noise_floor is None:
+        return ""
+    widest = max(control.pairs, key=lambda pair: abs(pair.difference.mean))
+    return (
+        f" Noise floor: {widest.loss} and {widest.equals} are one objective and differ by "
+        f"{100 * control.noise_floor:.2f} points here, each tuned by itself."
+    )
 
 
 def _plus_minus(difference: Difference) -> str:
