@@ -138,7 +138,7 @@ class SearchSpaceSettings(Section):
 
 
 class AshaSettings(Section):
-    """Early stopping by successive halving, within one loss."""
+    """Early stopping by successive halving, within one search."""
 
     grace_epochs: Annotated[Int, Field(ge=1)]
     reduction_factor: Annotated[Int, Field(ge=2, le=16)]
