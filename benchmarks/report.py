@@ -26,6 +26,8 @@ from losstune.params import load_params
 from losstune.records import Calibration, Configuration, Epoch, Record, Role, Status
 from losstune.report import figures
 from losstune.report.analysis import build_results
+from losstune.report.downloads import csv_files
+from losstune.report.evidence import gather
 from losstune.report.page import render_page
 from losstune.report.results import DataFacts
 from losstune.selection import select_winners
@@ -82,10 +84,23 @@ def _measure(params: Params, trials: Sequence[Record], blocks: Sequence[Record])
     results = timed(
         "results", lambda: build_results(params, facts, trials, blocks, equals={}, protocol="0" * 64)
     )
-    drawn = timed("figures", lambda: figures.draw(results, trials, blocks))
+    evidence = timed(
+        "evidence",
+        lambda: gather(
+            results,
+            trials,
+            blocks,
+            [],
+            learning_rates=dict.fromkeys(params.losses, (1e-5, 1e-1)),
+            test_images=np.zeros((NUM_TEST, 1, 28, 28), dtype=np.uint8),
+            test_labels=LABELS_N,
+        ),
+    )
+    drawn = timed("figures", lambda: figures.draw(results, evidence))
+    downloads = timed("CSV files", lambda: csv_files(results, evidence))
     page = timed(
         "page",
-        lambda: render_page(results, params, blocks, drawn, durations_sec={}, commit=None, versions={}),
+        lambda: render_page(results, params, evidence, drawn, downloads, commit=None, versions={}),
     )
     times.append(("in all", math.fsum(seconds for _, seconds in times)))
     print(f"{'the page':<20}{len(page.encode()) / 1e6:>8.2f} MB")

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from losstune.report import trials_figure
+from losstune.report.blocks import blocks_by_loss
 from losstune.report.trials_figure import learning_rate_svg, thinned
 from tests.factories import make_record
 from tests.report.studies import make_study
@@ -20,10 +21,12 @@ def marks(svg):
 
 def test_every_trial_is_a_mark_and_every_winner_two_more():
     study = make_study(GATED)
-    one = learning_rate_svg(study.results(), study.tune, study.confirm)
+    one = learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))
     study.tune.append(make_record(loss="focal", index=3, learning_rate=2e-3, accuracy=0.895))
-    assert marks(learning_rate_svg(study.results(), study.tune, study.confirm)) == marks(one) + 1
-    unconfirmed = learning_rate_svg(study.results(), study.tune, [])
+    assert (
+        marks(learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))) == marks(one) + 1
+    )
+    unconfirmed = learning_rate_svg(study.results(), study.tune, {})
     assert marks(unconfirmed) == marks(one) + 1 - 2 * len(GATED)
 
 
@@ -42,4 +45,4 @@ def test_of_points_that_cover_each_other_one_is_kept_and_none_that_stands_apart(
 
 def test_a_study_without_trials_can_be_drawn():
     study = make_study({"cross_entropy": CROSS_ENTROPY})
-    assert "no winner" in learning_rate_svg(study.results(), [], [])
+    assert "no winner" in learning_rate_svg(study.results(), [], {})

@@ -27,7 +27,7 @@ def print_report(
     Args:
         results: The numbers.
         durations_sec: Mean seconds of a training by loss, see
-            :func:`losstune.report.tables.mean_durations_sec`.
+            :meth:`losstune.report.evidence.Evidence.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
     console = console or Console(highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from losstune.drawing import COLOURS, drawing_style, svg_of
 from losstune.records import Record
 from losstune.report import wording
-from losstune.report.blocks import blocks_by_loss, confirmed_configurations, search_of
+from losstune.report.blocks import confirmed_configurations, search_of
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
 from losstune.report.results import Results
 
@@ -32,11 +32,11 @@ Points = NDArray[np.float64]
 
 
 def learning_rate_svg(
-    results: Results, tune_records: Iterable[Record], confirm_records: Iterable[Record]
+    results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]
 ) -> str:
     """Draw the validation score of every trial against its learning rate, a panel per loss, the winners ringed.
 
-    A winner is a trial whose configuration was confirmed.
+    A winner is a trial whose configuration was confirmed, that is, one that the loss's `blocks` have.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -47,7 +47,6 @@ def learning_rate_svg(
     rates = [record.configuration.learning_rate for record in shown] or [1e-3]
     first, last = min(rates) / 2, max(rates) * 2
     powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
-    blocks = blocks_by_loss(confirm_records)
     with drawing_style("learning_rate"):
         figure, found = panels(len(results.losses))
         found[0].set_xscale("log")  # the panels share it
@@ -56,7 +55,7 @@ def learning_rate_svg(
         found[0].xaxis.set_minor_locator(NullLocator())
         found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
         for loss, axes in zip(results.losses, found, strict=False):
-            chosen = confirmed_configurations(blocks.get(loss.loss, []))
+            chosen = confirmed_configurations(blocks.get(loss.loss, ()))
             winners = [r for r in trials[loss.loss] if (search_of(r), r.configuration) in chosen]
             _draw_trials(axes, trials[loss.loss], winners, results.metric, (first, last), (low, high))
             finish_panel(axes, loss.loss, low, high)
