@@ -77,7 +77,9 @@ def _curves_svg(
     longest = max((len(curve) for curve in curves.values()), default=1)
     baseline = curves.get(results.baseline, ())
     with drawing_style(name):
-        figure, found = panels(len(results.losses))
+        x_limits = (0.5 if longest == 1 else 1.0, longest + 0.5)
+        figure, found = panels(len(results.losses), x_limits, (low, high))
+        found[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
         for loss, axes in zip(results.losses, found, strict=False):
             curve = curves.get(loss.loss, ())
             _draw_curve(axes, baseline, "shadow", linewidth=baseline_width)
@@ -86,9 +88,7 @@ def _curves_svg(
                 _draw_curve(axes, curve, "ink" if colour == "undecided" else colour, linewidth=1.4)
             if not curve:
                 say_in(axes, "no winner")
-            axes.set_xlim(0.5 if longest == 1 else 1, longest + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            finish_panel(axes, loss.loss, low, high)
+            finish_panel(axes, loss.loss)
         label_panels(figure, *labels)
         return svg_of(figure)
 

@@ -19,8 +19,13 @@ ROW_INCHES = 1.38
 _TOP_INCHES, _BOTTOM_INCHES = 0.28, 0.55
 
 
-def panels(num_panels: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its panels, row by row; panels beyond `num_panels` are hidden."""
+def panels(
+    num_panels: int, x_limits: tuple[float, float], y_limits: tuple[float, float], *, x_scale: str = "linear"
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its panels, row by row, with common axes; panels beyond `num_panels` are hidden.
+
+    The axes are framed before anything is drawn, and once: each frame set is passed on to every panel.
+    """
     num_columns = min(NUM_COLUMNS, max(num_panels, 1))
     num_rows = math.ceil(num_panels / num_columns)
     height = _BOTTOM_INCHES + ROW_INCHES * num_rows
@@ -35,16 +40,18 @@ def panels(num_panels: int) -> tuple[Figure, list[Axes]]:
         hspace=0.34,
     )
     found = list(grid.flat)
+    found[0].set_xscale(x_scale)
+    found[0].set_xlim(x_limits)
+    found[0].set_ylim(y_limits)
+    found[0].yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     for axes in found[num_panels:]:
         axes.set_visible(False)
         found[found.index(axes) - num_columns].tick_params(labelbottom=True)
     return figure, found
 
 
-def finish_panel(axes: Axes, title: str, low: float, high: float) -> None:
-    """Set a panel's title and vertical range, with a few level lines."""
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+def finish_panel(axes: Axes, title: str) -> None:
+    """Set a panel's title, and a few level lines."""
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
     # A title of given height: matplotlib would measure every tick label to find one.
     axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4, y=1.0)

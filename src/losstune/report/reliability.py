@@ -30,15 +30,14 @@ def reliability_svg(results: Results) -> str:
     All blocks together. On the diagonal a loss is as often right as it says; below it, it says too much.
     """
     with drawing_style("reliability"):
-        figure, found = panels(len(results.losses))
+        figure, found = panels(len(results.losses), (0, 103), (0, 103))
         for loss, axes in zip(results.losses, found, strict=False):
             axes.plot((0, 100), (0, 100), color=COLOURS["shadow"], linewidth=0.8, zorder=1)
             for way, fit in loss.calibration.items():
                 _draw(axes, way, fit.bins)
             if not loss.calibration:
                 say_in(axes, "not known")
-            finish_panel(axes, loss.loss, 0, 103)
-        found[0].set_xlim(0, 103)
+            finish_panel(axes, loss.loss)
         found[0].xaxis.set_major_locator(FixedLocator([0, 25, 50, 75]))
         label_panels(
             figure,

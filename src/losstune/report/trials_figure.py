@@ -48,9 +48,7 @@ def learning_rate_svg(
     first, last = min(rates) / 2, max(rates) * 2
     powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
     with drawing_style("learning_rate"):
-        figure, found = panels(len(results.losses))
-        found[0].set_xscale("log")  # the panels share it
-        found[0].set_xlim(first, last)
+        figure, found = panels(len(results.losses), (first, last), (low, high), x_scale="log")
         found[0].xaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
         found[0].xaxis.set_minor_locator(NullLocator())
         found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
@@ -58,7 +56,7 @@ def learning_rate_svg(
             chosen = confirmed_configurations(blocks.get(loss.loss, ()))
             winners = [r for r in trials[loss.loss] if (search_of(r), r.configuration) in chosen]
             _draw_trials(axes, trials[loss.loss], winners, results.metric, (first, last), (low, high))
-            finish_panel(axes, loss.loss, low, high)
+            finish_panel(axes, loss.loss)
         label_panels(
             figure,
             "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
