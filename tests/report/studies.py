@@ -9,7 +9,7 @@ from pathlib import Path
 
 from losstune.config import Params
 from losstune.params import load_params
-from losstune.records import Record
+from losstune.records import Record, place_of
 from losstune.report.analysis import build_results
 from losstune.report.results import DataFacts, Results
 from tests.factories import make_record
@@ -104,6 +104,11 @@ def make_study(
             make_block(baseline, block, crippled, role="crippled") for block in range(min(num_blocks, 8))
         ]
     return Study(params, tune, confirm, equals)
+
+
+def place(record: Record) -> int:
+    """Where a block, or a control, comes in the order of all."""
+    return place_of(record, NUM_SEARCHES)
 
 
 def make_block(loss: str, block: int, accuracy: float, **replaced) -> Record:

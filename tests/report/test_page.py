@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from losstune.report import figures, page
+from losstune.report import figures, page, page_rows
+from losstune.report.downloads import csv_files
+from tests.report.material import evidence_of, with_calibration, with_predictions
 from tests.report.studies import make_study
 from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
 
-VOID = {"meta", "br", "use", "path", "rect", "image", "line"}
+VOID = {"meta", "br", "use", "path", "rect", "image", "img", "line"}
+GATHERED = ("executions", "test_images", "test_labels")
 
 
 class Outline(HTMLParser):
@@ -37,13 +42,24 @@ class Outline(HTMLParser):
 
 def render(study, **replaced):
     results = study.results()
+    evidence = evidence_of(study, **{name: replaced.pop(name) for name in GATHERED if name in replaced})
     settings = {
-        "durations_sec": {"focal": 0.82},
         "commit": "c0ffee" + "0" * 34,
         "versions": {"torch": "2.15.0", "device": "cpu"},
     } | replaced
-    drawn = figures.draw(results, study.tune, study.confirm)
-    return page.render_page(results, study.params, study.confirm, drawn, **settings), results
+    drawn, files = figures.draw(results, evidence), csv_files(results, evidence)
+    return page.render_page(results, study.params, evidence, drawn, files, **settings), results
+
+
+TEST_SPLIT = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1, 2, 2), dtype=np.uint8)}
+
+
+def with_test_split(study):
+    """Two blocks in which focal gains one example and loses another."""
+    predictions = {"cross_entropy": [0, 1, 1], "focal": [0, 0, 2]}
+    return with_predictions(
+        study, {(loss, block): found for loss, found in predictions.items() for block in range(2)}
+    )
 
 
 def outline(html):
@@ -59,16 +75,17 @@ def test_page_opens_with_the_verdict_and_tells_all():
     found = outline(html)
     assert found.texts["h1"] == "Use focal"
     assert results.verdict.sentence.replace("-", "−") in found.texts["p"].replace("-", "−")
-    for text in ("93.00%", "0.82 s", "ab12" * 16, "c0ffee", "torch 2.15.0", "5f" * 32, "no winner", "0.003"):
+    for text in ("93.00%", "2.0 s", "ab12" * 16, "c0ffee", "torch 2.15.0", "5f" * 32, "no winner", "0.003"):
         assert text in found.texts["main"]
     assert "The control held." in found.texts["main"]
     assert "apl has no winner" in found.texts["li"]
 
 
 def test_page_needs_nothing_from_elsewhere():
-    html, _ = render(make_study(GATED))
+    html, _ = render(with_test_split(make_study(GATED)), **TEST_SPLIT)
     found = outline(html)
-    assert all(value.startswith("#") for _, _, value in found.loads)
+    assert all(value.startswith(("#", "data:text/csv;", "data:image/png;")) for _, _, value in found.loads)
+    assert sum(tag == "img" for tag, _, _ in found.loads) == 2
     assert not re.search(r"@import|url\((?!#)", html)
     assert "https://" not in html.replace("https://matplotlib.org", "")
 
@@ -87,7 +104,7 @@ def test_failed_control_gives_no_verdict():
 
 def test_baseline_without_winner_and_bare_facts():
     study = make_study({"focal": shifted(0.0)}, without_winner=["cross_entropy"])
-    html, _ = render(study, durations_sec={}, commit=None, versions={})
+    html, _ = render(study, executions=[], commit=None, versions={})
     found = outline(html)
     assert found.texts["h1"] == "No verdict"
     assert "outside Git" in found.texts["dd"]
@@ -100,27 +117,9 @@ def test_names_from_users_are_escaped():
     assert "Use <script>alert(1)</script>" in outline(html).texts["h1"]
 
 
-def test_confusions_are_summed_over_blocks():
-    study = make_study({"cross_entropy": CROSS_ENTROPY[:2], "focal": shifted(0.02)[:2]})
-    first, second = ((25, 5, 0), (0, 30, 0), (7, 0, 23)), ((20, 0, 10), (0, 30, 0), (0, 0, 30))
-    study.confirm = [
-        record.model_copy(update={"confusion": first if record.search == 0 else second})
-        for record in study.confirm
-    ]
-    found = page._confusion("focal", study.confirm, study.results())
-    assert (found["num_samples"], found["num_errors"]) == (180, 22)
-    assert [[count for count, _, _ in cells] for _, cells, _ in found["rows"]] == [
-        [45, 5, 10],
-        [0, 60, 0],
-        [7, 0, 53],
-    ]
-    assert [recall for _, _, recall in found["rows"]] == ["75.0", "100.0", "88.3"]
-    assert found["largest"] == [(("zero", "two"), 10), (("two", "zero"), 7), (("zero", "one"), 5)]
-
-
 def test_many_classes_show_the_largest_confusions(monkeypatch):
     study = make_study(GATED)
-    monkeypatch.setattr(page, "MAX_CONFUSION_CLASSES", 2)
+    monkeypatch.setattr(page_rows, "MAX_CONFUSION_CLASSES", 2)
     html, _ = render(study)
     assert 'class="confusion"' not in html
     assert "The most frequent confusions." in html
@@ -139,3 +138,43 @@ def test_rows_are_called_samples_for_they_need_not_be_images():
     assert "360 test samples" in text
     assert "1,149 samples to train on" in text
     assert "images" not in text
+
+
+def test_every_csv_file_can_be_saved_from_the_page_and_is_in_it_once():
+    study = with_calibration(with_test_split(make_study(GATED)))
+    html, results = render(study, **TEST_SPLIT)
+    expected = csv_files(results, evidence_of(study, **TEST_SPLIT))
+    links = dict(re.findall(r'<a download="([\w.]+)" href="([^"]+)">', html))
+    assert html.count("<a download=") == len(links) == len(expected)
+    for name, text in expected.items():
+        assert base64.b64decode(links[name].partition(",")[2]).decode() == text
+
+
+def test_page_tells_why_the_winner_won():
+    html, _ = render(with_test_split(make_study(GATED)), **TEST_SPLIT)
+    found = outline(html)
+    assert "Why focal won" in found.texts["h2"]
+    text = " ".join(found.texts["section"].split())
+    assert "focal is right on 1.0 of 360 test samples on which cross_entropy is wrong" in text
+    assert "two, taken for one" in found.texts["li"]
+    assert "in 2 of 2 blocks" in found.texts["li"]
+    assert (
+        "At p = 0.9, where a sample is all but learnt, cross_entropy pulls with 10% of its largest pull"
+        in text
+    )
+
+
+def test_page_names_cost_and_forgiveness_of_every_loss():
+    html, _ = render(make_study(GATED))
+    rows = re.findall(
+        r'<th scope="row">(\w+)</th><td data-value="2.0">2.0 s ± 0.00 s</td><td>1.00</td>', html
+    )
+    assert sorted(rows) == sorted(GATED)
+    # Trials at 1e-3 (88%), 3e-3 (90%) and 3e-2 (lost): the second stands for (log 30) / 2 of four decades.
+    assert html.count("--share: 18%") == len(GATED)
+
+
+def test_without_a_loss_beside_the_baseline_there_is_nothing_to_explain():
+    html, _ = render(make_study({"cross_entropy": CROSS_ENTROPY}))
+    assert "does differently" not in html
+    assert "won</h2>" not in html

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from losstune.report import tables
-from tests.factories import make_execution
+from losstune.report.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
 from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
 
@@ -60,19 +60,10 @@ def test_learning_rates_have_a_row_per_trial_by_rising_rate():
     assert [row["value"] for row in rows[:6:2]] == ["0.880000", "0.900000", "0.000000"]
 
 
-def test_mean_durations_leave_out_lost_blocks_and_other_roles():
-    study = make_study(GATED)
-    lost = make_block("focal", 0, 0.0, status="diverged")
-    blocks = [record for record in study.confirm if record.configuration.loss == "focal"][1:3]
-    durations = {lost.key: 100.0, blocks[0].key: 2.0, blocks[1].key: 4.0}
-    executions = [make_execution(record, duration_sec=durations[record.key]) for record in (lost, *blocks)]
-    assert tables.mean_durations_sec([lost, *study.confirm[1:], lost], executions)["focal"] == 3.0
-
-
 def test_confusions_are_summed_over_the_blocks_of_the_losses_in_focus():
     study = make_study(GATED)
     results = study.results()
-    rows = list(csv.DictReader(io.StringIO(tables.confusion_csv(results, study.confirm))))
+    rows = list(csv.DictReader(io.StringIO(tables.confusion_csv(results, blocks_by_loss(study.confirm)))))
     assert {row["loss"] for row in rows} == {"cross_entropy", results.subject()}
     blocks = [
         record.confusion

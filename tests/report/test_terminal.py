@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from losstune.report.terminal import print_report
@@ -52,3 +53,30 @@ def test_failed_control_is_said():
     text = printed(study.results())
     assert "Control FAILED: kl_divergence as cross_entropy, it was not trained." in text
     assert "no verdict" in text
+
+
+@pytest.mark.parametrize("num_losses", [3, 14, 15, 16, 40])
+@pytest.mark.parametrize("num_without", [0, 7])
+def test_fits_on_a_terminal_of_25_lines_with_what_the_verdict_rests_on(num_losses, num_without):
+    # The baseline and its twin come last, so that they are the first to be left out.
+    better = {f"loss_{i}": shifted(0.01 + 0.001 * i, (0.01, -0.02, 0.011)) for i in range(num_losses - 2)}
+    scores = {"cross_entropy": CROSS_ENTROPY, "kl_divergence": shifted(-0.001)} | better
+    results = make_study(scores, without_winner=[f"lost_{i}" for i in range(num_without)]).results()
+    text = printed(results, dict.fromkeys(scores, 1.0))
+    lines = text.splitlines()
+    assert len(lines) <= 23
+    starts = [line.split()[0] for line in lines[: lines.index("")]]
+    assert {"cross_entropy", "kl_divergence", results.ranked()[0].loss} <= set(starts)
+    assert " ".join(text.split()).endswith(results.verdict.sentence)
+    num_hidden = (
+        num_losses + num_without - sum(start in scores or start.startswith("lost_") for start in starts)
+    )
+    assert (f"... and {num_hidden} losses further down, see the page" in text) == (num_hidden > 0)
+    assert num_hidden == 0 or len(lines) == 23
+
+
+def test_as_many_losses_are_shown_as_fit():
+    results = make_study(
+        {"cross_entropy": CROSS_ENTROPY} | {f"loss_{i}": shifted(0.001 * i) for i in range(39)}
+    )
+    assert len(printed(results.results()).splitlines()) == 23

@@ -6,126 +6,40 @@ apart. Every colour comes from :data:`COLOURS`, so that a page can put its own i
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from losstune.drawing import COLOURS, drawing_style, svg_of
-from losstune.records import Record
 from losstune.report import wording
-from losstune.report.results import LossResult, Results
-from losstune.report.tables import winner_curves
+from losstune.report.differences import differences_svg
+from losstune.report.evidence import Evidence
+from losstune.report.panels import (
+    colour_of,
+    finish_panel,
+    label_panels,
+    panels,
+    say_in,
+    score_limits,
+)
+from losstune.report.reliability import reliability_svg
+from losstune.report.results import Results
+from losstune.report.trials_figure import learning_rate_svg
+from losstune.report.weights import weights_svg
 
-_MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "undecided": "o", "control": "D"}
-_WIDTH_INCHES = 8.0
-_NUM_COLUMNS = 4
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-
-def draw(
-    results: Results, tune_records: Sequence[Record], confirm_records: Sequence[Record]
-) -> dict[str, str]:
+def draw(results: Results, evidence: Evidence) -> dict[str, str]:
     """Return the figures as SVG text by file name."""
     return {
         "differences.svg": differences_svg(results),
-        "learning_rate.svg": learning_rate_svg(results, tune_records),
+        "learning_rate.svg": learning_rate_svg(results, evidence.trials, evidence.blocks),
         "best_of.svg": best_of_svg(results),
-        "learning_curves.svg": learning_curves_svg(results, winner_curves(results, confirm_records)),
+        "learning_curves.svg": learning_curves_svg(results, evidence.curves),
+        "reliability.svg": reliability_svg(results),
+        "weights.svg": weights_svg(results, evidence.weights),
     }
-
-
-def differences_svg(results: Results) -> str:
-    """Draw every loss's paired difference against the baseline with its interval.
-
-    The band is the ROPE: what lies in it makes no practical difference. The dotted lines are the noise floor: what
-    two identical losses differ by. A difference far outside the others is cut at the frame and drawn as an arrow.
-    """
-    shown = sorted((loss for loss in results.losses if loss.difference), key=lambda loss: _mean(loss))
-    low, high = _difference_limits(results, shown)
-    with drawing_style("differences"):
-        figure = Figure(figsize=(_WIDTH_INCHES, 0.87 + 0.27 * max(len(shown), 1)))
-        axes = figure.add_axes((0.175, 0.0, 0.47, 1.0))
-        _place(axes, figure, top=0.32, bottom=0.55)
-        axes.axvspan(-100 * results.rope, 100 * results.rope, color=COLOURS["band"], zorder=0)
-        axes.axvline(0.0, color=COLOURS["shadow"], linewidth=1.0, zorder=1)
-        floor = results.control.noise_floor
-        for side in () if floor is None else (-floor, floor):
-            if low < side < high:
-                style = (0, (1, 2))
-                axes.axvline(100 * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
-        for row, loss in enumerate(shown):
-            _draw_difference(axes, row, loss, (100 * low, 100 * high))
-        axes.set_xlim(100 * low, 100 * high)
-        axes.set_ylim(-0.7, len(shown) - 0.3)
-        axes.set_yticks(range(len(shown)), [loss.loss for loss in shown])
-        axes.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0")
-        )
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(
-            f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points"
-        )
-        confidence = f"{100 * (1 - results.alpha):g}% interval"
-        axes.annotate(
-            f"mean difference [{confidence}]",
-            (1.03, len(shown) - 0.3),
-            xycoords=("axes fraction", "data"),
-            va="bottom",
-            fontsize=8,
-            color=COLOURS["muted"],
-        )
-        axes.annotate(
-            f"shaded: no practical difference (±{100 * results.rope:.2f})"
-            + ("" if floor is None else f" · dotted: noise floor (±{100 * floor:.2f})"),
-            (0.0, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 4),
-            textcoords="offset points",
-            fontsize=8,
-            color=COLOURS["muted"],
-        )
-        return svg_of(figure)
-
-
-def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
-    """Draw the validation score of every trial against its learning rate, a panel per loss, the winner ringed."""
-    trials: dict[str, list[Record]] = {loss.loss: [] for loss in results.losses}
-    for record in tune_records:
-        if record.configuration.loss in trials:
-            trials[record.configuration.loss].append(record)
-    usable = [
-        record.validation[results.metric]
-        for rows in trials.values()
-        for record in rows
-        if not _is_lost(record)
-    ]
-    low, high = _score_limits(usable, quantile=0.25)
-    rates = [record.configuration.learning_rate for rows in trials.values() for record in rows] or [1e-3]
-    with drawing_style("learning_rate"):
-        figure, panels = _panels(len(results.losses))
-        for loss, axes in zip(results.losses, panels, strict=False):
-            axes.set_xscale("log")
-            _draw_trials(axes, trials[loss.loss], loss.winner_index, results.metric, low)
-            axes.set_xlim(min(rates) / 2, max(rates) * 2)
-            powers = range(math.ceil(math.log10(min(rates) / 2)), math.floor(math.log10(max(rates) * 2)) + 1)
-            axes.xaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
-            _finish_panel(axes, loss.loss, low, high)
-        _label_panels(
-            figure,
-            "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
-            f"validation {wording.METRIC_NAMES[results.metric]}, %",
-        )
-        return svg_of(figure)
 
 
 def best_of_svg(results: Results) -> str:
@@ -159,177 +73,30 @@ def _curves_svg(
 ) -> str:
     """Draw a curve per loss in a panel of its own, over 1, 2, 3 and so on, the baseline's in grey behind each."""
     values = [value for curve in curves.values() for value in curve]
-    low, high = _score_limits(values, quantile=quantile)
+    low, high = score_limits(values, quantile=quantile)
     longest = max((len(curve) for curve in curves.values()), default=1)
     baseline = curves.get(results.baseline, ())
     with drawing_style(name):
-        figure, panels = _panels(len(results.losses))
-        for loss, axes in zip(results.losses, panels, strict=False):
+        x_limits = (0.5 if longest == 1 else 1.0, longest + 0.5)
+        figure, found = panels(len(results.losses), x_limits, (low, high))
+        found[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        for loss, axes in zip(results.losses, found, strict=False):
             curve = curves.get(loss.loss, ())
             _draw_curve(axes, baseline, "shadow", linewidth=baseline_width)
             if loss.part != "baseline":
-                colour = _colour(loss)
+                colour = colour_of(loss)
                 _draw_curve(axes, curve, "ink" if colour == "undecided" else colour, linewidth=1.4)
             if not curve:
-                _say_in(axes, "no winner")
-            axes.set_xlim(0.5 if longest == 1 else 1, longest + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            _finish_panel(axes, loss.loss, low, high)
-        _label_panels(figure, *labels)
+                say_in(axes, "no winner")
+            finish_panel(axes, loss.loss)
+        label_panels(figure, *labels)
         return svg_of(figure)
-
-
-def _draw_difference(axes: Axes, row: int, loss: LossResult, frame: tuple[float, float]) -> None:
-    difference = loss.difference
-    assert difference is not None
-    kind = _colour(loss)
-    colour = COLOURS[kind]
-    bounds = np.clip([100 * difference.low, 100 * difference.high], *frame)
-    style: Any = "solid" if math.isfinite(difference.low) else (0, (1, 3))
-    axes.plot(bounds, [row, row], color=colour, linewidth=2.0, linestyle=style, zorder=2)
-    mean = 100 * difference.mean
-    inside = frame[0] <= mean <= frame[1]
-    edge = 0.012 * (frame[1] - frame[0])
-    axes.plot(
-        [np.clip(mean, frame[0] + edge, frame[1] - edge)],
-        [row],
-        marker=_MARKERS[kind] if inside else ("<" if mean < 0 else ">"),
-        markersize=6.5,
-        color=colour,
-        markerfacecolor=COLOURS["card"] if kind in ("undecided", "control") else colour,
-        markeredgewidth=1.4,
-        linestyle="none",
-        zorder=3,
-    )
-    estimate = f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
-    outcome = loss.outcome or ("" if loss.part == "candidate" else loss.part)
-    for text, offset, tone in ((_minus(estimate), 1.03, "ink"), (outcome, 1.43, kind)):
-        axes.annotate(
-            text,
-            (offset, row),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8.5,
-            color=COLOURS[tone],
-            annotation_clip=False,
-        )
 
 
 def _draw_curve(axes: Axes, curve: Sequence[float], colour: str, *, linewidth: float) -> None:
     epochs, percent = range(1, len(curve) + 1), [100 * value for value in curve]
     marker = "o" if len(curve) == 1 else ""
     axes.plot(epochs, percent, color=COLOURS[colour], linewidth=linewidth, marker=marker, markersize=3)
-
-
-def _difference_limits(results: Results, shown: Sequence[LossResult]) -> tuple[float, float]:
-    """Return the axis: all intervals and the ROPE, but to either side at most four times the median reach."""
-    differences = [loss.difference for loss in shown if loss.difference is not None]
-    lows = [d.low if math.isfinite(d.low) else d.mean for d in differences]
-    highs = [d.high if math.isfinite(d.high) else d.mean for d in differences]
-    reach = 4.0 * float(np.median(np.abs([*lows, *highs]))) if differences else 0.0
-    least = max(1.4 * results.rope, 0.001)
-    return (
-        -1.08 * max(least, min(reach, -min(lows, default=0.0))),
-        1.08 * max(least, min(reach, max(highs, default=0.0))),
-    )
-
-
-def _draw_trials(axes: Axes, trials: Sequence[Record], winner: int | None, metric: str, low: float) -> None:
-    for record in trials:
-        rate, value = record.configuration.learning_rate, 100 * record.validation[metric]
-        if _is_lost(record):
-            axes.plot(
-                rate, 0.045, "x", color=COLOURS["worse"], markersize=4.5, transform=axes.get_xaxis_transform()
-            )
-        elif value < low:
-            axes.plot(
-                rate, 0.045, "v", color=COLOURS["shadow"], markersize=4, transform=axes.get_xaxis_transform()
-            )
-        else:
-            face = COLOURS["card" if record.status == "stopped" else "undecided"]
-            axes.plot(rate, value, "o", color=COLOURS["undecided"], markerfacecolor=face, markersize=3.6)
-        if record.index == winner:
-            axes.plot(rate, max(value, low), "o", color=COLOURS["better"], markersize=5, zorder=4)
-            axes.plot(
-                rate,
-                max(value, low),
-                "o",
-                color=COLOURS["better"],
-                markersize=9.5,
-                markerfacecolor="none",
-                zorder=4,
-            )
-    if winner is None:
-        _say_in(axes, "no winner")
-
-
-def _colour(loss: LossResult) -> str:
-    return loss.outcome or ("control" if loss.part in ("control", "alias") else "undecided")
-
-
-def _mean(loss: LossResult) -> float:
-    return loss.difference.mean if loss.difference else -math.inf
-
-
-def _is_lost(record: Record) -> bool:
-    return record.status in ("diverged", "failed")
-
-
-def _score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, float]:
-    """Return the axis of a share in percent: the upper part of the scores, where the differences are."""
-    if not values:
-        return 0.0, 100.0
-    low, high = float(np.quantile(values, quantile)), max(values)
-    margin = max(0.12 * (high - low), 0.005)
-    return 100 * max(low - margin, 0.0), 100 * (high + margin)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def _power_of_ten(value: float, _: int | None = None) -> str:
-    return "10" + str(round(math.log10(value))).translate(_SUPERSCRIPTS)
-
-
-def _panels(num_panels: int) -> tuple[Figure, list[Axes]]:
-    num_columns = min(_NUM_COLUMNS, max(num_panels, 1))
-    num_rows = math.ceil(num_panels / num_columns)
-    height = 0.55 + 1.38 * num_rows
-    figure = Figure(figsize=(_WIDTH_INCHES, height))
-    grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
-    figure.subplots_adjust(
-        left=0.085, right=0.985, top=1 - 0.28 / height, bottom=0.55 / height, wspace=0.1, hspace=0.34
-    )
-    panels = list(grid.flat)
-    for axes in panels[num_panels:]:
-        axes.set_visible(False)
-        panels[panels.index(axes) - num_columns].tick_params(labelbottom=True)
-    return figure, panels
-
-
-def _finish_panel(axes: Axes, title: str, low: float, high: float) -> None:
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
-    axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4)
-
-
-def _label_panels(figure: Figure, x_label: str, y_label: str) -> None:
-    height = figure.get_figheight()
-    figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", fontsize=9, color=COLOURS["ink"])
-    figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", fontsize=9, color=COLOURS["ink"])
-
-
-def _say_in(axes: Axes, text: str) -> None:
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"]
-    )
-
-
-def _place(axes: Axes, figure: Figure, *, top: float, bottom: float) -> None:
-    height, box = figure.get_figheight(), axes.get_position()
-    axes.set_position((box.x0, bottom / height, box.width, 1 - (top + bottom) / height))
 
 
 def themed(svg: str, label: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,16 +11,15 @@ from markupsafe import Markup
 
 from losstune import __version__
 from losstune.config import Params
-from losstune.records import Record
-from losstune.report import wording
+from losstune.report import page_rows, wording
+from losstune.report.downloads import data_uri
+from losstune.report.evidence import Evidence
 from losstune.report.figures import themed
-from losstune.report.results import METRICS, LossResult, Results
-from losstune.report.tables import confusion_counts
-from losstune.report.terminal import outcome_text
+from losstune.report.forgiveness import TOLERANCE
+from losstune.report.reliability import FEWEST
+from losstune.report.results import METRICS, Results
+from losstune.report.weights import SURE
 
-MAX_CONFUSION_CLASSES = 20
-"""Up to this many classes the confusion matrix is shown whole; beyond, its largest entries."""
-_NUM_CONFUSIONS = 12
 # A column more would not fit the page: balanced accuracy is in results.json, and leads where it is chosen.
 _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
 
@@ -29,10 +27,10 @@ _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
 def render_page(
     results: Results,
     params: Params,
-    confirm_records: Sequence[Record],
+    evidence: Evidence,
     figures: Mapping[str, str],
+    csv_files: Mapping[str, str],
     *,
-    durations_sec: Mapping[str, float],
     commit: str | None,
     versions: Mapping[str, str],
 ) -> str:
@@ -41,9 +39,9 @@ def render_page(
     Args:
         results: The numbers.
         params: The study's settings, for the account of the protocol.
-        confirm_records: For the confusion matrices.
+        evidence: What the page tells beyond the results.
         figures: SVG text by file name, see :func:`losstune.report.figures.draw`.
-        durations_sec: Mean seconds of a training by loss.
+        csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
         commit: That trained the models, or None outside Git.
         versions: Package or device to version, in the order in which they are to be shown.
     """
@@ -55,118 +53,41 @@ def render_page(
         undefined=StrictUndefined,
     )
     environment.filters |= {"minus": _minus, "points": wording.points, "number": wording.number}
-    environment.filters["further_blocks"] = wording.further_blocks
+    environment.filters |= {"further_blocks": wording.further_blocks, "seconds": wording.seconds}
+    names, focus = results.data.class_names, results.losses_in_focus()
+    by_loss = {cost.loss: cost for cost in evidence.costs}
     page = environment.get_template("page.html.j2").render(
         results=results,
         params=params,
-        rows=[_row(loss, results, durations_sec) for loss in results.ranked()],
+        rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
         metric_name=wording.METRIC_NAMES[results.metric],
         other_metrics=[
             (name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric
         ],
         figures={name.removesuffix(".svg"): _inline(name, svg) for name, svg in figures.items()},
-        confusions=[_confusion(loss, confirm_records, results) for loss in results.losses_in_focus()],
+        downloads={name: data_uri(text) for name, text in csv_files.items()},
+        forgiveness=sorted(
+            ((loss, found.share) for loss, found in evidence.forgiveness.items()), key=lambda pair: -pair[1]
+        ),
+        tolerance=TOLERANCE,
+        fewest=FEWEST,
+        costs=[by_loss[loss.loss] for loss in results.ranked()],
+        on_gpu="cuda" in evidence.devices,
+        subject=results.subject(),
+        weights=[curve for curve in evidence.weights if curve.loss in focus],
+        sure=SURE,
+        exchange=evidence.exchange,
+        thumbs=page_rows.thumbnail_rows(evidence, names),
+        changes=page_rows.change_rows(evidence.confusion, names),
+        confusions=[page_rows.confusion_rows(loss, evidence.blocks.get(loss, ()), names) for loss in focus],
         num_candidates=sum(
             loss.part == "candidate" and loss.difference is not None for loss in results.losses
         ),
-        durations_sec=durations_sec,
         commit=commit,
         versions=versions,
         version=__version__,
     )
     return page.rstrip() + "\n"
-
-
-def _row(loss: LossResult, results: Results, durations_sec: Mapping[str, float]) -> dict[str, Any]:
-    """Return the texts of a loss's rows, and the bare values by which a column is sorted."""
-    score, difference = loss.scores.get(results.metric), loss.difference
-    p_holm = difference.p_holm if difference else None
-    lost = sum(loss.num_trials.get(status, 0) for status in ("diverged", "failed"))
-    seconds = durations_sec.get(loss.loss)
-    return {
-        "loss": loss.loss,
-        "result": loss,
-        "outcome": outcome_text(loss),
-        "score": wording.score(results.metric, score.mean) if score else "",
-        "score_interval": ""
-        if score is None or score.low is None or score.high is None
-        else f"{100 * score.low:.2f} to {100 * score.high:.2f}",
-        "score_value": score.mean if score else -1.0,
-        "difference": wording.points(difference.mean) if difference else "",
-        "difference_interval": wording.interval(difference.low, difference.high) if difference else "",
-        "difference_value": difference.mean if difference else "",
-        "p_holm": wording.p_value(p_holm) if p_holm is not None else "",
-        "p_value": p_holm if p_holm is not None else "",
-        "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
-        "p_better_value": difference.probability_better if difference else "",
-        "metrics": {
-            name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()
-        },
-        "seconds": wording.seconds(seconds) if seconds is not None else "",
-        "seconds_value": seconds if seconds is not None else "",
-        "lost": lost,
-        "hyperparameters": ", ".join(
-            f"{name} {wording.number(value)}" for name, value in loss.winner.hyperparameters.items()
-        )
-        if loss.winner
-        else "",
-        "winner_validation": wording.score(results.metric, loss.winner_validation)
-        if loss.winner_validation is not None
-        else "",
-        "default_validation": wording.score(results.metric, loss.default_validation)
-        if loss.default_validation is not None
-        else "",
-        "optimism": wording.points(loss.optimism.mean) if loss.optimism else "",
-        "overtakes": ", ".join(
-            f"{'ahead' if ahead else 'behind'} from {budget} on" for budget, ahead in loss.overtakes
-        ),
-        "calibration": [
-            (
-                wording.score("nll", fit.nll),
-                wording.score("ece", fit.ece),
-                wording.score("ece", fit.debiased_ece),
-            )
-            for fit in loss.calibration.values()
-        ],
-        "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
-    }
-
-
-def _confusion(loss: str, confirm_records: Iterable[Record], results: Results) -> dict[str, Any]:
-    """Return a loss's confusion matrix, summed over its blocks, with shares by row for shading."""
-    names = results.data.class_names
-    counts = confusion_counts(loss, confirm_records, len(names))
-    errors = Counter(
-        {
-            (names[label], names[predicted]): count
-            for label, row in enumerate(counts)
-            for predicted, count in enumerate(row)
-            if label != predicted and count
-        }
-    )
-    most = max(errors.values(), default=1)
-    return {
-        "loss": loss,
-        "whole": len(names) <= MAX_CONFUSION_CLASSES,
-        "num_samples": sum(map(sum, counts)),
-        "num_errors": sum(errors.values()),
-        "rows": [
-            (
-                names[label],
-                [
-                    (
-                        count,
-                        "hit" if label == predicted else "miss",
-                        0 if label == predicted else count / most,
-                    )
-                    for predicted, count in enumerate(row)
-                ],
-                f"{100 * row[label] / max(sum(row), 1):.1f}",
-            )
-            for label, row in enumerate(counts)
-        ],
-        "largest": sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NUM_CONFUSIONS],
-    }
 
 
 def _inline(name: str, svg: str) -> Markup:
@@ -175,6 +96,8 @@ def _inline(name: str, svg: str) -> Markup:
         "learning_rate.svg": "Validation score against learning rate, a panel for each loss",
         "best_of.svg": "Expected best validation score against the number of trials, a panel for each loss",
         "learning_curves.svg": "Validation score by epoch, a panel for each loss",
+        "reliability.svg": "Share of right predictions against mean confidence, a panel for each loss",
+        "weights.svg": "Size of the gradient against the probability of the true class",
     }[name]
     # The figures are made by this package from numbers and from names that matplotlib has escaped.
     return Markup(themed(svg, label))

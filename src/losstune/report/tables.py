@@ -1,4 +1,4 @@
-"""Small tables beside the report: what ``dvc metrics`` and ``dvc plots`` read, and training times."""
+"""Small tables beside the report: what ``dvc metrics`` and ``dvc plots`` read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from losstune.records import Execution, Record
+from losstune.records import Record
 from losstune.report.results import Results
 
 
@@ -88,19 +88,17 @@ def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
     )
 
 
-def confusion_counts(loss: str, confirm_records: Iterable[Record], num_classes: int) -> list[list[int]]:
-    """Return a loss's confusion matrix, ``counts[true][predicted]``, summed over its blocks."""
+def confusion_counts(blocks: Iterable[Record], num_classes: int) -> list[list[int]]:
+    """Return the confusion matrix, ``counts[true][predicted]``, summed over a loss's blocks."""
     counts = [[0] * num_classes for _ in range(num_classes)]
-    for record in confirm_records:
-        if record.role != "block" or record.configuration.loss != loss or record.confusion is None:
-            continue
-        for label, row in enumerate(record.confusion):
+    for record in blocks:
+        for label, row in enumerate(record.confusion or ()):
             for predicted, count in enumerate(row):
                 counts[label][predicted] += count
     return counts
 
 
-def confusion_csv(results: Results, confirm_records: Sequence[Record]) -> str:
+def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> str:
     """Return ``loss,actual,predicted,count`` rows for the losses in focus; what never happened is left out."""
     names = results.data.class_names
     return _csv(
@@ -108,21 +106,11 @@ def confusion_csv(results: Results, confirm_records: Sequence[Record]) -> str:
         (
             (loss, names[label], names[predicted], count)
             for loss in results.losses_in_focus()
-            for label, row in enumerate(confusion_counts(loss, confirm_records, len(names)))
+            for label, row in enumerate(confusion_counts(blocks.get(loss, ()), len(names)))
             for predicted, count in enumerate(row)
             if count
         ),
     )
-
-
-def mean_durations_sec(records: Iterable[Record], executions: Iterable[Execution]) -> dict[str, float]:
-    """Return the mean seconds of a confirmation training by loss; blocks that were cut short are left out."""
-    seconds = {execution.key: execution.duration_sec for execution in executions}
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for record in records:
-        if record.role == "block" and record.status == "finished" and record.key in seconds:
-            found[record.configuration.loss].append(seconds[record.key])
-    return {loss: math.fsum(values) / len(values) for loss, values in found.items()}
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

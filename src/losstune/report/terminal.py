@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,8 +13,10 @@ from losstune.report import wording
 from losstune.report.results import LossResult, Results
 
 MAX_COLUMNS = 110
-MAX_ROWS = 15
-"""The whole report is to fit on a terminal of 25 lines."""
+MAX_LINES = 23
+"""The whole report, with a line of its own for the page's path and one for the prompt, fits on a terminal of 25."""
+MAX_NOTES = 2
+_FRAME_LINES = 2  # the table's head and the line below it
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
 
 
@@ -27,7 +28,7 @@ def print_report(
     Args:
         results: The numbers.
         durations_sec: Mean seconds of a training by loss, see
-            :func:`losstune.report.tables.mean_durations_sec`.
+            :meth:`losstune.report.evidence.Evidence.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
     console = console or Console(highlight=False)
@@ -46,30 +47,42 @@ def print_report(
     table.add_column("outcome", no_wrap=True)
     for title in ("blocks", "NLL", "ECE", "training", "diverged"):
         table.add_column(title, justify="right", no_wrap=True)
-    ranked = results.ranked()
-    # The best, and whatever else the verdict rests on; the page has them all.
-    shown = (
-        ranked
-        if len(ranked) <= MAX_ROWS
-        else [
-            result
-            for place, result in enumerate(ranked)
-            if place < MAX_ROWS - 2 or result.part in ("baseline", "control")
-        ]
-    )
+    below = _below(results)
+    with console.capture() as capture:
+        for line in below:
+            console.print(line)
+    num_below = capture.get().count("\n")
+    shown = _rows_that_fit(results, MAX_LINES - num_below - _FRAME_LINES)
     for result in shown:
         table.add_row(*_cells(result, results, durations_sec))
     console.print(table)
-    if len(shown) < len(ranked):
-        console.print(f"... and {len(ranked) - len(shown)} losses further down, see the page")
-    console.print()
-    console.print(Text(control_line(results)))
+    if len(shown) < len(results.losses):
+        console.print(f"... and {len(results.losses) - len(shown)} losses further down, see the page")
+    for line in below:
+        console.print(line)
+
+
+def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
+    """Return the best losses, and whatever else the verdict rests on; the page has them all."""
+    ranked = results.ranked()
+    if len(ranked) <= num_lines:
+        return ranked
+    needed = [result for result in ranked if result.part == "baseline" or result.loss == results.verdict.loss]
+    needed += [result for result in ranked if result.part == "control"][:1]
+    best = [result for result in ranked if result not in needed]
+    chosen = [*needed, *best[: max(num_lines - 1 - len(needed), 0)]]  # a line says how many there are besides
+    return [result for result in ranked if result in chosen]
+
+
+def _below(results: Results) -> list[Text | str]:
+    """Return what stands below the table, ending in the verdict."""
+    lines: list[Text | str] = ["", Text(control_line(results))]
     if results.num_saved is not None:
-        console.print(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
-    for note in results.notes:
-        console.print(Text(note))
-    console.print()
-    console.print(f"[bold]{escape(results.verdict.sentence)}[/bold]")
+        lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
+    lines += [Text(note) for note in results.notes[:MAX_NOTES]]
+    if len(results.notes) > MAX_NOTES:
+        lines.append(f"... and {wording.count(len(results.notes) - MAX_NOTES, 'more note')}, see the page")
+    return [*lines, "", Text(results.verdict.sentence, style="bold")]
 
 
 def control_line(results: Results) -> str:
@@ -98,6 +111,8 @@ def outcome_text(result: LossResult) -> str:
     """Return the outcome in a word or two, or why there is none."""
     if result.winner is None:
         return "no winner"
+    if result.part in ("control", "alias"):
+        return "identical objective"
     return result.outcome or ("no verdict" if result.part == "candidate" else result.part)
 
 

@@ -19,10 +19,13 @@ from losstune.losses.registry import get, registry
 from losstune.models import adapt_head, build_model
 from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
+from losstune.ranges import Choice
 from losstune.records import Execution, Record
 from losstune.registration import read_registration
 from losstune.report import figures, tables
 from losstune.report.analysis import build_results
+from losstune.report.downloads import csv_files
+from losstune.report.evidence import gather
 from losstune.report.page import render_page
 from losstune.report.results import DataFacts, Results
 from losstune.report.terminal import print_report
@@ -35,6 +38,7 @@ from losstune.stages.layout import (
     REGISTRATION,
     REPORT,
     RESULTS,
+    TRIAL_EXECUTIONS,
     TRIALS,
     read_executions,
     read_records,
@@ -65,8 +69,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
     registration = read_registration(folder / REGISTRATION)
     require_registered(registration, study, trials, blocks)
-    executions = read_executions(folder / BLOCK_EXECUTIONS)
-    durations_sec = tables.mean_durations_sec(blocks, executions)
+    trial_executions = read_executions(folder / TRIAL_EXECUTIONS)
+    block_executions = read_executions(folder / BLOCK_EXECUTIONS)
     results = build_results(
         params,
         _data_facts(study),
@@ -76,24 +80,29 @@ def run(params: Params, folder: Path, root: Path) -> None:
         protocol=registration.protocol,
         earlier=registration.earlier,
     )
-    curves = tables.winner_curves(results, blocks)
-    plots = figures.draw(results, trials, blocks)
-    for name, svg in plots.items():
-        write_atomically(folder / PLOTS / name, svg)
-    write_atomically(folder / PLOTS / "learning_curves.csv", tables.learning_curves_csv(curves))
-    write_atomically(folder / PLOTS / "learning_rates.csv", tables.learning_rates_csv(results, trials))
-    write_atomically(folder / PLOTS / "best_of.csv", tables.best_of_csv(results))
-    write_atomically(folder / PLOTS / "confusion.csv", tables.confusion_csv(results, blocks))
+    test = prepared.read_test(folder / PREPARED)
+    evidence = gather(
+        results,
+        trials,
+        blocks,
+        [*trial_executions, *block_executions],
+        learning_rates=_learning_rates(study),
+        test_images=test.images,
+        test_labels=test.labels,
+    )
+    plots, csvs = figures.draw(results, evidence), csv_files(results, evidence)
+    for name, text in (plots | csvs).items():
+        write_atomically(folder / PLOTS / name, text)
     facts = provenance.collect(folder)
     hardware = {"CPU": f"{facts.hardware.cpu}, {facts.hardware.num_cores} cores"}
     hardware |= {f"GPU {number}": name for number, name in enumerate(facts.hardware.gpus)}
     page = render_page(
         results,
         study.params,
-        blocks,
+        evidence,
         plots,
-        durations_sec=durations_sec,
-        commit=_commit(executions),
+        csvs,
+        commit=_commit(block_executions),
         versions=facts.versions | hardware,
     )
     write_atomically(folder / REPORT, page)
@@ -103,7 +112,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if summary.problem:
         print(summary.problem, file=sys.stderr)
     print(f"The whole report: {REPORT}", flush=True)
-    print_report(results, durations_sec)
+    print_report(results, evidence.durations_sec())
 
 
 def show(study: Study) -> TrackingSummary:
@@ -139,6 +148,16 @@ def _data_facts(study: Study) -> DataFacts:
         num_test=sum(counts.test),
         class_names=study.manifest.class_names,
     )
+
+
+def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
+    """Return the ends of the learning rates that were searched for each loss."""
+    ranges = {loss: space.ranges["learning_rate"] for loss, space in study.spaces.items()}
+    return {
+        loss: (float(span.low), float(span.high))
+        for loss, span in ranges.items()
+        if not isinstance(span, Choice)
+    }
 
 
 def _commit(executions: list[Execution]) -> str | None:

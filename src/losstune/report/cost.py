@@ -1,0 +1,101 @@
+"""What each loss cost to train, from how long its trainings took.
+
+Times differ from run to run, so that nothing of this is in ``results.json``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from losstune.records import Execution, Record
+from losstune.report.results import Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """The cost of one loss.
+
+    A minute is one of a core or, on a GPU, of a training that may have shared the GPU with others. A training that was
+    found in the ledger counts with the time it once took.
+
+    Attributes:
+        loss: Its name.
+        num_trainings: Of search and confirmation together; the controls are not counted.
+        mean_sec: Mean duration of a block that trained to its end; None if no such duration is known.
+        sd_sec: Sample standard deviation of these durations; None for fewer than two.
+        relative: `mean_sec` over the baseline's; None if either is None.
+        search_min: Of all trials together.
+        confirm_min: Of all blocks together.
+        share_lost: Of all trainings, those that diverged or failed, 0 to 1.
+    """
+
+    loss: str
+    num_trainings: int
+    mean_sec: float | None
+    sd_sec: float | None
+    relative: float | None
+    search_min: float
+    confirm_min: float
+    share_lost: float
+
+
+def costs_of(
+    results: Results,
+    tune_records: Iterable[Record],
+    confirm_records: Iterable[Record],
+    executions: Iterable[Execution],
+) -> list[Cost]:
+    """Return the cost of every loss, in the order of the results.
+
+    Args:
+        results: For the losses and the baseline.
+        tune_records: The search.
+        confirm_records: The confirmation.
+        executions: Of both, in any order.
+    """
+    seconds = {execution.key: execution.duration_sec for execution in executions}
+    trainings: dict[str, tuple[list[Record], list[Record]]] = {loss.loss: ([], []) for loss in results.losses}
+    for place, role, records in ((0, "trial", tune_records), (1, "block", confirm_records)):
+        for record in records:
+            if record.role == role and record.configuration.loss in trainings:
+                trainings[record.configuration.loss][place].append(record)
+    durations = {
+        loss: [seconds[r.key] for r in blocks if r.status == "finished" and r.key in seconds]
+        for loss, (_, blocks) in trainings.items()
+    }
+    reference = _mean(durations[results.baseline])
+    return [
+        _cost(loss, trials, blocks, durations[loss], reference, seconds)
+        for loss, (trials, blocks) in trainings.items()
+    ]
+
+
+def _cost(
+    loss: str,
+    trials: Sequence[Record],
+    blocks: Sequence[Record],
+    durations: Sequence[float],
+    reference: float | None,
+    seconds: dict[str, float],
+) -> Cost:
+    mean = _mean(durations)
+    num_trainings = len(trials) + len(blocks)
+    num_lost = sum(record.status in ("diverged", "failed") for record in (*trials, *blocks))
+    return Cost(
+        loss=loss,
+        num_trainings=num_trainings,
+        mean_sec=mean,
+        sd_sec=float(np.std(durations, ddof=1)) if len(durations) > 1 else None,
+        relative=mean / reference if mean is not None and reference else None,
+        search_min=math.fsum(seconds.get(record.key, 0.0) for record in trials) / 60.0,
+        confirm_min=math.fsum(seconds.get(record.key, 0.0) for record in blocks) / 60.0,
+        share_lost=num_lost / num_trainings if num_trainings else 0.0,
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

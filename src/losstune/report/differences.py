@@ -1,0 +1,178 @@
+"""The forest plot: every loss's paired difference against the baseline, with the controls that it is to be read by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.report import wording
+from losstune.report.panels import WIDTH_INCHES, colour_of
+from losstune.report.results import Difference, Results
+
+_MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "undecided": "o", "control": "D"}
+_ROW_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.27, 0.32, 0.55
+_RIGHT, _KINDS, _INCHES_A_LETTER = 0.605, 0.84, 0.071
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DifferenceRow:
+    """A row of the forest plot.
+
+    Attributes:
+        name: Of the loss; of the two losses of a pair; or ``crippled baseline``.
+        kind: The outcome, or what else the row is: ``control`` (the baseline under another name), ``alias``,
+            ``twins`` (two names of one loss, neither the baseline), ``positive control``.
+        colour: Name of the colour.
+        difference: The loss minus the baseline; for twins, the first minus the second.
+    """
+
+    name: str
+    kind: str
+    colour: str
+    difference: Difference
+
+
+def difference_rows(results: Results) -> list[DifferenceRow]:
+    """Return the rows from top to bottom: the losses, the best first, then twins, then the positive control."""
+    losses = [
+        DifferenceRow(
+            name=loss.loss,
+            kind=loss.outcome or ("no verdict" if loss.part == "candidate" else loss.part),
+            colour=colour_of(loss),
+            difference=loss.difference,
+        )
+        for loss in results.losses
+        if loss.difference
+    ]
+    losses.sort(key=lambda row: -row.difference.mean)
+    controls = [
+        DifferenceRow(
+            name=f"{pair.loss} − {pair.equals}", kind="twins", colour="control", difference=pair.difference
+        )
+        for pair in results.control.pairs
+        if pair.equals != results.baseline  # a twin of the baseline has its row among the losses
+    ]
+    if results.control.positive:
+        positive = results.control.positive.difference
+        controls.append(
+            DifferenceRow(
+                name="crippled baseline", kind="positive control", colour="control", difference=positive
+            )
+        )
+    return [*losses, *controls]
+
+
+def differences_svg(results: Results) -> str:
+    """Draw the rows with their intervals.
+
+    The band is the ROPE: what lies in it makes no practical difference. The dotted lines are the noise floor: what
+    two identical losses differ by. A difference far outside the others is cut at the frame and drawn as an arrow.
+    """
+    rows = difference_rows(results)[::-1]
+    num_controls = sum(row.kind in ("twins", "positive control") for row in rows)
+    low, high = difference_limits(results)
+    height = _TOP_INCHES + _BOTTOM_INCHES + _ROW_INCHES * max(len(rows), 1)
+    left = 0.03 + max([1.2, *(_INCHES_A_LETTER * len(row.name) for row in rows)]) / WIDTH_INCHES
+    floor = results.control.noise_floor
+    with drawing_style("differences"):
+        figure = Figure(figsize=(WIDTH_INCHES, height))
+        left = min(left, 0.4)
+        axes = figure.add_axes(
+            (left, _BOTTOM_INCHES / height, _RIGHT - left, 1 - (_TOP_INCHES + _BOTTOM_INCHES) / height)
+        )
+        axes.axvspan(-100 * results.rope, 100 * results.rope, color=COLOURS["band"], zorder=0)
+        axes.axvline(0.0, color=COLOURS["shadow"], linewidth=1.0, zorder=1)
+        for side in () if floor is None else (-floor, floor):
+            if low < side < high:
+                style = (0, (1, 2))
+                axes.axvline(100 * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
+        if 0 < num_controls < len(rows):
+            axes.axhline(num_controls - 0.5, color=COLOURS["line"], linewidth=0.8, zorder=0)
+        for place, row in enumerate(rows):
+            _draw_row(axes, place, row, (100 * low, 100 * high))
+        axes.set_xlim(100 * low, 100 * high)
+        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0")
+        )
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(
+            f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points"
+        )
+        _annotate_top(figure, left, results)
+        return svg_of(figure)
+
+
+def difference_limits(results: Results) -> tuple[float, float]:
+    """Return the axis: all the losses' intervals and the ROPE, but at most four times the median reach to a side."""
+    differences = [loss.difference for loss in results.losses if loss.difference is not None]
+    lows = [d.low if math.isfinite(d.low) else d.mean for d in differences]
+    highs = [d.high if math.isfinite(d.high) else d.mean for d in differences]
+    reach = 4.0 * float(np.median(np.abs([*lows, *highs]))) if differences else 0.0
+    least = max(1.4 * results.rope, 0.001)
+    return (
+        -1.08 * max(least, min(reach, -min(lows, default=0.0))),
+        1.08 * max(least, min(reach, max(highs, default=0.0))),
+    )
+
+
+def _annotate_top(figure: Figure, left: float, results: Results) -> None:
+    """Say above the rows what band, dotted lines and numbers are."""
+    floor = results.control.noise_floor
+    legend = f"shaded: no practical difference (±{100 * results.rope:.2f})"
+    if floor is not None:
+        legend += f" · dotted: noise floor (±{100 * floor:.2f})"
+    height = figure.get_figheight()
+    y = 1 - (_TOP_INCHES - 0.08) / height
+    style: Any = {"va": "bottom", "fontsize": 8, "color": COLOURS["muted"]}
+    figure.text(_RIGHT - 0.012, y, legend, ha="right", **style)
+    confidence = f"{100 * (1 - results.alpha):g}%"
+    figure.text(_RIGHT + 0.014, y, f"mean difference [{confidence} interval]", **style)
+
+
+def _draw_row(axes: Axes, place: int, row: DifferenceRow, frame: tuple[float, float]) -> None:
+    difference = row.difference
+    colour = COLOURS[row.colour]
+    bounds = np.clip([100 * difference.low, 100 * difference.high], *frame)
+    style: Any = "solid" if math.isfinite(difference.low) else (0, (1, 3))
+    axes.plot(bounds, [place, place], color=colour, linewidth=2.0, linestyle=style, zorder=2)
+    mean = 100 * difference.mean
+    inside = frame[0] <= mean <= frame[1]
+    edge = 0.012 * (frame[1] - frame[0])
+    axes.plot(
+        [np.clip(mean, frame[0] + edge, frame[1] - edge)],
+        [place],
+        marker=_MARKERS[row.colour] if inside else ("<" if mean < 0 else ">"),
+        markersize=6.5,
+        color=colour,
+        markerfacecolor=COLOURS["card"] if row.colour in ("undecided", "control") else colour,
+        markeredgewidth=1.4,
+        linestyle="none",
+        zorder=3,
+    )
+    estimate = f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
+    left, width = axes.get_position().x0, axes.get_position().width
+    for text, x, tone in ((_minus(estimate), _RIGHT + 0.014, "ink"), (row.kind, _KINDS, row.colour)):
+        axes.annotate(
+            text,
+            ((x - left) / width, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            color=COLOURS[tone],
+            annotation_clip=False,
+        )
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

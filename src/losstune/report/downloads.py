@@ -1,0 +1,172 @@
+"""The numbers of every figure and table as CSV: files beside the page, and links in it that need no network."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from losstune.report import tables
+from losstune.report.blocks import confirmed_configurations
+from losstune.report.differences import difference_rows
+from losstune.report.evidence import Evidence
+from losstune.report.reliability import reliability_rows
+from losstune.report.results import METRICS, LossResult, Results
+
+
+def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
+    """Return CSV text by file name. Scores are shares, 0 to 1; a value that isn't there is empty.
+
+    All but ``cost.csv`` hold the same bytes for the same results.
+    """
+    names = results.data.class_names
+    made = {
+        "differences.csv": _csv(
+            ("name", "kind", "mean", "low", "high"),
+            (
+                (row.name, row.kind, row.difference.mean, row.difference.low, row.difference.high)
+                for row in difference_rows(results)
+            ),
+        ),
+        "losses.csv": _csv(*_losses(results)),
+        "forgiveness.csv": _csv(
+            ("loss", "share_near_best", "decades_searched"),
+            ((loss, fit.share, fit.num_decades) for loss, fit in evidence.forgiveness.items()),
+        ),
+        "learning_rates.csv": tables.learning_rates_csv(results, evidence.trials),
+        "best_of.csv": tables.best_of_csv(results),
+        "learning_curves.csv": tables.learning_curves_csv(evidence.curves),
+        "calibration.csv": _csv(
+            ("loss", "probabilities", "nll", "brier", "ece", "debiased_ece", "temperature"),
+            (
+                (loss.loss, way, fit.nll, fit.brier, fit.ece, fit.debiased_ece, loss.temperature)
+                for loss in results.losses
+                for way, fit in loss.calibration.items()
+            ),
+        ),
+        "reliability.csv": _csv(
+            ("loss", "probabilities", "bin_low", "bin_high", "predictions", "mean_confidence", "share_right"),
+            reliability_rows(results),
+        ),
+        "cost.csv": _csv(
+            (
+                "loss",
+                "trainings",
+                "mean_sec",
+                "sd_sec",
+                "relative_to_baseline",
+                "search_min",
+                "confirm_min",
+                "share_lost",
+            ),
+            (
+                (
+                    cost.loss,
+                    cost.num_trainings,
+                    cost.mean_sec,
+                    cost.sd_sec,
+                    cost.relative,
+                    cost.search_min,
+                    cost.confirm_min,
+                    cost.share_lost,
+                )
+                for cost in evidence.costs
+            ),
+        ),
+        "configurations.csv": _csv(*_configurations(evidence)),
+        "weights.csv": _csv(
+            ("loss", "hyperparameters", "p_true", "pull", "share_of_largest"),
+            (
+                (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
+                for curve in evidence.weights
+                for point in zip(curve.probabilities, curve.pulls, curve.scaled(), strict=True)
+            ),
+        ),
+        "confusion.csv": tables.confusion_csv(results, evidence.blocks),
+        "confusion_difference.csv": _csv(
+            ("loss", "baseline", "actual", "predicted", "difference"),
+            (
+                (results.subject(), results.baseline, names[label], names[predicted], int(count))
+                for label, row in enumerate(evidence.confusion)
+                for predicted, count in enumerate(row)
+                if count
+            ),
+        ),
+    }
+    if evidence.exchange is not None:
+        exchange = evidence.exchange
+        made["examples.csv"] = _csv(
+            (
+                "test_sample",
+                "actual",
+                "blocks",
+                "gained",
+                "lost",
+                f"{exchange.loss}_said",
+                f"{exchange.baseline}_said",
+            ),
+            (
+                (
+                    example.index,
+                    names[example.label],
+                    exchange.num_blocks,
+                    example.num_gained,
+                    example.num_lost,
+                    names[example.said],
+                    names[example.baseline_said],
+                )
+                for example in exchange.examples
+            ),
+        )
+    return made
+
+
+def data_uri(text: str) -> str:
+    """Return a CSV file as a data URI, for a link to save it from."""
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode('ascii')}"
+
+
+def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    scores = [name for metric in METRICS for name in (metric, f"{metric}_low", f"{metric}_high")]
+    header = ("loss", "part", "outcome", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
+    return (*header, *scores), (_loss(loss) for loss in results.ranked())
+
+
+def _loss(loss: LossResult) -> Sequence[Any]:
+    difference = loss.difference
+    compared = (
+        (difference.mean, difference.low, difference.high, difference.p_holm, difference.probability_better)
+        if difference
+        else (None,) * 5
+    )
+    scores = [loss.scores.get(metric) for metric in METRICS]
+    values = [value for s in scores for value in ((s.mean, s.low, s.high) if s else (None,) * 3)]
+    return (loss.loss, loss.part, loss.outcome, *compared, loss.blocks_needed, *values)
+
+
+def _configurations(evidence: Evidence) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    found = [
+        (search, configuration)
+        for blocks in evidence.blocks.values()
+        for search, configuration in confirmed_configurations(blocks)
+    ]
+    return ("loss", "search", "learning_rate", "weight_decay", "hyperparameters"), (
+        (
+            configuration.loss,
+            search,
+            configuration.learning_rate,
+            configuration.weight_decay,
+            " ".join(f"{name}={value:.6g}" for name, value in configuration.hyperparameters.items()),
+        )
+        for search, configuration in found
+    )
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows])
+    return text.getvalue()

@@ -1,0 +1,130 @@
+"""Test examples that one loss gets right and another wrong, over the blocks that both trained.
+
+Shape suffixes: N test examples, B blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losstune.errors import LosstuneError
+from losstune.labels import unpack
+from losstune.records import Record
+from losstune.report.blocks import block_id
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One test example on which the losses differed.
+
+    Attributes:
+        index: Its place in the test split.
+        label: Its true class.
+        num_gained: Blocks in which the loss was right and the baseline wrong.
+        num_lost: Blocks in which the baseline was right and the loss wrong.
+        said: What the loss predicted most often in the blocks that count as lost; without such, most often at all.
+        baseline_said: What the baseline predicted most often in the blocks that count as gained, likewise.
+    """
+
+    index: int
+    label: int
+    num_gained: int
+    num_lost: int
+    said: int
+    baseline_said: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What a loss gained and lost against the baseline.
+
+    Attributes:
+        loss: Its name.
+        baseline: The other's.
+        num_blocks: Blocks that both have predictions of.
+        examples: All on which they differed in a block, by their place in the test split.
+    """
+
+    loss: str
+    baseline: str
+    num_blocks: int
+    examples: tuple[Example, ...]
+
+    def mean_gained(self) -> float:
+        """Return how many examples a block gains on average."""
+        return sum(example.num_gained for example in self.examples) / self.num_blocks
+
+    def mean_lost(self) -> float:
+        """Return how many examples a block loses on average."""
+        return sum(example.num_lost for example in self.examples) / self.num_blocks
+
+    def gained(self, most: int) -> list[Example]:
+        """Return the examples most often gained: those gained in more blocks than lost, by how many more."""
+        found = [example for example in self.examples if example.num_gained > example.num_lost]
+        return sorted(found, key=lambda e: (e.num_lost - e.num_gained, e.index))[:most]
+
+    def lost(self, most: int) -> list[Example]:
+        """Return the examples most often lost, likewise."""
+        found = [example for example in self.examples if example.num_lost > example.num_gained]
+        return sorted(found, key=lambda e: (e.num_gained - e.num_lost, e.index))[:most]
+
+
+def exchange_of(
+    loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], labels_N: Labels
+) -> Exchange | None:
+    """Return what the loss gained and lost; None if the two have no predictions of one block.
+
+    Args:
+        loss: To look at.
+        baseline: To hold it against.
+        blocks: By loss, see :func:`losstune.report.blocks.blocks_by_loss`.
+        labels_N: True classes of the test split.
+
+    Raises:
+        LosstuneError: If the predictions are not of that many examples.
+    """
+    ours, theirs = _predictions(blocks.get(loss, ())), _predictions(blocks.get(baseline, ()))
+    shared = sorted(ours.keys() & theirs.keys())
+    if loss == baseline or not shared:
+        return None
+    for predictions_N in (*ours.values(), *theirs.values()):
+        if len(predictions_N) != len(labels_N):
+            raise LosstuneError(
+                f"the test split has {len(labels_N)} samples, and the blocks have predictions of "
+                f"{len(predictions_N)}; `dvc repro` brings them together"
+            )
+    ours_BN, theirs_BN = (np.stack([found[block] for block in shared]) for found in (ours, theirs))
+    gained_BN = (ours_BN == labels_N) & (theirs_BN != labels_N)
+    lost_BN = (ours_BN != labels_N) & (theirs_BN == labels_N)
+    return Exchange(
+        loss=loss,
+        baseline=baseline,
+        num_blocks=len(shared),
+        examples=tuple(
+            Example(
+                index=int(n),
+                label=int(labels_N[n]),
+                num_gained=int(gained_BN[:, n].sum()),
+                num_lost=int(lost_BN[:, n].sum()),
+                said=_most_frequent(ours_BN[:, n], lost_BN[:, n]),
+                baseline_said=_most_frequent(theirs_BN[:, n], gained_BN[:, n]),
+            )
+            for n in np.flatnonzero((gained_BN | lost_BN).any(0))
+        ),
+    )
+
+
+def _predictions(blocks: Iterable[Record]) -> dict[tuple[int, int], Labels]:
+    return {block_id(record): unpack(record.predictions) for record in blocks if record.predictions}
+
+
+def _most_frequent(classes_B: Labels, of_interest_B: NDArray[np.bool_]) -> int:
+    """Return the most frequent class, the lowest of several, among the blocks of interest, if there are any."""
+    chosen = classes_B[of_interest_B] if of_interest_B.any() else classes_B
+    return int(np.bincount(chosen).argmax())

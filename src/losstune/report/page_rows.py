@@ -1,0 +1,169 @@
+"""The page's tables as texts, with the bare values by which a column is sorted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from losstune.records import Record
+from losstune.report import wording
+from losstune.report.confusion import Counts
+from losstune.report.evidence import MOST_EXAMPLES, Evidence
+from losstune.report.results import LossResult, Results
+from losstune.report.tables import confusion_counts
+from losstune.report.terminal import outcome_text
+
+MAX_CONFUSION_CLASSES = 20
+"""Up to this many classes a confusion matrix is shown whole; beyond, its largest entries."""
+_NUM_CONFUSIONS = 12
+
+
+def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
+    """Return the texts of a loss's rows."""
+    score, difference = loss.scores.get(results.metric), loss.difference
+    p_holm = difference.p_holm if difference else None
+    return {
+        "loss": loss.loss,
+        "result": loss,
+        "outcome": outcome_text(loss),
+        "score": wording.score(results.metric, score.mean) if score else "",
+        "score_interval": ""
+        if score is None or score.low is None or score.high is None
+        else f"{100 * score.low:.2f} to {100 * score.high:.2f}",
+        "score_value": score.mean if score else -1.0,
+        "difference": wording.points(difference.mean) if difference else "",
+        "difference_interval": wording.interval(difference.low, difference.high) if difference else "",
+        "difference_value": difference.mean if difference else "",
+        "p_holm": wording.p_value(p_holm) if p_holm is not None else "",
+        "p_value": p_holm if p_holm is not None else "",
+        "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
+        "p_better_value": difference.probability_better if difference else "",
+        "metrics": {
+            name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()
+        },
+        "hyperparameters": ", ".join(
+            f"{name} {wording.number(value)}" for name, value in loss.winner.hyperparameters.items()
+        )
+        if loss.winner
+        else "",
+        "winner_validation": wording.score(results.metric, loss.winner_validation)
+        if loss.winner_validation is not None
+        else "",
+        "default_validation": wording.score(results.metric, loss.default_validation)
+        if loss.default_validation is not None
+        else "",
+        "optimism": wording.points(loss.optimism.mean) if loss.optimism else "",
+        "overtakes": ", ".join(
+            f"{'ahead' if ahead else 'behind'} from {wording.count(budget, 'trial')} on"
+            for budget, ahead in loss.overtakes
+        ),
+        "calibration": [
+            (
+                wording.score("nll", fit.nll),
+                wording.score("ece", fit.ece),
+                wording.score("ece", fit.debiased_ece),
+            )
+            for fit in loss.calibration.values()
+        ],
+        "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
+    }
+
+
+def confusion_rows(loss: str, blocks: Iterable[Record], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return a loss's confusion matrix, summed over its blocks, with shares of the largest error for shading."""
+    counts = confusion_counts(blocks, len(class_names))
+    errors = Counter(
+        {
+            (class_names[label], class_names[predicted]): count
+            for label, row in enumerate(counts)
+            for predicted, count in enumerate(row)
+            if label != predicted and count
+        }
+    )
+    most = max(errors.values(), default=1)
+    return {
+        "loss": loss,
+        "whole": len(class_names) <= MAX_CONFUSION_CLASSES,
+        "num_samples": sum(map(sum, counts)),
+        "num_errors": sum(errors.values()),
+        "rows": [
+            (
+                class_names[label],
+                [
+                    (
+                        count,
+                        "hit" if label == predicted else "miss",
+                        0 if label == predicted else count / most,
+                    )
+                    for predicted, count in enumerate(row)
+                ],
+                f"{100 * row[label] / max(sum(row), 1):.1f}",
+            )
+            for label, row in enumerate(counts)
+        ],
+        "largest": sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NUM_CONFUSIONS],
+    }
+
+
+def change_rows(difference_CC: Counts, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return a difference of confusion matrices, with signs and with shares of the largest change for shading."""
+    most = max(int(np.abs(difference_CC).max(initial=0)), 1)
+    changes = [
+        (class_names[label], class_names[predicted], int(count))
+        for (label, predicted), count in np.ndenumerate(difference_CC)
+        if count
+    ]
+    changes.sort(key=lambda change: (-abs(change[2]), change[:2]))
+    return {
+        "whole": len(class_names) <= MAX_CONFUSION_CLASSES,
+        "num_changes": len(changes),
+        "rows": [
+            (class_names[label], [_change(int(count), most) for count in row])
+            for label, row in enumerate(difference_CC)
+        ],
+        "largest": [
+            (label, predicted, _signed(count)) for label, predicted, count in changes[:_NUM_CONFUSIONS]
+        ],
+    }
+
+
+def thumbnail_rows(evidence: Evidence, class_names: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the examples to show, gained and then lost, each list with its title; none without images."""
+    exchange, images = evidence.exchange, evidence.images
+    if exchange is None or not images:
+        return []
+    ours, theirs = exchange.loss, exchange.baseline
+    gained, lost = (
+        [
+            {
+                "index": example.index,
+                "image": images[example.index],
+                "label": class_names[example.label],
+                "wrong": theirs if is_gained else ours,
+                "said": class_names[example.baseline_said if is_gained else example.said],
+                "num_blocks": example.num_gained if is_gained else example.num_lost,
+                "num_reverse": example.num_lost if is_gained else example.num_gained,
+            }
+            for example in examples
+        ]
+        for is_gained, examples in (
+            (True, exchange.gained(MOST_EXAMPLES)),
+            (False, exchange.lost(MOST_EXAMPLES)),
+        )
+    )
+    return [
+        (f"Gained: {ours} says the true class, {theirs} takes it for another", gained),
+        (f"Lost: {theirs} says the true class, {ours} takes it for another", lost),
+    ]
+
+
+def _change(count: int, most: int) -> tuple[str, str, float]:
+    kind = "more" if count > 0 else "fewer" if count < 0 else "zero"
+    return _signed(count) if count else "", kind, 0.1 + 0.6 * abs(count) / most
+
+
+def _signed(count: int) -> str:
+    return f"{count:+,}".replace("-", "−")

@@ -1,0 +1,85 @@
+"""Small multiples: a panel for each loss, with common axes, four to a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from losstune.drawing import COLOURS
+from losstune.report.results import LossResult
+
+WIDTH_INCHES = 8.0
+NUM_COLUMNS = 4
+ROW_INCHES = 1.38
+_TOP_INCHES, _BOTTOM_INCHES = 0.28, 0.55
+
+
+def panels(
+    num_panels: int, x_limits: tuple[float, float], y_limits: tuple[float, float], *, x_scale: str = "linear"
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its panels, row by row, with common axes; panels beyond `num_panels` are hidden.
+
+    The axes are framed before anything is drawn, and once: each frame set is passed on to every panel.
+    """
+    num_columns = min(NUM_COLUMNS, max(num_panels, 1))
+    num_rows = math.ceil(num_panels / num_columns)
+    height = _BOTTOM_INCHES + ROW_INCHES * num_rows
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(
+        left=0.085,
+        right=0.985,
+        top=1 - _TOP_INCHES / height,
+        bottom=_BOTTOM_INCHES / height,
+        wspace=0.1,
+        hspace=0.34,
+    )
+    found = list(grid.flat)
+    found[0].set_xscale(x_scale)
+    found[0].set_xlim(x_limits)
+    found[0].set_ylim(y_limits)
+    found[0].yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    for axes in found[num_panels:]:
+        axes.set_visible(False)
+        found[found.index(axes) - num_columns].tick_params(labelbottom=True)
+    return figure, found
+
+
+def finish_panel(axes: Axes, title: str) -> None:
+    """Set a panel's title, and a few level lines."""
+    axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
+    # A title of given height: matplotlib would measure every tick label to find one.
+    axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4, y=1.0)
+
+
+def label_panels(figure: Figure, x_label: str, y_label: str) -> None:
+    """Name the axes once for all panels."""
+    height = figure.get_figheight()
+    figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", fontsize=9, color=COLOURS["ink"])
+    figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", fontsize=9, color=COLOURS["ink"])
+
+
+def say_in(axes: Axes, text: str) -> None:
+    """Write a few words into an empty panel."""
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"]
+    )
+
+
+def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, float]:
+    """Return the axis of a share in percent: the upper part of the scores, where the differences are."""
+    if not values:
+        return 0.0, 100.0
+    low, high = float(np.quantile(values, quantile)), max(values)
+    margin = max(0.12 * (high - low), 0.005)
+    return 100 * max(low - margin, 0.0), 100 * (high + margin)
+
+
+def colour_of(loss: LossResult) -> str:
+    """Return the name of a loss's colour: that of its outcome, or of what it is."""
+    return loss.outcome or ("control" if loss.part in ("control", "alias") else "undecided")

@@ -1,0 +1,72 @@
+"""Reliability diagrams: how often a loss is right against how sure it says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
+
+from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.report.panels import finish_panel, label_panels, panels, say_in
+from losstune.report.results import Results
+
+FEWEST = 30
+"""Predictions in a bin for it to be drawn; the share right among fewer is mostly chance."""
+
+WAYS = {"softmax": "softmax", "link": "own map", "scaled": "temperature"}
+"""The ways of making probabilities, as the page calls them."""
+
+_STYLES = {
+    "softmax": ("undecided", "o", "card", "-"),
+    "link": ("better", "s", "better", "-"),
+    "scaled": ("worse", "^", "worse", "--"),
+}
+
+
+def reliability_svg(results: Results) -> str:
+    """Draw the share of right predictions against the mean confidence, by bin of the confidence, a panel per loss.
+
+    All blocks together. On the diagonal a loss is as often right as it says; below it, it says too much.
+    """
+    with drawing_style("reliability"):
+        figure, found = panels(len(results.losses), (0, 103), (0, 103))
+        for loss, axes in zip(results.losses, found, strict=False):
+            axes.plot((0, 100), (0, 100), color=COLOURS["shadow"], linewidth=0.8, zorder=1)
+            for way, fit in loss.calibration.items():
+                _draw(axes, way, fit.bins)
+            if not loss.calibration:
+                say_in(axes, "not known")
+            finish_panel(axes, loss.loss)
+        found[0].xaxis.set_major_locator(FixedLocator([0, 25, 50, 75]))
+        label_panels(
+            figure,
+            "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)",
+            "right predictions in the bin, %",
+        )
+        return svg_of(figure)
+
+
+def reliability_rows(results: Results) -> Iterator[tuple[str, str, float, float, int, float, float]]:
+    """Return loss, way, ends of the bin, predictions, mean confidence and share right of all bins that aren't empty."""
+    for loss in results.losses:
+        for way, fit in loss.calibration.items():
+            for number, (count, hits, confidence) in enumerate(fit.bins):
+                if count:
+                    ends = number / len(fit.bins), (number + 1) / len(fit.bins)
+                    yield loss.loss, way, *ends, count, confidence / count, hits / count
+
+
+def _draw(axes: Axes, way: str, bins: Sequence[tuple[int, int, float]]) -> None:
+    colour, marker, face, line = _STYLES[way]
+    shown = [(100 * confidence / n, 100 * hits / n) for n, hits, confidence in bins if n >= FEWEST]
+    if shown:
+        axes.plot(
+            *zip(*shown, strict=True),
+            color=COLOURS[colour],
+            marker=marker,
+            linestyle=line,
+            linewidth=1.0,
+            markersize=3.4,
+            markerfacecolor=COLOURS[face],
+        )

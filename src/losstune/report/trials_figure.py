@@ -1,0 +1,150 @@
+"""The search, drawn: the validation score of every trial against its learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.records import Record
+from losstune.report import wording
+from losstune.report.blocks import confirmed_configurations, search_of
+from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
+from losstune.report.results import Results
+
+MOST_POINTS = 300
+"""More in a panel than this are thinned: of those that all but cover each other one is drawn."""
+
+_CELLS = (90, 50)
+"""A panel's grid for thinning; a cell is as large as half a dot."""
+
+_FOOT = 0.045
+"""Where marks stand that have no place in the frame, as a share of the panel's height."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Points = NDArray[np.float64]
+
+
+def learning_rate_svg(
+    results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]
+) -> str:
+    """Draw the validation score of every trial against its learning rate, a panel per loss, the winners ringed.
+
+    A winner is a trial whose configuration was confirmed, that is, one that the loss's `blocks` have.
+    """
+    trials: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in tune_records:
+        trials[record.configuration.loss].append(record)
+    shown = [record for loss in results.losses for record in trials[loss.loss]]
+    usable = [record.validation[results.metric] for record in shown if not _is_lost(record)]
+    low, high = score_limits(usable, quantile=0.25)
+    rates = [record.configuration.learning_rate for record in shown] or [1e-3]
+    first, last = min(rates) / 2, max(rates) * 2
+    powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
+    with drawing_style("learning_rate"):
+        figure, found = panels(len(results.losses), (first, last), (low, high), x_scale="log")
+        found[0].xaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
+        found[0].xaxis.set_minor_locator(NullLocator())
+        found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
+        for loss, axes in zip(results.losses, found, strict=False):
+            chosen = confirmed_configurations(blocks.get(loss.loss, ()))
+            winners = [r for r in trials[loss.loss] if (search_of(r), r.configuration) in chosen]
+            _draw_trials(axes, trials[loss.loss], winners, results.metric, (first, last), (low, high))
+            finish_panel(axes, loss.loss)
+        label_panels(
+            figure,
+            "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
+            f"validation {wording.METRIC_NAMES[results.metric]}, %",
+        )
+        return svg_of(figure)
+
+
+def _draw_trials(
+    axes: Axes,
+    trials: Sequence[Record],
+    winners: Sequence[Record],
+    metric: str,
+    rates: tuple[float, float],
+    scores: tuple[float, float],
+) -> None:
+    low = scores[0]
+    lost = [record for record in trials if _is_lost(record)]
+    whole = [record for record in trials if not _is_lost(record)]
+    below = [record for record in whole if 100 * record.validation[metric] < low]
+    inside = [record for record in whole if 100 * record.validation[metric] >= low]
+    at_foot = axes.get_xaxis_transform()
+    for marks, marker, size, colour in ((lost, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
+        x_N = thinned(_points(marks, None), rates, (0.0, 1.0))[:, 0]
+        if len(x_N):
+            axes.plot(
+                x_N,
+                np.full(len(x_N), _FOOT),
+                marker,
+                color=COLOURS[colour],
+                markersize=size,
+                transform=at_foot,
+            )
+    for is_stopped in (True, False):
+        marks = [record for record in inside if (record.status == "stopped") == is_stopped]
+        points_N2 = thinned(_points(marks, metric), rates, scores)
+        if len(points_N2):
+            axes.plot(
+                *points_N2.T,
+                "o",
+                color=COLOURS["undecided"],
+                markerfacecolor=COLOURS["card" if is_stopped else "undecided"],
+                markersize=3.6,
+            )
+    points_N2 = _points(winners, metric)
+    points_N2[:, 1] = np.maximum(points_N2[:, 1], low)
+    if len(points_N2):
+        axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=5, zorder=4)
+        axes.plot(
+            *points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4
+        )
+    else:
+        say_in(axes, "no winner")
+
+
+def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, float]) -> Points:
+    """Return the points without those that others cover, if there are more than :data:`MOST_POINTS`.
+
+    The panel is cut into cells of half a dot; of each cell the first point stays.
+
+    Args:
+        points_N2: Learning rate and score.
+        rates: Ends of the horizontal axis, which is logarithmic.
+        scores: Ends of the vertical axis.
+    """
+    if len(points_N2) <= MOST_POINTS:
+        return points_N2
+    across_N = np.log(points_N2[:, 0] / rates[0]) / np.log(rates[1] / rates[0])
+    up_N = (points_N2[:, 1] - scores[0]) / (scores[1] - scores[0])
+    cells_N2 = np.floor(np.stack([across_N, up_N], 1) * _CELLS).astype(np.int64)
+    _, kept = np.unique(cells_N2, axis=0, return_index=True)
+    return points_N2[np.sort(kept)]
+
+
+def _points(records: Sequence[Record], metric: str | None) -> Points:
+    """Return learning rate and score in percent; 0 for the score without a metric."""
+    return np.array(
+        [
+            (record.configuration.learning_rate, 100 * record.validation[metric] if metric else 0.0)
+            for record in records
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 2)
+
+
+def _is_lost(record: Record) -> bool:
+    return record.status in ("diverged", "failed")
+
+
+def _power_of_ten(value: float, _: int | None = None) -> str:
+    return "10" + str(round(math.log10(value))).translate(_SUPERSCRIPTS)

@@ -1,0 +1,108 @@
+"""How hard a loss pulls at a sample: |dL/dz_y| against the probability of the true class, numbers and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from losstune import gallery
+from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.losses.registry import registry
+from losstune.records import Record
+from losstune.report import wording
+from losstune.report.blocks import confirmed_configurations
+from losstune.report.panels import WIDTH_INCHES
+from losstune.report.results import Results
+
+SURE = 0.9
+"""Where a sample is all but learnt: the share of its largest pull that a loss keeps there tells losses apart."""
+
+_LINES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How hard a loss pulls as it was confirmed.
+
+    Attributes:
+        loss: Its name.
+        label: The name with its hyperparameters.
+        probabilities: Of the true class by softmax, rising; the other classes share the rest evenly.
+        pulls: |dL/dz_y| there, in the loss's own units. For cross-entropy it is 1 - p.
+    """
+
+    loss: str
+    label: str
+    probabilities: tuple[float, ...]
+    pulls: tuple[float, ...]
+
+    def scaled(self) -> tuple[float, ...]:
+        """Return the pulls as shares of the largest."""
+        largest = max(self.pulls) or 1.0
+        return tuple(pull / largest for pull in self.pulls)
+
+    def scaled_at(self, probability: float) -> float:
+        """Return the share of the largest pull at a probability, between the points on a straight line."""
+        points = list(zip(self.probabilities, self.scaled(), strict=True))
+        for (left, before), (right, after) in pairwise(points):
+            if left <= probability <= right:
+                return before + (after - before) * (probability - left) / ((right - left) or 1.0)
+        return points[0][1] if probability < points[0][0] else points[-1][1]
+
+
+def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list[Weights]:
+    """Return the weight curves of all losses of the catalogue that were confirmed, one for each configuration.
+
+    Args:
+        results: For the losses and the number of classes.
+        blocks: By loss, see :func:`losstune.report.blocks.blocks_by_loss`.
+    """
+    found = []
+    for loss in (result.loss for result in results.losses if result.loss in registry()):
+        settings = [configuration for _, configuration in confirmed_configurations(blocks.get(loss, ()))]
+        for values in {tuple(c.hyperparameters.items()): c.hyperparameters for c in settings}.values():
+            drawn = gallery.curve(registry()[loss].bind(values), len(results.data.class_names))
+            named = ", ".join(f"{name} {wording.number(value)}" for name, value in values.items())
+            found.append(
+                Weights(
+                    loss=loss,
+                    label=f"{loss} ({named})" if named else loss,
+                    probabilities=drawn.probabilities,
+                    pulls=tuple(abs(gradient) for gradient in drawn.gradients),
+                )
+            )
+    return found
+
+
+def weights_svg(results: Results, weights: Sequence[Weights]) -> str:
+    """Draw the pulls of the baseline, in grey, and of the loss beside it: in their own units, and scaled."""
+    subject = results.subject()
+    with drawing_style("weights"):
+        figure = Figure(figsize=(WIDTH_INCHES, 2.75))
+        left, right = figure.subplots(1, 2)
+        for loss, colour, width in ((results.baseline, "shadow", 2.6), (subject, "better", 1.6)):
+            if loss == subject == results.baseline and colour == "better":
+                continue
+            shown = [curve for curve in weights if curve.loss == loss]
+            for curve, line in zip(shown, _LINES, strict=False):
+                style = {"color": COLOURS[colour], "linewidth": width, "linestyle": line}
+                left.plot(curve.probabilities, curve.pulls, label=curve.label, **style)
+                right.plot(curve.probabilities, curve.scaled(), **style)
+        for axes, title in (
+            (left, "|dL/dz_y|, in the loss's own units"),
+            (right, "as a share of its largest"),
+        ):
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, None)
+            axes.set_xlabel("probability of the true class, p_y")
+            axes.set_title(title, loc="left", fontsize=8.5, color=COLOURS["ink"], pad=6)
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+            axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
+        if left.lines:
+            figure.legend(loc="lower center", ncols=2, fontsize=8.5, frameon=False)
+        figure.subplots_adjust(left=0.06, right=0.985, top=0.89, bottom=0.31, wspace=0.14)
+        return svg_of(figure)
