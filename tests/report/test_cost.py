@@ -54,6 +54,12 @@ def test_a_block_that_was_cut_short_tells_nothing_of_how_long_a_training_takes()
     assert found.share_lost == pytest.approx(2 / 13)
 
 
+def test_one_slow_first_training_does_not_make_the_others_look_fast():
+    found = costs(make_study(GATED), {("cross_entropy", "block", 0): 100.0}, default=2.0)
+    assert found["cross_entropy"].mean_sec == pytest.approx((100 + 9 * 2) / 10)
+    assert found["focal"].relative == 1.0
+
+
 def test_without_executions_nothing_is_known():
     study = make_study(GATED)
     found = costs_of(study.results(), study.tune, study.confirm, [])

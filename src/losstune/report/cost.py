@@ -27,7 +27,8 @@ class Cost:
         num_trainings: Of search and confirmation together; the controls are not counted.
         mean_sec: Mean duration of a block that trained to its end; None if no such duration is known.
         sd_sec: Sample standard deviation of these durations; None for fewer than two.
-        relative: `mean_sec` over the baseline's; None if either is None.
+        relative: Median duration of these blocks over the baseline's, because a worker's first training is slow and
+            moves a mean; None if either is not known.
         search_min: Of all trials together.
         confirm_min: Of all blocks together.
         share_lost: Of all trainings, those that diverged or failed, 0 to 1.
@@ -67,7 +68,7 @@ def costs_of(
         loss: [seconds[r.key] for r in blocks if r.status == "finished" and r.key in seconds]
         for loss, (_, blocks) in trainings.items()
     }
-    reference = _mean(durations[results.baseline])
+    reference = _median(durations[results.baseline])
     return [
         _cost(loss, trials, blocks, durations[loss], reference, seconds)
         for loss, (trials, blocks) in trainings.items()
@@ -82,20 +83,20 @@ def _cost(
     reference: float | None,
     seconds: dict[str, float],
 ) -> Cost:
-    mean = _mean(durations)
+    median = _median(durations)
     num_trainings = len(trials) + len(blocks)
     num_lost = sum(record.status in ("diverged", "failed") for record in (*trials, *blocks))
     return Cost(
         loss=loss,
         num_trainings=num_trainings,
-        mean_sec=mean,
+        mean_sec=math.fsum(durations) / len(durations) if durations else None,
         sd_sec=float(np.std(durations, ddof=1)) if len(durations) > 1 else None,
-        relative=mean / reference if mean is not None and reference else None,
+        relative=median / reference if median is not None and reference else None,
         search_min=math.fsum(seconds.get(record.key, 0.0) for record in trials) / 60.0,
         confirm_min=math.fsum(seconds.get(record.key, 0.0) for record in blocks) / 60.0,
         share_lost=num_lost / num_trainings if num_trainings else 0.0,
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None

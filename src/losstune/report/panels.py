@@ -61,7 +61,9 @@ def label_panels(figure: Figure, x_label: str, y_label: str) -> None:
     """Name the axes once for all panels."""
     height = figure.get_figheight()
     figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", fontsize=9, color=COLOURS["ink"])
-    figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", fontsize=9, color=COLOURS["ink"])
+    # A single row of panels is lower than a long label at full size; a letter is about 0.58 of its height wide.
+    size = min(9.0, 72.0 * height / (0.58 * max(len(y_label), 1)))
+    figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", fontsize=size, color=COLOURS["ink"])
 
 
 def say_in(axes: Axes, text: str) -> None:
