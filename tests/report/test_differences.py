@@ -18,7 +18,7 @@ def texts(svg):
 def test_differences_name_every_loss_but_the_baseline_with_numbers_and_outcome():
     svg = differences_svg(make_study(GATED, without_winner=["apl"]).results())
     found = texts(svg)
-    for text in ("focal", "kl_divergence", "+2.00 [+2.00, +2.00]", "better", "control"):
+    for text in ("focal", "kl_divergence", "+2.00 [+2.00, +2.00]", "better", "identical objective"):
         assert text in found
     assert "cross_entropy" not in found
     assert "apl" not in found

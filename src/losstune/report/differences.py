@@ -27,7 +27,7 @@ class DifferenceRow:
 
     Attributes:
         name: Of the loss; of the two losses of a pair; or ``crippled baseline``.
-        kind: The outcome, or what else the row is: ``control`` (the baseline under another name), ``alias``,
+        kind: The outcome, or what else the row is: ``identical objective`` (another loss under a second name),
             ``twins`` (two names of one loss, neither the baseline), ``positive control``.
         colour: Name of the colour.
         difference: The loss minus the baseline; for twins, the first minus the second.
@@ -44,7 +44,7 @@ def difference_rows(results: Results) -> list[DifferenceRow]:
     losses = [
         DifferenceRow(
             name=loss.loss,
-            kind=loss.outcome or ("no verdict" if loss.part == "candidate" else loss.part),
+            kind=loss.standing,
             colour=colour_of(loss),
             difference=loss.difference,
         )

@@ -12,9 +12,8 @@ from losstune.records import Record
 from losstune.report import wording
 from losstune.report.confusion import Counts
 from losstune.report.evidence import MOST_EXAMPLES, Evidence
-from losstune.report.results import LossResult, Results
+from losstune.report.results import LossResult, Results, SearchResult
 from losstune.report.tables import confusion_counts
-from losstune.report.terminal import outcome_text
 
 MAX_CONFUSION_CLASSES = 20
 """Up to this many classes a confusion matrix is shown whole; beyond, its largest entries."""
@@ -28,7 +27,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
     return {
         "loss": loss.loss,
         "result": loss,
-        "outcome": outcome_text(loss),
+        "outcome": loss.standing,
         "score": wording.score(results.metric, score.mean) if score else "",
         "score_interval": ""
         if score is None or score.low is None or score.high is None
@@ -44,14 +43,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
         "metrics": {
             name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()
         },
-        "hyperparameters": ", ".join(
-            f"{name} {wording.number(value)}" for name, value in loss.winner.hyperparameters.items()
-        )
-        if loss.winner
-        else "",
-        "winner_validation": wording.score(results.metric, loss.winner_validation)
-        if loss.winner_validation is not None
-        else "",
+        "searches": [_search_row(search, results.metric) for search in loss.searches],
         "default_validation": wording.score(results.metric, loss.default_validation)
         if loss.default_validation is not None
         else "",
@@ -69,6 +61,18 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
             for fit in loss.calibration.values()
         ],
         "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
+    }
+
+
+def _search_row(search: SearchResult, metric: str) -> dict[str, Any]:
+    return {
+        "result": search,
+        "hyperparameters": ", ".join(
+            f"{name} {wording.number(value)}" for name, value in search.winner.hyperparameters.items()
+        ),
+        "validation": wording.score(metric, search.validation),
+        "fresh": wording.score(metric, search.fresh),
+        "test": wording.score(metric, search.test),
     }
 
 

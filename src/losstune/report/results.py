@@ -198,6 +198,15 @@ class LossResult(Row):
     calibration: dict[str, CalibrationResult] = Field(default_factory=dict)
     temperature: float | None = None
 
+    @property
+    def standing(self) -> str:
+        """Return the outcome in a word or two, or why there is none."""
+        if self.winner is None:
+            return "no winner"
+        if self.part in ("control", "alias"):
+            return "identical objective"
+        return self.outcome or ("no verdict" if self.part == "candidate" else self.part)
+
 
 class IdentityCheck(Row):
     """The gate: the baseline's winner, trained with the loss that equals it, must be the same model.

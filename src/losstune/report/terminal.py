@@ -44,8 +44,8 @@ def print_report(
     table.add_column("loss", overflow="fold")
     for title in (metric, f"difference, {100 * (1 - results.alpha):g}%", "Holm p"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    for title in ("blocks", "NLL", "ECE", "training", "diverged"):
+    table.add_column("outcome, blocks to go", no_wrap=True)
+    for title in ("NLL", "ECE", "training", "lost"):
         table.add_column(title, justify="right", no_wrap=True)
     below = _below(results)
     with console.capture() as capture:
@@ -99,21 +99,7 @@ def control_line(results: Results) -> str:
         by = f"{wording.points(positive.difference.mean)} points"
         found = f"found worse by {by}" if positive.detected else f"NOT found worse ({by})"
         parts.append(f"The crippled {results.baseline} was {found}.")
-    if results.control.noise_floor is not None:
-        parts.append(
-            "Noise floor: identical losses, tuned apart, differ by "
-            f"{100 * results.control.noise_floor:.2f} points."
-        )
     return " ".join(parts)
-
-
-def outcome_text(result: LossResult) -> str:
-    """Return the outcome in a word or two, or why there is none."""
-    if result.winner is None:
-        return "no winner"
-    if result.part in ("control", "alias"):
-        return "identical objective"
-    return result.outcome or ("no verdict" if result.part == "candidate" else result.part)
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
@@ -121,6 +107,9 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     difference = result.difference
     scores = result.scores
     lost = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
+    needed = (
+        f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
+    )
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),
@@ -130,8 +119,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
             else ""
         ),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(outcome_text(result), style=style),
-        Text(wording.further_blocks_short(result.blocks_needed) if result.blocks_needed is not None else ""),
+        Text(f"{result.standing}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
