@@ -150,6 +150,47 @@ def report() -> None:
     _run("report")
 
 
+@cli.command()
+@click.option("--data", required=True, metavar="NAME", help="A data set of matrix.yaml.")
+@click.option("--model", required=True, metavar="NAME", help="A model of matrix.yaml.")
+def study(data: str, model: str) -> None:
+    """Run one study of a matrix over data and models.
+
+    All four stages, one after the other, in studies/<data>-<model>. matrix.yaml says what each data set and each
+    model changes in params.yaml. `dvc repro` runs all cells, see docs/across.md.
+    """
+    from losstune.matrix import load_matrix
+
+    cell = load_matrix(load_params()).cell(data, model)
+    with collection_paused():
+        from losstune.stages import cell as stage
+    stage.run(cell, Path.cwd(), study_root())
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER]...")
+@click.option(
+    "--output",
+    default="across",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write to.",
+)
+def across(folders: tuple[Path, ...], output: Path) -> None:
+    """Compare several studies: ranks, robust means, verdicts.
+
+    Each FOLDER holds a study's results.json; without any, they are those of matrix.yaml. Writes across.html with its
+    plots, and across.json. Nothing is trained.
+    """
+    if not folders:
+        from losstune.matrix import load_matrix
+
+        folders = tuple(cell.folder for cell in load_matrix(load_params()))
+    from losstune.stages import across as stage
+
+    stage.run(folders, output)
+
+
 @cli.group(cls=_InOrder, invoke_without_command=True)
 @click.pass_context
 def losses(ctx: click.Context) -> None:
