@@ -181,8 +181,18 @@ def _rank_axis(axes: Axes, y: float, num_methods: int) -> None:
     for rank in range(1, num_methods + 1):
         axes.plot([rank, rank], [y - 0.05, y], color=COLOURS["shadow"], linewidth=1.0, clip_on=False)
         axes.text(rank, y - 0.08, str(rank), ha="center", va="bottom", fontsize=8, color=COLOURS["muted"])
-    for rank, text, side in ((1, "best  ", "right"), (num_methods, "  worst", "left")):
-        axes.text(rank, y - 0.08, text, ha=side, va="bottom", fontsize=8, color=COLOURS["muted"])
+    for rank, text, side, offset in ((1, "best", "right", -8), (num_methods, "worst", "left", 8)):
+        axes.annotate(
+            text,
+            (rank, y - 0.08),
+            xytext=(offset, 0),
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            fontsize=8,
+            color=COLOURS["muted"],
+            annotation_clip=False,
+        )
 
 
 def _critical_length(axes: Axes, difference: float, low: float, high: float) -> None:

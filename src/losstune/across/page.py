@@ -16,6 +16,9 @@ from losstune.across.terminal import points, share, tally
 from losstune.report import wording
 from losstune.report.figures import themed
 
+MOST_NAMES = 3
+"""In the headline."""
+
 
 def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, str]) -> str:
     """Return the page as HTML text.
@@ -25,6 +28,8 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         figures: SVG text by file name, see :func:`losstune.across.figures.draw`.
         links: By cell, where its report lies as seen from the page; a cell without one is named only.
     """
+    told = [loss.loss for loss in across.losses if loss.standing == "better"]
+    who = ", ".join(told) if len(told) <= MOST_NAMES else f"{len(told)} losses"
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("losstune.across", "."), PackageLoader("losstune.report", ".")]),
         autoescape=True,
@@ -40,7 +45,8 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         links=links,
         metric_name=wording.METRIC_NAMES[across.metric],
         confidence=f"{100 * (1 - across.alpha):g}%",
-        told=[loss.loss for loss in across.losses if loss.standing == "better"],
+        told=bool(told),
+        headline=f"{who} over {across.baseline}" if told else f"None told from {across.baseline}",
         figures={
             name.removesuffix(".svg"): Markup(themed(svg, LABELS[name])) for name, svg in figures.items()
         },
@@ -72,9 +78,9 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
                 "interval": ""
                 if cell.low is None or cell.high is None
                 else wording.interval(cell.low, cell.high),
-                "outcome": cell.outcome or "",
+                "outcome": cell.outcome or ("" if facts.is_counted else "not counted"),
                 "shade": "hit" if (cell.mean or 0.0) > 0 else "miss",
-                "share": f"{0.5 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",
+                "share": f"{0.4 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",
             }
             for facts in across.cells
         ],

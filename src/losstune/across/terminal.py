@@ -94,5 +94,5 @@ def _cells(loss: LossAcross) -> list[Text]:
         Text(share(loss.improvement) if loss.improvement else ""),
         Text("" if loss.p_holm is None or loss.part == "baseline" else wording.p_value(loss.p_holm)),
         Text(loss.standing or loss.part, style=_STYLES.get(loss.standing or "", "dim")),
-        Text(tally(loss)),
+        Text(tally(loss).replace(",", "")),
     ]
