@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from losstune.errors import LosstuneError
 from losstune.matrix import load_matrix
 from losstune.params import load_params
-from losstune.stages.cell import check_cell
+from losstune.stages.cell_names import check_cell
 from tests.paths import REPOSITORY
 from tests.test_pipeline import SMALL, losstune, write_params
 
@@ -147,6 +147,18 @@ def test_the_command_tells_what_is_missing(tmp_path):
     done = losstune(tmp_path, "study", "--data", "a", "--model", "b", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "losstune: matrix.yaml: no such file; run losstune in the folder of the study\n"
+
+
+def test_check_counts_the_studies_and_finds_their_mistakes(tmp_path):
+    write_params(tmp_path, SMALL)
+    path = tmp_path / "matrix.yaml"
+    path.write_text(json.dumps({"matrix": SIDES}))
+    shown = " ".join(losstune(tmp_path, "check").stdout.split())
+    assert "matrix 4 studies: plain-cnn, plain-mlp, noisy-cnn, noisy-mlp" in shown
+    path.write_text(json.dumps({"matrix": SIDES | {"data": {"a": {"data": {"name": "digit"}}}}}))
+    done = losstune(tmp_path, "check", check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("losstune: matrix.yaml: a-cnn: data.name: found 'digit'")
 
 
 def test_two_cells_run_to_their_verdicts_and_are_compared(tmp_path):

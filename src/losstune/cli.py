@@ -55,7 +55,10 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 def check() -> None:
-    """Validate params.yaml and say what the study will train."""
+    """Validate the settings and say what the study will train.
+
+    That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
+    """
     params = load_params()
     from losstune.data.sources import check_settings
     from losstune.losses.registry import twin_of
@@ -90,6 +93,18 @@ def check() -> None:
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)
+    _check_matrix(params)
+
+
+def _check_matrix(params: Params) -> None:
+    from losstune.matrix import MATRIX_FILE, load_matrix
+    from losstune.stages.cell_names import check_cell
+
+    if MATRIX_FILE.exists():
+        cells = list(load_matrix(params))
+        for cell in cells:
+            check_cell(cell)
+        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:

@@ -77,6 +77,20 @@ def test_missing_and_damaged_results(tmp_path):
     )
 
 
+def test_results_without_what_is_compared_are_damaged(tmp_path):
+    good, bad = write_cells(tmp_path, random_scores(2))
+    path = bad / "results.json"
+    values = json.loads(path.read_text())
+    for blocks, problem in (
+        ([], "no blocks of the baseline cross_entropy"),
+        ([{"nll": 0.1}], "a block of cross_entropy has no accuracy"),
+        ([{"accuracy": "Infinity"}], "a block of cross_entropy has no accuracy"),
+    ):
+        values["losses"][0]["blocks"] = blocks
+        path.write_text(json.dumps(values))
+        assert refusal([good, bad]) == f"{path}: damaged ({problem}); `losstune report` writes it anew"
+
+
 def test_one_study_is_no_comparison(tmp_path):
     assert (
         refusal(write_cells(tmp_path, random_scores(1))) == "found 1 study, expected two or more to compare"

@@ -97,6 +97,17 @@ def test_the_page_needs_nothing_else_and_links_the_reports(tmp_path, folders):
     assert "<h1>js, gce, focal over cross_entropy</h1>" in page
 
 
+def test_a_folders_name_is_text_on_the_page_and_no_markup(tmp_path):
+    folders = write_cells(tmp_path / "<b>#1", random_scores(3))
+    odd = folders[0].rename(folders[0].parent / "a & <i>b")
+    (odd / "report").mkdir()
+    (odd / "report" / "report.html").write_text("a report")
+    stage.run([odd, *folders[1:]], tmp_path / "out")
+    page = (tmp_path / "out/across.html").read_text()
+    assert "a &amp; &lt;i&gt;b" in page
+    assert 'href="../%3Cb%3E%231/a%20%26%20%3Ci%3Eb/report/report.html"' in page
+
+
 def test_the_headline_is_short_whatever_was_found(tmp_path, folders):
     pages = []
     same = write_cells(tmp_path / "same", [{loss: [0.9, 0.91] for loss in LOSSES}] * 6)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.report import wording
@@ -72,6 +73,16 @@ class StudyRead(_Read):
     baseline: str
     losses: tuple[LossRead, ...]
     verdict: VerdictRead
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> StudyRead:
+        baseline = self.of(self.baseline)
+        if baseline is None or (self.verdict.action != "none" and not baseline.blocks):
+            raise ValueError(f"no blocks of the baseline {self.baseline}")
+        for result in self.losses:
+            if not all(math.isfinite(block.get(self.metric, math.nan)) for block in result.blocks):
+                raise ValueError(f"a block of {result.loss} has no {self.metric}")
+        return self
 
     def of(self, loss: str) -> LossRead | None:
         """Return the entry of that loss, or None."""
@@ -181,8 +192,9 @@ def _read(folder: Path) -> StudyRead:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
+        where = f"{key}: " if key else ""
         raise LosstuneError(
-            f"{path}: damaged ({key}: {first['msg']}); `losstune report` writes it anew"
+            f"{path}: damaged ({where}{first['msg'].removeprefix('Value error, ')}); `losstune report` writes it anew"
         ) from None
 
 

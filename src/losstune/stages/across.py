@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from losstune.across import figures, tables
 from losstune.across.cells import Cell, read_cells
@@ -43,7 +44,7 @@ def run(folders: Sequence[Path], output: Path) -> None:
 def _links(cells: Sequence[Cell], output: Path) -> dict[str, str]:
     """Return where each cell's report lies, as seen from the page; cells without one are left out."""
     return {
-        cell.name: Path(os.path.relpath(cell.folder / REPORT, output)).as_posix()
+        cell.name: quote(Path(os.path.relpath(cell.folder / REPORT, output)).as_posix())
         for cell in cells
         if (cell.folder / REPORT).is_file()
     }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losstune.data.sources import check_settings
-from losstune.errors import LosstuneError
-from losstune.matrix import MATRIX_FILE, MatrixCell
+from losstune.matrix import MatrixCell
 from losstune.stages import confirm, prepare, report, tune
-from losstune.stages.study import check_names
+from losstune.stages.cell_names import check_cell
 
 
 def run(cell: MatrixCell, folder: Path, root: Path) -> None:
@@ -32,17 +30,3 @@ def run(cell: MatrixCell, folder: Path, root: Path) -> None:
     (folder / cell.folder).mkdir(parents=True, exist_ok=True)
     for stage in (prepare, tune, confirm, report):
         stage.run(cell.params, folder / cell.folder, root)
-
-
-def check_cell(cell: MatrixCell) -> None:
-    """Check what the settings alone can't tell, before anything is read: names of data, model and losses.
-
-    Raises:
-        LosstuneError: With the key's path, what was found and the nearest valid name.
-    """
-    source = f"{MATRIX_FILE}: {cell.name}"
-    try:
-        check_settings(cell.params.data)
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
-    check_names(cell.params, source)
