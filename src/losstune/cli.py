@@ -55,7 +55,10 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 def check() -> None:
-    """Validate params.yaml and say what the study will train."""
+    """Validate the settings and say what the study will train.
+
+    That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
+    """
     params = load_params()
     from losstune.data.sources import check_settings
     from losstune.losses.registry import twin_of
@@ -98,6 +101,18 @@ def check() -> None:
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)
+    _check_matrix(params)
+
+
+def _check_matrix(params: Params) -> None:
+    from losstune.matrix import MATRIX_FILE, load_matrix
+    from losstune.stages.cell_names import check_cell
+
+    if MATRIX_FILE.exists():
+        cells = list(load_matrix(params))
+        for cell in cells:
+            check_cell(cell)
+        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:
@@ -156,6 +171,47 @@ def report() -> None:
     Writes report/report.html with its plots, results.json and metrics.json. Nothing is trained.
     """
     _run("report")
+
+
+@cli.command()
+@click.option("--data", required=True, metavar="NAME", help="A data set of matrix.yaml.")
+@click.option("--model", required=True, metavar="NAME", help="A model of matrix.yaml.")
+def study(data: str, model: str) -> None:
+    """Run one study of a matrix over data and models.
+
+    All four stages, one after the other, in studies/<data>-<model>. matrix.yaml says what each data set and each
+    model changes in params.yaml. `dvc repro` runs all cells, see docs/across.md.
+    """
+    from losstune.matrix import load_matrix
+
+    cell = load_matrix(load_params()).cell(data, model)
+    with collection_paused():
+        from losstune.stages import cell as stage
+    stage.run(cell, Path.cwd(), study_root())
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER]...")
+@click.option(
+    "--output",
+    default="across",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write to.",
+)
+def across(folders: tuple[Path, ...], output: Path) -> None:
+    """Compare several studies: ranks, robust means, verdicts.
+
+    Each FOLDER holds a study's results.json; without any, they are those of matrix.yaml. Writes across.html with its
+    plots, and across.json. Nothing is trained.
+    """
+    if not folders:
+        from losstune.matrix import load_matrix
+
+        folders = tuple(cell.folder for cell in load_matrix(load_params()))
+    from losstune.stages import across as stage
+
+    stage.run(folders, output)
 
 
 @cli.group(cls=_InOrder, invoke_without_command=True)

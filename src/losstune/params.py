@@ -23,6 +23,16 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         LosstuneError: If the file is missing, is not YAML, or a key or value is not allowed; the message names
             the key's path, what was found, what is allowed, and the nearest valid name.
     """
+    values = read_settings(path, expected="sections such as 'data:' and 'model:'")
+    return parse_params(values, source=str(path))
+
+
+def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
+    """Read a YAML file of sections, not validated; `expected` says what it should hold where it holds none.
+
+    Raises:
+        LosstuneError: If the file is missing, cannot be read, or is not YAML.
+    """
     try:
         # YAML 1.2, the version DVC reads and writes: 1e-05 is a number in it, and text in YAML 1.1.
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -35,9 +45,8 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except YAMLError as error:
         raise LosstuneError(f"{path}: {explain_yaml_error(error)}") from None
     if not isinstance(values, dict):
-        found = show(values)
-        raise LosstuneError(f"{path}: found {found}, expected sections such as 'data:' and 'model:'")
-    return parse_params(values, source=str(path))
+        raise LosstuneError(f"{path}: found {show(values)}, expected {expected}")
+    return values
 
 
 def parse_params(values: dict[str, Any], source: str = "params") -> Params:

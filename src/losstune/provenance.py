@@ -18,7 +18,16 @@ from losstune.params import PARAMS_FILE
 from losstune.records import Row
 
 DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
-GENERATED = ("dvc.lock", "metrics.json", "results.json", "results", "report", "data/prepared")
+GENERATED = (
+    "dvc.lock",
+    "metrics.json",
+    "results.json",
+    "results",
+    "report",
+    "data/prepared",
+    "studies",
+    "across",
+)
 COMMAND_PATIENCE_SEC = 20.0
 
 

@@ -104,24 +104,32 @@ def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
 def interquartile_mean(
     scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
 ) -> Estimate:
-    """Return the mean of the middle half of all runs over all tasks, with a stratified bootstrap interval.
+    """Return the mean of the middle half of all runs over all tasks, with a two-level bootstrap interval.
 
-    Runs are resampled within each task, so a task keeps its weight; the interval is the percentile one.
+    Tasks are resampled, and runs within each task drawn; the interval is the percentile one. Agarwal et al. keep the
+    tasks and resample runs alone. But the runs of a task are of one winner of one search: what that search was lucky by
+    is in all of them, and only other tasks, with searches of their own, show how much that is. Where that luck is as
+    large as the runs' spread, eight tasks of eight runs cover 92% at a nominal 95%; their runs alone would cover 52%.
 
     Args:
         scores_TR: For each task, its runs' scores; tasks may differ in runs.
         confidence: Such as 0.95.
         rng: Draws the resamples.
 
+    Returns:
+        The estimate; unbounded where there are so few tasks that no test over them could reach 1 - `confidence`, see
+        :func:`least_p_value`.
+
     Source:
-        Agarwal et al. 2021, *Deep reinforcement learning at the edge of the statistical precipice*.
+        Agarwal et al. 2021, *Deep reinforcement learning at the edge of the statistical precipice*, for the mean;
+        Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8, for the resampling.
     """
     tasks = [np.asarray(runs, dtype=np.float64) for runs in scores_TR]
-    resampled = np.concatenate([_resample(runs, rng) for runs in tasks], axis=1)
-    means = stats.trim_mean(resampled, 0.25, axis=1)
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Estimate(float(stats.trim_mean(np.concatenate(tasks), 0.25)), float(low), float(high))
+    value = float(stats.trim_mean(np.concatenate(tasks), 0.25))
+    if least_p_value(len(tasks)) > 1.0 - confidence:
+        return Estimate(value, -math.inf, math.inf)
+    resampled = _resample(tasks, rng)
+    return Estimate(value, *_percentiles(_trimmed_means(resampled.reshape(NUM_RESAMPLES, -1)), confidence))
 
 
 def probability_of_improvement(
@@ -129,22 +137,31 @@ def probability_of_improvement(
 ) -> Estimate:
     """Return the mean over tasks of the share of blocks in which a method is ahead, ties counted half.
 
-    With a stratified percentile bootstrap interval, as in :func:`interquartile_mean`.
+    With a two-level percentile bootstrap interval, as in :func:`interquartile_mean`; from 0 to 1 where there are too
+    few tasks.
 
     Args:
         differences_TR: For each task, the paired differences of its blocks.
         confidence: Such as 0.95.
         rng: Draws the resamples.
     """
-    shares = []
-    resampled = np.zeros(NUM_RESAMPLES)
-    for differences in differences_TR:
-        sign_R = np.sign(np.asarray(differences, dtype=np.float64).round(12)) / 2.0 + 0.5
-        shares.append(sign_R.mean())
-        resampled += _resample(sign_R, rng).mean(1) / len(differences_TR)
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(resampled, [tail, 1.0 - tail])
-    return Estimate(float(np.mean(shares)), float(low), float(high))
+    signs = [np.sign(np.asarray(runs, dtype=np.float64).round(12)) / 2.0 + 0.5 for runs in differences_TR]
+    value = float(np.mean([sign_R.mean() for sign_R in signs]))
+    if least_p_value(len(signs)) > 1.0 - confidence:
+        return Estimate(value, 0.0, 1.0)
+    return Estimate(value, *_percentiles(np.nanmean(_resample(signs, rng), axis=2).mean(axis=1), confidence))
+
+
+def least_p_value(num_tasks: int) -> float:
+    """Return the smallest two-sided p-value that a test of signs, or of signed ranks, over tasks can give.
+
+    ``2 / 2^T``: of all 2^T ways to give T differences a sign, two are as extreme as all of one sign.
+
+    Example:
+        >>> least_p_value(6)
+        0.03125
+    """
+    return min(1.0, 2.0 / 2.0**num_tasks)
 
 
 def performance_profile(scores_TR: Sequence[ArrayLike], thresholds: ArrayLike) -> Array:
@@ -160,8 +177,31 @@ def performance_profile(scores_TR: Sequence[ArrayLike], thresholds: ArrayLike) -
     return np.asarray(np.mean(profiles, axis=0))
 
 
-def _resample(runs_R: Array, rng: np.random.Generator) -> Array:
-    return runs_R[rng.integers(0, runs_R.size, size=(NUM_RESAMPLES, runs_R.size))]
+def _resample(tasks: Sequence[Array], rng: np.random.Generator) -> Array:
+    """Return resamples (S, T, R) of tasks and of runs within each; NaN where a task has fewer runs than another."""
+    drawn_ST = rng.integers(0, len(tasks), size=(NUM_RESAMPLES, len(tasks)))
+    resampled = np.full((*drawn_ST.shape, max(runs.size for runs in tasks)), np.nan)
+    for task, runs in enumerate(tasks):
+        is_drawn = drawn_ST == task
+        resampled[is_drawn, : runs.size] = runs[rng.integers(0, runs.size, (int(is_drawn.sum()), runs.size))]
+    return resampled
+
+
+def _trimmed_means(values_SN: Array) -> Array:
+    """Return the mean of the middle half of each row, without its NaN."""
+    ordered = np.sort(values_SN, axis=1)  # NaN comes last
+    count_S = np.isfinite(ordered).sum(axis=1)
+    cut_S = count_S // 4
+    sums = np.concatenate([np.zeros((len(ordered), 1)), np.nan_to_num(ordered).cumsum(axis=1)], axis=1)
+    rows = np.arange(len(ordered))
+    means: Array = (sums[rows, count_S - cut_S] - sums[rows, cut_S]) / (count_S - 2 * cut_S)
+    return means
+
+
+def _percentiles(values_S: Array, confidence: float) -> tuple[float, float]:
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(values_S, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
 def _matrix(scores_TM: ArrayLike) -> Array:

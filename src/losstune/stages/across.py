@@ -1,0 +1,50 @@
+"""Compares several studies by their results. Needs no settings: what is compared says by itself how it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from losstune.across import figures, tables
+from losstune.across.cells import Cell, read_cells
+from losstune.across.comparison import compare
+from losstune.across.page import render_page
+from losstune.across.terminal import print_across
+from losstune.files import write_atomically, write_json
+from losstune.stages.layout import REPORT
+
+RESULTS = Path("across.json")
+PAGE = Path("across.html")
+PLOTS = Path("plots")
+
+
+def run(folders: Sequence[Path], output: Path) -> None:
+    """Write ``across.json``, ``across.html`` and ``plots/`` into `output`, and print the comparison.
+
+    Args:
+        folders: Each with a study's ``results.json``.
+        output: Made if it isn't there.
+
+    Raises:
+        LosstuneError: If results are missing or damaged, or can't be compared.
+    """
+    cells = read_cells(folders)
+    across = compare(cells)
+    drawn = figures.draw(across)
+    for name, text in {**drawn, **tables.draw(across)}.items():
+        write_atomically(output / PLOTS / name, text)
+    write_atomically(output / PAGE, render_page(across, drawn, _links(cells, output)))
+    write_json(output / RESULTS, across.model_dump(mode="json"))
+    print(f"The whole comparison: {output / PAGE}", flush=True)
+    print_across(across)
+
+
+def _links(cells: Sequence[Cell], output: Path) -> dict[str, str]:
+    """Return where each cell's report lies, as seen from the page; cells without one are left out."""
+    return {
+        cell.name: quote(Path(os.path.relpath(cell.folder / REPORT, output)).as_posix())
+        for cell in cells
+        if (cell.folder / REPORT).is_file()
+    }

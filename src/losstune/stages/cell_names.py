@@ -1,0 +1,22 @@
+"""Checks a cell of a matrix before anything is read; apart from its run, which brings the libraries of all stages."""
+
+from __future__ import annotations
+
+from losstune.data.sources import check_settings
+from losstune.errors import LosstuneError
+from losstune.matrix import MATRIX_FILE, MatrixCell
+from losstune.stages.study import check_names
+
+
+def check_cell(cell: MatrixCell) -> None:
+    """Check what the settings alone can't tell: that data, model and losses of these names exist.
+
+    Raises:
+        LosstuneError: With the key's path, what was found and the nearest valid name.
+    """
+    source = f"{MATRIX_FILE}: {cell.name}"
+    try:
+        check_settings(cell.params.data)
+    except LosstuneError as error:
+        raise LosstuneError(f"{source}: {error}") from None
+    check_names(cell.params, source)
