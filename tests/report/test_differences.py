@@ -61,7 +61,10 @@ def test_controls_stand_below_the_losses():
     ]
     assert rows[-2].difference.mean == pytest.approx(-0.002)
     assert rows[-1].difference == results.control.positive.difference
-    assert [row.kind for row in rows if row.name in ("kl_divergence", "gce_twin")] == ["identical objective", "identical objective"]
+    assert [row.kind for row in rows if row.name in ("kl_divergence", "gce_twin")] == [
+        "identical objective",
+        "identical objective",
+    ]
 
 
 def test_the_crippled_baseline_widens_no_axis_and_has_its_number():

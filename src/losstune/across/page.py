@@ -68,7 +68,8 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
         "iqm": points(loss.iqm) if loss.iqm else "",
         "improvement": share(loss.improvement) if loss.improvement else "",
         "p_holm": wording.p_value(loss.p_holm) if loss.p_holm is not None and loss.standing else "",
-        "standing": loss.standing or loss.part,
+        "kind": loss.standing or loss.part,
+        "standing": loss.shown,
         "tally": tally(loss),
         "cells": [
             None

@@ -68,6 +68,11 @@ class LossAcross(Row):
     profile: tuple[float, ...]
     cells: tuple[InCell, ...]
 
+    @property
+    def shown(self) -> str:
+        """Return the standing, or why there is none, in a word or two."""
+        return self.standing or ("baseline" if self.part == "baseline" else "identical objective")
+
 
 class CellFacts(Row):
     """A study of the comparison.

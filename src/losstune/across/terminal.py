@@ -93,6 +93,6 @@ def _cells(loss: LossAcross) -> list[Text]:
         Text(points(loss.iqm) if loss.iqm else ""),
         Text(share(loss.improvement) if loss.improvement else ""),
         Text("" if loss.p_holm is None or loss.part == "baseline" else wording.p_value(loss.p_holm)),
-        Text(loss.standing or loss.part, style=_STYLES.get(loss.standing or "", "dim")),
+        Text(loss.shown, style=_STYLES.get(loss.standing or "", "dim")),
         Text(tally(loss).replace(",", "")),
     ]
