@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 from losstune.across.results import Across, Interval
+from losstune.report.tables import csv_text
 
 
 def draw(across: Across) -> dict[str, str]:
@@ -23,7 +19,7 @@ def draw(across: Across) -> dict[str, str]:
 def losses_csv(across: Across) -> str:
     """Return a row for each loss: rank, Holm's p, and the estimates over all cells with their bounds."""
     estimates = [f"{name}{bound}" for name in ("iqm", "improvement") for bound in ("", "_low", "_high")]
-    return _csv(
+    return csv_text(
         ("loss", "part", "mean_rank", "p_holm", "standing", *estimates),
         (
             (
@@ -42,7 +38,7 @@ def losses_csv(across: Across) -> str:
 
 def cells_csv(across: Across) -> str:
     """Return a row for each loss in each cell: its difference, the study's interval and the study's outcome."""
-    return _csv(
+    return csv_text(
         ("loss", "cell", "difference", "low", "high", "outcome"),
         (
             (
@@ -62,7 +58,7 @@ def cells_csv(across: Across) -> str:
 
 def profiles_csv(across: Across) -> str:
     """Return a row for each loss and threshold: the share of blocks above it."""
-    return _csv(
+    return csv_text(
         ("loss", "threshold", "share"),
         (
             (loss.loss, f"{threshold:.6f}", f"{share:.6f}")
@@ -75,7 +71,7 @@ def profiles_csv(across: Across) -> str:
 def nemenyi_csv(across: Across) -> str:
     """Return the p-value of every two methods, as a square table."""
     names = [loss.loss for loss in across.methods]
-    return _csv(
+    return csv_text(
         ("loss", *names),
         ((name, *(f"{value:.6f}" for value in row)) for name, row in zip(names, across.nemenyi, strict=True)),
     )
@@ -88,11 +84,3 @@ def _number(value: float | None) -> str:
 def _three(estimate: Interval | None) -> tuple[str, ...]:
     values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
     return tuple(map(_number, values))
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

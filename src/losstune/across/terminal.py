@@ -10,8 +10,8 @@ from rich.text import Text
 
 from losstune.across.results import Across, Interval, LossAcross
 from losstune.report import wording
+from losstune.report.terminal import narrow
 
-MAX_COLUMNS = 110
 MAX_ROWS = 9
 """The whole comparison is to fit on a terminal of 25 lines; the page has all losses."""
 _STYLES = {"better": "green", "worse": "red"}
@@ -24,14 +24,7 @@ def print_across(across: Across, console: Console | None = None) -> None:
         across: The numbers.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
-    console = console or Console(highlight=False)
-    console = Console(
-        file=console.file,
-        width=min(console.width, MAX_COLUMNS) if console.is_terminal else MAX_COLUMNS,
-        force_terminal=console.is_terminal,
-        highlight=False,
-        no_color=console.no_color,
-    )
+    console = narrow(console)
     confidence = f"{100 * (1 - across.alpha):g}%"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("loss", overflow="fold")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -165,8 +163,4 @@ def _configurations(evidence: Evidence) -> tuple[Sequence[str], Iterator[Sequenc
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows])
-    return text.getvalue()
+    return tables.csv_text(header, ([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows))

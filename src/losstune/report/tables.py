@@ -48,7 +48,7 @@ def winner_curves(results: Results, confirm_records: Iterable[Record]) -> dict[s
 
 def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
     """Return ``loss,epoch,value`` rows of :func:`winner_curves`."""
-    return _csv(
+    return csv_text(
         ("loss", "epoch", "value"),
         (
             (loss, epoch, f"{value:.6f}")
@@ -60,7 +60,7 @@ def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
 
 def best_of_csv(results: Results) -> str:
     """Return ``loss,trials,value`` rows: the expected best validation score of so many trials."""
-    return _csv(
+    return csv_text(
         ("loss", "trials", "value"),
         (
             (loss.loss, number, f"{value:.6f}")
@@ -75,7 +75,7 @@ def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
     order = {result.loss: number for number, result in enumerate(results.losses)}
     trials = [record for record in tune_records if record.configuration.loss in order]
     trials.sort(key=lambda r: (order[r.configuration.loss], r.configuration.learning_rate, r.index))
-    return _csv(
+    return csv_text(
         ("loss", "learning_rate", "value"),
         (
             (
@@ -101,7 +101,7 @@ def confusion_counts(blocks: Iterable[Record], num_classes: int) -> list[list[in
 def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> str:
     """Return ``loss,actual,predicted,count`` rows for the losses in focus; what never happened is left out."""
     names = results.data.class_names
-    return _csv(
+    return csv_text(
         ("loss", "actual", "predicted", "count"),
         (
             (loss, names[label], names[predicted], count)
@@ -113,7 +113,8 @@ def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> s
     )
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV text with a header, lines ended by a line feed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

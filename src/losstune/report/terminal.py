@@ -20,6 +20,18 @@ _FRAME_LINES = 2  # the table's head and the line below it
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
 
 
+def narrow(console: Console | None) -> Console:
+    """Return a console like the given one, or like standard output, at most :data:`MAX_COLUMNS` wide."""
+    console = console or Console(highlight=False)
+    return Console(
+        file=console.file,
+        width=min(console.width, MAX_COLUMNS) if console.is_terminal else MAX_COLUMNS,
+        force_terminal=console.is_terminal,
+        highlight=False,
+        no_color=console.no_color,
+    )
+
+
 def print_report(
     results: Results, durations_sec: Mapping[str, float], console: Console | None = None
 ) -> None:
@@ -31,14 +43,7 @@ def print_report(
             :meth:`losstune.report.evidence.Evidence.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
-    console = console or Console(highlight=False)
-    console = Console(
-        file=console.file,
-        width=min(console.width, MAX_COLUMNS) if console.is_terminal else MAX_COLUMNS,
-        force_terminal=console.is_terminal,
-        highlight=False,
-        no_color=console.no_color,
-    )
+    console = narrow(console)
     metric = wording.METRIC_NAMES[results.metric]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("loss", overflow="fold")
