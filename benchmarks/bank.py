@@ -13,12 +13,15 @@ import csv
 import io
 from pathlib import Path
 
+from scipy.stats import qmc
+
 from losstune.config import Params
 from losstune.files import write_atomically
 from losstune.ledger import Ledger, locked
 from losstune.params import load_params
 from losstune.plan import FixedPlan
-from losstune.search import propose
+from losstune.records import Configuration
+from losstune.search import Space
 from losstune.seeds import derive_seed
 from losstune.stages import session
 from losstune.stages.study import check_names, open_study, read_arrays
@@ -46,12 +49,23 @@ def settings() -> Params:
     params = load_params(ROOT / "params.yaml")
     return params.model_copy(
         update={
-            "tune": params.tune.model_copy(
-                update={"sampler": "sobol", "trials_per_loss": NUM_CONFIGURATIONS}
-            ),
             "tracking": params.tracking.model_copy(update={"enabled": False}),
         }
     )
+
+
+def points(space: Space, num_configurations: int) -> list[Configuration]:
+    """Return the published defaults and scrambled Sobol points: a sequence of the bank's own, whatever a study's is."""
+    num_bits = max(5, (num_configurations - 1).bit_length())
+    sobol = qmc.Sobol(len(space.ranges), scramble=True, rng=derive_seed(STUDY_SEED, "search", LOSS) % 2**32)
+    drawn = [
+        {
+            name: span.from_unit(float(unit))
+            for (name, span), unit in zip(space.ranges.items(), row, strict=True)
+        }
+        for row in sobol.random_base2(num_bits)
+    ]
+    return [space.configuration(values) for values in [space.defaults, *drawn][:num_configurations]]
 
 
 def bank(num_configurations: int, num_seeds: int) -> str:
@@ -59,9 +73,7 @@ def bank(num_configurations: int, num_seeds: int) -> str:
     params = settings()
     space = check_names(params)[LOSS]
     study = open_study(params, ROOT, ROOT)
-    configurations = [
-        propose(space, index, [], params.tune, STUDY_SEED) for index in range(num_configurations)
-    ]
+    configurations = points(space, num_configurations)
     units = [
         study.make_unit(
             Task(
