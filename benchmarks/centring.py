@@ -76,7 +76,9 @@ def _study(folder: Path, losses: list[str], trials: int, *, centre: bool) -> lis
     # Around the usual 0.03 for batches of 64 with momentum, a factor of 30 to each side.
     params["search_space"]["learning_rate"].update({"low": 1e-3, "high": 1.0, "default": 0.03})
     params["search_space"]["weight_decay"].update({"low": 1e-5, "high": 1e-2, "default": 5e-4})
-    params["tune"].update({"trials_per_loss": trials, "sampler": "sobol", "scheduler": "fifo"})
+    params["tune"].update(
+        {"num_searches": 2, "trials_per_loss": trials // 2, "sampler": "sobol", "scheduler": "fifo"}
+    )
     params["tracking"]["enabled"] = False
     folder.mkdir()
     yaml.dump(params, folder / "params.yaml")

@@ -105,7 +105,7 @@ def _make_study(folder: Path, num_trials: int) -> None:
     params["training"].update({"schedule": "cosine", "augmentation": "none", "precision": "float32"})
     params["losses"], params["baseline"] = list(LOSSES), LOSSES[0]
     params["search_space"]["losses"] = {}
-    params["tune"]["trials_per_loss"] = num_trials // len(LOSSES)
+    params["tune"].update({"num_searches": 2, "trials_per_loss": num_trials // (2 * len(LOSSES))})
     params["tune"].update({"sampler": "sobol", "scheduler": "fifo"})
     params["resources"].update({"executor": "ray", "device": "cpu"})
     params["resources"].update({"max_concurrent": "auto", "ray_address": None})
