@@ -76,7 +76,7 @@ def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(checkout):
     assert page.count("vega-lite") >= 2
 
     fewer = dvc(checkout, "exp", "run", "-S", "tune.trials_per_loss=2", "-n", "fewer")
-    assert "tune: kept 6, to train 0" in fewer
+    assert "tune: kept 12, to train 0" in fewer
     assert "fewer" in dvc(checkout, "exp", "show", "--csv")
 
 
@@ -93,8 +93,8 @@ def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_goes_on(checkout):
     psutil.wait_procs(stages, timeout=30)
     assert not any(stage.is_running() for stage in stages)
     finished = ledger(checkout)
-    assert 10 <= len(finished) < 90
-    assert f"tune: kept {len(finished)}, to train {90 - len(finished)}" in dvc(checkout, "repro", "tune")
+    assert 10 <= len(finished) < 180
+    assert f"tune: kept {len(finished)}, to train {180 - len(finished)}" in dvc(checkout, "repro", "tune")
     after = ledger(checkout)
     assert {key: after[key] for key in finished} == finished
-    assert len(after) == 90
+    assert len(after) == 180
