@@ -23,6 +23,7 @@ LAYERS = (
     {"units"},
     {"plan"},
     {"trials", "inline", "tracking", "report"},
+    {"compare"},
     {"stages"},
     {"cli"},
     {"__main__"},
