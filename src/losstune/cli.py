@@ -370,7 +370,7 @@ def compare(rev_a: str, rev_b: str, form: str, links: bool, force: bool) -> None
 
     A revision is a branch, a tag, a commit such as HEAD~3, the name of a DVC experiment, or `workspace` for the work
     tree, which REV_B is by default. Both sides are read from Git and from DVC's cache; the work tree stays as it is.
-    Scores are compared block by block where both sides have the same seeds and data, else as two samples.
+    Scores are compared block by block where both sides have the same seeds and test split, else as two samples.
     """
     from losstune.compare.formats import FORMATS, formatted
     from losstune.stages.compare import compare_revisions, with_links

@@ -22,7 +22,7 @@ def forced(history_repo):
 def test_every_format_says_all(noise, form):
     text = formatted(noise, form)
     assert text.endswith("\n")
-    for word in ("cross_entropy", "focal", "gce", "worse", "data.label_noise", "unpaired"):
+    for word in ("cross_entropy", "focal", "gce", "worse", "data.label_noise", "paired"):
         assert word in text
     assert noise.sentence.split(",")[0] in " ".join(text.split())
 

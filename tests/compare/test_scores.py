@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from losstune.compare.scores import compare_scores, design_of
+from losstune.compare.sides import read_side
+from losstune.compare.trees import find_tree
 from losstune.errors import LosstuneError
-from losstune.stages.compare import compare_revisions
+from losstune.stages.compare import PLACES, compare_revisions
 from tests.compare.repo import LEVELS, block_scores
 
 
@@ -65,13 +70,74 @@ def test_other_seeds_are_no_pairs(history_repo):
 
 def test_noise_in_the_training_labels_is_a_drop_with_an_interval(history_repo):
     found = compare(history_repo, "base", "noise")
-    assert found.scores.design == "unpaired"
+    # The same seeds and test split: a block pairs with itself although it was trained on other labels.
+    assert found.scores.design == "paired"
+    assert found.scores.why.endswith("not the same training data")
     row = of(found, "cross_entropy")
     assert row.outcome == "worse"
-    assert -0.06 < row.difference.low < -0.05 < row.difference.high < -0.04
+    assert -0.07 < row.difference.low < -0.05 < row.difference.high < -0.03
+    assert row.difference.p_blocks == 2 / 2**16
     assert "worse for cross_entropy" in found.sentence
     assert "data.label_noise: 0.0 → 0.2" in map(str, found.changes.params)
     assert [change.name for change in found.changes.data] == ["data.digest"]
+
+
+def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
+    a, b = (read_side(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
+    control = b.results.control.model_copy(update={"noise_floor": 0.06})
+    b = replace(b, results=b.results.model_copy(update={"control": control}))
+    # Both sides ended at the same configurations: the luck of a search is none of their difference.
+    assert all(row.same_winners for row in compare_scores(a, b).losses)
+    assert {row.outcome for row in compare_scores(a, b).losses} == {"worse", None}
+    losses = [
+        loss.model_copy(
+            update={
+                "searches": tuple(
+                    search.model_copy(
+                        update={"winner": search.winner.model_copy(update={"learning_rate": 0.5})}
+                    )
+                    for search in loss.searches
+                )
+            }
+        )
+        for loss in b.results.losses
+    ]
+    b = replace(b, results=b.results.model_copy(update={"losses": tuple(losses)}))
+    assert not any(row.same_winners for row in compare_scores(a, b).losses)
+    assert {row.outcome for row in compare_scores(a, b).losses} == {"undecided", None}
+
+
+def test_other_test_splits_are_no_pairs(history_repo):
+    a, b = (read_side(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
+    assert design_of(a, b)[0] == "paired"
+    assert design_of(a, replace(b, test_digest="00" * 32)) == ("unpaired", "the test splits differ")
+    # Without a manifest, other data may have another test split.
+    assert design_of(a, replace(b, test_digest=None)) == ("unpaired", "the test splits differ")
+
+
+@pytest.mark.parametrize("change", ["seed", "noise"])
+def test_nothing_is_found_where_nothing_changed(history_repo, change):
+    """Studies of the same truth, a search's luck in each: the share of claims keeps to the level."""
+    a = read_side(find_tree(history_repo.folder, "base"), PLACES)
+    rng, num_studies, claims = np.random.default_rng(8), 60, 0
+
+    def study(results):
+        shared = rng.normal(0, 0.002, 16)
+        losses = []
+        for loss in results.losses:
+            values = 0.9 + np.tile(rng.normal(0, 0.004, 2), 8) + shared + rng.normal(0, 0.002, 16)
+            blocks = tuple({"accuracy": float(value)} for value in values)
+            losses.append(loss.model_copy(update={"blocks": blocks}))
+        control = results.control.model_copy(update={"noise_floor": None})
+        return results.model_copy(update={"losses": tuple(losses), "control": control})
+
+    for _ in range(num_studies):
+        first = replace(a, results=study(a.results))
+        terms = dict(a.terms) | ({"study.seed": 7} if change == "seed" else {})
+        found = compare_scores(first, replace(a, results=study(a.results), terms=terms))
+        assert found.design == ("unpaired" if change == "seed" else "paired")
+        claims += any(row.outcome in ("better", "worse") for row in found.losses)
+    assert claims / num_studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / num_studies)
 
 
 def test_a_changed_default_moves_one_loss(history_repo):

@@ -85,7 +85,9 @@ class ScoreComparison(Row):
         alpha: Level of the tests, B's.
         rope: Smallest difference that matters in practice, B's.
         noise_floor: The larger one of what identical losses, tuned apart, differ by at either side; None without any.
-        design: ``paired`` where block b of a loss has the same seed and data at both sides.
+            A smaller difference is no claim, unless the design is paired and both sides' searches ended at the same
+            configurations.
+        design: ``paired`` where block b of a loss has the same seed and test split at both sides.
         why: Why the design is what it is, in words.
         losses: Best first, by the score at B.
     """
@@ -138,10 +140,10 @@ def compare_scores(a: Side, b: Side) -> ScoreComparison:
     for name, p_holm in zip(tested, adjusted, strict=True):
         differences[name] = differences[name].model_copy(update={"p_holm": p_holm})
     for name, difference in differences.items():
+        # The floor is what separate searches differ by, and here they may have ended at the same configurations.
+        floor = None if design == "paired" and rows[name].same_winners else noise_floor
         outcome = (
-            outcome_of(difference, alpha=alpha, rope=rope, noise_floor=noise_floor)
-            if name in tested
-            else None
+            outcome_of(difference, alpha=alpha, rope=rope, noise_floor=floor) if name in tested else None
         )
         rows[name] = rows[name].model_copy(update={"difference": difference, "outcome": outcome})
     return ScoreComparison(
@@ -158,19 +160,29 @@ def compare_scores(a: Side, b: Side) -> ScoreComparison:
 def design_of(a: Side, b: Side) -> tuple[Design, str]:
     """Return whether blocks pair by their place, and why.
 
-    A block's seed follows from the study's seed, its search and its number there. So with the same root seed, data and
-    number of searches, the block at a place has the same seed at both sides.
+    A block's seed follows from the study's seed, its search and its number there. So with the same root seed and number
+    of searches, the block at a place has the same seed at both sides, and is scored on the same test split. What it was
+    trained on may differ, as may all else that is compared: what the two have in common cancels, whatever it is.
     """
+    same_test = (
+        a.test_digest == b.test_digest
+        if a.test_digest and b.test_digest
+        else a.results.data.digest == b.results.data.digest
+    )
+    if not same_test:
+        return "unpaired", "the test splits differ"
     for name, found in (
         ("study.seed", (a.seed, b.seed)),
-        ("data.digest", (a.results.data.digest, b.results.data.digest)),
         ("tune.num_searches", (a.results.num_searches, b.results.num_searches)),
     ):
         if found[0] != found[1]:
-            return "unpaired", f"{name} differs, so no two blocks have seed and data in common"
+            return "unpaired", f"{name} differs, so no two blocks have a seed in common"
         if found[0] is None:
             return "unpaired", f"{name} is not known"
-    return "paired", "both sides have the same seeds, data and number of searches"
+    data = (
+        "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
+    )
+    return "paired", f"a block has the same seed at both sides, and the same {data}"
 
 
 def _differences(
