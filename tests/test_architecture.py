@@ -24,7 +24,7 @@ LAYERS = (
     {"units"},
     {"plan"},
     {"trials", "inline", "tracking", "report"},
-    {"across"},
+    {"across", "compare"},
     {"stages"},
     {"cli"},
     {"__main__"},

@@ -130,6 +130,8 @@ def test_help_keeps_its_lines(monkeypatch):
             "losses",
             "track",
             "ui",
+            "compare",
+            "log",
         ]
 
 

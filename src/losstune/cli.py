@@ -413,6 +413,64 @@ def ui(port: int) -> None:
     serve_ui(load_params().tracking, study_root(), port)
 
 
+@cli.command("compare")
+@click.argument("rev_a", metavar="REV_A")
+@click.argument("rev_b", metavar="[REV_B]", default="workspace")
+@click.option("--format", "form", default="table", show_default=True, help="table, markdown, json or html.")
+@click.option("--mlflow", "links", is_flag=True, help="Name the MLflow runs of both sides.")
+@click.option("--force", is_flag=True, help="Compare, with a warning, even if the protocols differ.")
+def compare(rev_a: str, rev_b: str, form: str, links: bool, force: bool) -> None:
+    """Compare two revisions of the study, loss by loss.
+
+    Says what changed in settings, data, code and versions, and what came of it.
+
+    A revision is a branch, a tag, a commit such as HEAD~3, the name of a DVC experiment, or `workspace` for the work
+    tree, which REV_B is by default. Both sides are read from Git and from DVC's cache; the work tree stays as it is.
+    Scores are compared block by block where both sides have the same seeds and test split, else as two samples.
+    """
+    from losstune.compare.formats import FORMATS, formatted
+    from losstune.stages.compare import compare_revisions, with_links
+
+    _check_choice("--format", form, FORMATS)
+    comparison = compare_revisions(Path.cwd(), rev_a, rev_b, force=force)
+    if links:
+        comparison = with_links(comparison, study_root())
+    click.echo(formatted(comparison, form, colour=sys.stdout.isatty()), nl=False)
+
+
+@cli.command("log")
+@click.argument("revision", default="HEAD", metavar="[REV]")
+@click.option(
+    "--plot", "figure", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the scores."
+)
+@click.option("--format", "form", default="table", show_default=True, help="table or json.")
+@click.option("-n", "most", type=click.IntRange(1), help="The newest verdicts only.")
+def log(revision: str, figure: Path | None, form: str, most: int | None) -> None:
+    """Show the study's verdicts along its Git history, newest first.
+
+    Commits that leave results.json as it was are folded into the one that made it. Verdicts of an older layout are
+    shown as far as they can be read.
+    """
+    from losstune.compare.history_formats import FORMATS, history_text
+    from losstune.stages.history import draw_history, study_history
+
+    _check_choice("--format", form, FORMATS)
+    entries = study_history(Path.cwd(), revision, most)
+    if figure is not None:
+        draw_history(entries, figure)
+    click.echo(history_text(entries, form, colour=sys.stdout.isatty()), nl=False)
+    if figure is not None:
+        click.echo(f"wrote {figure}", err=form == "json")
+
+
+def _check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        names = list(allowed)
+        raise LosstuneError(
+            f"{option}: found {value!r}, expected one of {', '.join(names)}{did_you_mean(value, names)}"
+        )
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code.
 

@@ -82,7 +82,17 @@ class SourceTree:
 
     def digest(self, modules: Iterable[str]) -> str:
         """Return the SHA-256 (64 hex digits) of the code of `modules` and all they import."""
-        return digest({name: self._module_digest(name) for name in self.closure(modules)})
+        return digest({name: self.module_digest(name) for name in self.closure(modules)})
+
+    def module_digest(self, module: str) -> str:
+        """Return the SHA-256 (64 hex digits) of the code of `module` alone, without what it imports.
+
+        Raises:
+            ValueError: If there is no such module.
+        """
+        if module not in self._digests:
+            self._digests[module] = digest(_canonical(self._tree(module)))
+        return self._digests[module]
 
     def files(self, modules: Iterable[str]) -> list[str]:
         """Return the fewest files and folders that hold `modules`, relative to the folder above the package.
@@ -106,11 +116,6 @@ class SourceTree:
             path = self.modules[module]
             self._trees[module] = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         return self._trees[module]
-
-    def _module_digest(self, module: str) -> str:
-        if module not in self._digests:
-            self._digests[module] = digest(_canonical(self._tree(module)))
-        return self._digests[module]
 
 
 LOSSTUNE = SourceTree(Path(__file__).parent, "losstune", {"losstune.losses.registry": "losstune.losses"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -136,7 +137,20 @@ def _with_searches(
     )
 
 
-def outcome_of(difference: Difference, *, alpha: float, rope: float, noise_floor: float | None) -> Outcome:
+class Decidable(Protocol):
+    """What an outcome follows from, see :class:`losstune.report.results.Difference`."""
+
+    @property
+    def mean(self) -> float: ...  # noqa: D102
+    @property
+    def p_holm(self) -> float | None: ...  # noqa: D102
+    @property
+    def equivalence_low(self) -> float: ...  # noqa: D102
+    @property
+    def equivalence_high(self) -> float: ...  # noqa: D102
+
+
+def outcome_of(difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None) -> Outcome:
     """Return what a difference against the baseline means.
 
     In this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);

@@ -5,6 +5,7 @@ writes them all, so that neither MLflow's import nor a slow server holds up a tr
 """
 
 from losstune.tracking.address import Address, locate
+from losstune.tracking.links import RunLink, find_runs
 from losstune.tracking.model import WinnerModel
 from losstune.tracking.runs import DatasetInput, StageRun
 from losstune.tracking.tracker import Tracker, TrackingSummary, open_tracker, sync
@@ -13,10 +14,12 @@ from losstune.tracking.ui import serve_ui
 __all__ = [
     "Address",
     "DatasetInput",
+    "RunLink",
     "StageRun",
     "Tracker",
     "TrackingSummary",
     "WinnerModel",
+    "find_runs",
     "locate",
     "open_tracker",
     "serve_ui",

@@ -1,0 +1,54 @@
+"""``losstune compare``: reads two revisions of the study and prints how they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from losstune.compare.comparison import Comparison, Link, compare
+from losstune.compare.sides import Places, read_side
+from losstune.compare.trees import find_tree
+from losstune.params import load_params
+from losstune.stages.layout import BLOCK_EXECUTIONS, PREPARED, REGISTRATION, RESULTS
+
+PLACES = Places(
+    results=RESULTS,
+    registration=REGISTRATION,
+    manifest=PREPARED / "manifest.json",
+    executions=BLOCK_EXECUTIONS,
+)
+
+
+def compare_revisions(folder: Path, name_a: str, name_b: str, *, force: bool) -> Comparison:
+    """Compare the study in a folder at two revisions.
+
+    Raises:
+        LosstuneError: If a revision is unknown or has no verdict, or the protocols make the comparison meaningless
+            and it is not forced.
+    """
+    # Both names first, so that a mistyped second one is told at once.
+    trees = find_tree(folder, name_a), find_tree(folder, name_b)
+    a, b = (read_side(tree, PLACES) for tree in trees)
+    return compare(a, b, force=force)
+
+
+def with_links(comparison: Comparison, root: Path) -> Comparison:
+    """Add the MLflow runs of both sides; those of the commits that trained first, if MLflow knows them.
+
+    Args:
+        comparison: What was compared.
+        root: Where MLflow's database is, see :func:`losstune.provenance.study_root`.
+    """
+    from losstune.tracking import find_runs
+
+    settings = load_params().tracking
+    links: list[Link] = []
+    notes = list(comparison.notes)
+    for side in (comparison.a, comparison.b):
+        runs, problem = find_runs(settings, root, side.protocol)
+        if problem:
+            notes.append(f"MLflow, {side.name}: {problem}")
+        links += [
+            Link(side=side.name, run=run.name, url=run.url, commit=run.commit, versions=run.versions)
+            for run in runs
+        ]
+    return comparison.model_copy(update={"links": tuple(links), "notes": tuple(dict.fromkeys(notes))})

@@ -1,0 +1,34 @@
+"""``losstune log``: the verdicts along the study's history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from losstune.compare.history import Entry, history
+from losstune.compare.history_formats import history_svg
+from losstune.errors import LosstuneError
+from losstune.files import write_atomically
+from losstune.stages.layout import RESULTS
+
+
+def study_history(folder: Path, revision: str, most: int | None) -> list[Entry]:
+    """Return the verdicts of the study in a folder, newest first; see :func:`losstune.compare.history.history`.
+
+    Raises:
+        LosstuneError: If there is no such revision.
+    """
+    return history(folder, RESULTS, revision, most)
+
+
+def draw_history(entries: list[Entry], path: Path) -> None:
+    """Write the history as an SVG file.
+
+    Raises:
+        LosstuneError: If there is nothing to draw, or the file cannot be written.
+    """
+    if not any(entry.baseline_score for entry in entries):
+        raise LosstuneError(f"--plot: nothing to draw, no commit has a {RESULTS} with scores")
+    try:
+        write_atomically(path, history_svg(entries))
+    except OSError as error:
+        raise LosstuneError(f"--plot: {path}: cannot be written: {error.strerror or error}") from None

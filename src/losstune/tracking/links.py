@@ -1,0 +1,71 @@
+"""Where a study's runs are in MLflow's interface. Reads only, and makes no database where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from losstune.config import TrackingSettings
+from losstune.quiet import configure_environment
+from losstune.startup import collection_paused
+from losstune.tracking.address import locate
+from losstune.tracking.ui import HOST
+
+PORT = 5000
+_MOST_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLink:
+    """A stage's run in MLflow.
+
+    Attributes:
+        name: Of the run.
+        url: In MLflow's interface; for a study's own database that of ``losstune ui`` at its default port.
+        commit: Commit that ran it, short, with ``-dirty`` where the work tree differed; None outside Git.
+        versions: By library.
+    """
+
+    name: str
+    url: str
+    commit: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def find_runs(settings: TrackingSettings, root: Path, protocol: str) -> tuple[list[RunLink], str | None]:
+    """Return the stages' runs of the study with this protocol hash, newest first, and why there are none.
+
+    Args:
+        settings: Where MLflow is.
+        root: Of the study.
+        protocol: Hash of its registration; every run carries it as the tag ``losstune.protocol_hash``.
+    """
+    address = locate(settings, root)
+    if address.database is not None and not address.database.exists():
+        return [], f"{address.database.name}: no such database; `losstune track sync` fills it"
+    configure_environment()
+    with collection_paused():
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    base = f"http://{HOST}:{PORT}" if not address.uri.startswith("http") else str(address).rstrip("/")
+    try:
+        client = MlflowClient(tracking_uri=address.uri)
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        condition = f"tags.`losstune.protocol_hash` = '{protocol}' and tags.`losstune.role` = 'stage'"
+        found = client.search_runs(experiments, condition, max_results=_MOST_RUNS) if experiments else []
+    except MlflowException as error:
+        return [], f"cannot be read: {' '.join(str(error).split())[:200]}"
+    runs = [
+        RunLink(
+            name=run.info.run_name,
+            url=f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            commit=run.data.tags.get("losstune.commit"),
+            versions={
+                name.removeprefix("losstune.version."): value
+                for name, value in run.data.tags.items()
+                if name.startswith("losstune.version.")
+            },
+        )
+        for run in found
+    ]
+    return runs, None if runs else f"no run has the protocol {protocol[:12]}"
