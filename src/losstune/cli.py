@@ -352,9 +352,10 @@ def ui(port: int) -> None:
 
     It listens on 127.0.0.1 only; Ctrl-C ends it.
     """
-    from losstune.tracking import serve_ui
+    from losstune.tracking import experiment_of, serve_ui
 
-    serve_ui(load_params().tracking, study_root(), port)
+    params = load_params()
+    serve_ui(params.tracking, study_root(), port, experiment_of(params))
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -46,7 +46,7 @@ from losstune.stages.layout import (
 from losstune.stages.registered import require_registered
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
-from losstune.tracking import TrackingSummary, WinnerModel, open_tracker
+from losstune.tracking import TrackingSummary, WinnerModel, experiment_of, open_tracker
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""
@@ -128,11 +128,14 @@ def show(study: Study) -> TrackingSummary:
         raise LosstuneError(
             f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`"
         ) from None
-    tracker = open_tracker(params.tracking, params.study.name, study.root, stage_run(study, "report"))
+    tracker = open_tracker(
+        params.tracking, experiment_of(study.params), study.root, stage_run(study, "report")
+    )
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
         note=results.verdict.sentence,
+        tags=_outcomes(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
         model=_model(study, results, read_records(folder / BLOCKS)),
     )
@@ -176,6 +179,13 @@ def _flat(results: Results) -> dict[str, float]:
         f"difference.{result.loss}": result.difference.mean for result in results.losses if result.difference
     }
     return scores | differences
+
+
+def _outcomes(results: Results) -> dict[str, str]:
+    """Return the verdict and every loss's outcome, to filter studies by."""
+    outcomes = {f"outcome.{result.loss}": result.outcome for result in results.losses if result.outcome}
+    verdict = {"verdict": results.verdict.action, "baseline": results.baseline}
+    return verdict | outcomes | ({"winner": results.verdict.loss} if results.verdict.loss else {})
 
 
 def _model(study: Study, results: Results, blocks: list[Record]) -> WinnerModel | None:

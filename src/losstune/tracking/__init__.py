@@ -4,7 +4,7 @@ A stage's execution is a parent run, each of its trainings a run nested below. O
 writes them all, so that neither MLflow's import nor a slow server holds up a training.
 """
 
-from losstune.tracking.address import Address, locate
+from losstune.tracking.address import Address, data_name, experiment_of, locate
 from losstune.tracking.model import WinnerModel
 from losstune.tracking.runs import DatasetInput, StageRun
 from losstune.tracking.tracker import Tracker, TrackingSummary, open_tracker, sync
@@ -17,6 +17,8 @@ __all__ = [
     "Tracker",
     "TrackingSummary",
     "WinnerModel",
+    "data_name",
+    "experiment_of",
     "locate",
     "open_tracker",
     "serve_ui",
