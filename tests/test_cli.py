@@ -119,7 +119,7 @@ def test_help_keeps_its_lines(monkeypatch):
         codes = lines.index("Exit codes:")
         assert [line.split()[0] for line in lines[codes + 1 : codes + 5]] == ["0", "1", "2", "130"]
         shown = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :] if line]
-        assert shown == ["check", "prepare", "tune", "confirm", "report", "losses", "track", "ui"]
+        assert shown == ["check", "prepare", "tune", "confirm", "report", "promote", "losses", "track", "ui"]
 
 
 @pytest.mark.parametrize("columns", ["80", "100", "300"])

@@ -158,6 +158,16 @@ def report() -> None:
     _run("report")
 
 
+@cli.command()
+def promote() -> None:
+    """Register the winner and the baseline in MLflow.
+
+    They become versions of one registered model, named by data and network, under the aliases champion and
+    baseline. MLflow loads and serves them without losstune. Doing it again adds nothing.
+    """
+    _run("promote")
+
+
 @cli.group(cls=_InOrder, invoke_without_command=True)
 @click.pass_context
 def losses(ctx: click.Context) -> None:

@@ -202,7 +202,7 @@ def test_the_verdict_stands_above_every_stage_of_its_study(settings, root):
     assert notes["report"] == "Use focal."
     assert notes["other"] == "x"
     where = f"runs/{parents['report'].info.run_id}/artifacts"
-    assert notes["tune digits cnn"].startswith("**Verdict.** Use focal. [The report](#/experiments/")
+    assert notes["tune digits cnn"].startswith("Verdict: Use focal. [The report](#/experiments/")
     assert notes["tune digits cnn"].endswith(f"{where})\n\n180 trials.")
     assert parents["report"].data.tags["losstune.verdict"] == "use"
 
@@ -217,6 +217,7 @@ def test_views_are_offered_and_what_a_person_changes_stays(settings, root):
     }
     assert {json.loads(value)["name"] for value in views.values()} == {
         "Stages and verdict",
+        "All runs, nested",
         "Search: all trials",
         "Confirmation: all blocks",
     }

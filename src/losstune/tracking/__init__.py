@@ -5,7 +5,8 @@ writes them all, so that neither MLflow's import nor a slow server holds up a tr
 """
 
 from losstune.tracking.address import Address, data_name, experiment_of, locate
-from losstune.tracking.model import WinnerModel
+from losstune.tracking.model import TrainedModel
+from losstune.tracking.registry import Promotion, promote
 from losstune.tracking.runs import DatasetInput, StageRun
 from losstune.tracking.tracker import Tracker, TrackingSummary, open_tracker, sync
 from losstune.tracking.ui import serve_ui
@@ -13,14 +14,16 @@ from losstune.tracking.ui import serve_ui
 __all__ = [
     "Address",
     "DatasetInput",
+    "Promotion",
     "StageRun",
     "Tracker",
     "TrackingSummary",
-    "WinnerModel",
+    "TrainedModel",
     "data_name",
     "experiment_of",
     "locate",
     "open_tracker",
+    "promote",
     "serve_ui",
     "sync",
 ]

@@ -19,7 +19,7 @@ from filelock import FileLock
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
 from losstune.tracking.address import Address
-from losstune.tracking.model import WinnerModel, log_model
+from losstune.tracking.model import TrainedModel, log_model
 from losstune.tracking.runs import Child, DatasetInput, StageRun
 from losstune.tracking.views import view_tags
 
@@ -35,7 +35,7 @@ DIGEST_LENGTH = 16
 PAGE_SIZE = 1000
 
 NOTE = "mlflow.note.content"
-VERDICT = "**Verdict.**"
+VERDICT = "Verdict:"
 
 # A server that is away is noticed in seconds: the study's records wait on disk, and the thread tries again.
 HTTP_ENVIRONMENT = {
@@ -94,7 +94,7 @@ class Store:
         self._address = address
         self._dataset = run.dataset
         self._is_over = False
-        self._client = _connect(address)
+        self._client = connect(address)
         self._experiment = self._open_experiment(experiment)
         self._known = {
             key: _Known(
@@ -177,8 +177,8 @@ class Store:
                 problems.append(f"{path}: no such file")
         return problems
 
-    def log_model(self, model: WinnerModel) -> None:
-        """Attach the model to the parent, unless it is attached already."""
+    def log_model(self, model: TrainedModel) -> None:
+        """Attach the model to the parent, unless it is attached already; its card is brought up to date."""
         if not self._artifacts_are_elsewhere:
             log_model(self._client, self._client.get_run(self.parent_id), model)
 
@@ -322,7 +322,12 @@ def is_final(error: BaseException) -> bool:
     return getattr(error, "error_code", None) in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 
 
-def _connect(address: Address) -> MlflowClient:
+def connect(address: Address) -> MlflowClient:
+    """Return a client of MLflow at the address; a database that isn't there is made.
+
+    Raises:
+        Exception: Whatever MLflow raises when it cannot be reached or used.
+    """
     configure_environment()
     if address.uri.startswith("http"):
         for name, value in HTTP_ENVIRONMENT.items():

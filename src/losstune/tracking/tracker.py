@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from losstune.config import TrackingSettings
 from losstune.provenance import Provenance
 from losstune.records import Entry
 from losstune.tracking.address import Address, locate
-from losstune.tracking.model import WinnerModel
+from losstune.tracking.model import TrainedModel
 from losstune.tracking.runs import StageRun, child_of, stage_tags
 from losstune.tracking.store import Store, is_final, reason_of
 
@@ -58,7 +58,7 @@ class _End:
     note: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[Path, str] = field(default_factory=dict)
-    model: WinnerModel | None = None
+    models: Sequence[TrainedModel] = ()
     ended_at: float | None = None
 
 
@@ -86,7 +86,7 @@ class Tracker:
         note: str | None = None,
         tags: Mapping[str, str] | None = None,
         artifacts: Mapping[Path, str] | None = None,
-        model: WinnerModel | None = None,
+        models: Sequence[TrainedModel] = (),
         timeout_sec: float | None = None,
     ) -> TrackingSummary:
         """Send what is waiting, and end the parent run. The tracker can't be used afterwards.
@@ -97,7 +97,7 @@ class Tracker:
             note: The parent's description (Markdown); that of ``report`` stands above those of its study's stages, too.
             tags: Further tags of the parent, by their names without the prefix ``losstune.``.
             artifacts: File or folder to the artifact folder that it is copied to; an empty text for the top.
-            model: To attach to the parent.
+            models: To attach to the parent.
             timeout_sec: How long to wait for MLflow; None for two minutes, or ten seconds if killed.
         """
         if self._worker is None:
@@ -110,7 +110,7 @@ class Tracker:
             note=note,
             tags={f"losstune.{name}": value for name, value in (tags or {}).items()},
             artifacts=artifacts or {},
-            model=model,
+            models=models,
         )
         return self._worker.finish(end, timeout_sec)
 
@@ -149,7 +149,7 @@ def sync(
     status: RunStatus = "FINISHED",
     metrics: Mapping[str, float] | None = None,
     artifacts: Mapping[Path, str] | None = None,
-    model: WinnerModel | None = None,
+    models: Sequence[TrainedModel] = (),
 ) -> TrackingSummary:
     """Log what MLflow lacks of a stage's execution; doing it again adds nothing.
 
@@ -169,7 +169,7 @@ def sync(
         (entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None
     )
     end = _End(
-        status=status, metrics=metrics or {}, artifacts=artifacts or {}, model=model, ended_at=ended_at
+        status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at
     )
     return worker.finish(end, math.inf)
 
@@ -284,9 +284,9 @@ class _Worker(threading.Thread):
         if self._run.stage == "report" and note is not None and "protocol_hash" in self._run.tags:
             store.tell_siblings(note, self._run.tags["protocol_hash"])
         self._defects += store.log_artifacts(end.artifacts)
-        if end.model is not None:
+        for model in end.models:
             try:
-                store.log_model(end.model)
+                store.log_model(model)
             except Exception as error:  # that a model can't be exported must not keep the run from ending
                 self._defects.append(f"the model could not be attached: {reason_of(error, 120)}")
         store.terminate(end.status, end.ended_at)

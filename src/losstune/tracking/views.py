@@ -30,7 +30,8 @@ _OF_BLOCKS = (
     *_OF_TRAININGS[6:],
 )
 
-STUDY_VIEW, TRIALS_VIEW, BLOCKS_VIEW = "losstune-study", "losstune-trials", "losstune-blocks"
+STUDY_VIEW, NESTED_VIEW = "losstune-study", "losstune-nested"
+TRIALS_VIEW, BLOCKS_VIEW = "losstune-trials", "losstune-blocks"
 
 
 def view_tags() -> Mapping[str, str]:
@@ -47,6 +48,7 @@ def view_tags() -> Mapping[str, str]:
     start = "attributes.start_time"
     views = {
         STUDY_VIEW: _view("Stages and verdict", stage, parents, start, ascending=False),
+        NESTED_VIEW: _view("All runs, nested", "", _OF_BLOCKS, start, ascending=False),
         TRIALS_VIEW: _view(
             "Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False
         ),
