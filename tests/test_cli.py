@@ -127,6 +127,7 @@ def test_help_keeps_its_lines(monkeypatch):
             "report",
             "study",
             "across",
+            "promote",
             "losses",
             "track",
             "ui",

@@ -348,3 +348,57 @@ def test_mlflow_shows_the_study_and_can_be_filled_again(finished):
     losstune(finished, "track", "sync")
     assert counts(finished) == whole
     assert list((finished / "mlruns").rglob("report.html"))
+
+
+PREDICT = """
+import json, sys
+import mlflow, numpy as np
+images, labels = (np.load(f"data/prepared/test/{name}.npy") for name in ("images", "labels"))
+scores = {}
+for alias in ("champion", "baseline"):
+    probabilities = mlflow.pyfunc.load_model(f"models:/digits-mlp@{alias}").predict(images)
+    of_label = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
+    scores[alias] = [float((probabilities.argmax(1) == labels).mean()), float(-np.log(of_label).mean())]
+assert "losstune" not in sys.modules
+print(json.dumps(scores))
+"""
+
+
+def test_promoted_models_score_without_losstune_what_the_study_says(finished):
+    write_params(finished, {"tracking.enabled": True})
+    first = losstune(finished, "promote").stdout.splitlines()
+    again = losstune(finished, "promote").stdout.splitlines()
+    assert [line.split(":/")[1].split(":")[0] for line in first] == [
+        "digits-mlp@champion",
+        "digits-mlp@baseline",
+    ]
+    assert [line.removesuffix(", as before") for line in first] == [
+        line.removesuffix(", as before") for line in again
+    ]
+    assert all(line.endswith("as before") for line in again)
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{finished}/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PREDICT],
+        cwd=finished,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    scores = json.loads(done.stdout.splitlines()[-1])
+    results = json.loads((finished / "results.json").read_text())
+    losses = {"champion": results["verdict"]["loss"], "baseline": results["baseline"]}
+    blocks = rows(finished / "results/confirm/blocks.jsonl")
+    for alias, loss in losses.items():
+        block = next(row for row in blocks if (row["configuration"]["loss"], row["role"]) == (loss, "block"))
+        assert scores[alias] == pytest.approx([block["test"]["accuracy"], block["test"]["nll"]], rel=1e-4)
+
+
+def test_promoting_what_is_not_there_is_told(study):
+    write_params(study, {"tracking.enabled": True})
+    losstune(study, "prepare")
+    done = losstune(study, "promote", check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith("losstune: results.json: cannot be read")
+    write_params(study, {"tracking.enabled": False})
+    assert "tracking.enabled is false" in losstune(study, "promote", check=False).stderr

@@ -214,6 +214,16 @@ def across(folders: tuple[Path, ...], output: Path) -> None:
     stage.run(folders, output)
 
 
+@cli.command()
+def promote() -> None:
+    """Register the winner and the baseline in MLflow.
+
+    They become versions of one registered model, named by data and network, under the aliases champion and
+    baseline. MLflow loads and serves them without losstune. Doing it again adds nothing.
+    """
+    _run("promote")
+
+
 @cli.group(cls=_InOrder, invoke_without_command=True)
 @click.pass_context
 def losses(ctx: click.Context) -> None:
@@ -408,9 +418,10 @@ def ui(port: int) -> None:
 
     It listens on 127.0.0.1 only; Ctrl-C ends it.
     """
-    from losstune.tracking import serve_ui
+    from losstune.tracking import experiment_of, serve_ui
 
-    serve_ui(load_params().tracking, study_root(), port)
+    params = load_params()
+    serve_ui(params.tracking, study_root(), port, experiment_of(params))
 
 
 @cli.command("compare")

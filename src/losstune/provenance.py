@@ -29,6 +29,12 @@ GENERATED = (
     "across",
 )
 COMMAND_PATIENCE_SEC = 20.0
+MAX_DIFFERENCE = 1_000_000
+"""Characters of a patch that are kept."""
+MIN_SECRET_LENGTH = 6
+_SECRET_NAME = re.compile(
+    r"passw|secret|token|credential|api_?key|access_?key|auth(?!or)|username", re.IGNORECASE
+)
 
 
 class Hardware(Row):
@@ -134,6 +140,39 @@ def git_state(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> Gi
 def short_commit(folder: Path = Path()) -> str | None:
     """Return the commit's first seven digits, with ``-dirty`` where the work tree differs; None outside Git."""
     return git_state(folder).short_commit
+
+
+def difference(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> str | None:
+    """Return what differs from the commit in files that Git tracks, as a patch; None outside Git or if nothing does.
+
+    New files are not in it, because nobody has yet decided that they may be shown. Passwords in addresses and the
+    values of environment variables that are secret by their names are masked.
+
+    Args:
+        folder: Where the study's files are.
+        generated: Files and folders, relative to `folder`, that are left out.
+    """
+    excluded = [f":(exclude,literal){path}" for path in generated]
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv")
+    text = _git(folder, "diff", *plain, "HEAD", "--", ":(top)", *excluded)
+    if not text:
+        return None
+    text = masked(text)
+    cut = "\n(cut here: the difference is larger)\n"
+    return text if len(text) <= MAX_DIFFERENCE else text[:MAX_DIFFERENCE] + cut
+
+
+def masked(text: str) -> str:
+    """Return `text` without user and password in addresses, and without secrets that the environment holds."""
+    text = re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
+    secrets = {
+        value
+        for name, value in os.environ.items()
+        if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH
+    }
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def without_credentials(url: str) -> str:

@@ -4,7 +4,9 @@ import pytest
 
 from losstune.config import TrackingSettings
 from losstune.errors import LosstuneError
-from losstune.tracking import locate, serve_ui
+from losstune.params import load_params
+from losstune.tracking import experiment_of, locate, serve_ui
+from tests.paths import REPOSITORY
 
 
 def choose(uri):
@@ -65,3 +67,23 @@ def test_a_taken_port_is_told(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(LosstuneError, match=f"port {port} of 127.0.0.1 is taken"):
             serve_ui(choose(None), tmp_path, port)
+
+
+@pytest.mark.parametrize(
+    ("data", "experiment", "name"),
+    [
+        ({}, None, "digits cnn"),
+        ({"name": "imagefolder", "root": "/data/birds"}, None, "birds cnn"),
+        ({"name": "npz", "root": "/data/sensors.npz"}, None, "sensors cnn"),
+        ({}, "ours", "ours"),
+    ],
+)
+def test_an_experiment_is_named_by_data_and_model(data, experiment, name):
+    params = load_params(REPOSITORY / "params.yaml")
+    changed = params.model_copy(
+        update={
+            "data": params.data.model_copy(update=data),
+            "tracking": params.tracking.model_copy(update={"experiment": experiment}),
+        }
+    )
+    assert experiment_of(changed) == name

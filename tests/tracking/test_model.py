@@ -7,7 +7,7 @@ import torch
 from mlflow import MlflowClient
 from torch import nn
 
-from losstune.tracking import WinnerModel, open_tracker, sync
+from losstune.tracking import TrainedModel, open_tracker, sync
 from tests.tracking.conftest import make_run
 
 
@@ -55,7 +55,7 @@ def images(num, dtype=np.uint8):
 
 def attach(settings, root, model):
     following = open_tracker(settings, "digits-cnn", root, make_run(stage="confirm"))
-    return following.finish("FINISHED", model=model)
+    return following.finish("FINISHED", models=[model])
 
 
 def client_of(root):
@@ -75,7 +75,7 @@ def load(root, model_id, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_the_loaded_model_predicts_the_same_for_any_batch(settings, root, monkeypatch, link, dtype):
     module = Classifier(link).eval()
-    winner = WinnerModel(module=module, example=images(4, dtype), key="k", params={"loss": "focal"})
+    winner = TrainedModel(module=module, example=images(4, dtype), key="k", params={"loss": "focal"})
     summary = attach(settings, root, winner)
     assert summary.problem is None
     (model_id,) = models_of(root, summary.run_id)
@@ -90,7 +90,7 @@ def test_the_model_comes_with_signature_example_and_requirements_and_without_pic
     settings, root, monkeypatch
 ):
     module = Classifier(softmax).train()
-    summary = attach(settings, root, WinnerModel(module=module, example=images(4), key="k"))
+    summary = attach(settings, root, TrainedModel(module=module, example=images(4), key="k"))
     assert module.training, "the caller's module stays as it was"
     (model_id,) = models_of(root, summary.run_id)
     loaded = load(root, model_id, monkeypatch)
@@ -109,13 +109,13 @@ def test_the_model_comes_with_signature_example_and_requirements_and_without_pic
 
 
 def test_attaching_again_adds_nothing_but_lost_files_come_back(settings, root):
-    winner = WinnerModel(module=Classifier(softmax), example=images(4), key="k")
+    winner = TrainedModel(module=Classifier(softmax), example=images(4), key="k")
     summary = attach(settings, root, winner)
     attach(settings, root, winner)
-    sync(settings, "digits-cnn", root, make_run(stage="confirm"), [], model=winner)
+    sync(settings, "digits-cnn", root, make_run(stage="confirm"), [], models=[winner])
     assert len(models_of(root, summary.run_id)) == 1
     shutil.rmtree(root / "mlruns")
-    sync(settings, "digits-cnn", root, make_run(stage="confirm"), [], model=winner)
+    sync(settings, "digits-cnn", root, make_run(stage="confirm"), [], models=[winner])
     newest = max(
         (client_of(root).get_logged_model(model_id) for model_id in models_of(root, summary.run_id)),
         key=lambda model: model.creation_timestamp,
@@ -124,7 +124,7 @@ def test_attaching_again_adds_nothing_but_lost_files_come_back(settings, root):
 
 
 def test_a_model_that_cannot_be_exported_is_told_and_stops_nothing(settings, root, capfd):
-    winner = WinnerModel(module=Classifier(depends_on_values), example=images(4), key="k")
+    winner = TrainedModel(module=Classifier(depends_on_values), example=images(4), key="k")
     summary = attach(settings, root, winner)
     assert "the model could not be attached: " in summary.problem
     assert client_of(root).get_run(summary.run_id).info.status == "FINISHED"
@@ -133,5 +133,5 @@ def test_a_model_that_cannot_be_exported_is_told_and_stops_nothing(settings, roo
 
 
 def test_an_example_of_one_is_told(settings, root):
-    summary = attach(settings, root, WinnerModel(module=Classifier(softmax), example=images(1), key="k"))
+    summary = attach(settings, root, TrainedModel(module=Classifier(softmax), example=images(1), key="k"))
     assert "a model's example needs at least 2 inputs, found 1" in summary.problem

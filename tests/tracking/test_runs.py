@@ -15,9 +15,12 @@ def points_of(child, name):
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"loss": "focal", "index": 3}, "focal #0.3"),
-        ({"loss": "focal", "stage": "confirm", "index": 3}, "focal · block 0.3"),
-        ({"loss": "kl_divergence", "stage": "confirm", "role": "control"}, "kl_divergence · control"),
+        ({"loss": "focal", "index": 3, "hyperparameters": {"gamma": 2.5}}, "focal #0.3 lr=0.001 gamma=2.5"),
+        ({"loss": "focal", "stage": "confirm", "index": 3}, "focal · block 0.3 lr=0.001"),
+        (
+            {"loss": "kl_divergence", "stage": "confirm", "role": "control"},
+            "kl_divergence · control lr=0.001",
+        ),
     ],
 )
 def test_names(arguments, name):
@@ -69,6 +72,7 @@ def test_curves_and_final_values(facts):
     assert points_of(child, "val_ece") == [(3, entry.record.validation["ece"])]
     assert points_of(child, "test_accuracy") == [(3, 0.75)]
     assert points_of(child, "duration_sec") == [(3, 2.0)]
+    assert points_of(child, "epochs_done") == [(3, 3.0)]
 
 
 def test_times_follow_the_epochs(facts):
@@ -98,6 +102,9 @@ def test_stopping_early_is_no_failure(facts):
     child = child_of(make_entry(status="stopped"), make_run(), facts)
     assert child.status == "FINISHED"
     assert child.tags["losstune.status"] == "stopped"
+    assert (
+        child.tags["mlflow.note.content"] == "stopped: after 3 epochs others of its search were ahead (ASHA)"
+    )
 
 
 def test_the_commit_is_the_one_that_trained(facts):
@@ -121,6 +128,18 @@ def test_the_commit_is_the_one_that_trained(facts):
     tags = child_of(Entry(record=record, execution=execution), make_run(), elsewhere).tags
     assert tags["mlflow.source.git.commit"] == "abcdef0"
     assert "mlflow.source.git.branch" not in tags
+
+
+def test_tags_to_filter_by(facts):
+    run = make_run(stage="confirm", families={"focal": "true-class"})
+    entry = make_entry(loss="focal", stage="confirm", search=1, index=3)
+    tags = child_of(entry, run, facts).tags
+    assert (tags["losstune.family"], tags["losstune.block"], tags["losstune.search"]) == (
+        "true-class",
+        "1.3",
+        "1",
+    )
+    assert "losstune.block" not in child_of(make_entry(), make_run(), facts).tags
 
 
 def test_outside_git_there_is_no_commit(facts):

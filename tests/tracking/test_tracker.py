@@ -1,3 +1,4 @@
+import json
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,10 @@ def track(settings, root, entries, *, run=None, status="FINISHED", **ending):
     return following.finish(status, **ending)
 
 
+def name_without_values(run):
+    return " ".join(part for part in run.info.run_name.split() if "=" not in part)
+
+
 class Shown:
     """What MLflow shows of an experiment, read through its own client."""
 
@@ -41,7 +46,7 @@ class Shown:
         self.experiment = self.client.get_experiment_by_name(name)
         runs = self.client.search_runs([self.experiment.experiment_id]) if self.experiment else []
         self.parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        self.children = {run.info.run_name: run for run in runs if run not in self.parents}
+        self.children = {name_without_values(run): run for run in runs if run not in self.parents}
         self.num_runs = len(runs)
 
     @property
@@ -108,7 +113,7 @@ def test_a_training_is_found_by_its_settings(settings, root):
         "params.model = 'cnn' and params.`focal.gamma` = '3.5' and metrics.val_accuracy > 0.7"
         " and tags.`losstune.stage` = 'tune'",
     )
-    assert [run.info.run_name for run in found] == ["focal #0.1"]
+    assert [run.info.run_name for run in found] == ["focal #0.1 lr=0.0003 gamma=3.5"]
 
 
 def test_logging_twice_shows_once(settings, root):
@@ -157,6 +162,102 @@ def test_a_training_left_half_written_is_completed(settings, root, facts):
     assert shown.num_runs == 2
     assert shown.children["focal #0.0"].info.status == "FINISHED"
     assert shown.children["focal #0.0"].data.metrics["val_accuracy"] == 0.9
+
+
+def test_a_failure_that_is_tried_again_gives_way_to_what_comes_of_it(settings, root):
+    failed = make_entry(loss="focal", status="failed")
+    finished = make_entry(loss="focal")
+    retried = finished.model_copy(
+        update={
+            "record": finished.record.model_copy(update={"key": failed.record.key}),
+            "execution": finished.execution.model_copy(update={"key": failed.record.key}),
+        }
+    )
+    track(settings, root, [failed])
+    assert Shown(root).children["focal #0.0"].info.status == "FAILED"
+    for _ in range(2):
+        summary = track(settings, root, [retried])
+    shown = Shown(root)
+    assert (summary.num_logged, shown.num_runs) == (1, 2)
+    assert shown.children["focal #0.0"].info.status == "FINISHED"
+    assert shown.children["focal #0.0"].data.metrics["val_accuracy"] == 0.9
+
+
+def test_the_verdict_stands_above_every_stage_of_its_study(settings, root):
+    tags = {"protocol_hash": "e" * 64}
+    track(settings, root, make_entries(), run=make_run(tags=tags), note="180 trials.")
+    track(
+        settings,
+        root,
+        [],
+        run=make_run(key="b" * 64, name="other", tags={"protocol_hash": "f" * 64}),
+        note="x",
+    )
+    report = make_run(stage="report", key="c" * 64, name="report", tags=tags)
+    for sentence in ("Keep it.", "Use focal.", "Use focal."):
+        track(settings, root, [], run=report, note=sentence, tags={"verdict": "use"})
+    parents = {run.info.run_name: run for run in Shown(root).parents}
+    notes = {name: run.data.tags["mlflow.note.content"] for name, run in parents.items()}
+    assert notes.keys() == {"tune digits cnn", "other", "report"}
+    assert notes["report"] == "Use focal."
+    assert notes["other"] == "x"
+    where = f"runs/{parents['report'].info.run_id}/artifacts"
+    assert notes["tune digits cnn"].startswith("Verdict: Use focal. [The report](#/experiments/")
+    assert notes["tune digits cnn"].endswith(f"{where})\n\n180 trials.")
+    assert parents["report"].data.tags["losstune.verdict"] == "use"
+
+
+def test_views_are_offered_and_what_a_person_changes_stays(settings, root):
+    track(settings, root, [])
+    shown = Shown(root)
+    views = {
+        tag: value
+        for tag, value in shown.experiment.tags.items()
+        if tag.startswith("mlflow.sharedViewState.")
+    }
+    assert {json.loads(value)["name"] for value in views.values()} == {
+        "Stages and verdict",
+        "All runs, nested",
+        "Search: all trials",
+        "Confirmation: all blocks",
+    }
+    for value in views.values():
+        assert (
+            shown.client.search_runs(
+                [shown.experiment.experiment_id], json.loads(json.loads(value)["state"])["searchFilter"]
+            )
+            is not None
+        )
+    tag = next(iter(views))
+    shown.client.set_experiment_tag(shown.experiment.experiment_id, tag, "mine")
+    track(settings, root, [])
+    assert Shown(root).experiment.tags[tag] == "mine"
+
+
+def test_what_is_not_committed_is_kept_and_no_secret_with_it(settings, root, monkeypatch):
+    work = root / "work tree"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    (work / "params.yaml").write_text("uri: null\n")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "planted-in-environment")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "planted-too")
+    (work / "params.yaml").write_text(
+        "uri: https://me:planted-in-address@example.com\npassword: planted-in-environment\n"
+    )
+    (work / ".env").write_text("PASSWORD=planted-in-a-new-file\n")
+    track(settings, root, make_entries())
+    (kept,) = (root / "mlruns").rglob("uncommitted.diff")
+    assert "+uri: https://example.com\n+password: ***\n" in kept.read_text()
+    assert Shown(root).parent.data.tags["losstune.dirty"] == "true"
+    for path in root.rglob("*"):
+        if path.is_file() and work not in path.parents:
+            assert b"planted" not in path.read_bytes(), path
 
 
 def test_a_larger_study_names_what_an_earlier_run_shows(settings, root):
@@ -239,9 +340,11 @@ def test_a_disabled_tracker_does_nothing(root):
     assert not (root / "mlruns").exists()
 
 
-def test_the_experiment_is_named_by_the_settings(root):
-    named = TrackingSettings(enabled=True, uri=None, experiment="ours/../losses: 2026")
-    assert track(named, root, make_entries()).problem is None
+def test_any_name_of_an_experiment_gives_a_folder_within_mlruns(settings, root):
+    following = open_tracker(settings, "ours/../losses: 2026", root, make_run())
+    for entry in make_entries():
+        following.log(entry)
+    assert following.finish("FINISHED").problem is None
     shown = Shown(root, "ours/../losses: 2026")
     assert len(shown.children) == 3
     assert Path(shown.experiment.artifact_location).parent == root / "mlruns"
@@ -385,7 +488,7 @@ class Flaky(Store):
         super().__init__(*arguments, **keywords)
 
     def log_child(self, child):
-        if child.name == "focal #0.1":
+        if child.name.startswith("focal #0.1 "):
             self.stumble("logging")
         return super().log_child(child)
 

@@ -8,8 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from mlflow import MlflowClient
 
-from losstune.tracking import open_tracker
+from losstune.tracking import locate, open_tracker
+from losstune.tracking.ui import _route
 from tests.paths import REPOSITORY
 from tests.tracking.conftest import make_entry, make_run
 
@@ -34,6 +36,19 @@ def answer(port, path, body=None):
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
         return reply.read().decode()
+
+
+def test_the_printed_address_shows_the_studys_runs(settings, root):
+    address = locate(settings, root)
+    ids = {}
+    for name in ("older", "newer"):
+        summary = open_tracker(settings, name, root, make_run()).finish("FINISHED")
+        client = MlflowClient(tracking_uri=address.uri)
+        ids[name] = client.get_run(summary.run_id).info.experiment_id
+    view = "runs?workflowType=machine_learning&viewStateShareKey=losstune-study"
+    assert _route(address, "older") == f"/#/experiments/{ids['older']}/{view}"
+    assert _route(address, None) == f"/#/experiments/{ids['newer']}/{view}"
+    assert _route(locate(settings, root / "none"), "older") == "/#/experiments?workflowType=machine_learning"
 
 
 @pytest.mark.slow

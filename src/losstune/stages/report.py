@@ -24,6 +24,7 @@ from losstune.records import Execution, Record
 from losstune.registration import read_registration
 from losstune.report import figures, tables
 from losstune.report.analysis import build_results
+from losstune.report.card import model_card
 from losstune.report.downloads import csv_files
 from losstune.report.evidence import gather
 from losstune.report.page import render_page
@@ -46,7 +47,7 @@ from losstune.stages.layout import (
 from losstune.stages.registered import require_registered
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
-from losstune.tracking import TrackingSummary, WinnerModel, open_tracker
+from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""
@@ -116,26 +117,38 @@ def run(params: Params, folder: Path, root: Path) -> None:
 
 
 def show(study: Study) -> TrackingSummary:
-    """Show the report that lies in the study's folder in MLflow, with the model of the verdict's loss.
+    """Show the report in the study's folder in MLflow, with the models of the verdict's loss and of the baseline.
 
     Raises:
         LosstuneError: If a file of the report is missing or damaged.
     """
     params, folder = study.params, study.folder
-    try:
-        results = Results.model_validate_json((folder / RESULTS).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise LosstuneError(
-            f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`"
-        ) from None
-    tracker = open_tracker(params.tracking, params.study.name, study.root, stage_run(study, "report"))
+    results = read_results(folder)
+    tracker = open_tracker(
+        params.tracking, experiment_of(study.params), study.root, stage_run(study, "report")
+    )
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
         note=results.verdict.sentence,
+        tags=_outcomes(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
-        model=_model(study, results, read_records(folder / BLOCKS)),
+        models=_models(study, results, read_records(folder / BLOCKS)),
     )
+
+
+def read_results(folder: Path) -> Results:
+    """Read ``results.json``.
+
+    Raises:
+        LosstuneError: If it is missing or damaged.
+    """
+    try:
+        return Results.model_validate_json((folder / RESULTS).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise LosstuneError(
+            f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`"
+        ) from None
 
 
 def _data_facts(study: Study) -> DataFacts:
@@ -178,36 +191,63 @@ def _flat(results: Results) -> dict[str, float]:
     return scores | differences
 
 
-def _model(study: Study, results: Results, blocks: list[Record]) -> WinnerModel | None:
-    """Return the model of the verdict's loss, from the block whose weights were kept."""
-    loss = results.verdict.loss or results.baseline
+def _outcomes(results: Results) -> dict[str, str]:
+    """Return the verdict and every loss's outcome, to filter studies by."""
+    outcomes = {f"outcome.{result.loss}": result.outcome for result in results.losses if result.outcome}
+    verdict = {"verdict": results.verdict.action, "baseline": results.baseline}
+    return verdict | outcomes | ({"winner": results.verdict.loss} if results.verdict.loss else {})
+
+
+def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str, Record]:
+    """Return the blocks whose weights were kept of the verdict's loss, as champion, and of the baseline."""
+    losses = {"champion": results.verdict.loss, "baseline": results.baseline}
+    kept = {
+        record.configuration.loss: record
+        for record in reversed(blocks)
+        if record.role == "block" and ledger.weights_path(record.key).exists()
+    }
+    return {role: kept[loss] for role, loss in losses.items() if loss in kept}
+
+
+def _models(study: Study, results: Results, blocks: list[Record]) -> list[TrainedModel]:
     ledger = Ledger(study.root)
-    for record in blocks:
-        path = ledger.weights_path(record.key)
-        if record.configuration.loss != loss or record.role != "block" or not path.exists():
-            continue
-        manifest = study.manifest
-        bound = get(loss).bind(record.configuration.hyperparameters)
-        network = adapt_head(
-            build_model(study.params.model, manifest.input_shape, manifest.num_classes),
-            manifest.num_classes,
-            **bound.head_options(manifest.num_classes),
-        )
+    records = {record.key: record for record in promoted(results, blocks, ledger).values()}
+    models = []
+    for record in records.values():
         try:
-            load_weights(network, path)
+            models.append(_model(study, results, record, ledger.weights_path(record.key)))
         except LosstuneError as error:
-            print(f"the winner's model is not logged: {error}", file=sys.stderr)
-            return None
-        bound = bound.with_counts(torch.tensor(manifest.counts.train))
-        images = len(manifest.input_shape) == 3
-        classifier = Classifier(network, manifest.mean, manifest.std, bound.probabilities, images=images)
-        development = prepared.read_development(study.folder / PREPARED)
-        return WinnerModel(
-            module=classifier,
-            example=np.array(
-                development.validation_images[:NUM_EXAMPLES]
-            ),  # a copy: the file is mapped read-only
-            key=record.key,
-            params={"loss": repr(bound), "block": record.index},
-        )
-    return None
+            print(f"the model of {record.configuration.loss} is not logged: {error}", file=sys.stderr)
+    return models
+
+
+def _model(study: Study, results: Results, record: Record, weights: Path) -> TrainedModel:
+    manifest, loss = study.manifest, record.configuration.loss
+    spec = get(loss)
+    bound = spec.bind(record.configuration.hyperparameters)
+    network = adapt_head(
+        build_model(study.params.model, manifest.input_shape, manifest.num_classes),
+        manifest.num_classes,
+        **bound.head_options(manifest.num_classes),
+    )
+    load_weights(network, weights)
+    bound = bound.with_counts(torch.tensor(manifest.counts.train))
+    images = len(manifest.input_shape) == 3
+    development = prepared.read_development(study.folder / PREPARED)
+    # A copy: the file is mapped read-only.
+    example = np.array(development.validation_images[:NUM_EXAMPLES])
+    shape = ", ".join(str(size) for size in manifest.input_shape)
+    return TrainedModel(
+        module=Classifier(network, manifest.mean, manifest.std, bound.probabilities, images=images),
+        example=example,
+        key=record.key,
+        name=loss,
+        card=model_card(
+            results,
+            record,
+            objective=repr(bound),
+            link=f"They come from `{spec.link.__name__}`, the loss's own map from outputs to probabilities.",
+            takes=f"{manifest.dtype} of shape (N, {shape}), as the data set stores them",
+        ),
+        params={"loss": repr(bound), "block": record.number},
+    )

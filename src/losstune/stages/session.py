@@ -17,7 +17,7 @@ from losstune.stages.interrupts import interruptible
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study
 from losstune.startup import collection_paused
-from losstune.tracking import open_tracker
+from losstune.tracking import experiment_of, open_tracker
 from losstune.training import Arrays
 from losstune.units import Timed, Unit, entries_of, train_timed
 
@@ -40,7 +40,7 @@ def execute(
     num_kept = len(plan.kept)
     commit = provenance.short_commit()
     tracker = open_tracker(
-        study.params.tracking, study.params.study.name, study.root, stage_run(study, stage)
+        study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
     )
     for entry in plan.kept:
         tracker.log(entry)

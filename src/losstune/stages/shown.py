@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from losstune.config import DataSettings
 from losstune.files import digest
+from losstune.losses.registry import registry
 from losstune.stages.study import Study
-from losstune.tracking import DatasetInput, StageRun
+from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
 
 
 def stage_run(study: Study, stage: str) -> StageRun:
     """Describe a stage's execution for MLflow."""
     params, manifest = study.params, study.manifest
+    counts = manifest.counts
     return StageRun(
         stage=stage,
         key=digest([stage, study.protocol_hash, study.device, study.versions]),
-        name=f"{stage} {manifest.name} {params.model.name}",
+        name=f"{stage} {experiment_of(params)}",
         params=_settings(study),
-        tags={"data_digest": manifest.digest, "protocol_hash": study.protocol_hash},
+        tags={
+            "study": params.study.name,
+            "data_digest": manifest.digest,
+            "protocol_hash": study.protocol_hash,
+        },
         dataset=DatasetInput(
-            name=manifest.name,
+            name=data_name(params.data),
             digest=manifest.digest,
-            source=f"{manifest.name}, split by losstune",
-            num_rows=sum(manifest.counts.train),
+            source=_source(params.data),
+            num_rows=sum(counts.train),
+            profile={
+                "num_validation": sum(counts.validation),
+                "num_test": sum(counts.test),
+                "num_classes": manifest.num_classes,
+                "input_shape": "x".join(str(size) for size in manifest.input_shape),
+            },
         ),
+        families={name: registry()[name].family for name in params.losses},
     )
+
+
+def _source(data: DataSettings) -> str:
+    if data.name == "digits":
+        return "sklearn.datasets.load_digits"
+    if data.name in {"imagefolder", "npz"}:
+        return str(Path(data.root).resolve())
+    return f"torchvision.datasets.{data.name}"
 
 
 def _settings(study: Study) -> Mapping[str, str | int | float]:

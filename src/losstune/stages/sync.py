@@ -16,7 +16,7 @@ from losstune.stages import confirm, report, tune
 from losstune.stages.layout import RESULTS, TRIALS
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
-from losstune.tracking import TrackingSummary
+from losstune.tracking import TrackingSummary, experiment_of
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -50,9 +50,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
 
 def _sync(study: Study, stage: str, plan: Plan) -> TrackingSummary:
     status: Literal["FINISHED", "KILLED"] = "FINISHED" if plan.is_complete else "KILLED"
-    params = study.params
-    run = stage_run(study, stage)
-    return tracking.sync(params.tracking, params.study.name, study.root, run, plan.kept, status=status)
+    run, settings = stage_run(study, stage), study.params.tracking
+    return tracking.sync(settings, experiment_of(study.params), study.root, run, plan.kept, status=status)
 
 
 def _say(stage: str, summary: TrackingSummary) -> None:

@@ -4,9 +4,10 @@ A stage's execution is a parent run, each of its trainings a run nested below. O
 writes them all, so that neither MLflow's import nor a slow server holds up a training.
 """
 
-from losstune.tracking.address import Address, locate
+from losstune.tracking.address import Address, data_name, experiment_of, locate
 from losstune.tracking.links import RunLink, find_runs
-from losstune.tracking.model import WinnerModel
+from losstune.tracking.model import TrainedModel
+from losstune.tracking.registry import Promotion, promote
 from losstune.tracking.runs import DatasetInput, StageRun
 from losstune.tracking.tracker import Tracker, TrackingSummary, open_tracker, sync
 from losstune.tracking.ui import serve_ui
@@ -14,14 +15,18 @@ from losstune.tracking.ui import serve_ui
 __all__ = [
     "Address",
     "DatasetInput",
+    "Promotion",
     "RunLink",
     "StageRun",
     "Tracker",
     "TrackingSummary",
-    "WinnerModel",
+    "TrainedModel",
+    "data_name",
+    "experiment_of",
     "find_runs",
     "locate",
     "open_tracker",
+    "promote",
     "serve_ui",
     "sync",
 ]

@@ -1,4 +1,4 @@
-"""Where MLflow keeps the study."""
+"""Where MLflow keeps the study, and under which name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config import TrackingSettings
+from losstune.config import DataSettings, Params, TrackingSettings
 from losstune.provenance import without_credentials
 
 _SQLITE = "sqlite:///"
@@ -50,3 +50,14 @@ def locate(settings: TrackingSettings, root: Path) -> Address:
         uri = f"{_SQLITE}{database}" + (f"?{options}" if options else "")
     artifacts = root.resolve() / "mlruns" if _DATABASE.match(uri) else None
     return Address(uri=uri, artifacts=artifacts, database=database, is_own=not chosen)
+
+
+def experiment_of(params: Params) -> str:
+    """Return the name of the study's experiment: ``tracking.experiment``, or data set and model (``digits cnn``)."""
+    return params.tracking.experiment or f"{data_name(params.data)} {params.model.name}"
+
+
+def data_name(data: DataSettings) -> str:
+    """Return the data set's name; of a person's own files, the name that they gave the folder or the file."""
+    own = Path(data.root).resolve().stem if data.name in {"imagefolder", "npz"} else ""
+    return own or data.name

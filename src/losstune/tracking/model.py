@@ -1,4 +1,4 @@
-"""The winner's model in MLflow: an exported graph with its signature, loadable without losstune and without pickle."""
+"""A trained model in MLflow: an exported graph with its signature, loadable without losstune and without pickle."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ import numpy as np
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from torch import nn
 
-NAME = "model"
+KEY, NOTE = "losstune.key", "mlflow.note.content"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WinnerModel:
+class TrainedModel:
     """A trained classifier to attach to a run.
 
     Attributes:
         module: From stored input (N, ...), uint8 or float32, to class probabilities (N, K).
         example: A few stored inputs, at least two, so that the size of the batch is exported as variable.
         key: Identity of the training that it comes from.
+        name: As MLflow shows it, such as its loss's; letters, digits and underscores.
+        card: What one has to know to use it (Markdown).
         params: What is shown beside the model, such as its loss.
     """
 
     module: nn.Module
     example: np.ndarray[Any, Any]
     key: str
+    name: str = "model"
+    card: str = ""
     params: dict[str, str | int | float] = field(default_factory=dict)
 
 
-def log_model(client: MlflowClient, run: Run, model: WinnerModel) -> None:
+def log_model(client: MlflowClient, run: Run, model: TrainedModel) -> None:
     """Attach the model to the run, unless it is there with all its files.
 
     Raises:
@@ -50,7 +54,10 @@ def log_model(client: MlflowClient, run: Run, model: WinnerModel) -> None:
     """
     if len(model.example) < 2:
         raise ValueError(f"a model's example needs at least 2 inputs, found {len(model.example)}")
-    if _is_attached(client, run, model):
+    tags = {KEY: model.key} | ({NOTE: model.card} if model.card else {})
+    for found in models_of(client, run, model.key):
+        if any(found.tags.get(name) != value for name, value in tags.items()):
+            client.set_logged_model_tags(found.model_id, tags)
         return
     import mlflow.pytorch
     import torch
@@ -69,15 +76,15 @@ def log_model(client: MlflowClient, run: Run, model: WinnerModel) -> None:
     params = {name: str(value) for name, value in model.params.items()}
     logged = client.create_logged_model(
         run.info.experiment_id,
-        name=NAME,
+        name=model.name,
         source_run_id=run.info.run_id,
-        tags={"losstune.key": model.key},
+        tags=tags,
         params=params,
         model_type="classifier",
     )
     try:
         with tempfile.TemporaryDirectory() as folder, _quiet_export():
-            path = Path(folder) / NAME
+            path = Path(folder) / model.name
             mlflow.pytorch.save_model(
                 module,
                 str(path),
@@ -109,13 +116,16 @@ def _quiet_export() -> Iterator[None]:
         yield
 
 
-def _is_attached(client: MlflowClient, run: Run, model: WinnerModel) -> bool:
+def models_of(client: MlflowClient, run: Run, key: str) -> list[LoggedModel]:
+    """Return the run's models that come from the training with this key and have their files, newest first."""
     outputs = run.outputs.model_outputs if run.outputs else []
     logged = [client.get_logged_model(output.model_id) for output in outputs]
-    return any(
-        found.tags.get("losstune.key") == model.key and client.list_logged_model_artifacts(found.model_id)
+    whole = [
+        found
         for found in logged
-    )
+        if found.tags.get(KEY) == key and client.list_logged_model_artifacts(found.model_id)
+    ]
+    return sorted(whole, key=lambda found: int(found.creation_timestamp), reverse=True)
 
 
 def _public_version(name: str) -> str:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from losstune.provenance import Provenance
 from losstune.records import Entry, Record, Status
 
+Scalar = str | int | float
+
 RUN_STATUS: Mapping[Status, str] = {
     "finished": "FINISHED",
     # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status tells it.
@@ -18,8 +20,6 @@ RUN_STATUS: Mapping[Status, str] = {
     "diverged": "FAILED",
     "failed": "FAILED",
 }
-
-Scalar = str | int | float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,14 @@ class DatasetInput:
         digest: Of the prepared content; MLflow shows its beginning, the tag ``losstune.data_digest`` all of it.
         source: Where it comes from, in words or as an address without credentials.
         num_rows: Of the training split.
+        profile: What else MLflow shows of it, such as the sizes of the other splits.
     """
 
     name: str
     digest: str
     source: str
     num_rows: int | None = None
+    profile: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class StageRun:
         params: The study's settings; repeated on every child, because MLflow's filters don't look at parents.
         tags: Such as ``protocol_hash``, by their names without the prefix ``losstune.``; repeated on every child.
         dataset: What is trained on, if anything.
+        families: Family of each loss, a tag to filter by.
     """
 
     stage: str
@@ -58,6 +61,7 @@ class StageRun:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetInput | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 class Point(NamedTuple):
@@ -99,11 +103,17 @@ def child_of(entry: Entry, run: StageRun, facts: Provenance) -> Child:
 
 
 def name_of(record: Record) -> str:
-    """Return, say, ``focal #0.3`` (search 0, trial 3), ``focal · block 0.3`` or ``kl_divergence · control``."""
-    loss, number = record.configuration.loss, record.number
-    return {"trial": f"{loss} #{number}", "block": f"{loss} · block {number}"}.get(
+    """Return, say, ``focal #0.3 lr=0.0012 gamma=2`` (search 0, trial 3).
+
+    A block is ``focal · block 0.3 lr=…``, a control ``kl_divergence · control lr=…``.
+    """
+    configuration, number = record.configuration, record.number
+    loss = configuration.loss
+    who = {"trial": f"{loss} #{number}", "block": f"{loss} · block {number}"}.get(
         record.role, f"{loss} · {record.role}"
     )
+    values = {"lr": configuration.learning_rate, **configuration.hyperparameters}
+    return " ".join([who, *(f"{name}={value:.3g}" for name, value in values.items())])
 
 
 def stage_tags(run: StageRun, facts: Provenance) -> dict[str, str]:
@@ -134,8 +144,16 @@ def _tags_of(entry: Entry, run: StageRun, facts: Provenance) -> dict[str, str]:
         "losstune.status": record.status,
         "losstune.device": execution.device,
     }
+    family = run.families.get(record.configuration.loss)
+    if family is not None:
+        tags["losstune.family"] = family
+    if record.stage == "confirm":
+        tags["losstune.block"] = record.number
     if record.cause is not None:
         tags |= {"losstune.cause": record.cause, "mlflow.note.content": f"{record.status}: {record.cause}"}
+    elif record.status == "stopped":
+        epochs = f"{len(record.curve)} epoch" + "s" * (len(record.curve) != 1)
+        tags["mlflow.note.content"] = f"stopped: after {epochs} others of its search were ahead (ASHA)"
     return tags
 
 
@@ -197,7 +215,7 @@ def _all_points_of(entry: Entry) -> Iterator[Point]:
     last = (record.curve[-1].epoch if record.curve else 0) + (1 if lost else 0)
     final = {f"val_{name}": value for name, value in record.validation.items()}
     final |= {f"test_{name}": value for name, value in (record.test or {}).items()}
-    final |= {"duration_sec": execution.duration_sec}
+    final |= {"duration_sec": execution.duration_sec, "epochs_done": float(len(record.curve))}
 
     def point(name: str, value: float, step: int) -> Point:
         share = step / max(last, 1)

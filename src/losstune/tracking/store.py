@@ -19,8 +19,10 @@ from filelock import FileLock
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
 from losstune.tracking.address import Address
-from losstune.tracking.model import WinnerModel, log_model
+from losstune.tracking.bulk import BulkWriter
+from losstune.tracking.model import TrainedModel, log_model
 from losstune.tracking.runs import Child, DatasetInput, StageRun
+from losstune.tracking.views import view_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +34,9 @@ MAX_METRICS_PER_BATCH = 800
 MAX_PARAMS_PER_BATCH = 100
 DIGEST_LENGTH = 16
 PAGE_SIZE = 1000
+
+NOTE = "mlflow.note.content"
+VERDICT = "Verdict:"
 
 # A server that is away is noticed in seconds: the study's records wait on disk, and the thread tries again.
 HTTP_ENVIRONMENT = {
@@ -52,6 +57,7 @@ class _Known:
     run_id: str
     parent_id: str | None = None
     status: str = "RUNNING"
+    outcome: str | None = None
     params: frozenset[str] = frozenset()
 
     @property
@@ -89,13 +95,14 @@ class Store:
         self._address = address
         self._dataset = run.dataset
         self._is_over = False
-        self._client = _connect(address)
+        self._client = connect(address)
         self._experiment = self._open_experiment(experiment)
         self._known = {
             key: _Known(
                 run_id=found.info.run_id,
                 parent_id=found.data.tags.get("mlflow.parentRunId"),
                 status=found.info.status,
+                outcome=found.data.tags.get("losstune.status"),
                 params=frozenset(found.data.params),
             )
             for found in self._search(f"tags.`losstune.stage` = '{run.stage}'")
@@ -117,18 +124,25 @@ class Store:
     def log_child(self, child: Child) -> bool:
         """Show a training below the parent, unless the experiment shows it already.
 
-        One that an earlier attempt left half-written is completed.
+        One that an earlier attempt left half-written is completed. One that failed, and trained to another end when
+        it was tried again, takes the place of the failure.
 
         Returns:
             Whether the training is shown below this parent.
         """
-        known = self._known.get(child.key)
+        known, outcome = self._known.get(child.key), child.tags.get("losstune.status")
+        if known is not None and known.outcome != outcome:
+            self._client.delete_run(known.run_id)
+            known = None
         if known is not None and known.is_whole:
             return self._adopt(known)
+        if known is None and (run_id := self._write_whole(child)) is not None:
+            self._known[child.key] = _Known(run_id, self.parent_id, child.status, outcome)
+            return True
         if known is None:
             tags = {**child.tags, "mlflow.parentRunId": self.parent_id}
             run_id = self._create_run(child.name, tags, child.started_ms)
-            known = self._known[child.key] = _Known(run_id, self.parent_id)
+            known = self._known[child.key] = _Known(run_id, self.parent_id, outcome=outcome)
         self._log(known.run_id, child.params, child.points)
         self._log_dataset(known.run_id)
         self._client.set_terminated(known.run_id, child.status, child.ended_ms)
@@ -143,6 +157,11 @@ class Store:
         changed = [Metric(name, value, now, 0) for name, value in metrics.items() if shown.get(name) != value]
         if changed:
             self._client.log_batch(self.parent_id, metrics=changed)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Write a text as an artifact of the parent."""
+        if not self._artifacts_are_elsewhere:
+            self._client.log_text(self.parent_id, text, name)
 
     def log_artifacts(self, artifacts: Mapping[Path, str]) -> list[str]:
         """Copy files and folders, each into the artifact folder it is mapped to.
@@ -162,14 +181,31 @@ class Store:
                 problems.append(f"{path}: no such file")
         return problems
 
-    def log_model(self, model: WinnerModel) -> None:
-        """Attach the model to the parent, unless it is attached already."""
+    def log_model(self, model: TrainedModel) -> None:
+        """Attach the model to the parent, unless it is attached already; its card is brought up to date."""
         if not self._artifacts_are_elsewhere:
             log_model(self._client, self._client.get_run(self.parent_id), model)
 
     def set_note(self, note: str) -> None:
         """Write the parent's description (Markdown)."""
-        self._client.set_tag(self.parent_id, "mlflow.note.content", note)
+        self._client.set_tag(self.parent_id, NOTE, note)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the parent."""
+        self._log(self.parent_id, tags=tags)
+
+    def tell_siblings(self, note: str, protocol: str) -> None:
+        """Put a verdict above the descriptions of the other stages' runs that belong to the same registration."""
+        where = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}/artifacts"
+        head = f"{VERDICT} {note} [The report]({where})"
+        condition = f"tags.`losstune.role` = 'stage' and tags.`losstune.protocol_hash` = '{protocol}'"
+        for run in self._search(condition):
+            if run.info.run_id != self.parent_id:
+                shown = run.data.tags.get(NOTE, "")
+                rest = shown.partition("\n\n")[2] if shown.startswith(VERDICT) else shown
+                wanted = "\n\n".join(text for text in (head, rest) if text)
+                if wanted != shown:
+                    self._client.set_tag(run.info.run_id, NOTE, wanted)
 
     def terminate(self, status: str, ended_at: float | None = None) -> None:
         """End the parent; `ended_at` is Unix time in seconds, None for now."""
@@ -185,11 +221,14 @@ class Store:
             self._client.create_experiment(
                 name,
                 artifact_location=None if artifacts is None else str(artifacts / folder),
-                tags={"mlflow.experimentKind": "custom_model_development"},
+                tags=dict(view_tags()),
             )
-            found = self._client.get_experiment_by_name(name)
-        elif found.lifecycle_stage == "deleted":
+            return self._client.get_experiment_by_name(name)
+        if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        for tag, value in view_tags().items():
+            if tag not in found.tags:  # what a person has changed stays
+                self._client.set_experiment_tag(found.experiment_id, tag, value)
         return found
 
     def _open_parent(
@@ -216,6 +255,20 @@ class Store:
             self._experiment.experiment_id, start_time=started_ms, tags=dict(tags), run_name=name
         )
         return str(created.info.run_id)
+
+    def _write_whole(self, child: Child) -> str | None:
+        if self._bulk is None:
+            return None
+        return self._bulk.write(child, self.parent_id, self._dataset, DIGEST_LENGTH)
+
+    @cached_property
+    def _bulk(self) -> BulkWriter | None:
+        """What writes faster than the client; only where nothing but the records' view can come to harm."""
+        if self._address.database is None or not self._address.is_own:
+            return None
+        return BulkWriter(
+            self._address.database, self._experiment.experiment_id, self._experiment.artifact_location
+        )
 
     def _adopt(self, known: _Known) -> bool:
         if known.parent_id == self.parent_id:
@@ -287,7 +340,12 @@ def is_final(error: BaseException) -> bool:
     return getattr(error, "error_code", None) in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 
 
-def _connect(address: Address) -> MlflowClient:
+def connect(address: Address) -> MlflowClient:
+    """Return a client of MLflow at the address; a database that isn't there is made.
+
+    Raises:
+        Exception: Whatever MLflow raises when it cannot be reached or used.
+    """
     configure_environment()
     if address.uri.startswith("http"):
         for name, value in HTTP_ENVIRONMENT.items():
@@ -332,13 +390,15 @@ def _dataset_input(dataset: DatasetInput) -> Any:
     from mlflow.entities import Dataset, InputTag
     from mlflow.entities import DatasetInput as MlflowDatasetInput
 
+    num_rows = {} if dataset.num_rows is None else {"num_rows": dataset.num_rows}
+    profile = {**num_rows, **dataset.profile}
     return MlflowDatasetInput(
         Dataset(
             name=dataset.name[:500],
             digest=dataset.digest[:DIGEST_LENGTH],
             source_type="local",
             source=json.dumps({"uri": dataset.source}),
-            profile=None if dataset.num_rows is None else json.dumps({"num_rows": dataset.num_rows}),
+            profile=json.dumps(profile) if profile else None,
         ),
         [InputTag("mlflow.data.context", "training")],
     )

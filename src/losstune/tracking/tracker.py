@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,11 @@ from losstune.config import TrackingSettings
 from losstune.provenance import Provenance
 from losstune.records import Entry
 from losstune.tracking.address import Address, locate
-from losstune.tracking.model import WinnerModel
+from losstune.tracking.model import TrainedModel
 from losstune.tracking.runs import StageRun, child_of, stage_tags
 from losstune.tracking.store import Store, is_final, reason_of
+
+DIFFERENCE = "uncommitted.diff"
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -54,8 +56,9 @@ class _End:
     status: RunStatus
     metrics: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[Path, str] = field(default_factory=dict)
-    model: WinnerModel | None = None
+    models: Sequence[TrainedModel] = ()
     ended_at: float | None = None
 
 
@@ -81,8 +84,9 @@ class Tracker:
         *,
         metrics: Mapping[str, float] | None = None,
         note: str | None = None,
+        tags: Mapping[str, str] | None = None,
         artifacts: Mapping[Path, str] | None = None,
-        model: WinnerModel | None = None,
+        models: Sequence[TrainedModel] = (),
         timeout_sec: float | None = None,
     ) -> TrackingSummary:
         """Send what is waiting, and end the parent run. The tracker can't be used afterwards.
@@ -90,22 +94,30 @@ class Tracker:
         Args:
             status: Of the parent.
             metrics: Of the parent.
-            note: The parent's description (Markdown).
+            note: The parent's description (Markdown); that of ``report`` stands above those of its study's stages, too.
+            tags: Further tags of the parent, by their names without the prefix ``losstune.``.
             artifacts: File or folder to the artifact folder that it is copied to; an empty text for the top.
-            model: To attach to the parent.
+            models: To attach to the parent.
             timeout_sec: How long to wait for MLflow; None for two minutes, or ten seconds if killed.
         """
         if self._worker is None:
             return TrackingSummary()
         if timeout_sec is None:
             timeout_sec = PATIENCE_WHEN_KILLED_SEC if status == "KILLED" else PATIENCE_SEC
-        end = _End(status=status, metrics=metrics or {}, note=note, artifacts=artifacts or {}, model=model)
+        end = _End(
+            status=status,
+            metrics=metrics or {},
+            note=note,
+            tags={f"losstune.{name}": value for name, value in (tags or {}).items()},
+            artifacts=artifacts or {},
+            models=models,
+        )
         return self._worker.finish(end, timeout_sec)
 
 
 def open_tracker(
     settings: TrackingSettings,
-    study_name: str,
+    experiment: str,
     root: Path,
     run: StageRun,
     *,
@@ -115,21 +127,21 @@ def open_tracker(
 
     Args:
         settings: With tracking disabled, the tracker does nothing.
-        study_name: Name of the experiment where the settings give none.
+        experiment: Name of the experiment, see :func:`losstune.tracking.address.experiment_of`.
         root: Root of the study, where the database is by default.
         run: The parent. If the experiment has a run with its key, that one goes on.
         on_problem: Called once, from the thread, when MLflow can't be used; the summary tells it in any case.
     """
     if not settings.enabled:
         return Tracker(None)
-    worker = _Worker(locate(settings, root), settings.experiment or study_name, run, on_problem=on_problem)
+    worker = _Worker(locate(settings, root), experiment, run, on_problem=on_problem)
     worker.start()
     return Tracker(worker)
 
 
 def sync(
     settings: TrackingSettings,
-    study_name: str,
+    experiment: str,
     root: Path,
     run: StageRun,
     entries: Iterable[Entry],
@@ -137,7 +149,7 @@ def sync(
     status: RunStatus = "FINISHED",
     metrics: Mapping[str, float] | None = None,
     artifacts: Mapping[Path, str] | None = None,
-    model: WinnerModel | None = None,
+    models: Sequence[TrainedModel] = (),
 ) -> TrackingSummary:
     """Log what MLflow lacks of a stage's execution; doing it again adds nothing.
 
@@ -149,7 +161,7 @@ def sync(
             problem="tracking.enabled is false in params.yaml, so there is nothing to fill in"
         )
     entries = sorted(entries, key=lambda entry: entry.execution.started_at)
-    worker = _Worker(locate(settings, root), settings.experiment or study_name, run, past=entries)
+    worker = _Worker(locate(settings, root), experiment, run, past=entries)
     for entry in entries:
         worker.put(entry)
     worker.start()
@@ -157,7 +169,7 @@ def sync(
         (entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None
     )
     end = _End(
-        status=status, metrics=metrics or {}, artifacts=artifacts or {}, model=model, ended_at=ended_at
+        status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at
     )
     return worker.finish(end, math.inf)
 
@@ -234,6 +246,8 @@ class _Worker(threading.Thread):
             resume=self._past is None,
         )
         self._run_id = store.parent_id
+        if self._past is None and facts.git.dirty and (text := provenance.difference()):
+            store.log_text(DIFFERENCE, text)
         while (entry := self._next()) is not None:
             child = child_of(entry, self._run, facts)
             try:
@@ -266,10 +280,13 @@ class _Worker(threading.Thread):
             )
         if note is not None:
             store.set_note(note)
+        store.set_tags(end.tags)
+        if self._run.stage == "report" and note is not None and "protocol_hash" in self._run.tags:
+            store.tell_siblings(note, self._run.tags["protocol_hash"])
         self._defects += store.log_artifacts(end.artifacts)
-        if end.model is not None:
+        for model in end.models:
             try:
-                store.log_model(end.model)
+                store.log_model(model)
             except Exception as error:  # that a model can't be exported must not keep the run from ending
                 self._defects.append(f"the model could not be attached: {reason_of(error, 120)}")
         store.terminate(end.status, end.ended_at)

@@ -1,0 +1,54 @@
+"""Registers the models of a finished study, for ``losstune promote``. Not a stage of the pipeline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from losstune import tracking
+from losstune.config import Params
+from losstune.errors import LosstuneError
+from losstune.ledger import Ledger
+from losstune.stages import report
+from losstune.stages.layout import BLOCKS, read_records
+from losstune.stages.shown import stage_run
+from losstune.stages.study import open_study
+from losstune.tracking import experiment_of
+
+
+def run(params: Params, folder: Path, root: Path) -> None:
+    """Put the verdict's model and the baseline's into MLflow's registry, as ``champion`` and ``baseline``.
+
+    The report's run is filled in before, where MLflow lacks it.
+
+    Args:
+        params: Validated ``params.yaml``.
+        folder: Where the stages' outputs are.
+        root: Where the ledger and MLflow's database are.
+
+    Raises:
+        LosstuneError: If there is no verdict or no model, or MLflow can't be used or is switched off.
+    """
+    if not params.tracking.enabled:
+        raise LosstuneError("tracking.enabled is false in params.yaml, so there is no registry to promote to")
+    study = open_study(params, folder, root)
+    results = report.read_results(folder)
+    if results.verdict.loss is None:
+        raise LosstuneError(f"there is nothing to promote: {results.verdict.sentence}")
+    records = report.promoted(results, read_records(folder / BLOCKS), Ledger(root))
+    for role in ("champion", "baseline"):
+        if role not in records:
+            raise LosstuneError(
+                f"the weights of the {role} are not in the ledger; `dvc repro -f -s confirm` trains them"
+            )
+    shown = report.show(study)
+    if shown.problem:
+        print(shown.problem, file=sys.stderr)
+    keys = {role: record.key for role, record in records.items()}
+    promotions = tracking.promote(
+        params.tracking, experiment_of(params), root, stage_run(study, "report"), keys
+    )
+    for promotion in promotions:
+        loss = records[promotion.alias].configuration.loss
+        state = "" if promotion.is_new else ", as before"
+        print(f"{promotion.address}: {loss}, version {promotion.version}{state}")

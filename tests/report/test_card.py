@@ -1,0 +1,45 @@
+from losstune.report.card import model_card
+from tests.report.studies import make_study
+
+
+def card_of(scores, loss):
+    study = make_study(scores)
+    record = next(
+        row for row in study.confirm if row.configuration.loss == loss and row.role == "block"
+    ).model_copy(update={"seed": 4711})
+    results = study.results()
+    text = model_card(
+        results, record, objective="focal(gamma=2)", link="By `x_link`.", takes="uint8 of shape (N, 1)"
+    )
+    return text, results, record
+
+
+SCORES = {"cross_entropy": [0.90 + 0.001 * (index % 3) for index in range(12)]}
+BETTER = SCORES | {
+    "focal": [score + 0.05 + 0.0005 * (index % 2) for index, score in enumerate(SCORES["cross_entropy"])]
+}
+
+
+def test_a_card_says_what_the_model_is_and_how_it_scored():
+    text, results, record = card_of(BETTER, "focal")
+    assert text.startswith(f"# {results.model} trained with focal on {results.data.name}\n")
+    assert results.verdict.sentence in text
+    for part in (
+        "uint8 of shape (N, 1)",
+        "By `x_link`.",
+        "focal(gamma=2)",
+        "seed 4711",
+        results.data.digest[:16],
+    ):
+        assert part in text
+    row = next(line for line in text.splitlines() if line.startswith("| accuracy |"))
+    blocks = BETTER["focal"]
+    assert row == f"| accuracy | {record.test['accuracy']:.4f} | {sum(blocks) / len(blocks):.4f} |"
+
+
+def test_a_card_says_which_part_the_model_plays():
+    assert "In its study it is the verdict's choice. " in card_of(BETTER, "focal")[0]
+    assert "In its study it is the baseline. " in card_of(BETTER, "cross_entropy")[0]
+    same = SCORES | {"focal": SCORES["cross_entropy"]}
+    assert "In its study it is the verdict's choice and the baseline. " in card_of(same, "cross_entropy")[0]
+    assert "In its study it is one of the losses compared. " in card_of(same, "focal")[0]
