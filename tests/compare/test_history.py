@@ -37,6 +37,14 @@ def test_breaks_are_noted(history_repo):
     assert notes["Other seeds"] == ""
 
 
+def test_another_model_is_noted(old_repo):
+    old_repo.put("results.json", '{"results_version": 3, "model": "cnn"}')
+    old_repo.commit("cnn", "cnn")
+    old_repo.put("results.json", '{"results_version": 3, "model": "mlp"}')
+    old_repo.commit("mlp", "mlp")
+    assert history(old_repo.folder, RESULTS)[0].note == "model: cnn → mlp"
+
+
 def test_the_newest_only(history_repo):
     assert len(history(history_repo.folder, RESULTS, "metric", 2)) == 2
 

@@ -34,6 +34,7 @@ def test_names_of_git(repo):
     for name in ("main", "first", "HEAD", sha, sha[:8]):
         assert find_tree(repo.folder, name).commit == sha
     assert find_tree(repo.folder, "main").title == f"main ({sha[:7]})"
+    assert find_tree(repo.folder, sha).title == sha[:7]
 
 
 def test_reads_what_was_committed_and_not_what_is_there(repo):

@@ -36,6 +36,7 @@ class Entry(Row):
         baseline: The loss that all are held against.
         baseline_score: Its test score.
         winner_score: That of the winner.
+        model: Name of the model.
         data_digest: Of the data's content.
         num_folded: Commits right after this one that changed nothing in ``results.json``.
         note: Why something is missing, or what makes it incomparable with the verdict before; empty otherwise.
@@ -50,6 +51,7 @@ class Entry(Row):
     baseline: str | None = None
     baseline_score: Bounds | None = None
     winner_score: Bounds | None = None
+    model: str | None = None
     data_digest: str | None = None
     num_folded: int = 0
     note: str = ""
@@ -159,6 +161,7 @@ def _entry(facts: dict[str, Any], content: bytes | None) -> Entry:
         baseline=baseline,
         baseline_score=_score(values, baseline, metric),
         winner_score=_score(values, winner, metric),
+        model=_text(values.get("model")),
         data_digest=_text(_dict(values.get("data")).get("digest")),
         note="" if version == RESULTS_VERSION else f"layout {version or 'unknown'}",
     )
@@ -185,6 +188,7 @@ def _with_breaks(entries: list[Entry]) -> list[Entry]:
                 for name, before, after in (
                     ("metric", older.metric, newer.metric),
                     ("baseline", older.baseline, newer.baseline),
+                    ("model", older.model, newer.model),
                 )
                 if before is not None and after is not None and before != after
             ]

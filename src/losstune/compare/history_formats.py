@@ -53,8 +53,7 @@ def history_text(entries: Sequence[Entry], form: str, *, colour: bool = False) -
 def history_svg(entries: Sequence[Entry]) -> str:
     """Draw the baseline's score with its interval, and the winner's, against the commits, oldest first.
 
-    A vertical line marks where the metric, the baseline or the data changed: scores on its two sides are of different
-    things.
+    A vertical line marks where metric, baseline, model or data changed: its two sides are of different things.
     """
     oldest_first = list(reversed(entries))
     with drawing_style("history"):
@@ -64,7 +63,7 @@ def history_svg(entries: Sequence[Entry]) -> str:
             _mark(axes, place, entry.baseline_score, "ink", "o")
             if entry.winner != entry.baseline:
                 _mark(axes, place + 0.15, entry.winner_score, "better", "D")
-            if place and any(word in entry.note for word in ("metric:", "baseline:", "other data")):
+            if place and any(word in entry.note for word in ("metric:", "baseline:", "model:", "other data")):
                 axes.axvline(place - 0.5, color=COLOURS["shadow"], linewidth=0.8, linestyle=":")
         axes.set_xticks(
             range(len(oldest_first)),

@@ -87,7 +87,8 @@ def find_tree(folder: Path, name: str) -> Tree:
         )
     sha = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if sha:
-        return Tree(folder=folder, name=name, commit=sha.strip())
+        commit = sha.strip()
+        return Tree(folder=folder, name=commit[:7] if name == commit else name, commit=commit)
     experiments = list_experiments(folder)
     found = sorted({commit for other, commit in experiments if other == name})
     if len(found) > 1:

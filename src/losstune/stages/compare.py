@@ -51,4 +51,23 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
             Link(side=side.name, run=run.name, url=run.url, commit=run.commit, versions=run.versions)
             for run in runs
         ]
+    notes += _version_notes(comparison, links)
     return comparison.model_copy(update={"links": tuple(links), "notes": tuple(dict.fromkeys(notes))})
+
+
+def _version_notes(comparison: Comparison, links: list[Link]) -> list[str]:
+    """Say which libraries differ between the runs of the two sides, as MLflow's tags tell it."""
+    found: list[dict[str, set[str]]] = []
+    for side in (comparison.a, comparison.b):
+        versions: dict[str, set[str]] = {}
+        for link in links:
+            if link.side == side.name:
+                for name, version in link.versions.items():
+                    versions.setdefault(name, set()).add(version)
+        found.append(versions)
+    differing = [
+        f"{name} {' and '.join(sorted(found[0][name]))} → {' and '.join(sorted(found[1][name]))}"
+        for name in found[0]
+        if name in found[1] and found[0][name] != found[1][name]
+    ]
+    return [f"The runs' versions differ: {', '.join(differing)}."] if differing else []
