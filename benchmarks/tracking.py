@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="pairs")
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray")
     options = parser.parse_args()
-    if options.trials < 1 or options.trials % len(LOSSES):
-        parser.error(f"--trials: expected a multiple of {len(LOSSES)}, found {options.trials}")
+    if options.trials < 1 or options.trials % (2 * len(LOSSES)):
+        parser.error(f"--trials: expected a multiple of {2 * len(LOSSES)}, found {options.trials}")
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"other work is running here (load {load:.1f}): trust the CPU time more", file=sys.stderr)
@@ -85,7 +85,7 @@ def _write_params(folder: Path, trials: int, executor: str, *, enabled: bool) ->
     values["model"].update(name="mlp", width=64, depth=2)
     values["training"]["epochs"] = 15
     values["losses"] = list(LOSSES)
-    values["tune"].update(num_searches=1, trials_per_loss=trials // len(LOSSES))
+    values["tune"].update(num_searches=2, trials_per_loss=trials // len(LOSSES) // 2)
     values["resources"]["executor"] = executor
     values["tracking"].update(enabled=enabled, uri=None)
     yaml.dump(values, folder / "params.yaml")

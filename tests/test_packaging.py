@@ -123,6 +123,7 @@ def test_ci_runs_what_the_readme_names():
     text = script.read_text(encoding="utf-8")
     assert "\nmake test\n" in text
     assert "\nmake lint types\n" in text
+    assert "pytest -m browser -rs tests/browser" in text
     subprocess.run(["bash", "-n", script], check=True)
     workflow = YAML(typ="safe", pure=True).load(
         (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
