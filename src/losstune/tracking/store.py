@@ -196,7 +196,8 @@ class Store:
 
     def tell_siblings(self, note: str, protocol: str) -> None:
         """Put a verdict above the descriptions of the other stages' runs that belong to the same registration."""
-        where = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}/artifacts"
+        run = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}"
+        where = f"{run}/artifacts/report.html?workflowType=machine_learning"
         head = f"{VERDICT} {note} [The report]({where})"
         condition = f"tags.`losstune.role` = 'stage' and tags.`losstune.protocol_hash` = '{protocol}'"
         for run in self._search(condition):
