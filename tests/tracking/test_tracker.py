@@ -201,7 +201,7 @@ def test_the_verdict_stands_above_every_stage_of_its_study(settings, root):
     assert notes.keys() == {"tune digits cnn", "other", "report"}
     assert notes["report"] == "Use focal."
     assert notes["other"] == "x"
-    where = f"runs/{parents['report'].info.run_id}/artifacts"
+    where = f"runs/{parents['report'].info.run_id}/artifacts/report.html?workflowType=machine_learning"
     assert notes["tune digits cnn"].startswith("Verdict: Use focal. [The report](#/experiments/")
     assert notes["tune digits cnn"].endswith(f"{where})\n\n180 trials.")
     assert parents["report"].data.tags["losstune.verdict"] == "use"

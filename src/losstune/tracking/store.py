@@ -196,7 +196,8 @@ class Store:
 
     def tell_siblings(self, note: str, protocol: str) -> None:
         """Put a verdict above the descriptions of the other stages' runs that belong to the same registration."""
-        where = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}/artifacts"
+        run = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}"
+        where = f"{run}/artifacts/report.html?workflowType=machine_learning"
         head = f"{VERDICT} {note} [The report]({where})"
         condition = f"tags.`losstune.role` = 'stage' and tags.`losstune.protocol_hash` = '{protocol}'"
         for run in self._search(condition):
@@ -218,11 +219,15 @@ class Store:
         if found is None:
             folder = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:60] or "study"
             artifacts = self._address.artifacts
-            self._client.create_experiment(
-                name,
-                artifact_location=None if artifacts is None else str(artifacts / folder),
-                tags=dict(view_tags()),
-            )
+            try:
+                self._client.create_experiment(
+                    name,
+                    artifact_location=None if artifacts is None else str(artifacts / folder),
+                    tags=dict(view_tags()),
+                )
+            except Exception:
+                if self._client.get_experiment_by_name(name) is None:  # no other study made it meanwhile
+                    raise
             return self._client.get_experiment_by_name(name)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
@@ -301,8 +306,15 @@ class Store:
             self._client.log_batch(run_id, **batch)
 
     def _log_dataset(self, run_id: str) -> None:
-        if self._dataset is not None:
-            self._client.log_inputs(run_id, [_dataset_input(self._dataset)])
+        if self._dataset is None:
+            return
+        inputs = [_dataset_input(self._dataset)]
+        try:
+            self._client.log_inputs(run_id, inputs)
+        except (
+            Exception
+        ):  # another study may have made the same data set's row meanwhile: then it is there now
+            self._client.log_inputs(run_id, inputs)
 
     def _search(self, condition: str) -> Iterator[Run]:
         token = None
