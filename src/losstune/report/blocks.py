@@ -11,14 +11,9 @@ BlockId = tuple[int, int]
 """A search and a block's number within it: what two trainings share that are to be held against each other."""
 
 
-def search_of(record: Record) -> int:
-    """Return which of its loss's searches a training belongs to, counted from 0."""
-    return record.search
-
-
 def block_id(record: Record) -> BlockId:
     """Return the block that a training belongs to."""
-    return search_of(record), record.index
+    return record.search, record.index
 
 
 def blocks_by_loss(confirm_records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -34,7 +29,7 @@ def confirmed_configurations(blocks: Iterable[Record]) -> list[tuple[int, Config
     """Return the configurations that a loss's blocks were trained with, each with its search."""
     found: list[tuple[int, Configuration]] = []
     for record in blocks:
-        pair = (search_of(record), record.configuration)
+        pair = (record.search, record.configuration)
         if pair not in found:
             found.append(pair)
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from losstune.drawing import COLOURS, drawing_style, svg_of
 from losstune.records import Record
 from losstune.report import wording
-from losstune.report.blocks import confirmed_configurations, search_of
+from losstune.report.blocks import confirmed_configurations
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
 from losstune.report.results import Results
 
@@ -54,7 +54,7 @@ def learning_rate_svg(
         found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
         for loss, axes in zip(results.losses, found, strict=False):
             chosen = confirmed_configurations(blocks.get(loss.loss, ()))
-            winners = [r for r in trials[loss.loss] if (search_of(r), r.configuration) in chosen]
+            winners = [r for r in trials[loss.loss] if (r.search, r.configuration) in chosen]
             _draw_trials(axes, trials[loss.loss], winners, results.metric, (first, last), (low, high))
             finish_panel(axes, loss.loss)
         label_panels(

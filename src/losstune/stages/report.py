@@ -199,12 +199,18 @@ def _outcomes(results: Results) -> dict[str, str]:
 
 
 def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str, Record]:
-    """Return the blocks whose weights were kept of the verdict's loss, as champion, and of the baseline."""
+    """Return the blocks whose weights were kept of the verdict's loss, as champion, and of the baseline.
+
+    Of a loss's searches it is the one that validation prefers, whose configuration the report says to use.
+    """
     losses = {"champion": results.verdict.loss, "baseline": results.baseline}
+    preferred = {result.loss: result.winner_search for result in results.losses}
     kept = {
         record.configuration.loss: record
         for record in reversed(blocks)
-        if record.role == "block" and ledger.weights_path(record.key).exists()
+        if record.role == "block"
+        and record.search == preferred[record.configuration.loss]
+        and ledger.weights_path(record.key).exists()
     }
     return {role: kept[loss] for role, loss in losses.items() if loss in kept}
 
