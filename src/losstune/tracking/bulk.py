@@ -11,7 +11,6 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 from losstune.tracking.runs import Child, DatasetInput, Point
@@ -38,6 +37,7 @@ class BulkWriter:
         self._experiment_id = int(experiment_id)
         self._artifacts = artifacts
         self._is_known: bool | None = None
+        self._open: sqlite3.Connection | None = None
 
     def write(
         self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int
@@ -56,7 +56,7 @@ class BulkWriter:
             return None
         run_id = uuid.uuid4().hex
         try:
-            with closing(self._connect()) as database, database:
+            with self._connection() as database:
                 self._insert(database, run_id, child, parent_id)
                 if dataset is not None:
                     self._insert_input(database, run_id, dataset.name[:500], dataset.digest[:digest_length])
@@ -64,17 +64,24 @@ class BulkWriter:
             return None
         return run_id
 
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._database, timeout=PATIENCE_SEC)
-        # As for the client's connections: what a crash of the machine loses can be filled in again.
-        database.execute("PRAGMA synchronous=OFF")
-        return database
+    def close(self) -> None:
+        """Leave the database; the next write opens it again."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _connection(self) -> sqlite3.Connection:
+        # Kept open: each new one reads MLflow's seventy tables, which takes longer than to write a training.
+        if self._open is None:
+            self._open = sqlite3.connect(self._database, timeout=PATIENCE_SEC)
+            # As for the client's connections: what a crash of the machine loses can be filled in again.
+            self._open.execute("PRAGMA synchronous=OFF")
+        return self._open
 
     def _knows_the_tables(self) -> bool:
         if self._is_known is None:
             try:
-                with closing(self._connect()) as database:
-                    found = database.execute("select version_num from alembic_version").fetchall()
+                found = self._connection().execute("select version_num from alembic_version").fetchall()
             except sqlite3.Error:
                 found = []
             self._is_known = len(found) == 1 and found[0][0] in KNOWN_SCHEMAS
@@ -102,7 +109,10 @@ class BulkWriter:
                 f"insert into {table} (run_uuid, key, value) values (?, ?, ?)",
                 [(run_id, key, value) for key, value in values.items()],
             )
-        for table, points in (("metrics", set(child.points)), ("latest_metrics", _latest(child.points))):
+        for table, points in (
+            ("metrics", sorted(set(child.points))),
+            ("latest_metrics", _latest(child.points)),
+        ):
             database.executemany(
                 f"insert into {table} (run_uuid, key, value, step, timestamp, is_nan) values (?, ?, ?, ?, ?, 0)",
                 [(run_id, *point) for point in points],

@@ -214,6 +214,11 @@ class Store:
             ended_ms = _now_ms() if ended_at is None else round(ended_at * 1000)
             self._client.set_terminated(self.parent_id, status, ended_ms)
 
+    def close(self) -> None:
+        """Let go of what is open; a store that is written to afterwards opens it again."""
+        if self._bulk is not None:
+            self._bulk.close()
+
     def _open_experiment(self, name: str) -> Experiment:
         found = self._client.get_experiment_by_name(name)
         if found is None:

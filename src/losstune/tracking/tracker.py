@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -245,6 +246,10 @@ class _Worker(threading.Thread):
             started_at=self._started_at,
             resume=self._past is None,
         )
+        with closing(store):
+            self._fill(store, facts)
+
+    def _fill(self, store: Store, facts: Provenance) -> None:
         self._run_id = store.parent_id
         if self._past is None and facts.git.dirty and (text := provenance.difference()):
             store.log_text(DIFFERENCE, text)
