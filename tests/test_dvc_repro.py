@@ -21,6 +21,10 @@ DVC = [sys.executable, "-m", "dvc"]
 @pytest.fixture
 def checkout(tmp_path):
     """The repository's files, as they are, in a Git repository with a small study."""
+    return make_checkout(tmp_path, SMALL)
+
+
+def make_checkout(folder, changes):
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -33,15 +37,15 @@ def checkout(tmp_path):
             "params.yaml",
             ".gitignore",
         ):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             if (REPOSITORY / name).exists():
-                shutil.copy(REPOSITORY / name, tmp_path / name)
-    (tmp_path / "tests").mkdir()
-    write_params(tmp_path, SMALL)
+                shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "tests").mkdir()
+    write_params(folder, changes)
     git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "A small study"]):
-        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
-    return tmp_path
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
+    return folder
 
 
 def environment():

@@ -418,10 +418,12 @@ def ui(port: int) -> None:
 
     It listens on 127.0.0.1 only; Ctrl-C ends it.
     """
+    from losstune.stages.interrupts import interruptible
     from losstune.tracking import experiment_of, serve_ui
 
     params = load_params()
-    serve_ui(params.tracking, study_root(), port, experiment_of(params))
+    with interruptible():  # the server must not outlive this process
+        serve_ui(params.tracking, study_root(), port, experiment_of(params))
 
 
 @cli.command("compare")

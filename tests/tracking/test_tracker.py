@@ -1,9 +1,11 @@
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -123,6 +125,21 @@ def test_logging_twice_shows_once(settings, root):
     assert shown.num_runs == 4
     history = shown.client.get_metric_history(shown.children["focal #0.0"].info.run_id, "val_accuracy")
     assert len(history) == 3
+
+
+def test_the_duration_of_a_stage_that_went_on_is_its_time_at_work(settings, root):
+    client = MlflowClient(tracking_uri=locate(settings, root).uri)
+    run_id = open_tracker(settings, "digits-cnn", root, make_run()).finish("FINISHED").run_id
+    an_hour_ago = client.get_run(run_id).info.start_time - 3_600_000
+    with closing(sqlite3.connect(root / "mlflow.db")) as database, database:
+        database.execute(
+            "update runs set start_time = ?, end_time = ? where run_uuid = ?",
+            (an_hour_ago, an_hour_ago + 60_000, run_id),
+        )
+    assert open_tracker(settings, "digits-cnn", root, make_run()).finish("FINISHED").run_id == run_id
+    info = client.get_run(run_id).info
+    assert info.status == "FINISHED"
+    assert 60_000 <= info.end_time - info.start_time < 120_000
 
 
 def test_a_resumed_stage_goes_on_in_its_parent(settings, root):
@@ -522,6 +539,7 @@ import sys
 from losstune.config import TrackingSettings
 from losstune.tracking import open_tracker
 from tests.tracking.conftest import make_entry, make_run
+from contextlib import closing
 from pathlib import Path
 assert "mlflow" not in sys.modules
 for uri in (None, sys.argv[2]):

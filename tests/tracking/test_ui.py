@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,18 +15,6 @@ from losstune.tracking import locate, open_tracker
 from losstune.tracking.ui import _route
 from tests.paths import REPOSITORY
 from tests.tracking.conftest import make_entry, make_run
-
-SERVE = """
-import signal, sys
-from pathlib import Path
-from losstune.config import TrackingSettings
-from losstune.tracking import serve_ui
-signal.signal(signal.SIGINT, signal.default_int_handler)
-try:
-    serve_ui(TrackingSettings(enabled=True, uri=None, experiment=None), Path(sys.argv[1]), int(sys.argv[2]))
-except KeyboardInterrupt:
-    print("interrupted")
-"""
 
 
 def answer(port, path, body=None):
@@ -52,15 +41,17 @@ def test_the_printed_address_shows_the_studys_runs(settings, root):
 
 
 @pytest.mark.slow
-def test_the_interface_shows_the_study_and_ends_with_ctrl_c(settings, root):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_interface_shows_the_study_and_ends_with_its_command(settings, root, number):
+    shutil.copy(REPOSITORY / "params.yaml", root)
     following = open_tracker(settings, "digits-cnn", root, make_run())
     following.log(make_entry(loss="focal", index=3))
     following.finish("FINISHED")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVE, str(root), str(port)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-m", "losstune", "ui", "--port", str(port)]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + 120
             while time.monotonic() < deadline:
@@ -73,8 +64,8 @@ def test_the_interface_shows_the_study_and_ends_with_ctrl_c(settings, root):
             found = answer(port, "/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": ["1", "2"]})
             assert "focal #0.3" in found
         finally:
-            server.send_signal(signal.SIGINT)
-            output, _ = server.communicate(timeout=30)
-    assert output.splitlines()[-1] == "interrupted"
+            server.send_signal(number)
+            server.wait(timeout=30)
+    assert server.returncode == 130
     with pytest.raises(urllib.error.URLError):
         answer(port, "/")

@@ -59,6 +59,7 @@ class _Known:
     status: str = "RUNNING"
     outcome: str | None = None
     params: frozenset[str] = frozenset()
+    ended_ms: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -95,6 +96,7 @@ class Store:
         self._address = address
         self._dataset = run.dataset
         self._is_over = False
+        self._idle_ms = 0
         self._client = connect(address)
         self._experiment = self._open_experiment(experiment)
         self._known = {
@@ -104,6 +106,7 @@ class Store:
                 status=found.info.status,
                 outcome=found.data.tags.get("losstune.status"),
                 params=frozenset(found.data.params),
+                ended_ms=found.info.end_time,
             )
             for found in self._search(f"tags.`losstune.stage` = '{run.stage}'")
             if (key := found.data.tags.get("losstune.key"))
@@ -209,9 +212,13 @@ class Store:
                     self._client.set_tag(run.info.run_id, NOTE, wanted)
 
     def terminate(self, status: str, ended_at: float | None = None) -> None:
-        """End the parent; `ended_at` is Unix time in seconds, None for now."""
+        """End the parent; `ended_at` is Unix time in seconds, None for now.
+
+        A parent that was over and went on ends earlier than now by the time between: its start can't be changed in
+        MLflow, and its duration is the time at work.
+        """
         if not self._is_over:
-            ended_ms = _now_ms() if ended_at is None else round(ended_at * 1000)
+            ended_ms = _now_ms() - self._idle_ms if ended_at is None else round(ended_at * 1000)
             self._client.set_terminated(self.parent_id, status, ended_ms)
 
     def close(self) -> None:
@@ -249,6 +256,8 @@ class Store:
             started_ms = _now_ms() if started_at is None else round(started_at * 1000)
             known = self._known[run.key] = _Known(self._create_run(run.name, tags, started_ms))
         elif resume:
+            if known.is_whole and known.ended_ms is not None:
+                self._idle_ms = max(0, _now_ms() - known.ended_ms)
             self._client.update_run(known.run_id, status="RUNNING", name=run.name)
             self._log(known.run_id, tags=tags)
         else:
