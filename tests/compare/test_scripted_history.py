@@ -143,8 +143,7 @@ def history(tmp_path_factory):
 
 def test_what_was_trained_before_is_kept(history):
     assert "tune: kept 0, to train 32" in history.refactored
-    assert "Stage 'tune' is cached - skipping run" in history.again
-    assert "to train" not in history.again
+    assert set(re.findall(r"to train (\d+)", history.again)) == {"0"}
 
 
 @pytest.mark.parametrize(("a", "b"), list(combinations(STATES, 2)))
@@ -219,8 +218,9 @@ def test_only_the_loss_whose_default_changed_differs(history):
 
 
 def test_settings_that_changed_are_named(history):
-    assert "learning_rate: 0.001 to 0.01, log" in history.losstune("compare", "base", "range")
-    assert "study.seed: 20260 → 7" in history.losstune("compare", "base", "seeds")
+    said = " ".join(history.losstune("compare", "base", "range").split())
+    assert "learning_rate: 0.001 to 0.01, log, first 0.003 → 0.002 to 0.005, log, first 0.003" in said
+    assert "study.seed: 20260 → 7" in " ".join(history.losstune("compare", "base", "seeds").split())
     found = json.loads(history.dvc("params", "diff", "base", "range", "--json"))["params.yaml"]
     assert found["search_space.learning_rate.low"] == {"old": 1e-3, "new": 2e-3}
 
