@@ -2,11 +2,11 @@
 
     python benchmarks/scale.py --trials 100 1000 10000
 
-Each study is made in a fresh folder: digits, an mlp of 8 units, one epoch, five losses, two searches. It is tuned, tuned
-again with all trials kept, confirmed on two blocks, reported, and compared with itself under another ROPE, as two commits
-of a scratch repository. Starting Ray and the rest takes as long for 10 trials as for 10,000, so that the time of a trial
-is told twice: of the whole wall-clock, and from the start of the first training to the end of the process. On 2 cores the
-three sizes take about 10 minutes.
+Each study is made in a fresh folder: digits, an mlp of 8 units, one epoch, five losses, two searches. It is tuned,
+tuned again with all trials kept, confirmed on two blocks, reported, and compared with itself under another ROPE, as
+two commits of a scratch repository. Starting Ray and the rest takes as long for 10 trials as for 10,000, so that the
+time of a trial is told twice: of the whole wall-clock, and from the start of the first training to the end of the
+process. On 2 cores the three sizes take about 10 minutes.
 
 Memory is the highest of the process that runs the stage, or of a process that it waited for, if that is more.
 """
@@ -82,8 +82,12 @@ def main() -> None:
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"other work is running here (load {load:.1f}): it will be slower", file=sys.stderr)
-    print("  trials   tune  start  train  ms a trial    ms without   memory   ledger  trials.jsonl  mlflow.db")
-    print("              s      s      s      in all     the start      MiB      MiB           MiB        MiB")
+    print(
+        "  trials   tune  start  train  ms a trial    ms without   memory   ledger  trials.jsonl  mlflow.db"
+    )
+    print(
+        "              s      s      s      in all     the start      MiB      MiB           MiB        MiB"
+    )
     sizes = []
     for trials in options.trials:
         with tempfile.TemporaryDirectory(prefix="losstune-scale-") as folder:
