@@ -19,7 +19,7 @@ LAYERS = (
     {"params"},
     {"matrix"},
     {"provenance", "losses", "models", "data", "metrics", "statistics"},
-    {"ledger", "search", "halving", "selection", "testing", "identity", "gallery", "catalogue"},
+    {"ledger", "search", "halving", "selection", "cost", "testing", "identity", "gallery", "catalogue"},
     {"training", "registration"},
     {"units"},
     {"plan"},

@@ -121,6 +121,7 @@ def test_help_keeps_its_lines(monkeypatch):
         shown = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :] if line]
         assert shown == [
             "check",
+            "cost",
             "prepare",
             "tune",
             "confirm",

@@ -144,14 +144,51 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(done, study):
         assert plot.read_bytes() == (other / "report/plots" / plot.name).read_bytes(), plot.name
 
 
-def test_a_study_that_grows_trains_only_the_new(study):
-    run_all(study)
-    write_params(
-        study, {"losses": [*SMALL["losses"], "gce"], "tune.trials_per_loss": 4, "confirm.num_blocks": 4}
-    )
-    assert "kept 18, to train 14" in losstune(study, "tune").stdout
-    trials = rows(study / "results/tune/trials.jsonl")
-    assert len({row["key"] for row in trials}) == len(trials) == 32
+GROWTH = {
+    "another loss": ({"losses": [*SMALL["losses"], "gce"]}, (18, 6), (13, 3)),
+    "more blocks": ({"confirm.num_blocks": 4}, (18, 0), (13, 4)),  # one of each loss, one of the crippled
+    "more trials": ({"tune.trials_per_loss": 4}, (18, 6), None),  # where they win, their blocks are new
+    "all of it": (
+        {"losses": [*SMALL["losses"], "gce"], "tune.trials_per_loss": 4, "confirm.num_blocks": 4},
+        (18, 14),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("growth", GROWTH)
+def test_a_study_that_grows_trains_only_the_new(finished, growth):
+    changes, tune, confirm = GROWTH[growth]
+    before = ledger(finished)
+    write_params(finished, changes)
+    foreseen = losstune(finished, "cost").stdout
+    said = {stage: losstune(finished, stage).stdout for stage in ("tune", "confirm")}
+    assert "tune: kept {}, to train {}\n".format(*tune) in said["tune"]
+    after = ledger(finished)
+    assert {key: after[key] for key in before} == before  # when each of them was trained is in it, too
+    asked = {}
+    for stage in ("tune", "confirm"):
+        records, executions = (
+            rows(finished / f"results/{stage}/{name}.jsonl")
+            for name in ({"tune": "trials", "confirm": "blocks"}[stage], "executions")
+        )
+        old = {key: json.loads(before[key])["execution"] for key in before}
+        assert [row["key"] for row in executions] == [row["key"] for row in records]
+        assert all(row == old[row["key"]] for row in executions if row["key"] in old)
+        asked[stage] = [row["key"] for row in records]
+        num_kept = sum(key in before for key in asked[stage])
+        assert f"kept {num_kept}, to train {len(asked[stage]) - num_kept}\n" in said[stage]
+        if stage == "tune" or confirm:
+            assert (num_kept, len(asked[stage]) - num_kept) == (tune if stage == "tune" else confirm)
+    if "losses" in changes:
+        trained = [json.loads(after[key])["record"] for key in after.keys() - before.keys()]
+        of_others = [row for row in trained if row["configuration"]["loss"] != "gce"]
+        assert not of_others or growth == "all of it"
+    # What `losstune cost` had said of it.
+    assert f"kept {tune[0]}, to train {tune[1]} of {sum(tune)}" in foreseen
+    if confirm:
+        most = "at most " * (tune[1] > 0)
+        assert f"kept {confirm[0]}, to train {most}{confirm[1]} of {sum(confirm)}" in foreseen
 
 
 def test_rules_that_were_changed_after_looking_are_refused_and_then_told(finished):

@@ -191,3 +191,16 @@ def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps()
 def test_a_loss_without_a_scale_cannot_be_centred(scale):
     with pytest.raises(LosstuneError, match=r"search_space\.centre_learning_rate: focal has gradient scale"):
         centred(space(), scale)
+
+
+def test_a_search_of_many_trials_draws_its_points_a_few_times_and_not_for_each(monkeypatch):
+    drawn, draw = [], qmc.Sobol.random_base2
+
+    def counting(sequence, m):
+        drawn.append(m)
+        return draw(sequence, m)
+
+    monkeypatch.setattr(qmc.Sobol, "random_base2", counting)
+    for index in range(200):
+        propose(space(), index, [], settings(), seed=77)
+    assert drawn == [5, 6, 7, 8]

@@ -104,6 +104,21 @@ def check() -> None:
     _check_matrix(params)
 
 
+@cli.command()
+def cost() -> None:
+    """Say what is left to train, and how long that takes.
+
+    For tune and confirm: trainings that are kept and to train, epochs, core- or GPU-minutes, and from when to when the
+    clock will say that it is done. Timed by what the study has trained, or by a few trainings on this machine, up
+    to half a minute in all. The data has to be prepared. Nothing of the study is written.
+    """
+    params = load_params()
+    with collection_paused():
+        from losstune.stages import cost as stage
+    for name, text in stage.rows(params, Path.cwd(), study_root()):
+        _echo_row(name, text)
+
+
 def _check_matrix(params: Params) -> None:
     from losstune.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell

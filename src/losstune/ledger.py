@@ -31,10 +31,12 @@ class Ledger:
 
     Args:
         root: Root of the study; shared by the temporary copies in which DVC runs queued experiments.
+        look_only: Whether files that cannot be read stay where they are, so that nothing on the disk changes.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, look_only: bool = False) -> None:
         self.folder = root / FOLDER / "ledger"
+        self._look_only = look_only
 
     def get(self, key: str) -> Entry | None:
         """Return the finished work of that key, or None if there is none.
@@ -54,6 +56,8 @@ class Ledger:
             if entry.record.key != key:
                 raise ValueError("the key inside differs from the file's name")
         except (ValueError, KeyError, TypeError, ValidationError) as error:
+            if self._look_only:
+                return None
             aside = path.with_suffix(".unreadable")
             os.replace(path, aside)
             reason = str(error).splitlines()[0]

@@ -11,6 +11,10 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from losstune.config import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.errors import LosstuneError, did_you_mean
@@ -161,12 +165,18 @@ def _at(space: Space, coordinates: Sequence[float]) -> dict[str, Value]:
 
 
 def _sobol(num_dimensions: int, index: int, seed: int) -> list[float]:
+    # Whole powers of two keep the sequence balanced, and a longer sequence begins with the shorter one.
+    points = _sobol_points(num_dimensions, max(5, index.bit_length()), seed)
+    return [float(coordinate) for coordinate in points[index]]
+
+
+@lru_cache(maxsize=8)
+def _sobol_points(num_dimensions: int, num_bits: int, seed: int) -> NDArray[np.float64]:
     from scipy.stats import qmc  # 0.4 s to import; most commands never search
 
-    # Whole powers of two keep the sequence balanced, and a longer sequence begins with the shorter one.
-    num_bits = max(5, index.bit_length())
-    points = qmc.Sobol(num_dimensions, scramble=True, rng=seed % 2**32).random_base2(num_bits)
-    return [float(coordinate) for coordinate in points[index]]
+    # Kept while one search is planned: drawn anew for each trial, a search's points take time with their square.
+    sequence = qmc.Sobol(num_dimensions, scramble=True, rng=seed % 2**32)
+    return np.asarray(sequence.random_base2(num_bits))
 
 
 def _propose_tpe(space: Space, history: Sequence[Record], metric: str, seed: int) -> Configuration:

@@ -78,6 +78,8 @@ def run(
         # A worker is used again only for a trial that is pending by then; Tune would keep a single one pending.
         num_pending = max(MIN_PENDING, 2 * int(ray.cluster_resources().get("CPU", 1)))
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(num_pending))
+        # Tune would write all trials into a snapshot, ever more of them, every ten seconds or so; we restore none.
+        os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
         # Tune's own handler would end an interrupted study as if it were whole.
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
         driver = _Driver(plan=plan, ladders=ladders, on_finished=on_finished)
@@ -161,6 +163,15 @@ class _LadderScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, driver: _Driver) -> None:
         super().__init__()
         self._driver = driver
+        self._live: list[Any] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._live.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
+        # In the order in which they came, as by default, but without a look at all finished ones at every step.
+        self._live = [trial for trial in self._live if not trial.is_finished()]
+        return next((trial for trial in self._live if trial.status == trial.PENDING), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         timed: Timed = result["timed"]

@@ -51,7 +51,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     with locked(root, "confirm"):
         ledger = Ledger(root)
         winners = _winners(study)
-        plan = _plan(study, winners, ledger)
+        plan = plan_blocks(study, winners, ledger)
         _register(study, winners, ledger)
         session.execute(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
@@ -63,7 +63,7 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     Raises:
         LosstuneError: If the search's records are missing, or the baseline has none that trained to the end.
     """
-    return _plan(study, _winners(study), ledger)
+    return plan_blocks(study, _winners(study), ledger)
 
 
 def num_crippled(params: Params) -> int:
@@ -72,7 +72,8 @@ def num_crippled(params: Params) -> int:
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
-def _plan(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> Plan:
+def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> Plan:
+    """Plan the blocks of these winners, one of each of a loss's searches, and the controls."""
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
         num_controls = num_crippled(params) + (twin_of(params.baseline, params.losses) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from losstune import provenance
 from losstune.config import ModelSettings
@@ -20,6 +21,9 @@ from losstune.startup import collection_paused
 from losstune.tracking import experiment_of, open_tracker
 from losstune.training import Arrays
 from losstune.units import Timed, Unit, entries_of, train_timed
+
+if TYPE_CHECKING:
+    from losstune import trials
 
 
 def execute(
@@ -59,7 +63,7 @@ def execute(
                         tracker.log(entry)
                     progress.update(plan.num_finished - num_kept, unit.name)
 
-                _run(study, plan, read(), ladders, finished)
+                train_plan(study, plan, read(), ladders, finished)
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -77,9 +81,10 @@ def execute(
         print(summary.problem, file=sys.stderr)
 
 
-def _run(
+def train_plan(
     study: Study, plan: Plan, arrays: Arrays, ladders: Ladders | None, finished: Callable[[Unit, Timed], None]
 ) -> None:
+    """Train what the plan hands out by the executor that the settings name; `finished` has to tell it what is done."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune import inline
@@ -89,10 +94,16 @@ def _run(
     with collection_paused():
         from losstune import trials  # 1 s to import, which a study without Ray is spared
 
-    share = trials.share_of(
-        study.device, resources, _num_per_gpu(study.params.model, study.manifest.input_shape)
-    )
+    share = share_of(study)
     trials.run(plan, train_timed, arrays, ladders, finished, resources=resources, share=share)
+
+
+def share_of(study: Study) -> trials.Share:
+    """Return what one training of the study gets of the machine."""
+    from losstune import trials
+
+    num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
+    return trials.share_of(study.device, study.params.resources, num_per_gpu)
 
 
 def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:

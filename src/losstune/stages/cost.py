@@ -1,0 +1,253 @@
+"""Says what is left to train, and how long it takes here: looks into the ledger, and times a few trainings."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from losstune.config import Params
+from losstune.cost import Estimate, Timings, estimate
+from losstune.ledger import Ledger
+from losstune.plan import Plan
+from losstune.progress import format_duration
+from losstune.records import Entry, Record
+from losstune.selection import best_of_searches
+from losstune.stages import confirm, session, tune
+from losstune.stages.study import Study, open_study
+from losstune.stages.timing import measure
+from losstune.units import Unit
+
+FEWEST_KEPT = 8
+"""Finished trainings from which the study itself tells how long one takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a stage has to train.
+
+    Attributes:
+        stage: Its name.
+        num_asked: Trainings that it asks for, at the most.
+        num_kept: How many of them the ledger has.
+        missing: Those that are known, in the order in which they will be trained.
+        num_unknown: Further ones, which depend on what comes out of others.
+        may_be_fewer: Whether some may turn out not to be needed.
+        epochs_may_be_fewer: Whether trainings may be stopped early.
+    """
+
+    stage: str
+    num_asked: int
+    num_kept: int
+    missing: Sequence[Unit]
+    num_unknown: int
+    may_be_fewer: bool
+    epochs_may_be_fewer: bool
+
+    @property
+    def num_missing(self) -> int:
+        """Return how many there are to train, at the most."""
+        return len(self.missing) + self.num_unknown
+
+    def by_loss(self) -> dict[str, int]:
+        """Return loss to number of trainings; an empty name stands for those that are not known."""
+        counts = Counter(unit.task.configuration.loss for unit in self.missing)
+        return {**counts, "": self.num_unknown}
+
+
+def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
+    """Return what there is to say, as names and texts. Nothing in the study's folder is written.
+
+    Args:
+        params: Validated ``params.yaml``.
+        folder: Where the stages' inputs and outputs are.
+        root: Where the ledger is.
+
+    Raises:
+        LosstuneError: If something is wrong with settings or data, ``prepare`` hasn't run, or no training that was
+            tried came to its end.
+    """
+    study = open_study(params, folder, root)
+    ledger = Ledger(root, look_only=True)
+    search = tune.make_plan(study, ledger)
+    is_settled = len(search.kept) == search.total
+    blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger)
+    is_stopped_early = params.tune.scheduler == "asha"
+    works = [
+        _work("tune", search, may_be_fewer=False, epochs_may_be_fewer=is_stopped_early),
+        _work("confirm", blocks, may_be_fewer=not is_settled, epochs_may_be_fewer=False),
+    ]
+    if not any(work.num_missing for work in works):
+        return [(work.stage, _counts(work, study)) for work in works]
+    kept = {"tune": search.kept, "confirm": blocks.kept}
+    num_workers = _num_workers(study)
+    timings, source = _timings(study, works, kept, num_workers)
+    found = []
+    estimates: list[Estimate] = []
+    for work in works:
+        text = _counts(work, study)
+        if work.num_missing:
+            estimates.append(estimate(work.by_loss(), timings[work.stage], num_workers))
+            text += ": " + _told(estimates[-1], study, num_workers)
+        found.append((work.stage, text))
+    if len(estimates) > 1:
+        walls = [one.wall_sec for one in estimates if one.wall_sec is not None]
+        whole = Estimate(
+            busy_sec=math.fsum(one.busy_sec for one in estimates),
+            wall_sec=(sum(low for low, _ in walls), sum(high for _, high in walls)) if walls else None,
+        )
+        found.append(("in all", _told(whole, study, num_workers)))
+    if num_workers is None:
+        source += "; resources.ray_address: how many trainings the cluster takes at a time is not known here"
+    return [*found, ("timed by", source)]
+
+
+def _work(stage: str, plan: Plan, *, may_be_fewer: bool, epochs_may_be_fewer: bool) -> Work:
+    missing = list(iter(plan.next, None))
+    num_unknown = plan.total - len(plan.kept) - len(missing)
+    return Work(
+        stage=stage,
+        num_asked=plan.total,
+        num_kept=len(plan.kept),
+        missing=missing,
+        num_unknown=num_unknown,
+        may_be_fewer=may_be_fewer or plan.is_open or num_unknown > 0,
+        epochs_may_be_fewer=epochs_may_be_fewer,
+    )
+
+
+def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Record, ...]]:
+    """Return every search's winner among the trials that are there, or its defaults while there is none.
+
+    A loss that has a search all of whose trials were lost is not confirmed, and not among them.
+    """
+    params, lanes = study.params, Counter[tuple[str, int]]()
+    done: dict[tuple[str, int], list[Record]] = {}
+    for record in (entry.record for entry in trials):
+        lane = record.configuration.loss, record.search
+        lanes[lane] += 1
+        if record.status in ("finished", "stopped"):
+            done.setdefault(lane, []).append(record)
+    searches = range(params.tune.num_searches)
+    winners = {}
+    for loss in params.losses:
+        lost = any(
+            lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done
+            for search in searches
+        )
+        if not lost or loss == params.baseline:
+            winners[loss] = tuple(
+                best_of_searches(done[loss, search], params.tune.metric)
+                if (loss, search) in done
+                else _at_defaults(study, loss, search)
+                for search in searches
+            )
+    return winners
+
+
+def _at_defaults(study: Study, loss: str, search: int) -> Record:
+    space = study.spaces[loss]
+    return Record(
+        key="",
+        stage="tune",
+        role="trial",
+        search=search,
+        index=0,
+        seed=0,
+        configuration=space.configuration(space.defaults),
+        status="failed",
+        num_parameters=0,
+        curve=(),
+        validation={},
+    )
+
+
+def _counts(work: Work, study: Study) -> str:
+    """Return, say, ``kept 168, to train 12 of 180, 180 epochs``."""
+    most = "at most " * work.may_be_fewer
+    text = f"kept {work.num_kept:,}, to train {most}{work.num_missing:,} of {work.num_asked:,}"
+    if not work.num_missing:
+        return text
+    epochs = work.num_missing * study.params.training.epochs
+    return f"{text}, {'at most ' * (work.may_be_fewer or work.epochs_may_be_fewer)}{epochs:,} epochs"
+
+
+def _told(found: Estimate, study: Study, num_workers: int | None) -> str:
+    """Return, say, ``about 2.1 core-minutes, 1:05 to 1:30 on 2 cores``."""
+    gpus = 0.0 if study.device == "cpu" else session.share_of(study).gpus
+    minutes = found.busy_sec / 60 * (gpus or 1)
+    text = f"about {minutes:,.1f} {'GPU' if gpus else 'core'}-minutes"
+    if found.wall_sec is None:
+        return text
+    low, high = (format_duration(sec) for sec in found.wall_sec)
+    where = (
+        f"on {num_workers} cores"
+        if study.device == "cpu" and num_workers != 1
+        else f"{num_workers} at a time"
+    )
+    return f"{text}, {low} to {high}, {where}"
+
+
+def _num_workers(study: Study) -> int | None:
+    """Return how many trainings run at the same time; None on a cluster, which only Ray knows."""
+    resources = study.params.resources
+    if resources.executor == "inline":
+        return 1
+    if resources.ray_address or os.environ.get("RAY_ADDRESS"):
+        return None
+    from losstune import trials
+
+    num = trials.available_cpus()
+    if study.device == "cuda":
+        import torch
+
+        num = min(num, int(torch.cuda.device_count() / session.share_of(study).gpus))
+    return max(1, num if resources.max_concurrent == "auto" else min(num, resources.max_concurrent))
+
+
+def _timings(
+    study: Study,
+    works: Sequence[Work],
+    kept: Mapping[str, Sequence[Entry]],
+    num_workers: int | None,
+) -> tuple[dict[str, Timings], str]:
+    """Return what is known of how long a training takes, for each stage, and in words where it comes from.
+
+    Kept trainings of the plan are of the same data, model, settings and code, or their keys would differ.
+    """
+    epochs = study.params.training.epochs
+    seconds = {stage: _by_loss(entries, epochs) for stage, entries in kept.items()}
+    together = _by_loss([entry for entries in kept.values() for entry in entries], epochs)
+    num_kept = _number(together)
+    is_known = num_kept >= FEWEST_KEPT
+    if num_workers is None:
+        resources = study.params.resources.model_copy(update={"executor": "inline"})
+        study = replace(study, params=study.params.model_copy(update={"resources": resources}))
+    units = [unit for work in works for unit in work.missing]
+    measured = measure(study, units, num_workers or 1, together if is_known else None)
+    if not is_known:
+        whole = "whole" if measured.passes == epochs else f"of {measured.passes:.2g} of {epochs} epochs"
+        return dict.fromkeys(kept, measured.timings), f"{measured.num} trainings, {whole}, just now"
+    return {
+        stage: replace(measured.timings, seconds=own if _number(own) >= FEWEST_KEPT else together)
+        for stage, own in seconds.items()
+    }, f"{num_kept:,} finished trainings of this study; start and end, just now"
+
+
+def _by_loss(entries: Iterable[Entry], epochs: int) -> dict[str, list[float]]:
+    """Return loss to how long its trainings took; one that was stopped counts as if it had gone on."""
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        record, sec = entry.record, entry.execution.duration_sec
+        if record.status == "stopped" and record.curve:
+            sec *= epochs / len(record.curve)
+        if record.status != "failed":
+            found.setdefault(record.configuration.loss, []).append(sec)
+    return found
+
+
+def _number(seconds: Mapping[str, Sequence[float]]) -> int:
+    return sum(len(times) for times in seconds.values())

@@ -1,0 +1,158 @@
+"""Times a few trainings on this machine the way a stage runs them, and keeps none of them."""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from losstune.cost import Timings, gaps
+from losstune.errors import LosstuneError
+from losstune.ledger import Ledger
+from losstune.plan import FixedPlan
+from losstune.stages import session
+from losstune.stages.interrupts import interruptible
+from losstune.stages.study import Study, read_arrays
+from losstune.training import Arrays, Task
+from losstune.units import Timed, Unit, entries_of, train_timed
+
+LONG_SEC, SHORT_SEC = 12.0, 4.0
+"""How long is trained to see how long a training takes, and to see no more than what start and end take."""
+
+FEWEST, MOST = 8, 16
+"""Trainings that are timed; two for every worker if that is more."""
+
+TRIED_BATCHES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What came of it.
+
+    Attributes:
+        timings: With durations as of whole trainings.
+        num: Trainings that were timed.
+        passes: Passes over the training split that each of them made.
+    """
+
+    timings: Timings
+    num: int
+    passes: float
+
+
+def measure(
+    study: Study, units: Sequence[Unit], num_workers: int, known: Mapping[str, Sequence[float]] | None
+) -> Measured:
+    """Train a few units, shortened where they are long, by the study's executor.
+
+    Args:
+        study: The study; nothing in its folder is written, and the test split's files are not opened.
+        units: What it lacks; those that are trained are spread over them.
+        num_workers: Trainings that run at the same time.
+        known: Loss to durations of whole trainings, if they are known: then only start and end are of interest.
+
+    Raises:
+        LosstuneError: If all of them failed.
+    """
+    arrays = read_arrays(study, with_test=False)
+    loaded_sec = time.time() - psutil.Process().create_time()  # a stage gets so far, too
+    epochs, budget_sec = study.params.training.epochs, SHORT_SEC if known else LONG_SEC
+    print(f"measuring on this machine: trainings for about {budget_sec:.0f} s; none is kept", file=sys.stderr)
+    pass_sec = (
+        float(np.median([sec for times in known.values() for sec in times])) / epochs
+        if known
+        else _pass_sec(units[0].task, arrays)
+    )
+    affordable = budget_sec * num_workers / max(pass_sec, 1e-9)  # passes
+    fewest = max(FEWEST, 2 * num_workers)
+    num = min(len(units), fewest if known else max(fewest, min(MOST, int(affordable / epochs))))
+    chosen = [units[number * len(units) // num] for number in range(num)]
+    passes = _passes(affordable / num, units[0].task, arrays)
+    chosen = [replace(unit, task=_shortened(unit.task, passes)) for unit in chosen]
+    timed, start_and_end_sec = _train(study, chosen, _part(arrays, passes))
+    seconds: dict[str, list[float]] = {}
+    for unit, one in timed:
+        if one.outcomes[0].status != "failed":
+            loss = unit.task.configuration.loss
+            seconds.setdefault(loss, []).append(one.duration_sec * epochs / passes)
+    if not seconds:
+        cause = timed[0][1].outcomes[0].cause if timed else "no worker trained"
+        raise LosstuneError(f"cost: all {num} trainings that were tried failed; the first: {cause}")
+    between = gaps((one.started_at, one.started_at + one.duration_sec) for _, one in timed)
+    return Measured(
+        timings=Timings(
+            seconds=seconds,
+            gap_sec=float(np.median(between)) if between else 0.0,
+            fixed_sec=loaded_sec + start_and_end_sec,
+        ),
+        num=num,
+        passes=passes,
+    )
+
+
+def _train(study: Study, units: Sequence[Unit], arrays: Arrays) -> tuple[list[tuple[Unit, Timed]], float]:
+    """Return what came of each unit, and the seconds before the first and after the last of them."""
+    timed: list[tuple[Unit, Timed]] = []
+    with tempfile.TemporaryDirectory(prefix="losstune-cost-") as temp, interruptible():
+        ledger = Ledger(Path(temp))
+        plan = FixedPlan(units, ledger)
+
+        def finished(unit: Unit, outcome: Timed) -> None:
+            timed.append((unit, outcome))
+            for entry, _ in entries_of(unit, outcome, None):
+                ledger.put(entry)
+                plan.finish(entry)
+
+        start = time.time()
+        session.train_plan(study, plan, arrays, None, finished)
+        end = time.time()
+    # Or nanobind tells at the end of the process that what was imported to train, and is frozen now, is leaked.
+    gc.unfreeze()
+    first = min((one.started_at for _, one in timed), default=end)
+    last = max((one.started_at + one.duration_sec for _, one in timed), default=end)
+    return timed, first - start + end - last
+
+
+def _pass_sec(task: Task, arrays: Arrays) -> float:
+    """Return how long a pass over the training split takes, from a few batches, the second time they are trained on."""
+    share = min(1.0, TRIED_BATCHES * task.training.batch_size / len(arrays.train_labels))
+    tried, part = _shortened(task, share), _part(arrays, share)
+    durations = [next(iter(train_timed(tried, part, ()))).duration_sec for _ in range(2)]
+    return durations[-1] / share
+
+
+def _passes(affordable: float, task: Task, arrays: Arrays) -> float:
+    """Return how many passes a training makes: whole ones, or a part of one that holds a batch at least."""
+    epochs = task.training.epochs
+    if affordable >= 1:
+        return float(min(epochs, int(affordable)))
+    return min(1.0, max(affordable, task.training.batch_size / len(arrays.train_labels)))
+
+
+def _shortened(task: Task, passes: float) -> Task:
+    training = task.training.model_copy(update={"epochs": max(1, int(passes))})
+    return replace(task, training=training, test=False, keep_weights=False)
+
+
+def _part(arrays: Arrays, share: float) -> Arrays:
+    """Return the first part of both splits, for a training that makes less than a pass."""
+    if share >= 1:
+        return arrays
+    num_train = math.ceil(share * len(arrays.train_labels))
+    num_validation = math.ceil(share * len(arrays.validation_labels))
+    return replace(
+        arrays,
+        train_images=arrays.train_images[:num_train],
+        train_labels=arrays.train_labels[:num_train],
+        validation_images=arrays.validation_images[:num_validation],
+        validation_labels=arrays.validation_labels[:num_validation],
+        digest=f"{arrays.digest}, the first {num_train}",
+    )
