@@ -25,6 +25,7 @@ from losstune.search import Space
 from losstune.seeds import derive_seed
 from losstune.stages import session
 from losstune.stages.study import check_names, open_study, read_arrays
+from losstune.stages.workers import find_device
 from losstune.training import Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ def bank(num_configurations: int, num_seeds: int) -> str:
     """Train what the ledger lacks and return the bank as CSV text; interrupt and run again as you like."""
     params = settings()
     space = check_names(params)[LOSS]
-    study = open_study(params, ROOT, ROOT)
+    study = open_study(params, ROOT, ROOT, find_device)
     configurations = points(space, num_configurations)
     units = [
         study.make_unit(

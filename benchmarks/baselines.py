@@ -73,9 +73,10 @@ def make_losstune_train(folder: Path) -> TrainOne:
     """Return losstune's own training function, bound to the settings and the data in `folder`."""
     from losstune.losses.registry import get
     from losstune.stages.study import open_study, read_arrays
+    from losstune.stages.workers import find_device
     from losstune.training import Task, train
 
-    study = open_study(load_params(folder / PARAMS_FILE), folder, folder)
+    study = open_study(load_params(folder / PARAMS_FILE), folder, folder, find_device)
     arrays = read_arrays(study, with_test=False)
 
     def train_one(job: Job) -> float:
@@ -185,8 +186,9 @@ def _tutorial_trial(config: dict[str, Any], folder: Path) -> None:
     from losstune.losses.registry import get
     from losstune.models import build_model
     from losstune.stages.study import open_study, read_arrays
+    from losstune.stages.workers import find_device
 
-    job, study = config["job"], open_study(load_params(folder / PARAMS_FILE), folder, folder)
+    job, study = config["job"], open_study(load_params(folder / PARAMS_FILE), folder, folder, find_device)
     settings, arrays = study.params.training, read_arrays(study, with_test=False)
     torch.manual_seed(job["seed"])
     mean, std = torch.tensor(arrays.mean).view(-1, 1, 1), torch.tensor(arrays.std).view(-1, 1, 1)

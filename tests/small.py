@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 from sklearn.datasets import load_digits
 
-from losstune.config import ModelSettings, TrainingSettings
 from losstune.records import Configuration
+from losstune.settings import ModelSettings, TrainingSettings
 from losstune.training import Arrays, Task
 
 

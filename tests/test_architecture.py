@@ -15,8 +15,9 @@ from losstune.sources import LOSSTUNE
 LAYERS = (
     {"errors", "files", "labels", "ranges", "seeds", "progress", "quiet", "startup", "drawing"},
     {"explain", "records", "sources"},
+    {"settings"},
     {"config"},
-    {"params"},
+    {"params", "cluster"},
     {"matrix"},
     {"provenance", "losses", "models", "data", "metrics", "statistics"},
     {"ledger", "search", "halving", "selection", "cost", "testing", "identity", "gallery", "catalogue"},

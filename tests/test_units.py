@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from losstune.config import ModelSettings, TrainingSettings
 from losstune.records import Configuration
+from losstune.settings import ModelSettings, TrainingSettings
 from losstune.training import Task
 from losstune.units import entries_of, make_unit, train_timed
 from tests.small import digits_arrays, small_task

@@ -14,11 +14,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from losstune.config import Params, Section
+from losstune.config import Params
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.explain import explain_validation_error
 from losstune.params import read_settings
 from losstune.seeds import derive_seed
+from losstune.settings import Section
 
 MATRIX_FILE = Path("matrix.yaml")
 STUDIES = Path("studies")

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from losstune import labels, metrics
-from losstune.config import ModelSettings, TrainingSettings
 from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_model
 from losstune.models.weights import weights_as_bytes
 from losstune.records import Calibration, Configuration, Epoch, Status
 from losstune.seeds import derive_seed
+from losstune.settings import ModelSettings, TrainingSettings
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
 """Pixels (or features) that are evaluated at once; a batch of evaluation has as many samples as that allows."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from losstune.files import digest
 from losstune.losses.registry import get
 from losstune.records import Entry, Execution, Record, Role, Stage
@@ -54,13 +56,23 @@ class Timed:
         started_at: Unix time, seconds.
         duration_sec: Wall-clock of one seed: that of the unit shared out evenly.
         device: Such as ``"cpu"``.
+        out_of_memory: Whether it failed because the memory of the device, or of the host, ran out.
     """
 
     outcomes: list[Outcome]
     started_at: float
     duration_sec: float
     device: str
+    out_of_memory: bool = False
 
+
+SIGNS_OF_FULL_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 Train = Callable[[Task, Arrays, tuple[int, ...]], Iterator[Timed]]
 """Trains a task, yielding at rungs and at the end; see :func:`train_timed`."""
@@ -102,16 +114,34 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
     """Train a task and time it. An exception becomes outcomes with status ``"failed"`` and its text as the cause."""
     started_at, start = time.time(), time.perf_counter()
 
-    def timed(outcomes: list[Outcome]) -> Timed:
-        duration_sec = (time.perf_counter() - start) / len(task.seeds)
-        return Timed(outcomes=outcomes, started_at=started_at, duration_sec=duration_sec, device=task.device)
+    def timed(outcomes: list[Outcome], *, out_of_memory: bool = False) -> Timed:
+        return Timed(
+            outcomes=outcomes,
+            started_at=started_at,
+            duration_sec=(time.perf_counter() - start) / len(task.seeds),
+            device=task.device,
+            out_of_memory=out_of_memory,
+        )
 
     try:
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
         for outcomes in train(task, arrays, loss, rungs):
             yield timed(outcomes)
     except Exception as error:  # whatever a model or loss raises is that trial's outcome, not the study's end
-        yield timed(failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"))
+        outcomes = failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        out_of_memory = is_out_of_memory(error)
+        del error  # its traceback holds what filled the memory
+        if out_of_memory and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        yield timed(outcomes, out_of_memory=out_of_memory)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether `error` says that the memory of a device, or of the host, ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # The CPU's allocator, cuBLAS and cuDNN raise plain ones.
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_FULL_MEMORY)
 
 
 def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:

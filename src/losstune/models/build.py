@@ -6,12 +6,12 @@ import math
 
 from torch import nn
 
-from losstune.config import ModelSettings
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.models import torchvision_models
 from losstune.models.cnn import cnn
 from losstune.models.mlp import mlp
 from losstune.models.resnet import resnet
+from losstune.settings import ModelSettings
 
 BUILT_IN = ("mlp", "cnn", "resnet")
 TORCHVISION = "torchvision:"

@@ -24,6 +24,7 @@ from losstune.stages.layout import (
     write_entries,
 )
 from losstune.stages.study import Study, open_study, read_arrays
+from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
 from losstune.training import Task
 from losstune.units import Unit
@@ -47,7 +48,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If something is wrong with settings or data, or the baseline never trained.
         UnfinishedStudyError: If not every training is finished.
     """
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, find_device)
     with locked(root, "confirm"):
         ledger = Ledger(root)
         winners = _winners(study)

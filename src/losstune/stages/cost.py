@@ -19,6 +19,7 @@ from losstune.selection import best_of_searches
 from losstune.stages import confirm, session, tune
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
+from losstune.stages.workers import find_device
 from losstune.units import Unit
 
 FEWEST_KEPT = 8
@@ -70,7 +71,7 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
         LosstuneError: If something is wrong with settings or data, ``prepare`` hasn't run, or no training that was
             tried came to its end.
     """
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, find_device)
     ledger = Ledger(root, look_only=True)
     search = tune.make_plan(study, ledger)
     is_settled = len(search.kept) == search.total

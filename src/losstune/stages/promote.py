@@ -10,6 +10,7 @@ from losstune.config import Params
 from losstune.errors import LosstuneError
 from losstune.ledger import Ledger
 from losstune.stages import report
+from losstune.stages.device import recorded_device
 from losstune.stages.layout import BLOCKS, read_records
 from losstune.stages.shown import stage_run
 from losstune.stages.study import open_study
@@ -31,7 +32,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     if not params.tracking.enabled:
         raise LosstuneError("tracking.enabled is false in params.yaml, so there is no registry to promote to")
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, recorded_device)
     results = report.read_results(folder)
     if results.verdict.loss is None:
         raise LosstuneError(f"there is nothing to promote: {results.verdict.sentence}")

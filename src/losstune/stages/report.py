@@ -30,6 +30,7 @@ from losstune.report.evidence import gather
 from losstune.report.page import render_page
 from losstune.report.results import DataFacts, Results
 from losstune.report.terminal import print_report
+from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
     BLOCKS,
@@ -66,7 +67,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If an earlier stage's output is missing or damaged.
     """
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, recorded_device)
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
     registration = read_registration(folder / REGISTRATION)
     require_registered(registration, study, trials, blocks)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from losstune import provenance
-from losstune.config import ModelSettings
 from losstune.errors import LosstuneError, UnfinishedStudyError
 from losstune.halving import Ladders
 from losstune.ledger import Ledger
 from losstune.plan import Plan
 from losstune.progress import Progress
 from losstune.records import Entry, Stage
+from losstune.settings import ModelSettings
 from losstune.stages.interrupts import interruptible
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study
@@ -89,13 +89,21 @@ def train_plan(
     if resources.executor == "inline":
         from losstune import inline
 
-        inline.run(plan, train_timed, arrays, ladders, finished)
+        inline.run(plan, train_timed, arrays, ladders, finished, resources.trial_time_limit)
         return
     with collection_paused():
         from losstune import trials  # 1 s to import, which a study without Ray is spared
 
-    share = share_of(study)
-    trials.run(plan, train_timed, arrays, ladders, finished, resources=resources, share=share)
+    trials.run(
+        plan,
+        train_timed,
+        arrays,
+        ladders,
+        finished,
+        resources=resources,
+        share=share_of(study),
+        versions=study.versions,
+    )
 
 
 def share_of(study: Study) -> trials.Share:

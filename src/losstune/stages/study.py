@@ -17,8 +17,9 @@ from losstune.models import validate_model_name
 from losstune.records import Role, Stage
 from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
+from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
-from losstune.training import Arrays, Task, resolve_precision
+from losstune.training import Arrays, Task
 from losstune.units import Unit, make_unit
 
 
@@ -101,18 +102,26 @@ def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]
     }
 
 
-def open_study(params: Params, folder: Path, root: Path) -> Study:
+def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice) -> Study:
     """Check the names, read the prepared data's manifest, find the device, and settle what depends on them.
 
+    Args:
+        params: Validated ``params.yaml``.
+        folder: Where the stages' inputs and outputs are.
+        root: Where the ledger is.
+        find_device: Asks the workers, or for a stage that trains nothing the records: a cluster may be gone by then.
+
     Raises:
-        LosstuneError: If a name is unknown, ``prepare`` hasn't run, or the device asked for isn't there.
+        LosstuneError: If a name is unknown, ``prepare`` hasn't run, the device asked for isn't there, or a node of
+            the cluster cannot take part.
     """
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
-    device = resolve_device(params.resources.device)
+    versions = {name: version(name).split("+")[0] for name in _libraries(params)}
+    device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)
-    training = resolve_precision(params.training, params.model, device)
+    training = params.training.model_copy(update={"precision": precision})
     return Study(
         params=params.model_copy(update={"training": training}),
         folder=folder,
@@ -121,7 +130,7 @@ def open_study(params: Params, folder: Path, root: Path) -> Study:
         device=device,
         spaces=spaces,
         registration=registration_of(params, manifest.digest, spaces),
-        versions={name: version(name).split("+")[0] for name in _libraries(params)},
+        versions=versions,
     )
 
 
@@ -141,25 +150,6 @@ def _require_current(manifest: Manifest, params: Params) -> None:
                 f"{PREPARED}: was prepared with {key} {found!r}, and params.yaml says {wanted!r}; "
                 "`dvc repro` or `losstune prepare` writes it anew"
             )
-
-
-def resolve_device(device: str) -> str:
-    """Return ``"cuda"`` or ``"cpu"`` for what ``resources.device`` says.
-
-    Raises:
-        LosstuneError: If a GPU is asked for and there is none.
-    """
-    import torch
-
-    if device == "cpu":
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise LosstuneError(
-            "resources.device: found 'cuda', but PyTorch sees no GPU here; expected auto or cpu"
-        )
-    return "cpu"
 
 
 def read_arrays(study: Study, *, with_test: bool) -> Arrays:

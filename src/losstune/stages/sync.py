@@ -13,6 +13,7 @@ from losstune.errors import LosstuneError
 from losstune.ledger import Ledger, locked
 from losstune.plan import Plan
 from losstune.stages import confirm, report, tune
+from losstune.stages.device import recorded_device
 from losstune.stages.layout import RESULTS, TRIALS
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
@@ -32,7 +33,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If MLflow can't be used, or is switched off.
     """
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, recorded_device)
     with locked(root, "track sync"):
         ledger = Ledger(root)
 

@@ -13,6 +13,7 @@ from losstune.stages import session
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.twins import twin_lines
+from losstune.stages.workers import find_device
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -29,7 +30,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If something is wrong with settings or data.
         UnfinishedStudyError: If not every trial is finished.
     """
-    study = open_study(params, folder, root)
+    study = open_study(params, folder, root, find_device)
     for line in twin_lines(study.spaces, study.manifest.counts.train):
         print(f"tune: {line}", file=sys.stderr)
     with locked(root, "tune"):

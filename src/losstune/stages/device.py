@@ -1,0 +1,56 @@
+"""On which kind of device a study trains, or has trained, and in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from losstune.cluster import cluster_address
+from losstune.config import Params
+from losstune.errors import LosstuneError
+from losstune.records import Execution
+from losstune.stages.layout import TRIAL_EXECUTIONS
+from losstune.training import resolve_precision
+
+FindDevice = Callable[[Params, Path, Mapping[str, str]], tuple[str, str]]
+"""Gives device and precision for the settings, the study's folder, and the versions that every worker must have."""
+
+
+def recorded_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
+    """Return device and precision without asking a cluster: the device is that of the finished trials.
+
+    Raises:
+        LosstuneError: If a GPU is asked for here and there is none.
+    """
+    if cluster_address(params.resources) is None:
+        device = resolve_device(params.resources.device)
+    else:
+        device = _first_device(folder / TRIAL_EXECUTIONS)
+    return device, resolve_precision(params.training, params.model, device).precision
+
+
+def resolve_device(device: str) -> str:
+    """Return ``"cuda"`` or ``"cpu"`` for what ``resources.device`` says, on this machine.
+
+    Raises:
+        LosstuneError: If a GPU is asked for and there is none.
+    """
+    import torch
+
+    if device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise LosstuneError(
+            "resources.device: found 'cuda', but PyTorch sees no GPU here; expected auto or cpu"
+        )
+    return "cpu"
+
+
+def _first_device(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return Execution.model_validate_json(file.readline()).device
+    except (OSError, ValueError):
+        return "cpu"

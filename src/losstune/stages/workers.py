@@ -1,0 +1,79 @@
+"""Asks the machines that are to train, this one or a cluster's, what they can."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from losstune.cluster import cluster_address
+from losstune.config import Params
+from losstune.errors import LosstuneError
+from losstune.stages.device import resolve_device
+from losstune.startup import collection_paused
+from losstune.training import resolve_precision
+
+if TYPE_CHECKING:
+    from losstune.trials import Node
+
+
+def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
+    """Return ``"cuda"`` or ``"cpu"``, and ``"float32"`` or ``"bfloat16"``, for what the settings say.
+
+    A study trains on one kind of device in one precision, because results of different ones don't compare. On a
+    cluster that is a GPU if any node has one, and the precision that all nodes with that device choose.
+
+    Args:
+        params: The study's settings.
+        folder: The study's, not needed here.
+        versions: Of the libraries that compute the outcomes, here; those of a cluster's nodes must be the same.
+
+    Raises:
+        LosstuneError: If a GPU is asked for and there is none, or a node of the cluster cannot take part.
+    """
+    address = cluster_address(params.resources)
+    if address is not None:
+        with collection_paused():
+            from losstune import trials
+
+        nodes = trials.survey(params.resources, tuple(versions), params.training, params.model)
+        return _of_cluster(nodes, params, versions, address)
+    device = resolve_device(params.resources.device)
+    return device, resolve_precision(params.training, params.model, device).precision
+
+
+def _of_cluster(
+    nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str
+) -> tuple[str, str]:
+    wanted = params.resources.device
+    with_gpu = [node for node in nodes if node.gpus]
+    if wanted == "cuda" and not with_gpu:
+        raise LosstuneError(
+            f"resources.device: found 'cuda', but no node of the cluster at {address!r} has a GPU; expected auto or cpu"
+        )
+    device = "cuda" if with_gpu and wanted != "cpu" else "cpu"
+    used = with_gpu if device == "cuda" else [node for node in nodes if node.cpus]
+    for node in used:
+        if dict(node.versions) != dict(versions):
+            raise LosstuneError(
+                f"resources.ray_address: node {node.name} of the cluster at {address!r} has {_text(node.versions)}, "
+                f"expected {_text(versions)} as here: other versions round differently"
+            )
+        if device not in node.precision:
+            raise LosstuneError(
+                f"resources.ray_address: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch "
+                "does not see there"
+            )
+    print(
+        f"on the Ray cluster at {address}: {len(used)} nodes, {sum(node.cpus for node in used):g} cores, "
+        f"{sum(node.gpus for node in used):g} GPUs",
+        file=sys.stderr,
+    )
+    # With auto: where nodes differ, all of them take the one that every node has.
+    chosen = {node.precision[device] for node in used}
+    return device, chosen.pop() if len(chosen) == 1 else "float32"
+
+
+def _text(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())

@@ -1,0 +1,92 @@
+"""Starts Ray on this machine, or attaches to a cluster, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import ray
+
+import losstune
+from losstune.cluster import cluster_address
+from losstune.config import ResourceSettings
+from losstune.errors import LosstuneError
+
+TEMP_PREFIX = "losstune-ray-"
+
+
+@contextmanager
+def connected(resources: ResourceSettings) -> Iterator[Path]:
+    """Start Ray, or attach to it, and stop or leave it; gives a folder for Tune's files, removed at the end.
+
+    Raises:
+        LosstuneError: If no Ray answers at the address.
+    """
+    _remove_stale_folders()
+    # Ray's sockets live in this folder, and their paths may not exceed 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix=f"{TEMP_PREFIX}{os.getpid()}-", dir=_short_temp()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    address = cluster_address(resources)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        if address:
+            _attach(address)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=available_cpus(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder / "r"),
+            )
+        if threading.current_thread() is threading.main_thread():
+            # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
+            signal.signal(signal.SIGTERM, on_sigterm)
+        yield folder / "t"
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _attach(address: str) -> None:
+    # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
+    package = str(Path(losstune.__file__).parent)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"py_modules": [package], "excludes": ["**/__pycache__"]},
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise LosstuneError(
+            f"resources.ray_address: no Ray answers at {address!r}: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def available_cpus() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _short_temp() -> str:
+    return tempfile.gettempdir() if len(tempfile.gettempdir()) <= 30 else "/tmp"
+
+
+def _remove_stale_folders() -> None:
+    # Of studies that were killed: Ray never cleans up after itself.
+    for folder in Path(_short_temp()).glob(f"{TEMP_PREFIX}*"):
+        owner = folder.name.removeprefix(TEMP_PREFIX).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
