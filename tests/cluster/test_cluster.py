@@ -1,0 +1,85 @@
+"""A study on a Ray cluster whose nodes come and go ends as it does in one process, and nothing is trained twice."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cluster.nodes import ADDRESS, cluster, environment, missing
+from tests.paths import REPOSITORY
+from tests.test_pipeline import counts, ledger, losstune, rows, write_params
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(missing() is not None, reason=f"a cluster of namespaces: {missing()}"),
+]
+SMALL = {
+    "study.name": "clustered",
+    "model": {"name": "mlp", "width": 64, "depth": 2},
+    "training.epochs": 40,
+    "losses": ["cross_entropy", "kl_divergence", "focal"],
+    "tune.trials_per_loss": 4,
+    "confirm.num_blocks": 4,
+    "tracking.enabled": True,
+}
+RESULTS = (
+    "results/tune/trials.jsonl",
+    "results/confirm/blocks.jsonl",
+    "results/confirm/registration.json",
+)
+
+
+def start(folder, stage):
+    """Start a stage on the cluster, known to it by the environment alone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "losstune", stage],
+        cwd=folder,
+        env=environment() | {"RAY_ADDRESS": ADDRESS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, process, limit_sec=240.0):
+    end = time.monotonic() + limit_sec
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_node_is_killed_and_another_joins(tmp_path):
+    alone, spread = tmp_path / "alone", tmp_path / "spread"
+    for folder, executor in ((alone, "inline"), (spread, "ray")):
+        folder.mkdir()
+        write_params(folder, SMALL | {"resources.executor": executor})
+        losstune(folder, "prepare")
+    for stage in ("tune", "confirm"):
+        losstune(alone, stage)
+
+    # The nodes see neither the study, nor its MLflow, nor losstune itself.
+    with cluster(hidden=[tmp_path, REPOSITORY / "src"], num_cpus=1) as nodes:
+        lost = nodes.add(2, num_cpus=2)
+        nodes.wait_for(2)
+        tuning = start(spread, "tune")
+        wait_for(lambda: len(ledger(spread)) >= 4 and lost.cpu_sec() > 1.0, tuning)
+        lost.kill()
+        joined = nodes.add(3, num_cpus=2)
+        wait_for(lambda: joined.cpu_sec() > 1.0, tuning)
+        output, errors = tuning.communicate(timeout=300)
+        assert tuning.returncode == 0, errors
+        assert f"on the Ray cluster at {ADDRESS}: 2 nodes, 3 cores, 0 GPUs" in errors
+        assert "kept 0, to train 24" in output
+        confirming = start(spread, "confirm")
+        _, errors = confirming.communicate(timeout=300)
+        assert confirming.returncode == 0, errors
+
+    for name in RESULTS:
+        assert (spread / name).read_bytes() == (alone / name).read_bytes(), name
+    for stage in ("tune", "confirm"):
+        keys = [row["key"] for row in rows(spread / f"results/{stage}/executions.jsonl")]
+        assert len(keys) == len(set(keys))
+    assert ledger(spread).keys() == ledger(alone).keys()
+    assert counts(spread) == counts(alone)
