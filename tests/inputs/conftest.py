@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from losstune import cli
+from tests.inputs.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Project:
+    """A small study that is in order, and the working directory; a test breaks one thing of it."""
+    for name in [name for name in os.environ if name.startswith(("DVC_", "MLFLOW_", "RAY_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cli, "configure_environment", lambda: None)  # it is for a process of its own
+    folder = tmp_path / "study"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    project = Project(folder, capfd)
+    project.write_arrays()
+    project.write()
+    return project
