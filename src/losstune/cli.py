@@ -341,6 +341,8 @@ def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     bound = {name: bound_loss(name) for name in names}
     if not output.parent.is_dir():
         raise LosstuneError(f"--output: {output.parent}: no such folder")
+    if output.is_dir():
+        raise LosstuneError(f"--output: {output} is a folder, expected a file to write, such as losses.svg")
     write_atomically(output, figure_svg(bound, classes))
     click.echo(f"wrote {output}")
 
@@ -426,19 +428,21 @@ def sync() -> None:
 
 @cli.command()
 @click.option(
-    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1."
+    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
 )
-def ui(port: int) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+def ui(port: int, host: str) -> None:
     """Open the MLflow UI on this machine.
 
-    It listens on 127.0.0.1 only; Ctrl-C ends it.
+    It listens on 127.0.0.1, where no other machine reaches it, unless `--host` says otherwise: MLflow asks nobody for
+    a password. Ctrl-C ends it.
     """
     from losstune.stages.interrupts import interruptible
     from losstune.tracking import experiment_of, serve_ui
 
     params = load_params()
     with interruptible():  # the server must not outlive this process
-        serve_ui(params.tracking, study_root(), port, experiment_of(params))
+        serve_ui(params.tracking, study_root(), port, experiment_of(params), host)
 
 
 @cli.command("compare")
@@ -509,8 +513,15 @@ def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
-    except click.ClickException as error:
+    except getattr(
+        click.exceptions, "NoArgsIsHelpError", ()
+    ) as error:  # help is no mistake; click 8.1 shows it itself
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        more = f"; `{context.command_path} --help` says more" if context is not None else ""
+        click.echo(f"losstune: {_on_one_line(error.format_message().rstrip('.'))}{more}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted; what is finished is kept, `dvc repro` goes on from there", err=True)
@@ -518,5 +529,17 @@ def main(arguments: list[str] | None = None) -> Any:
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:
             raise
-        click.echo(f"losstune: {error}", err=True)
+        click.echo(f"losstune: {_on_one_line(str(error))}", err=True)
         sys.exit(EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED)
+    except OSError as error:
+        # A full or a read-only disk, wherever it shows: the user's to mend, and no secret of the program.
+        if "--debug" in given:
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        click.echo(f"losstune: {_on_one_line(f'{place}{error.strerror or error}')}", err=True)
+        sys.exit(EXIT_MISTAKE)
+
+
+def _on_one_line(text: str) -> str:
+    """Return `text` with line breaks and control characters written out, whatever a file's or a key's name holds."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

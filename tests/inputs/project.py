@@ -1,4 +1,4 @@
-"""A small study in a folder of its own, run through the command line in this process, and held to what a mistake may do."""
+"""A small study in a folder of its own, run by the command line in this process; what a mistake may do to it."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from losstune.config import DataSettings
@@ -33,7 +34,9 @@ def load(
     elif settings.name == "npz":
         raw = npz.load(root)
     elif settings.name == "imagefolder":
-        raw = imagefolder.load(root, image_size=settings.image_size, progress=progress, cache=cache)
+        raw = imagefolder.load(
+            root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True
+        )
     else:
         raw = torchvision_datasets.load(
             settings.name,
@@ -44,7 +47,17 @@ def load(
         )
     if len(raw.class_names) < 2:
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")
+    _require_printable(raw.class_names, root)
     return raw
+
+
+def _require_printable(class_names: Sequence[str], root: Path) -> None:
+    """Raise for a class name that a terminal could take for a command, or that nobody could see."""
+    for name in class_names:
+        if not name.strip() or not name.isprintable():
+            raise LosstuneError(
+                f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
+            )
 
 
 def check_settings(settings: DataSettings) -> None:
