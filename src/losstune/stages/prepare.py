@@ -45,7 +45,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
             seed=derive_seed(params.study.seed, "split"),
         )
     except LosstuneError as error:
-        raise LosstuneError(f"{data_root}: {error}") from None
+        raise LosstuneError(f"data.root: {data_root}: {error}") from None
     train_labels, num_changed = splits.add_label_noise(
         raw.labels[parts.train],
         len(raw.class_names),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
+from losstune.provenance import masked
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
 from losstune.tracking.address import Address
@@ -358,7 +359,11 @@ def reason_of(error: BaseException, max_length: int = 300) -> str:
             return "it could not be reached"
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]+@", "//", text)[:max_length]
+    if "unsupported URI" in text:
+        return (
+            "it is no address that MLflow knows; expected http://…, https://…, sqlite:///… or postgresql://…"
+        )
+    return masked(text)[:max_length]
 
 
 def is_final(error: BaseException) -> bool:
