@@ -17,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from losstune.errors import did_you_mean
 
+_SWITCHES = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 _OTHER_WORDS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16", "acc": "accuracy"}
 """What values are called elsewhere, where the nearest spelling is another or none."""
 
@@ -136,7 +137,7 @@ class _Mistake:
     def _hint(self) -> str:
         kinds = self.expects.scalars
         if isinstance(self.found, str):
-            switched = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(self.found.lower())
+            switched = _SWITCHES.get(self.found.lower())
             if bool in kinds:
                 return f"; write {switched}" if switched else ""
             if kinds & {int, float} and _is_number(self.found):

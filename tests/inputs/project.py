@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class Project:
         """Write images and labels of three classes, other arrays in their place or besides; None leaves one out."""
         labels = np.arange(CLASSES * PER_CLASS) % CLASSES
         images = np.random.default_rng(0).integers(0, 255, (len(labels), SIDE, SIDE), dtype=np.uint8)
-        arrays = {"images": images, "labels": labels} | replaced
+        arrays: dict[str, Any] = {"images": images, "labels": labels} | replaced
         np.savez(self.folder / name, **{key: value for key, value in arrays.items() if value is not None})
         return self.folder / name
 
@@ -137,3 +138,9 @@ def changes_between(before: Mapping[str, object], after: Mapping[str, object]) -
         for name in before.keys() | after.keys()
         if (name in before, before.get(name)) != (name in after, after.get(name))
     )
+
+
+def assert_says(line: str, message: str) -> None:
+    """Hold a line to a message, in which an ellipsis stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in message.split(" … "))
+    assert re.search(pattern, line), f"{line!r} does not say {message!r}"

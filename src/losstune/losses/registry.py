@@ -28,7 +28,7 @@ def registry() -> MappingProxyType[str, LossSpec]:
             continue
         if spec.name in found:
             raise LosstuneError(
-                f"losstune.losses.{module_info.name}: the name {spec.name!r} is taken by another module of losstune.losses"
+                f"losstune.losses.{module_info.name}: the name {spec.name!r} is taken by another loss, expected another"
             )
         found[spec.name] = spec
     return MappingProxyType(dict(sorted(found.items())))
@@ -46,7 +46,7 @@ def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
         for alias in spec.aliases:
             if alias.name in found or alias.name in registry():
                 raise LosstuneError(
-                    f"losstune.losses: {alias.name!r} names two losses, one of them {spec.name!r}; expected another name"
+                    f"losstune.losses: {alias.name!r} names two losses, one of them {spec.name!r}; expected another"
                 )
             found[alias.name] = (spec, alias)
     return MappingProxyType(found)

@@ -392,7 +392,9 @@ def connect(address: Address) -> MlflowClient:
         _spare_fsync(address.database)
     # Two processes that make the same database at once both fail.
     address.database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{address.database}.lock"):
+    lock = Path(f"{address.database}.lock")
+    lock.touch()  # where nothing can be written this raises, and the lock would wait for ever
+    with FileLock(lock):
         client = MlflowClient(tracking_uri=address.uri)
         client.search_experiments(max_results=1)
     return client
