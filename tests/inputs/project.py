@@ -106,16 +106,24 @@ class Project:
         shown = self.streams.readouterr()
         return Ended(code, shown.out, shown.err)
 
-    def refused(self, *arguments: str) -> str:
-        """Run a command that has to end in one line, with exit code 2 and nothing changed; return the line."""
+    def refused(self, *arguments: str, under_way: bool = False) -> str:
+        """Run a command that has to end in one line, with exit code 2 and nothing changed; return the line.
+
+        Args:
+            arguments: The command.
+            under_way: Whether lines of progress, which begin with the command's name, may come before.
+        """
         before = snapshot(self.folder)
         ended = self.run(*arguments)
         after = snapshot(self.folder)
-        assert (ended.code, ended.err.count("\n")) == (cli.EXIT_MISTAKE, 1), ended
-        assert ended.err.startswith("losstune: ")
+        assert ended.code == cli.EXIT_MISTAKE, ended
+        assert ended.err.endswith("\n"), ended
+        *earlier, line = ended.err.removesuffix("\n").split("\n")
+        assert not [told for told in earlier if not (under_way and told.startswith(f"{arguments[0]}"))], ended
+        assert line.startswith("losstune: ")
         assert "Traceback" not in ended.err + ended.out
         assert changes_between(before, after) == []
-        return ended.err.removeprefix("losstune: ").removesuffix("\n")
+        return line.removeprefix("losstune: ")
 
 
 def snapshot(folder: Path) -> dict[str, object]:

@@ -9,7 +9,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
         {"test_images": IMAGES[:9], "test_labels": LABELS[:9] * 0 + 5},
         "labels run from 0 to 5 but none is 3",
     ),
-    "too few names": ({"class_names": np.array(["a", "b"])}, "class_names: found <U1 of shape (2,), expected 3 or more"),
+    "too few names": ({"class_names": np.array(["a", "b"])}, "class_names: found <U1 of shape (2,), expected 3"),
     "a name twice": ({"class_names": np.array(["a", "a", "b"])}, "class_names: … expected 3 or more different texts"),
     "names in bytes": ({"class_names": np.array([b"a", b"b", b"c"])}, "class_names: found |S1 of shape (3,)"),
     "no name": ({"class_names": np.array(["", "b", "c"])}, "found the class name '', expected one that can be printed"),
@@ -218,7 +218,7 @@ def image(path: Path, size: tuple[int, int] = (SIDE, SIDE), mode: str = "RGB") -
     Image.new(mode, size, 3).save(path)
 
 
-def fill(root: Path = ROOT, classes: str = "ab", num: int = 4) -> None:
+def fill(root: Path = ROOT, classes: Sequence[str] = "ab", num: int = 4) -> None:
     for name in classes:
         for index in range(num):
             image(root / name / f"{index}.png")
@@ -263,11 +263,11 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
     "nothing in it": (ROOT.mkdir, "data.root: found no class folders in … images, expected two or more"),
     "no class folders": (lambda: image(ROOT / "0.png"), "data.root: found no class folders in"),
     "one class": (lambda: fill(classes="a"), "data.root: found one class folder (a) in … expected two or more"),
-    "one level too high": (lambda: fill(ROOT / "birds"), "found one class folder (birds) … did you mean … images/birds?"),
+    "one level too high": (lambda: fill(ROOT / "birds"), "one class folder (birds) … did you mean … images/birds?"),
     "a class of one image": (_after(lambda: image(ROOT / "c/0.png")), "data.root: … images: class 'c' has 1 sample in"),
     "a class without images": (_after((ROOT / "c").mkdir), "images/c has no images (by their ending: .png, .jpg, ...)"),
     "a class of text": (
-        _after(lambda: (fill(), (ROOT / "c").mkdir(), (ROOT / "c/a.txt").write_text("x"))),
+        _after(lambda: [(ROOT / "c").mkdir(), (ROOT / "c/a.txt").write_text("x")]),
         "images/c has no images (by their ending",
     ),
     "no bytes": (_bytes("a/0.png", lambda _: b""), f"{UNREADABLE}the file is empty)"),
@@ -290,13 +290,13 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
         "data.root: class 'b' is in … images/train and not in … images/test, expected the same class folders in both",
     ),
     "two spellings of a name": (
-        _after(lambda: [image(ROOT / name / "0.png") for name in ("\u00e9", "e\u0301")]),
+        _after(lambda: [fill(ROOT, [name]) for name in ("\u00e9", "e\u0301")]),
         "spell the same name",
     ),
     "a name of two lines": (_after((ROOT / "c\nd").mkdir), r"class folder … images/c\nd has no images"),
     "a command for a terminal": (_after((ROOT / "c\x1b[2J").mkdir), r"class folder … images/c\x1b[2J has no images"),
     "a command for a terminal, with images": (
-        _after(lambda: fill(classes=["c\x1b[2J"])),  # type: ignore[arg-type]
+        _after(lambda: fill(classes=["c\x1b[2J"])),
         r"found the class name 'c\x1b[2J', expected one that can be printed",
     ),
     "a link to nothing": (_after(lambda: (ROOT / "a/l.png").symlink_to("/nowhere/x.png")), "data.root: cannot be read"),
@@ -365,7 +365,7 @@ IDX: dict[str, tuple[Path, bytes | None, str]] = {
     "a pickle": (IMAGE_FILE, pickle.dumps(Bomb()), INCOMPLETE),
     "images as labels": (LABEL_FILE, idx(np.zeros((60, 28, 28))), INCOMPLETE),
     "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST in … has 60 images and 40 labels, expected as many"),
-    "one class": (LABEL_FILE, idx(np.zeros(60)), "data.root: … class '1 - one' has 0 samples … (and 8 more such classes)"),
+    "one class": (LABEL_FILE, idx(np.zeros(60)), "data.root: … class '1 - one' has 0 samples … (and 8 more"),
     "labels out of range": (LABEL_FILE, idx(np.arange(60) % 11), "data.root: … class '10' has 0 samples in the test"),
 }  # fmt: skip
 
@@ -484,43 +484,53 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"folder": tmp_path_factory.mktemp("confirmed") / "study"}
 
 
-@pytest.mark.parametrize("name", PREPARED)
-def test_prepared_data_that_was_changed(project: Project, confirmed: dict[str, Path], name: str) -> None:
-    stage, damage, message = PREPARED[name]
+def train_or_copy(project: Project, confirmed: dict[str, Path]) -> None:
     if confirmed["folder"].exists():
         shutil.copytree(confirmed["folder"], project.folder, dirs_exist_ok=True)
     else:
-        for earlier in ("prepare", "tune", "confirm"):
-            assert project.run(earlier).code == 0
+        for stage in ("prepare", "tune", "confirm"):
+            assert project.run(stage).code == 0
         shutil.copytree(project.folder, confirmed["folder"])
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_prepared_data_that_was_changed(project: Project, confirmed: dict[str, Path], name: str) -> None:
+    stage, damage, message = PREPARED[name]
+    train_or_copy(project, confirmed)
     shutil.rmtree(".losstune/ledger")  # or nothing would be trained, and no data read
     damage()
-    assert_says(project.refused(stage), message)
+    assert_says(project.refused(stage, under_way=True), message)
     assert not Path(MARK).exists()
 
 
-@pytest.mark.parametrize(
-    ("stage", "file"),
-    [("report", "results/tune/trials.jsonl"), ("report", "results/confirm/blocks.jsonl")],
-)
+@pytest.mark.xfail(strict=True, reason="stages/session.py reads the data when it has opened the progress")
+def test_prepared_data_that_was_changed_is_told_before_progress(
+    project: Project, confirmed: dict[str, Path]
+) -> None:
+    train_or_copy(project, confirmed)
+    shutil.rmtree(".losstune/ledger")
+    os.truncate(DEVELOPMENT / "train_images.npy", 200)
+    project.refused("tune")
+
+
+@pytest.mark.parametrize("file", ["results/tune/trials.jsonl", "results/confirm/blocks.jsonl"])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], "is damaged ("),
         (lambda text: text.replace('"schema_version"', '"schema"', 1), "line 1 is damaged ("),
-        (lambda text: "", "expected"),
+        (lambda text: "", "losstune"),
     ],
     ids=["cut off", "another key", "nothing"],
 )
 def test_records_that_were_changed(
     project: Project,
     confirmed: dict[str, Path],
-    stage: str,
     file: str,
     change: Callable[[str], str],
     message: str,
 ) -> None:
-    shutil.copytree(confirmed["folder"], project.folder, dirs_exist_ok=True)
+    train_or_copy(project, confirmed)
     path = project.folder / file
     path.write_text(change(path.read_text()))
-    assert message in project.refused(stage)
+    assert_says(project.refused("report"), message)

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from losstune.data.decoding import decode
-from losstune.data.raw import Array, Labels, RawData, ReportProgress
+from losstune.data.raw import Array, Labels, RawData, ReportProgress, require_printable
 from losstune.data.splits import require_splittable
 from losstune.errors import LosstuneError
 
@@ -76,6 +76,7 @@ def load(
         folders = _split_folders(root)
         classes = [_class_folders(folder) for folder in folders]
         class_names = tuple(classes[0])
+        require_printable(class_names, root)
         _require_same_classes(folders, classes)
         files_per_split = [_list_files(list(paths.values())) for paths in classes]
     except OSError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from losstune.config import DataSettings
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
-from losstune.data.raw import RawData, ReportProgress
+from losstune.data.raw import RawData, ReportProgress, require_printable
 from losstune.errors import LosstuneError, did_you_mean
 
 NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
@@ -47,17 +46,8 @@ def load(
         )
     if len(raw.class_names) < 2:
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")
-    _require_printable(raw.class_names, root)
+    require_printable(raw.class_names, root)
     return raw
-
-
-def _require_printable(class_names: Sequence[str], root: Path) -> None:
-    """Raise for a class name that a terminal could take for a command, or that nobody could see."""
-    for name in class_names:
-        if not name.strip() or not name.isprintable():
-            raise LosstuneError(
-                f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
-            )
 
 
 def check_settings(settings: DataSettings) -> None:
