@@ -12,7 +12,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("--debgu check", "No such option '--debgu'. Did you mean '--debug'?"),
     ("check --fast", "No such option '--fast'"),
     ("check extra", "Got unexpected extra argument (extra)"),
-    ("ui --prot 1", "No such option '--prot'. Did you mean '--port'?; `losstune ui --help` says more"),
+    ("ui --prot 1", "No such option '--prot'. … '--port' … `losstune ui --help` says more"),
     ("ui --port", "requires an argument"),
     ("ui --port x", "Invalid value for '--port': 'x' is not a valid integer range"),
     ("ui --port 70000", "Invalid value for '--port': 70000 is not in the range 1<=x<=65535"),

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from losstune import cli
-from losstune.losses import registry as registry_module
-from losstune.losses.registry import get
+from losstune.losses.registry import get, registry
 from tests.inputs.project import Project, assert_says
 
 BRIER = """
@@ -116,9 +115,9 @@ def test_a_module_of_the_catalogue_whose_name_is_taken(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [types.SimpleNamespace(name=name) for name in ("focal", "mine")]
-    monkeypatch.setattr(registry_module.pkgutil, "iter_modules", lambda path: found)
-    monkeypatch.setattr(registry_module.importlib, "import_module", _with({"name": "focal"}))
-    monkeypatch.setattr(registry_module, "registry", registry_module.registry.__wrapped__)
+    monkeypatch.setattr("losstune.losses.registry.pkgutil.iter_modules", lambda path: found)
+    monkeypatch.setattr("losstune.losses.registry.importlib.import_module", _with({"name": "focal"}))
+    monkeypatch.setattr("losstune.losses.registry.registry", registry.__wrapped__)
     line = project.refused("losses", "describe", "mine")
     assert line == "losstune.losses.mine: the name 'focal' is taken by another loss, expected another"
 

@@ -34,7 +34,12 @@ def specs_in(path: Path) -> list[LossSpec]:
         raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {reason}") from None
     finally:
         sys.path.remove(beside)
-    own = [value for name, value in names.items() if isinstance(value, LossSpec) and name not in imported]
+    catalogue = {id(spec) for spec in registry().values()}  # got from there by a call, as `get("focal")`
+    own = [
+        value
+        for name, value in names.items()
+        if isinstance(value, LossSpec) and name not in imported and id(value) not in catalogue
+    ]
     found = list({id(spec): spec for spec in own}.values())
     if not found:
         raise LosstuneError(
