@@ -227,9 +227,9 @@ def fill(root: Path = ROOT, classes: Sequence[str] = "ab", num: int = 4) -> None
 def _bytes(path: str, change: Callable[[bytes], bytes]) -> Callable[[], None]:
     def damage() -> None:
         fill()
-        (ROOT / path).write_bytes(
-            change((ROOT / path).read_bytes()) if (ROOT / path).exists() else change(b"")
-        )
+        file = ROOT / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(change(file.read_bytes() if file.exists() else b""))
 
     return damage
 
@@ -265,7 +265,7 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
     "one class": (lambda: fill(classes="a"), "data.root: found one class folder (a) in … expected two or more"),
     "one level too high": (lambda: fill(ROOT / "birds"), "one class folder (birds) … did you mean … images/birds?"),
     "a class of one image": (_after(lambda: image(ROOT / "c/0.png")), "data.root: … images: class 'c' has 1 sample in"),
-    "a class without images": (_after(lambda: (ROOT / "c").mkdir()), "images/c has no images (by their ending: .png, .jpg, ...)"),
+    "a class without images": (_after(lambda: (ROOT / "c").mkdir()), "images/c has no images (by their ending"),
     "a class of text": (
         _bytes("c/a.txt", lambda _: b"x"),
         "images/c has no images (by their ending",
@@ -293,7 +293,7 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
         _after(lambda: fill(ROOT, ["\u00e9", "e\u0301"])),
         "spell the same name",
     ),
-    "a name of two lines": (_after((ROOT / "c\nd").mkdir), r"found the class name 'c\nd', expected one that can be printed"),
+    "a name of two lines": (_after((ROOT / "c\nd").mkdir), r"found the class name 'c\nd', expected"),
     "a command for a terminal": (_after((ROOT / "c\x1b[2J").mkdir), r"found the class name 'c\x1b[2J', expected"),
     "a link to nothing": (_after(lambda: (ROOT / "a/l.png").symlink_to("/nowhere/x.png")), "data.root: cannot be read"),
     "a link to itself": (_after(lambda: (ROOT / "a/l.png").symlink_to("l.png")), "Too many levels of symbolic links"),
@@ -511,8 +511,8 @@ def test_prepared_data_that_was_changed_is_told_before_progress(
 
 TRIALS, BLOCKS = Path("results/tune/trials.jsonl"), Path("results/confirm/blocks.jsonl")
 RECORDS: dict[str, tuple[Path, Callable[[str], str], str]] = {
-    "trials cut off": (TRIALS, lambda text: text[: len(text) // 2], "trials.jsonl: line 2 is damaged ("),
-    "blocks cut off": (BLOCKS, lambda text: text[: len(text) // 2], "blocks.jsonl: line 3 is damaged ("),
+    "trials cut off": (TRIALS, lambda text: text[: len(text) // 2], "trials.jsonl: line … is damaged ("),
+    "blocks cut off": (BLOCKS, lambda text: text[: len(text) // 2], "blocks.jsonl: line … is damaged ("),
     "another key": (TRIALS, lambda text: text.replace('"search"', '"sreach"', 1), "line 1 is damaged ("),
     "no trials": (TRIALS, lambda _: "", "search 0 of cross_entropy has 0 trials, expected 1"),
     "no blocks": (BLOCKS, lambda _: "", "cross_entropy has no test scores for block 0.0"),
