@@ -80,7 +80,7 @@ for command in json.loads(sys.argv[1]):
     except SystemExit as ended:
         codes[command] = ended.code or 0
 try:
-    __import__("socket").create_connection(("192.0.2.1", 80), timeout=1)
+    __import__("socket").socket().connect(("192.0.2.1", 80))
 except OSError as error:
     codes["a call to elsewhere"] = str(error)
 with open(sys.argv[2], "w") as file:
