@@ -38,7 +38,6 @@ COMMANDS = (
     "confirm",
     "report",
     "promote",
-    "compare HEAD",
     "track sync",
     "log",
 )
@@ -106,6 +105,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder.mkdir()
     settings = {
         "data.name": "digits",
+        "losses": ["cross_entropy", "kl_divergence", "focal"],
         "data.root": "data/raw",
         "training.batch_size": 128,
         "tracking.enabled": True,
