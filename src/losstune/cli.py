@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from losstune.params import PARAMS_FILE, load_params
 from losstune.provenance import study_root
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
+
+if TYPE_CHECKING:
+    from losstune.matrix import MatrixCell
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
@@ -72,6 +75,7 @@ def check() -> None:
     except LosstuneError as error:
         raise LosstuneError(f"{PARAMS_FILE}: {error}") from None
     spaces = check_names(params)
+    cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.losses),
         params.tune.num_searches,
@@ -101,7 +105,8 @@ def check() -> None:
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)
-    _check_matrix(params)
+    if cells:
+        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
 
 
 @cli.command()
@@ -119,15 +124,15 @@ def cost() -> None:
         _echo_row(name, text)
 
 
-def _check_matrix(params: Params) -> None:
+def _cells(params: Params) -> list[MatrixCell]:
+    """Return the studies of ``matrix.yaml``, checked; none where there is no such file."""
     from losstune.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 
-    if MATRIX_FILE.exists():
-        cells = list(load_matrix(params))
-        for cell in cells:
-            check_cell(cell)
-        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
+    cells = list(load_matrix(params)) if MATRIX_FILE.exists() else []
+    for cell in cells:
+        check_cell(cell)
+    return cells
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:
