@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,9 +18,6 @@ from losstune.params import PARAMS_FILE, load_params
 from losstune.provenance import study_root
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
-
-if TYPE_CHECKING:
-    from losstune.matrix import MatrixCell
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
@@ -106,7 +103,7 @@ def check() -> None:
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)
     if cells:
-        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
+        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cells)}")
 
 
 @cli.command()
@@ -124,15 +121,15 @@ def cost() -> None:
         _echo_row(name, text)
 
 
-def _cells(params: Params) -> list[MatrixCell]:
-    """Return the studies of ``matrix.yaml``, checked; none where there is no such file."""
+def _cells(params: Params) -> list[str]:
+    """Return the names of the studies of ``matrix.yaml``, checked; none where there is no such file."""
     from losstune.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 
     cells = list(load_matrix(params)) if MATRIX_FILE.exists() else []
     for cell in cells:
         check_cell(cell)
-    return cells
+    return [cell.name for cell in cells]
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:
