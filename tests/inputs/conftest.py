@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,5 +29,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     monkeypatch.chdir(folder)
     project = Project(folder, capfd)
     project.write_arrays()
-    project.write()
+    (folder / "params.yaml").write_text(_small_settings(), encoding="utf-8")
     return project
+
+
+@cache
+def _small_settings() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        Project(Path(folder), None).write()  # type: ignore[arg-type]
+        return Path(folder, "params.yaml").read_text(encoding="utf-8")
