@@ -72,6 +72,7 @@ def check() -> None:
     except LosstuneError as error:
         raise LosstuneError(f"{PARAMS_FILE}: {error}") from None
     spaces = check_names(params)
+    cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.losses),
         params.tune.num_searches,
@@ -101,7 +102,8 @@ def check() -> None:
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in twin_lines(spaces, known_class_counts(Path.cwd())):
         _echo_row("twins", line)
-    _check_matrix(params)
+    if cells:
+        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cells)}")
 
 
 @cli.command()
@@ -119,15 +121,15 @@ def cost() -> None:
         _echo_row(name, text)
 
 
-def _check_matrix(params: Params) -> None:
+def _cells(params: Params) -> list[str]:
+    """Return the names of the studies of ``matrix.yaml``, checked; none where there is no such file."""
     from losstune.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 
-    if MATRIX_FILE.exists():
-        cells = list(load_matrix(params))
-        for cell in cells:
-            check_cell(cell)
-        _echo_row("matrix", f"{len(cells)} studies: {', '.join(cell.name for cell in cells)}")
+    cells = list(load_matrix(params)) if MATRIX_FILE.exists() else []
+    for cell in cells:
+        check_cell(cell)
+    return [cell.name for cell in cells]
 
 
 def _echo_row(name: str, text: str, indent: int = 10) -> None:
@@ -341,6 +343,8 @@ def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     bound = {name: bound_loss(name) for name in names}
     if not output.parent.is_dir():
         raise LosstuneError(f"--output: {output.parent}: no such folder")
+    if output.is_dir():
+        raise LosstuneError(f"--output: {output} is a folder, expected a file to write, such as losses.svg")
     write_atomically(output, figure_svg(bound, classes))
     click.echo(f"wrote {output}")
 
@@ -426,19 +430,21 @@ def sync() -> None:
 
 @cli.command()
 @click.option(
-    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port on 127.0.0.1."
+    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
 )
-def ui(port: int) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+def ui(port: int, host: str) -> None:
     """Open the MLflow UI on this machine.
 
-    It listens on 127.0.0.1 only; Ctrl-C ends it.
+    It listens on 127.0.0.1, where no other machine reaches it, unless `--host` says otherwise: MLflow asks nobody for
+    a password. Ctrl-C ends it.
     """
     from losstune.stages.interrupts import interruptible
     from losstune.tracking import experiment_of, serve_ui
 
     params = load_params()
     with interruptible():  # the server must not outlive this process
-        serve_ui(params.tracking, study_root(), port, experiment_of(params))
+        serve_ui(params.tracking, study_root(), port, experiment_of(params), host)
 
 
 @cli.command("compare")
@@ -509,8 +515,15 @@ def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
-    except click.ClickException as error:
+    except getattr(
+        click.exceptions, "NoArgsIsHelpError", ()
+    ) as error:  # help is no mistake; click 8.1 shows it itself
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        more = f"; `{context.command_path} --help` says more" if context is not None else ""
+        click.echo(f"losstune: {_on_one_line(error.format_message().rstrip('.'))}{more}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted; what is finished is kept, `dvc repro` goes on from there", err=True)
@@ -518,5 +531,17 @@ def main(arguments: list[str] | None = None) -> Any:
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:
             raise
-        click.echo(f"losstune: {error}", err=True)
+        click.echo(f"losstune: {_on_one_line(str(error))}", err=True)
         sys.exit(EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED)
+    except OSError as error:
+        # A full or a read-only disk, wherever it shows: the user's to mend, and no secret of the program.
+        if "--debug" in given:
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        click.echo(f"losstune: {_on_one_line(f'{place}{error.strerror or error}')}", err=True)
+        sys.exit(EXIT_MISTAKE)
+
+
+def _on_one_line(text: str) -> str:
+    """Return `text` with line breaks and control characters written out, whatever a file's or a key's name holds."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

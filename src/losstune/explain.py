@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import operator
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +16,10 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from losstune.errors import did_you_mean
+
+_SWITCHES = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+_OTHER_WORDS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16", "acc": "accuracy"}
+"""What values are called elsewhere, where the nearest spelling is another or none."""
 
 
 def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> str:
@@ -30,8 +37,16 @@ def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> 
     return f"{first.message(model)} (and {len(others)} more: {shown})"
 
 
-def explain_yaml_error(error: YAMLError) -> str:
-    """Return one line that names the place and the problem."""
+def explain_yaml_error(error: YAMLError, text: str = "") -> str:
+    """Return one line that names the place and the problem.
+
+    Args:
+        error: What reading `text` raised.
+        text: The file's content.
+    """
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith(("<<<<<<< ", ">>>>>>> ")):
+            return f"line {number}: {line[:7]!r}, a conflict that Git left here; keep one of its two sides"
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return f"not valid YAML: {_on_one_line(str(error))}"
     problem, mark = str(error.problem), error.problem_mark
@@ -40,6 +55,14 @@ def explain_yaml_error(error: YAMLError) -> str:
         return f"{where}: the key {problem.split(chr(34))[1]!r} is given twice"
     if "'\\t'" in problem:
         return f"{where}: a tab; YAML is indented with spaces"
+    tag = re.search(r"constructor for the tag '(.+)'", problem)
+    if tag is not None:
+        name = tag[1].replace("tag:yaml.org,2002:", "!!")
+        return (
+            f"{where}: found the tag {name!r}, expected none: settings are plain values, and no code is run"
+        )
+    if "unhashable key" in problem:
+        return f"{where}, column {mark.column + 1}: a section as a key; put quotes around a text that begins with {{"
     return f"{where}, column {mark.column + 1}: not valid YAML: {_on_one_line(problem)}"
 
 
@@ -53,6 +76,10 @@ def show(value: Any) -> str:
         return "a section" if value else "an empty section"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
+    if isinstance(value, datetime.date):
+        return f"the date {value.isoformat()}"
+    if isinstance(value, bytes | set):
+        return "a set" if isinstance(value, set) else "binary data"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -69,6 +96,9 @@ class _Mistake:
     @classmethod
     def of(cls, item: Any, model: type[BaseModel]) -> _Mistake:
         kind = "extra_forbidden" if item["type"] == "invalid_key" else item["type"]
+        if item["loc"] and item["loc"][-1] == "[key]":
+            path, expects = _walk(_Type(model), item["loc"][:-2])
+            return cls("key_type", (*path, str(item["loc"][-2])), expects, item["input"], "")
         loc = item["loc"][:-1] if kind == "extra_forbidden" else item["loc"]
         path, expects = _walk(_Type(model), loc)
         if kind == "extra_forbidden":
@@ -96,6 +126,8 @@ class _Mistake:
             allowed = self.expects.keys
             hint = did_you_mean(str(self.path[-1]), allowed) or _elsewhere(self.path[-1], model)
             return f"unknown key '{self.key}'{hint} (allowed here: {', '.join(allowed)})"
+        if self.kind == "key_type":
+            return f"{self.key}: found {show(self.found)} as a name, expected text; put it in quotes"
         if self.kind == "missing":
             return f"key '{self.key}' is missing, expected {self.expects.expected}"
         if self.is_contradiction:
@@ -105,14 +137,20 @@ class _Mistake:
     def _hint(self) -> str:
         kinds = self.expects.scalars
         if isinstance(self.found, str):
-            switched = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(self.found.lower())
+            switched = _SWITCHES.get(self.found.lower())
             if bool in kinds:
                 return f"; write {switched}" if switched else ""
             if kinds & {int, float} and _is_number(self.found):
                 return "; remove the quotes"
+            meant = _number_meant(self.found)
+            if float in kinds and meant is not None and self.expects.allows(meant):
+                return f"; write {meant:g}"
+            meant_word = _OTHER_WORDS.get(self.found.lower())
+            if meant_word in self.expects.choices:
+                return f"; did you mean '{meant_word}'?"
             return did_you_mean(self.found, self.expects.choices)
         if isinstance(self.found, float) and int in kinds and float not in kinds and self.found.is_integer():
-            return f"; write {int(self.found)}"
+            return f"; write {int(self.found)}" if self.expects.allows(int(self.found)) else ""
         return ""
 
 
@@ -185,13 +223,25 @@ class _Type:
             return f"a number{self._bounds(whole=False)}" if self._bounds(whole=False) else "a finite number"
         return "true or false" if self.annotation is bool else "text"
 
-    def _bounds(self, *, whole: bool) -> str:
-        bounds = {
+    def allows(self, number: float) -> bool:
+        """Whether a number lies within the bounds of one of the options."""
+        holds = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+        return any(
+            all(holds[name](number, bound) for name, bound in option._limits().items())
+            for option in self.options
+            if option.annotation in {int, float}
+        )
+
+    def _limits(self) -> dict[str, float]:
+        return {
             name: getattr(item, name)
             for item in self.metadata
             for name in ("ge", "gt", "le", "lt")
             if getattr(item, name, None) is not None
         }
+
+    def _bounds(self, *, whole: bool) -> str:
+        bounds = self._limits()
         low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
         if low is not None and high is not None:
             interval = f"{'[' if 'ge' in bounds else '('}{low:g}, {high:g}{']' if 'le' in bounds else ')'}"
@@ -251,6 +301,15 @@ def _elsewhere(key: str | int, model: type[BaseModel]) -> str:
         if key in _Type.of_field(field).keys
     ]
     return f"; did you mean '{places[0]}'?" if len(places) == 1 else ""
+
+
+def _number_meant(text: str) -> float | None:
+    """Return the number that a person means by ``0,005`` or ``20%``; None if it is none."""
+    plain = text.strip().replace(",", ".", 1)
+    share = plain.removesuffix("%")
+    if not _is_number(share):
+        return None
+    return float(share) / 100 if share != plain else float(share)
 
 
 def _is_number(text: str) -> bool:

@@ -121,8 +121,9 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
     folder = root / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()  # raises where nothing can be written, and the lock would wait
     except OSError as error:
-        raise LosstuneError(f"{folder}: cannot be created: {error.strerror or error}") from None
+        raise LosstuneError(f"{folder}: cannot be written: {error.strerror or error}") from None
     holder, lock = folder / "lock.holder", FileLock(folder / "lock")
     deadline = time.monotonic() + patience_sec
     announced = False

@@ -35,7 +35,8 @@ def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
     """
     try:
         # YAML 1.2, the version DVC reads and writes: 1e-05 is a number in it, and text in YAML 1.1.
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise LosstuneError(f"{path}: no such file; run losstune in the folder of the study") from None
     except UnicodeDecodeError:
@@ -43,7 +44,13 @@ def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
     except OSError as error:
         raise LosstuneError(f"{path}: cannot be read: {error.strerror}") from None
     except YAMLError as error:
-        raise LosstuneError(f"{path}: {explain_yaml_error(error)}") from None
+        raise LosstuneError(f"{path}: {explain_yaml_error(error, text)}") from None
+    except RecursionError:
+        raise LosstuneError(
+            f"{path}: not valid YAML: brackets within brackets, too deep to be settings"
+        ) from None
+    except ValueError as error:  # of a number or a date that Python takes for none
+        raise LosstuneError(f"{path}: not valid YAML: a value is none: {str(error).split(';')[0]}") from None
     if not isinstance(values, dict):
         raise LosstuneError(f"{path}: found {show(values)}, expected {expected}")
     return values

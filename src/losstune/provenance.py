@@ -164,7 +164,8 @@ def difference(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> s
 
 def masked(text: str) -> str:
     """Return `text` without user and password in addresses, and without secrets that the environment holds."""
-    text = re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
+    # To the last @ before the path: a password may hold one.
+    text = re.sub(r"(?<=://)[^/\s'\"]+@", "", text)
     secrets = {
         value
         for name, value in os.environ.items()

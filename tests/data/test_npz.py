@@ -160,5 +160,5 @@ def test_a_single_array_or_no_file_is_named(tmp_path):
         npz.load(tmp_path / "a.npy")
     with pytest.raises(LosstuneError, match=f"no file {tmp_path}/b.npz"):
         npz.load(tmp_path / "b.npz")
-    with pytest.raises(LosstuneError, match="cannot be read"):
+    with pytest.raises(LosstuneError, match=r"is a folder; expected an \.npz file"):
         npz.load(tmp_path)

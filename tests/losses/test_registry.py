@@ -82,7 +82,7 @@ def test_two_losses_of_one_alias_are_an_error(monkeypatch):
     adjusted = get("logit_adjusted")
     twin = dataclasses.replace(get("focal"), aliases=adjusted.aliases)
     monkeypatch.setattr(registry_module, "registry", lambda: {"focal": twin, "logit_adjusted": adjusted})
-    with pytest.raises(RuntimeError, match="'balanced_softmax' names two losses"):
+    with pytest.raises(LosstuneError, match="'balanced_softmax' names two losses"):
         registry_module.aliases.__wrapped__()
 
 
@@ -96,7 +96,7 @@ def test_two_modules_of_one_name_are_an_error(monkeypatch):
     monkeypatch.setattr(registry_module.pkgutil, "iter_modules", lambda path: modules)
     module = types.SimpleNamespace(SPEC=get("focal"))
     monkeypatch.setattr(registry_module.importlib, "import_module", lambda name: module)
-    with pytest.raises(RuntimeError, match=r"two modules of losstune\.losses define the loss 'focal'"):
+    with pytest.raises(LosstuneError, match=r"focal_again: the name 'focal' is taken by another"):
         registry.__wrapped__()
 
 

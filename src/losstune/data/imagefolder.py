@@ -13,6 +13,7 @@ import os
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from losstune.data.decoding import decode
-from losstune.data.raw import Array, Labels, RawData, ReportProgress
+from losstune.data.raw import Array, Labels, RawData, ReportProgress, require_printable
+from losstune.data.splits import require_splittable
 from losstune.errors import LosstuneError
 
 SUFFIXES = frozenset(
@@ -45,7 +47,12 @@ class _File:
 
 
 def load(
-    root: Path, *, image_size: int | None, progress: ReportProgress | None = None, cache: Path | None = None
+    root: Path,
+    *,
+    image_size: int | None,
+    progress: ReportProgress | None = None,
+    cache: Path | None = None,
+    to_split: bool = False,
 ) -> RawData:
     """Read all images below `root`, passing over hidden files and what is no image by its ending.
 
@@ -55,6 +62,7 @@ def load(
         progress: Told how many images are decoded.
         cache: A folder that keeps the decoded images, by the files' relative paths, sizes and times, and by
             `image_size`.
+        to_split: Whether every class has to have an image for each split that is still to be drawn.
 
     Raises:
         LosstuneError: If the folder or its images are missing or unfit; the message names the file or folder.
@@ -68,12 +76,20 @@ def load(
         folders = _split_folders(root)
         classes = [_class_folders(folder) for folder in folders]
         class_names = tuple(classes[0])
+        require_printable(class_names, root)
         _require_same_classes(folders, classes)
         files_per_split = [_list_files(list(paths.values())) for paths in classes]
     except OSError as error:
         raise LosstuneError(f"data.root: cannot be read: {error}") from None
 
     files = [file for files_of_split in files_per_split for file in files_of_split]
+    labels: Labels = np.array([file.label for file in files], dtype=np.int64)
+    num_test = len(files_per_split[-1]) if len(folders) > 1 else 0
+    if to_split:  # told before minutes of decoding, not after them
+        try:
+            require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
+        except LosstuneError as error:
+            raise LosstuneError(f"data.root: {root}: {error}") from None
     decode_files = partial(
         decode,
         len(files),
@@ -86,10 +102,8 @@ def load(
         images = decode_files()
     else:
         images = _decode_into(cache / f"{_key(root, files, image_size)}.npy", decode_files)
-    labels: Labels = np.array([file.label for file in files], dtype=np.int64)
-    if len(folders) == 1:
+    if not num_test:
         return RawData(images, labels, class_names)
-    num_test = len(files_per_split[-1])
     return RawData(
         images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:]
     )
@@ -202,6 +216,7 @@ def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
         return _open_mapped(path)
     except (OSError, ValueError):
         pass
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     os.close(handle)
@@ -219,6 +234,9 @@ def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
         os.replace(part, path)
     except BaseException:
         Path(part).unlink(missing_ok=True)
+        with suppress(OSError):  # as it was before: a folder that holds something by now stays
+            for folder in made:
+                folder.rmdir()
         raise
     return _open_mapped(path)
 

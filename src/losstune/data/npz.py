@@ -56,8 +56,20 @@ def load(path: Path) -> RawData:
         raise LosstuneError(
             f"data.root: no file {path}; expected an .npz file with images and labels"
         ) from None
+    except MemoryError as error:
+        raise LosstuneError(f"{path}: an array is larger than the memory: {error}") from None
+    except IsADirectoryError:
+        raise LosstuneError(
+            f"data.root: {path} is a folder; expected an .npz file with images and labels"
+        ) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = "it holds pickled Python objects" if "allow_pickle" in str(error) else error
+        reason = str(error)
+        if "Object arrays" in reason:
+            reason = "it holds pickled Python objects, which could run anything and are not opened"
+        elif "pickled" in reason:
+            reason = (
+                "it is no archive of arrays; if it is a pickle, that could run anything and is not opened"
+            )
         raise LosstuneError(f"{path}: cannot be read as .npz: {reason}") from None
 
 
@@ -103,6 +115,7 @@ def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) 
 
 
 def _as_stored(name: str, array: Array) -> Array:
+    _require_array(name, array)
     if array.dtype.kind not in "buif":
         raise LosstuneError(f"{name}: found type {array.dtype}, expected whole or real numbers")
     if array.ndim not in {2, 3, 4} or 0 in array.shape:
@@ -136,11 +149,18 @@ def _channels_first(name: str, array: Array) -> Array:
     )
 
 
+def _require_array(name: str, array: object) -> None:
+    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of whatever else lies in the archive
+        raise LosstuneError(f"{name}: found no array; expected what numpy.savez writes")
+
+
 def _as_labels(name: str, array: Array) -> Labels:
+    _require_array(name, array)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise LosstuneError(f"{name}: found shape {array.shape}, expected (N,)")
+        hint = "; if they are one-hot, take labels.argmax(1)" if array.ndim == 2 else ""
+        raise LosstuneError(f"{name}: found shape {array.shape}, expected (N,){hint}")
     if array.dtype.kind not in "bui":
         raise LosstuneError(f"{name}: found type {array.dtype}, expected whole numbers from 0")
     if array.size and (array.min() < 0 or array.max() >= 2**31):
@@ -160,6 +180,7 @@ def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tu
             )
         return tuple(str(label) for label in range(num_classes))
     names = archive["class_names"]
+    _require_array(f"{path}: class_names", names)
     if (
         names.ndim != 1
         or names.dtype.kind != "U"

@@ -101,6 +101,7 @@ def write(
         test_images, test_labels, test_indices = raw.images, raw.labels[splits.test], splits.test
     validation_labels = raw.labels[splits.validation]
 
+    is_first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
     try:
@@ -141,6 +142,8 @@ def write(
         _replace(folder, part)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
+        if is_first:
+            folder.parent.rmdir()
         raise
     return manifest
 

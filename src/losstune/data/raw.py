@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from losstune.errors import LosstuneError
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -33,3 +36,16 @@ class RawData:
     class_names: tuple[str, ...]
     test_images: Array | None = None
     test_labels: Labels | None = None
+
+
+def require_printable(class_names: Sequence[str], root: Path) -> None:
+    """Raise for a class name that a terminal could take for a command, or that nobody could see.
+
+    Raises:
+        LosstuneError: With the name, and `root`, where the data lies.
+    """
+    for name in class_names:
+        if not name.strip() or not name.isprintable():
+            raise LosstuneError(
+                f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
+            )

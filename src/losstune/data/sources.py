@@ -6,7 +6,7 @@ from pathlib import Path
 
 from losstune.config import DataSettings
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
-from losstune.data.raw import RawData, ReportProgress
+from losstune.data.raw import RawData, ReportProgress, require_printable
 from losstune.errors import LosstuneError, did_you_mean
 
 NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
@@ -33,7 +33,9 @@ def load(
     elif settings.name == "npz":
         raw = npz.load(root)
     elif settings.name == "imagefolder":
-        raw = imagefolder.load(root, image_size=settings.image_size, progress=progress, cache=cache)
+        raw = imagefolder.load(
+            root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True
+        )
     else:
         raw = torchvision_datasets.load(
             settings.name,
@@ -44,6 +46,7 @@ def load(
         )
     if len(raw.class_names) < 2:
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")
+    require_printable(raw.class_names, root)
     return raw
 
 

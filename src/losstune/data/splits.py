@@ -49,8 +49,7 @@ def split(
     Raises:
         LosstuneError: If a class has fewer samples than there are splits; the message names it.
     """
-    num_splits = 2 if test_fraction is None else 3
-    require_every_class(labels, class_names, minimum=num_splits, where=f"data to split {num_splits} ways")
+    require_splittable(labels, class_names, has_test=test_fraction is None)
     generator = np.random.default_rng(seed)
     everything = np.arange(len(labels), dtype=np.int64)
     if test_fraction is None:
@@ -63,6 +62,16 @@ def split(
     )
     validation = development[held_out]
     return Splits(np.setdiff1d(development, validation, assume_unique=True), validation, test)
+
+
+def require_splittable(labels: Labels, class_names: Sequence[str], *, has_test: bool) -> None:
+    """Raise where a class has fewer samples than there are splits: training, validation and, where it is drawn, test.
+
+    Raises:
+        LosstuneError: Naming the smallest such class.
+    """
+    num_splits = 2 if has_test else 3
+    require_every_class(labels, class_names, minimum=num_splits, where=f"data to split {num_splits} ways")
 
 
 def require_every_class(labels: Labels, class_names: Sequence[str], *, minimum: int, where: str) -> None:

@@ -125,6 +125,11 @@ def load(
     parts = [_construct(name, arguments, source, root, download=download) for arguments in variants]
     num_per_part = [len(part) for part in parts]
     arrays = [_arrays(part, image_size) for part in parts]
+    for pair in arrays:
+        if pair is not None and len(pair[0]) != len(pair[1]):
+            raise LosstuneError(
+                f"data.root: {name} in {root} has {len(pair[0])} images and {len(pair[1])} labels, expected as many"
+            )
     in_memory = [pair for pair in arrays if pair is not None]
     if len(in_memory) == len(parts):
         images = [pair[0] for pair in in_memory]
@@ -159,7 +164,7 @@ def _construct(name: str, arguments: Arguments, source: Source, root: Path, *, d
     try:
         return cls(str(root), **arguments, **({"download": download} if takes_download else {}))
     except Exception as error:  # each data set has its own way to say what is missing
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         advice = (
             "the download failed"
             if download and takes_download

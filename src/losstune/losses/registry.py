@@ -19,7 +19,7 @@ def registry() -> MappingProxyType[str, LossSpec]:
     """Return all losses, sorted by name.
 
     Raises:
-        RuntimeError: If two modules claim the same name.
+        LosstuneError: If two modules claim the same name.
     """
     found: dict[str, LossSpec] = {}
     for module_info in pkgutil.iter_modules(losses.__path__):
@@ -27,7 +27,9 @@ def registry() -> MappingProxyType[str, LossSpec]:
         if spec is None:
             continue
         if spec.name in found:
-            raise RuntimeError(f"two modules of losstune.losses define the loss {spec.name!r}")
+            raise LosstuneError(
+                f"losstune.losses.{module_info.name}: the name {spec.name!r} is taken by another loss, expected another"
+            )
         found[spec.name] = spec
     return MappingProxyType(dict(sorted(found.items())))
 
@@ -37,13 +39,15 @@ def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
     """Return every other name of a loss, with the loss and what the name means.
 
     Raises:
-        RuntimeError: If a name stands for two losses.
+        LosstuneError: If a name stands for two losses.
     """
     found: dict[str, tuple[LossSpec, Alias]] = {}
     for spec in registry().values():
         for alias in spec.aliases:
             if alias.name in found or alias.name in registry():
-                raise RuntimeError(f"{alias.name!r} names two losses, one of them {spec.name!r}")
+                raise LosstuneError(
+                    f"losstune.losses: {alias.name!r} names two losses, one of them {spec.name!r}; expected another"
+                )
             found[alias.name] = (spec, alias)
     return MappingProxyType(found)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from losstune.config import DataSettings, Params
 from losstune.data import prepared, sources, splits
 from losstune.data.raw import RawData, ReportProgress
+from losstune.errors import LosstuneError
 from losstune.progress import Progress
 from losstune.seeds import derive_seed
 from losstune.stages.layout import PREPARED
@@ -31,17 +32,20 @@ def run(params: Params, folder: Path, root: Path) -> None:
     settings = params.data.model_copy(update={"root": str(data_root)})
     raw = _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
-    if raw.test_labels is not None:
-        splits.require_every_class(
-            raw.test_labels, raw.class_names, minimum=1, where="test split that the data brings"
+    try:
+        if raw.test_labels is not None:
+            splits.require_every_class(
+                raw.test_labels, raw.class_names, minimum=1, where="test split that the data brings"
+            )
+        parts = splits.split(
+            raw.labels,
+            raw.class_names,
+            validation_fraction=settings.validation_fraction,
+            test_fraction=None if has_test else settings.test_fraction,
+            seed=derive_seed(params.study.seed, "split"),
         )
-    parts = splits.split(
-        raw.labels,
-        raw.class_names,
-        validation_fraction=settings.validation_fraction,
-        test_fraction=None if has_test else settings.test_fraction,
-        seed=derive_seed(params.study.seed, "split"),
-    )
+    except LosstuneError as error:
+        raise LosstuneError(f"data.root: {data_root}: {error}") from None
     train_labels, num_changed = splits.add_label_noise(
         raw.labels[parts.train],
         len(raw.class_names),

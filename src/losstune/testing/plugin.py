@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from losstune import losses
 from losstune.errors import LosstuneError
+from losstune.losses.registry import aliases, registry
 from losstune.losses.spec import LossSpec
 
 
@@ -31,13 +34,42 @@ def specs_in(path: Path) -> list[LossSpec]:
         raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {reason}") from None
     finally:
         sys.path.remove(beside)
-    own = [value for name, value in names.items() if isinstance(value, LossSpec) and name not in imported]
+    catalogue = {id(spec) for spec in registry().values()}  # got from there by a call, as `get("focal")`
+    own = [
+        value
+        for name, value in names.items()
+        if isinstance(value, LossSpec) and name not in imported and id(value) not in catalogue
+    ]
     found = list({id(spec): spec for spec in own}.values())
     if not found:
         raise LosstuneError(
             f"{path}: found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"
         )
+    _require_usable(path, found)
     return found
+
+
+def _require_usable(path: Path, specs: Sequence[LossSpec]) -> None:
+    names: list[str] = []
+    for spec in specs:
+        if not isinstance(spec.name, str) or not spec.name.isidentifier():
+            raise LosstuneError(
+                f"{path}: found the name {spec.name!r}, expected letters, digits and _, such as 'my_loss'"
+            )
+        for part in ("function", "link"):
+            if not callable(getattr(spec, part)):
+                raise LosstuneError(
+                    f"{path}: {spec.name}.{part}: found {getattr(spec, part)!r}, expected a function of logits (N, C)"
+                )
+        if spec.name in names:
+            raise LosstuneError(f"{path}: two losses are named {spec.name!r}, expected a name for each")
+        names.append(spec.name)
+        is_catalogue = path.resolve().parent == Path(losses.__path__[0]).resolve()
+        if not is_catalogue and (spec.name in registry() or spec.name in aliases()):
+            raise LosstuneError(
+                f"{path}: the name {spec.name!r} is taken by a loss of the catalogue, expected another "
+                "(`losstune losses list`)"
+            )
 
 
 def _imported_names(path: Path) -> set[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
+from losstune.provenance import masked
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
 from losstune.tracking.address import Address
@@ -358,7 +359,11 @@ def reason_of(error: BaseException, max_length: int = 300) -> str:
             return "it could not be reached"
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]+@", "//", text)[:max_length]
+    if "unsupported URI" in text:
+        return (
+            "it is no address that MLflow knows; expected http://…, https://…, sqlite:///… or postgresql://…"
+        )
+    return masked(text)[:max_length]
 
 
 def is_final(error: BaseException) -> bool:
@@ -387,7 +392,9 @@ def connect(address: Address) -> MlflowClient:
         _spare_fsync(address.database)
     # Two processes that make the same database at once both fail.
     address.database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{address.database}.lock"):
+    lock = Path(f"{address.database}.lock")
+    lock.touch()  # where nothing can be written this raises, and the lock would wait for ever
+    with FileLock(lock):
         client = MlflowClient(tracking_uri=address.uri)
         client.search_experiments(max_results=1)
     return client

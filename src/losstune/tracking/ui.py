@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import socket
 import sqlite3
 import subprocess
@@ -18,30 +20,35 @@ from losstune.tracking.views import route
 HOST = "127.0.0.1"
 
 
-def serve_ui(settings: TrackingSettings, root: Path, port: int, experiment: str | None = None) -> None:
-    """Serve MLflow's interface on the loopback address until it is interrupted.
+def serve_ui(
+    settings: TrackingSettings, root: Path, port: int, experiment: str | None = None, host: str = HOST
+) -> None:
+    """Serve MLflow's interface until it is interrupted; on another address than the loopback one after a warning.
 
     Args:
         settings: Where the study is tracked.
         root: Root of the study.
         port: To listen on.
         experiment: The one whose runs the printed address shows; None for the newest.
+        host: Name or address to listen on.
 
     Raises:
         KeyboardInterrupt: When it is interrupted; the server has ended then.
-        LosstuneError: If the study is on a server, which has an interface of its own, or the port is taken.
+        LosstuneError: If the study is on a server, which has an interface of its own, the port is taken, or the
+            host is not this machine's.
     """
     address = locate(settings, root)
     if address.artifacts is None:
         raise LosstuneError(
             f"tracking.uri: the study is tracked at {address}; open that address in a browser"
         )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise LosstuneError(f"port {port} of {HOST} is taken; `--port` chooses another") from None
+    if not _require_free(host, port):
+        print(
+            f"warning: on {host} whoever reaches this machine can read, change and delete the study in MLflow, "
+            "which asks for no password",
+            file=sys.stderr,
+            flush=True,
+        )
     configure_environment()
     command = [
         sys.executable,
@@ -49,7 +56,7 @@ def serve_ui(settings: TrackingSettings, root: Path, port: int, experiment: str 
         "mlflow",
         "server",
         "--host",
-        HOST,
+        host,
         "--port",
         str(port),
         "--workers",
@@ -59,7 +66,8 @@ def serve_ui(settings: TrackingSettings, root: Path, port: int, experiment: str 
     command += ["--uvicorn-opts", "--log-level warning"]
     server = subprocess.Popen(command, cwd=root)
     try:
-        where = f"http://{HOST}:{port}{_route(address, experiment)}"
+        shown = HOST if host in {"0.0.0.0", "::"} else host
+        where = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}{_route(address, experiment)}"
         print(f"MLflow opens in about ten seconds at\n{where}\nCtrl-C ends it", flush=True)
         code = server.wait()
     finally:
@@ -67,6 +75,31 @@ def serve_ui(settings: TrackingSettings, root: Path, port: int, experiment: str 
         server.wait()
     if code:
         raise LosstuneError(f"mlflow ended with exit code {code}; what it said is above")
+
+
+def _require_free(host: str, port: int) -> bool:
+    """Raise where nothing can listen there; return whether only this machine reaches it."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise LosstuneError(
+            f"--host: found {host!r}, expected a name or an address of this machine"
+        ) from None
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise LosstuneError(
+                    f"--host: {host} is no address of this machine; expected, say, {HOST}"
+                ) from None
+            if error.errno == errno.EACCES:
+                raise LosstuneError(
+                    f"port {port} of {host} is not allowed; `--port` chooses another"
+                ) from None
+            raise LosstuneError(f"port {port} of {host} is taken; `--port` chooses another") from None
+    return ipaddress.ip_address(address[0]).is_loopback
 
 
 def _route(address: Address, experiment: str | None) -> str:
