@@ -1,15 +1,19 @@
 """Ray runs a plan: the same outcomes as one after the other, early stopping, and a worker's death survived."""
 
 import os
+import time
 
 import pytest
+import ray
 
 from losstune import inline, trials
+from losstune.errors import LosstuneError
 from losstune.halving import Ladders
 from losstune.ledger import Ledger
 from losstune.params import load_params
 from losstune.plan import FixedPlan
-from losstune.units import make_unit, train_timed
+from losstune.training import failed
+from losstune.units import Timed, make_unit, train_timed
 from tests.paths import REPOSITORY
 from tests.small import digits_arrays, small_task
 
@@ -24,6 +28,26 @@ def train_or_die(task, arrays, rungs):
     yield from train_timed(task, arrays, rungs)
 
 
+def train_or_fill_memory(task, arrays, rungs):
+    """Run out of memory unless all of the machine's cores are this training's own."""
+    if task.configuration.learning_rate == DEADLY and ray.available_resources().get("CPU", 0) > 0:
+        yield from train_raising(MemoryError("no room"), task)
+    else:
+        yield from train_timed(task, arrays, rungs)
+
+
+def train_raising(error, task):
+    yield Timed(
+        outcomes=failed(task, str(error)), started_at=0.0, duration_sec=0.0, device="cpu", out_of_memory=True
+    )
+
+
+def train_or_hang(task, arrays, rungs):
+    while task.configuration.learning_rate == DEADLY:
+        time.sleep(1)
+    yield from train_timed(task, arrays, rungs)
+
+
 def plan_of(tmp_path, tasks):
     units = [
         make_unit(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
@@ -31,7 +55,7 @@ def plan_of(tmp_path, tasks):
     return FixedPlan(units, Ledger(tmp_path))
 
 
-def run(tmp_path, tasks, *, executor, ladders=None, train=train_timed, **resources):
+def run(tmp_path, tasks, *, executor, ladders=None, train=train_timed, versions=None, **resources):
     outcomes = {}
 
     def finished(unit, timed):
@@ -50,6 +74,7 @@ def run(tmp_path, tasks, *, executor, ladders=None, train=train_timed, **resourc
             finished,
             resources=RESOURCES.model_copy(update=resources),
             share=trials.Share(cpus=1, gpus=0),
+            versions=versions,
         )
     return [outcomes.get(index) for index in range(len(tasks))]
 
@@ -68,7 +93,7 @@ def test_a_dead_worker_costs_its_trial_alone(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
     outcomes = run(tmp_path, tasks, executor="ray", train=train_or_die, max_concurrent=1)
     assert [outcome.status for outcome in outcomes] == ["finished", "failed", "finished", "finished"]
-    assert outcomes[1].cause.startswith("the worker died")
+    assert outcomes[1].cause.startswith("the worker died twice: ")
     assert outcomes[1].validation["accuracy"] == 0.0
 
 
@@ -88,14 +113,22 @@ def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
     assert [len(outcome.curve) for outcome in outcomes["ray"]] == [6, 6, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("device", "setting", "expected"),
-    [
-        ("cpu", "auto", trials.Share(cpus=1, gpus=0)),
-        ("cuda", "auto", trials.Share(cpus=1, gpus=0.25)),
-        ("cuda", 2, trials.Share(cpus=1, gpus=0.5)),
-    ],
-)
-def test_small_models_share_a_gpu(device, setting, expected):
-    resources = RESOURCES.model_copy(update={"trials_per_gpu": setting})
-    assert trials.share_of(device, resources, num_per_gpu=4) == expected
+def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr("losstune.trials.connection.available_cpus", lambda: 2)
+    tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
+    outcomes = run(tmp_path, tasks, executor="ray", train=train_or_fill_memory)
+    assert outcomes == run(tmp_path, tasks, executor="inline")
+
+
+def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
+    tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2)]
+    outcomes = run(
+        tmp_path, tasks, executor="ray", train=train_or_hang, max_concurrent=1, trial_time_limit=0.15
+    )
+    assert [outcome.status for outcome in outcomes] == ["finished", "failed", "finished"]
+    assert outcomes[1].cause == "took longer than resources.trial_time_limit, 0.15 minutes"
+
+
+def test_a_worker_with_other_libraries_trains_nothing(tmp_path):
+    with pytest.raises(LosstuneError, match=r"has other libraries: .*expected \{'torch': '1.0'\}"):
+        run(tmp_path, [small_task()], executor="ray", versions={"torch": "1.0"})

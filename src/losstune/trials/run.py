@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -27,6 +29,8 @@ from losstune.units import Timed, Train, Unit
 MIN_PENDING = 16
 SECONDS_A_MINUTE = 60.0
 OTHER_LIBRARIES = "has other libraries:"
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+EXIT_DETAIL = re.compile(r"Worker exit detail: (.+?)(?: Some common causes|$)")
 SIGNS_OF_A_LOST_NODE = ("node has died", "node was terminated", "NodeDiedError", "node died", "node is dead")
 """In what Ray says of an actor that died; the exception's class is the same for a process that did."""
 
@@ -283,7 +287,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # The training function turns exceptions into outcomes, so here the worker itself is lost.
         self._running.pop(trial.trial_id, None)
-        reason = " ".join(str(trial.get_error() or "no reason given").split())
+        reason = _reason(trial)
         if OTHER_LIBRARIES in reason:
             found = reason[reason.rindex(OTHER_LIBRARIES) :]
             raise LosstuneError(f"resources.ray_address: a worker of the cluster {found}")
@@ -299,3 +303,12 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
             )
         else:
             self._driver.lose(attempt, "worker", f"the worker died twice: {reason[:300]}")
+
+
+def _reason(trial: Any) -> str:
+    # Where the driver writes it; `Trial.get_error` looks where Tune copies that file to, which is later.
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return " ".join(ESCAPES.sub("", text).split()) or "no reason given"
