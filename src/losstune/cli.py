@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 import textwrap
@@ -21,6 +22,7 @@ from losstune.startup import collection_paused
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 Stage = Callable[[Params, Path, Path], None]
 
@@ -520,3 +522,12 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         click.echo(f"losstune: {error}", err=True)
         sys.exit(EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED)
+    except OSError as error:
+        if "--debug" in given or error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"losstune: {where}{error.strerror}; what is finished is kept, run again once that is mended",
+            err=True,
+        )
+        sys.exit(EXIT_MISTAKE)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
 from losstune.errors import LosstuneError
-from losstune.files import digest, write_json
+from losstune.files import digest, part_name, remove_stale_parts, write_json
 
 MANIFEST = "manifest.json"
 DEVELOPMENT = "development"
@@ -102,9 +101,9 @@ def write(
     validation_labels = raw.labels[splits.validation]
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    part = folder.with_name(part_name(folder))
+    part.mkdir()
     try:
-        part.chmod(0o777 & ~_umask())
         digests = {
             file: arrays.write_array(part / file, array, indices)
             for file, array, indices in (
@@ -213,19 +212,13 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     return data
 
 
-def _umask() -> int:
-    # mkdtemp makes private folders; there is no way to read the umask but to set it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _replace(folder: Path, part: Path) -> None:
     old = part.with_suffix(".old")
     if folder.exists():
         os.replace(folder, old)
     os.replace(part, folder)
     shutil.rmtree(old, ignore_errors=True)
+    remove_stale_parts(folder)
 
 
 def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[str]) -> str:
