@@ -46,7 +46,8 @@ class Point:
 
     Attributes:
         command: What is run and killed: arguments of losstune, or ``("dvc", "repro")``.
-        kind: Who is hit by what, a key of `KILLS`, or ``"power"``.
+        kind: Who is killed: the ``driver``, a ``worker``, the ``raylet`` or the ``gcs`` of Ray (and the driver a little
+            later, unless ``alone``), ``dvc``, the process ``group``; or a signal to the group, or ``power``.
         trained: After how many trainings of this run.
         wait_sec: How much later.
         cut: Of a power cut: see ``hook/sitecustomize.py``.
@@ -118,7 +119,7 @@ class KilledStudy:
                 self.tally.hung += 1
                 self.tally.notes.append(f"hung after {point}: {log.read_text()[-2000:]}")
             if point.kind == "power":
-                is_hit = driver.returncode != 0
+                is_hit = driver.returncode == 9 or (point.command[0] == "dvc" and driver.returncode != 0)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(driver.pid, signal.SIGKILL)
@@ -225,17 +226,16 @@ class KilledStudy:
         if point.kind in ("SIGINT", "SIGTERM", "group"):
             os.killpg(driver.pid, getattr(signal, point.kind, signal.SIGKILL))
             return True
-        victims = self._victims(driver, point.kind)
+        victims = self._victims(driver, point.kind.removesuffix(" alone"))
         for victim in victims:
             with contextlib.suppress(psutil.Error):
                 victim.kill()
-        if point.kind == "worker" and victims:
-            # The study goes on by itself; what it does so is taken in, and then it is killed, too.
-            target = len(self.ledger()) + 3
-            while driver.poll() is None and len(self.ledger()) < target:
+        if point.kind in ("worker", "raylet", "gcs") and victims:
+            # What the study does by itself then is taken in, and a little later it is killed, too.
+            target, deadline = len(self.ledger()) + 3, time.monotonic() + 5.0
+            while driver.poll() is None and len(self.ledger()) < target and time.monotonic() < deadline:
                 time.sleep(0.005)
-            if driver.poll() is None:
-                driver.kill()
+            driver.kill()
         return bool(victims)
 
     def _victims(self, driver: "subprocess.Popen[bytes]", kind: str) -> list[psutil.Process]:
@@ -315,12 +315,12 @@ def short_temp() -> Iterator[Path]:
 def draw(chance: random.Random, kinds: tuple[str, ...], command: tuple[str, ...]) -> Point:
     """Draw a kill point: its kind, after how many trainings, and some milliseconds more."""
     kind = chance.choice(kinds)
-    trained, wait_sec = chance.randint(0, 4), chance.uniform(0.0, 0.05)
+    trained, wait_sec = max(0, chance.randint(-1, 3)), chance.uniform(0.0, 0.05)
     if kind == "power":
         moment = chance.choice(("before", "half", "after"))
         return Point(command, kind, cut=f"*.json:{1 + trained}:{moment}")
     if kind in ("worker", "raylet", "gcs"):
         trained += 1  # or there would be none yet
     elif trained == 0:
-        wait_sec = chance.uniform(0.0, 12.0)  # while it starts
+        wait_sec = chance.uniform(0.0, 15.0)  # while it starts
     return Point(command, kind, trained, wait_sec)

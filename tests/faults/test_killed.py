@@ -87,10 +87,12 @@ BEFORE_CONFIRM = (
     Point(("confirm",), "power", cut="*.safetensors:1:after"),
 )
 
+RAY_ENDS = (Point(("tune",), "gcs alone", trained=1), Point(("tune",), "raylet alone", trained=1))
+
 CLEAN = ("driver", "group", "SIGINT", "SIGTERM", "power")
 CHAINS = {
-    "inline": (9, 5, CLEAN, BEFORE_CONFIRM, TUNE_ENDS, CONFIRM_ENDS),
-    "ray": (19, 6, (*CLEAN, "driver", "worker", "raylet", "gcs"), (), (), ()),
+    "inline": (14, 8, CLEAN, BEFORE_CONFIRM, TUNE_ENDS, CONFIRM_ENDS),
+    "ray": (10, 5, (*CLEAN, "driver", "worker", "raylet", "gcs"), (), RAY_ENDS, ()),
 }
 """Kills drawn in tune and in confirm, their kinds, and those that are the same each time; 50 in all with prepare's."""
 
@@ -137,6 +139,14 @@ def strike_often(study, chance, kinds, stage, number):
 
 def strike(study, point):
     start = time.monotonic()
+    # A dvc that was killed may have removed a stage's outputs to make them anew.
+    if (
+        point.command[0] in ("tune", "confirm")
+        and not (study.folder / "data/prepared/manifest.json").exists()
+    ):
+        study.run("prepare")
+    if point.command[0] == "confirm" and not (study.folder / RESULTS[0]).exists():
+        study.run("tune")
     is_hit = study.kill(point)
     where = f"{point.cut or point.trained} +{point.wait_sec:.3f} s"
     print(

@@ -138,8 +138,10 @@ def write(
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json"))
         _replace(folder, part)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(folder)  # writing, unlike opening, doesn't tell
         raise
     return manifest
 
