@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import shutil
 import sys
 import textwrap
@@ -511,17 +512,18 @@ def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
+        return
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted; what is finished is kept, `dvc repro` goes on from there", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        code = EXIT_INTERRUPTED
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:
             raise
         click.echo(f"losstune: {error}", err=True)
-        sys.exit(EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED)
+        code = EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED
     except OSError as error:
         if "--debug" in given or error.errno not in DISK_ERRORS:
             raise
@@ -530,4 +532,7 @@ def main(arguments: list[str] | None = None) -> Any:
             f"losstune: {where}{error.strerror}; what is finished is kept, run again once that is mended",
             err=True,
         )
-        sys.exit(EXIT_MISTAKE)
+        code = EXIT_MISTAKE
+    # Or nanobind tells below the one line that what was imported, and is frozen, is leaked.
+    gc.unfreeze()
+    sys.exit(code)
