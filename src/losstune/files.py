@@ -65,7 +65,7 @@ def part_name(path: Path) -> str:
 
 def remove_stale_parts(path: Path) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
-    for kind in ("part", "old"):
+    for kind in ("part", "old", "part-journal"):
         for found in path.parent.glob(f".{glob.escape(path.name)}.*-*.{kind}"):
             writer = found.name.removeprefix(f".{path.name}.").partition("-")[0]
             if writer.isdigit() and not psutil.pid_exists(int(writer)):

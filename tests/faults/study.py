@@ -212,7 +212,7 @@ class KilledStudy:
 
     def parts(self) -> list[Path]:
         """Return what interrupted writing left."""
-        return [path for path in self.folder.rglob(".*.part") if ".git" not in path.parts]
+        return [path for path in self.folder.rglob(".*.part*") if ".git" not in path.parts]
 
     def _command(self, command: tuple[str, ...]) -> list[str]:
         return [*DVC, *command[1:]] if command[0] == "dvc" else [*LOSSTUNE, *command]
