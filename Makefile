@@ -12,17 +12,20 @@ STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test ui lint types check install clean
+.PHONY: help repro test test-faults ui lint types check install clean
 
 help: ## List what can be made
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
-		while IFS='#' read -r command text; do printf '%-14s %s\n' "$$command" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
+		while IFS='#' read -r command text; do printf '%-18s %s\n' "$$command" "$$text"; done
 
 repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to date is not run again
 	@dvc repro
 
 test: $(STAMP) ## Run the tests
 	@python -m pytest
+
+test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 20 minutes
+	@python -m pytest tests/faults -m 'slow or not slow' -s
 
 ui: $(STAMP) ## Open the MLflow UI on this machine
 	@losstune ui

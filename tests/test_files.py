@@ -3,6 +3,8 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -136,3 +138,19 @@ def test_json_for_people(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"b": 1, "a": ["ü"]})
     assert path.read_text(encoding="utf-8") == '{\n  "a": [\n    "ü"\n  ],\n  "b": 1\n}\n'
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_no_more(tmp_path):
+    path = tmp_path / "a.json"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stale = tmp_path / f".a.json.{ended.pid}-0123.part"
+    others = [
+        tmp_path / f".a.json.{os.getpid()}-0123.part",
+        tmp_path / f".b.json.{ended.pid}-0123.part",
+        tmp_path / ".a.json.x-0123.part",
+    ]
+    for part in (stale, *others):
+        part.write_text("half")
+    write_atomically(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import shutil
 import sys
 import textwrap
@@ -21,6 +23,7 @@ from losstune.startup import collection_paused
 
 EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 MAX_COLUMNS = 100
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 Stage = Callable[[Params, Path, Path], None]
 
@@ -515,31 +518,36 @@ def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
+        return
     except getattr(
         click.exceptions, "NoArgsIsHelpError", ()
     ) as error:  # help is no mistake; click 8.1 shows it itself
         error.show()
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         more = f"; `{context.command_path} --help` says more" if context is not None else ""
         click.echo(f"losstune: {_on_one_line(error.format_message().rstrip('.'))}{more}", err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted; what is finished is kept, `dvc repro` goes on from there", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        code = EXIT_INTERRUPTED
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:
             raise
         click.echo(f"losstune: {_on_one_line(str(error))}", err=True)
-        sys.exit(EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED)
+        code = EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED
     except OSError as error:
         # A full or a read-only disk, wherever it shows: the user's to mend, and no secret of the program.
         if "--debug" in given:
             raise
         place = f"{error.filename}: " if error.filename is not None else ""
-        click.echo(f"losstune: {_on_one_line(f'{place}{error.strerror or error}')}", err=True)
-        sys.exit(EXIT_MISTAKE)
+        more = "; what is finished is kept, run again once that is mended" * (error.errno in DISK_ERRORS)
+        click.echo(f"losstune: {_on_one_line(f'{place}{error.strerror or error}')}{more}", err=True)
+        code = EXIT_MISTAKE
+    # Or nanobind tells below the one line that what was imported, and is frozen, is leaked.
+    gc.unfreeze()
+    sys.exit(code)
 
 
 def _on_one_line(text: str) -> str:

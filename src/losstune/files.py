@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import secrets
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 
 def canonical_json(value: Any) -> str:
@@ -35,16 +40,36 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = content.encode() if isinstance(content, str) else content
     # Not tempfile, whose files nobody else may read, and they keep that when renamed.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    part = path.with_name(part_name(path))
     try:
         with part.open("xb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        # Even on a full disk, where it makes room; what a crash leaves is named so that nothing takes it for whole.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # writing, unlike opening, doesn't tell
         raise
+    with suppress(OSError):
+        remove_stale_parts(path)
+
+
+def part_name(path: Path) -> str:
+    """Return a name, beside `path`, for what is to become it; it tells which process writes there."""
+    return f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
+
+
+def remove_stale_parts(path: Path) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    for kind in ("part", "old", "part-journal"):
+        for found in path.parent.glob(f".{glob.escape(path.name)}.*-*.{kind}"):
+            writer = found.name.removeprefix(f".{path.name}.").partition("-")[0]
+            if writer.isdigit() and not psutil.pid_exists(int(writer)):
+                shutil.rmtree(found, ignore_errors=True) if found.is_dir() else found.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -132,7 +132,7 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
             lock.acquire(timeout=0 if not announced else max(0.0, min(1.0, deadline - time.monotonic())))
             break
         except Timeout:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "another losstune"
+            who = (holder.read_text(encoding="utf-8") if holder.exists() else "") or "another losstune"
             if time.monotonic() >= deadline:
                 raise LosstuneError(
                     f"{who} is at work on this study; wait for it to end, or stop it, and run again"
@@ -142,8 +142,10 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
                 print(f"waiting{limit}: {who} is at work on this study", file=sys.stderr)
                 announced = True
     try:
-        holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
+        with suppress(OSError):  # a full disk: it is only told to others
+            holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
 from losstune.errors import LosstuneError
-from losstune.files import digest, write_json
+from losstune.files import digest, part_name, remove_stale_parts, write_json
 
 MANIFEST = "manifest.json"
 DEVELOPMENT = "development"
@@ -103,9 +102,9 @@ def write(
 
     is_first = not folder.parent.exists()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    part = folder.with_name(part_name(folder))
+    part.mkdir()
     try:
-        part.chmod(0o777 & ~_umask())
         digests = {
             file: arrays.write_array(part / file, array, indices)
             for file, array, indices in (
@@ -140,10 +139,12 @@ def write(
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json"))
         _replace(folder, part)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if is_first:
             folder.parent.rmdir()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(folder)  # writing, unlike opening, doesn't tell
         raise
     return manifest
 
@@ -216,19 +217,13 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     return data
 
 
-def _umask() -> int:
-    # mkdtemp makes private folders; there is no way to read the umask but to set it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _replace(folder: Path, part: Path) -> None:
     old = part.with_suffix(".old")
     if folder.exists():
         os.replace(folder, old)
     os.replace(part, folder)
     shutil.rmtree(old, ignore_errors=True)
+    remove_stale_parts(folder)
 
 
 def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
+from losstune.files import part_name, remove_stale_parts
 from losstune.provenance import masked
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
@@ -395,9 +396,27 @@ def connect(address: Address) -> MlflowClient:
     lock = Path(f"{address.database}.lock")
     lock.touch()  # where nothing can be written this raises, and the lock would wait for ever
     with FileLock(lock):
+        if address.is_own and not address.database.exists():
+            _make_whole(address.database)
         client = MlflowClient(tracking_uri=address.uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def _make_whole(database: Path) -> None:
+    """Make the study's database aside: MLflow can't go on with one that a crash or a full disk left half-made."""
+    from mlflow import MlflowClient
+
+    part = database.with_name(part_name(database))
+    _spare_fsync(part)
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
+        os.replace(part, database)
+    except BaseException:
+        for path in (part, part.with_name(f"{part.name}-journal")):
+            path.unlink(missing_ok=True)
+        raise
+    remove_stale_parts(database)
 
 
 @cache

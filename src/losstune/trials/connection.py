@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -13,50 +11,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import ray
 
 import losstune
 from losstune.cluster import cluster_address
 from losstune.config import ResourceSettings
 from losstune.errors import LosstuneError
+from losstune.trials import orphans
 
-TEMP_PREFIX = "losstune-ray-"
+MAX_TEMP_LENGTH = 12
+"""Ray's sockets lie 95 characters below the temp folder, and their paths may not exceed 107 bytes."""
 
 
 @contextmanager
 def connected(resources: ResourceSettings) -> Iterator[Path]:
     """Start Ray, or attach to it, and stop or leave it; gives a folder for Tune's files, removed at the end.
 
+    What studies that were killed have left of their Ray is ended first.
+
     Raises:
         LosstuneError: If no Ray answers at the address.
     """
-    _remove_stale_folders()
-    # Ray's sockets live in this folder, and their paths may not exceed 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix=f"{TEMP_PREFIX}{os.getpid()}-", dir=_short_temp()))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    orphans.clear(_short_temp())
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = cluster_address(resources)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if address:
-            _attach(address)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=available_cpus(),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder / "r"),
-            )
-        if threading.current_thread() is threading.main_thread():
-            # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
-            signal.signal(signal.SIGTERM, on_sigterm)
-        yield folder / "t"
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with orphans.owned_folder(_short_temp()) as folder:
+        try:
+            if address:
+                _attach(address)
+            else:
+                ray.init(
+                    address="local",
+                    num_cpus=available_cpus(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder / "r"),
+                )
+            if threading.current_thread() is threading.main_thread():
+                # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
+                signal.signal(signal.SIGTERM, on_sigterm)
+            yield folder / "t"
+        finally:
+            ray.shutdown()
 
 
 def _attach(address: str) -> None:
@@ -80,13 +78,6 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _short_temp() -> str:
-    return tempfile.gettempdir() if len(tempfile.gettempdir()) <= 30 else "/tmp"
-
-
-def _remove_stale_folders() -> None:
-    # Of studies that were killed: Ray never cleans up after itself.
-    for folder in Path(_short_temp()).glob(f"{TEMP_PREFIX}*"):
-        owner = folder.name.removeprefix(TEMP_PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+def _short_temp() -> Path:
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= MAX_TEMP_LENGTH else "/tmp")

@@ -1,0 +1,117 @@
+"""Ends what a killed study leaves of its Ray: processes, sockets and files. Run as a program, it is the watchdog.
+
+Each Ray that is started here has a folder of its own with a random name, and each of its processes has it on its
+command line, or a log in it open. So a process that is found belongs to that Ray, whatever numbers are used again.
+Whether the owner lives is told by a lock that the operating system frees when it ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+PREFIX = "losstune-ray-"
+LOCK = "owner.lock"
+PATIENCE_SEC = 10.0
+POLL_SEC = 0.05
+
+
+@contextmanager
+def owned_folder(parent: Path) -> Iterator[Path]:
+    """Give a folder for a Ray that this process starts; at the end its processes are ended and it is removed.
+
+    If this process is killed before, a small process of its own session does the same within a second. If that one is
+    killed as well, or the machine goes down, the next study that calls :func:`clear` does.
+
+    Args:
+        parent: Where the folder is made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+    lock = FileLock(folder / LOCK)
+    lock.acquire(timeout=0)
+    # Its standard input ends when this process does; in a session of its own neither Ctrl-C nor the end of the
+    # process group reaches it.
+    watchdog = subprocess.Popen(
+        [sys.executable, "-P", __file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert watchdog.stdin is not None
+    try:
+        yield folder
+    finally:
+        _end(folder)
+        watchdog.stdin.close()
+        lock.release()
+        with suppress(subprocess.TimeoutExpired):
+            watchdog.wait(2 * PATIENCE_SEC)
+
+
+def clear(parent: Path) -> list[Path]:
+    """End what is left of Rays whose owner is gone; return their folders, which are removed."""
+    found = [folder for folder in sorted(parent.glob(f"{PREFIX}*")) if _is_orphaned(folder)]
+    for folder in found:
+        _end(folder)
+    return found
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return Ray's processes, of this user, that run out of a folder."""
+    return [process for process in psutil.process_iter() if _runs_in(process, f"{folder}/")]
+
+
+def _is_orphaned(folder: Path) -> bool:
+    try:
+        if not (folder / LOCK).exists():  # its owner is about to take the lock, or was killed before
+            return not psutil.pid_exists(int(folder.name.removeprefix(PREFIX).split("-")[0]))
+        with FileLock(folder / LOCK, timeout=0):
+            return True
+    except (OSError, Timeout, ValueError):  # another user's, or just removed by its owner; or the owner lives
+        return False
+
+
+def _end(folder: Path) -> None:
+    # Looked at anew until there are none: what is killed may just have started another.
+    deadline = time.monotonic() + PATIENCE_SEC
+    while (found := processes_of(folder)) and time.monotonic() < deadline:
+        for process in found:
+            with suppress(psutil.Error):
+                process.kill()
+        time.sleep(POLL_SEC)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs_in(process: psutil.Process, folder: str) -> bool:
+    try:
+        command = process.cmdline()
+        # Someone may be reading a log.
+        if not command or not (
+            command[0].startswith("ray::") or any("/ray/" in part for part in command[:3])
+        ):
+            return False
+        return any(folder in part for part in command) or any(
+            file.path.startswith(folder) for file in process.open_files()
+        )
+    except (psutil.Error, OSError):
+        return False
+
+
+def _watch(folder: Path) -> None:
+    sys.stdin.buffer.read()
+    _end(folder)
+
+
+if __name__ == "__main__":
+    _watch(Path(sys.argv[1]))
