@@ -499,7 +499,6 @@ def test_prepared_data_that_was_changed(project: Project, confirmed: dict[str, P
     assert not Path(MARK).exists()
 
 
-@pytest.mark.xfail(strict=True, reason="stages/session.py reads the data when it has opened the progress")
 def test_prepared_data_that_was_changed_is_told_before_progress(
     project: Project, confirmed: dict[str, Path]
 ) -> None:

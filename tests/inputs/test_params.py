@@ -143,9 +143,6 @@ def test_a_value(project: Project, changes: Changes, message: str) -> None:
     assert_says(line, message)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="stages/study.py checks the hyperparameters of the study's own losses only"
-)
 def test_a_hyperparameter_of_a_loss_that_is_not_in_the_study(project: Project) -> None:
     project.write({OWN: {"focal": {"alpha": 0.25}}})
     assert "unknown hyperparameter 'alpha'" in project.refused("check")

@@ -142,9 +142,6 @@ def test_a_module_of_the_catalogue_whose_name_is_taken(
         ({"data.name": "npz", "model.name": "cnn"}, "model.name: 'cnn' takes images, found samples of 5 features"),
     ],
 )  # fmt: skip
-@pytest.mark.xfail(
-    strict=True, reason="stages/study.py does not build the model before trainings start, so that each fails"
-)
 def test_a_model_that_cannot_take_the_data(project: Project, changes: dict[str, Any], message: str) -> None:
     import numpy as np
 

@@ -14,6 +14,7 @@ from losstune.report.confusion import Counts, confusion_difference
 from losstune.report.cost import Cost, costs_of
 from losstune.report.examples import Exchange, Labels, exchange_of
 from losstune.report.forgiveness import Forgiveness, forgiveness_of
+from losstune.report.lost import Lost, lost_of
 from losstune.report.results import Results
 from losstune.report.tables import winner_curves
 from losstune.report.thumbnails import thumbnails
@@ -32,6 +33,7 @@ class Evidence:
         blocks: Each loss's blocks, in order.
         curves: Mean validation score by epoch, see :func:`losstune.report.tables.winner_curves`.
         costs: Of every loss.
+        lost: What diverged or failed, and of what.
         forgiveness: By loss.
         weights: How hard the losses pull.
         exchange: Test examples gained and lost by the loss in focus; None if it is the baseline, or the blocks have
@@ -45,6 +47,7 @@ class Evidence:
     blocks: Mapping[str, Sequence[Record]]
     curves: Mapping[str, Sequence[float]]
     costs: Sequence[Cost]
+    lost: Sequence[Lost]
     forgiveness: Mapping[str, Forgiveness]
     weights: Sequence[Weights]
     exchange: Exchange | None
@@ -93,6 +96,7 @@ def gather(
         blocks=blocks,
         curves=winner_curves(results, confirm_records),
         costs=costs_of(results, tune_records, confirm_records, executions),
+        lost=lost_of(tune_records, confirm_records),
         forgiveness=forgiveness_of(results, tune_records, learning_rates),
         weights=weights_of(results, blocks),
         exchange=exchange,

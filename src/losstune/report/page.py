@@ -72,6 +72,7 @@ def render_page(
         tolerance=TOLERANCE,
         fewest=FEWEST,
         costs=[by_loss[loss.loss] for loss in results.ranked()],
+        lost=evidence.lost,
         on_gpu="cuda" in evidence.devices,
         subject=results.subject(),
         weights=[curve for curve in evidence.weights if curve.loss in focus],

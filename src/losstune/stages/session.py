@@ -54,6 +54,7 @@ def execute(
     print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
     try:
         if num_to_train:
+            arrays = read()  # what is wrong with the data is told before any progress
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
                 def finished(unit: Unit, timed: Timed) -> None:
@@ -63,7 +64,7 @@ def execute(
                         tracker.log(entry)
                     progress.update(plan.num_finished - num_kept, unit.name)
 
-                train_plan(study, plan, read(), ladders, finished)
+                train_plan(study, plan, arrays, ladders, finished)
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from losstune.config import Params
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
-from losstune.models import validate_model_name
+from losstune.models import build_model, validate_model_name
 from losstune.records import Role, Stage
 from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
@@ -84,6 +86,8 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                 )
     try:
         validate_model_name(params.model.name)
+        for name in params.search_space.losses:  # those that aren't in the study are checked, too
+            space_of(get(name), params.search_space)
         return {name: space_of(get(name), params.search_space) for name in params.losses}
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}") from None
@@ -112,12 +116,13 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
         find_device: Asks the workers, or for a stage that trains nothing the records: a cluster may be gone by then.
 
     Raises:
-        LosstuneError: If a name is unknown, ``prepare`` hasn't run, the device asked for isn't there, or a node of
-            the cluster cannot take part.
+        LosstuneError: If a name is unknown, ``prepare`` hasn't run, the model can't take the data, the device asked
+            for isn't there, or a node of the cluster cannot take part.
     """
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
+    _require_model(params, manifest)
     versions = {name: version(name).split("+")[0] for name in _libraries(params)}
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)
@@ -137,6 +142,12 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 def _libraries(params: Params) -> tuple[str, ...]:
     # torchvision's own architectures may change with its version; ours don't know it.
     return ("torch", "torchvision") if params.model.name.startswith("torchvision:") else ("torch",)
+
+
+def _require_model(params: Params, manifest: Manifest) -> None:
+    """Refuse a model that can't take the data before the first training, not training by training."""
+    with torch.device("meta"):  # no weights are made
+        build_model(params.model, manifest.input_shape, manifest.num_classes)
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from losstune.cluster import cluster_address
 from losstune.config import ResourceSettings
 from losstune.errors import LosstuneError
 from losstune.trials import orphans
+
+PATIENCE_SEC = 2.0
+"""For a cluster's port to take a connection."""
 
 MAX_TEMP_LENGTH = 12
 """Ray's sockets lie 95 characters below the temp folder, and their paths may not exceed 107 bytes."""
@@ -58,6 +62,7 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
 
 
 def _attach(address: str) -> None:
+    _require_listener(address)
     # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
     package = str(Path(losstune.__file__).parent)
     try:
@@ -71,6 +76,17 @@ def _attach(address: str) -> None:
         raise LosstuneError(
             f"resources.ray_address: no Ray answers at {address!r}: {str(error).splitlines()[0]}"
         ) from None
+
+
+def _require_listener(address: str) -> None:
+    # Ray itself would try for minutes, and write lines of its own.
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
+    except (OSError, OverflowError) as error:
+        raise LosstuneError(f"resources.ray_address: no Ray answers at {address!r}: {error}") from None
 
 
 def available_cpus() -> int:
