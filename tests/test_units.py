@@ -7,7 +7,7 @@ import pytest
 from losstune.records import Configuration
 from losstune.settings import ModelSettings, TrainingSettings
 from losstune.training import Task
-from losstune.units import entries_of, make_unit, train_timed
+from losstune.units import entries_of, is_out_of_memory, make_unit, train_timed
 from tests.small import digits_arrays, small_task
 
 TRAINING = TrainingSettings(
@@ -94,3 +94,18 @@ def test_entries_carry_what_was_trained():
     assert first.record.validation != second.record.validation
     assert first.execution.commit == "abc-dirty"
     assert first.execution.duration_sec > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_says_that_memory_ran_out(error, expected):
+    assert is_out_of_memory(error) is expected

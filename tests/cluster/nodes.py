@@ -31,6 +31,7 @@ RAY = str(Path(sys.executable).parent / "ray")
 READY_SEC = 120.0
 ENTER = ("ip", "netns", "exec")
 SEPARATE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc")
+TRIAL_TITLES = ("ray::_Trial", "ray::ResourceTrainable")
 TOKEN = secrets.token_hex(32)
 
 
@@ -70,7 +71,7 @@ class Node:
         total = 0.0
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                if "ray::_Trial" in " ".join(process.cmdline()):
+                if any(title in " ".join(process.cmdline()) for title in TRIAL_TITLES):
                     times = process.cpu_times()
                     total += times.user + times.system
             except psutil.Error:
