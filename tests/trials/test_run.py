@@ -113,6 +113,7 @@ def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
     assert [len(outcome.curve) for outcome in outcomes["ray"]] == [6, 6, 2, 2]
 
 
+@pytest.mark.slow
 def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path, monkeypatch):
     monkeypatch.setattr("losstune.trials.connection.available_cpus", lambda: 2)
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
@@ -120,6 +121,7 @@ def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path
     assert outcomes == run(tmp_path, tasks, executor="inline")
 
 
+@pytest.mark.slow
 def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2)]
     outcomes = run(
