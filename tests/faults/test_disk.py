@@ -78,6 +78,7 @@ def refused(folder, *command):
     return line
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference, disk):
     with filled(disk, 50 * KB):
         line = refused(disk, "prepare")
