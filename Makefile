@@ -24,7 +24,7 @@ repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to da
 test: $(STAMP) ## Run the tests
 	@python -m pytest
 
-test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 20 minutes
+test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 25 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s
 
 ui: $(STAMP) ## Open the MLflow UI on this machine

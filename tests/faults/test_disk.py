@@ -78,6 +78,7 @@ def refused(folder, *command):
     return line
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference, disk):
     with filled(disk, 50 * KB):
         line = refused(disk, "prepare")
@@ -112,6 +113,7 @@ def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference
     assert not any(study.tally.faults().values()), study.tally
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_told(reference, disk):
     with read_only(disk):
         line = refused(disk, "prepare")

@@ -165,6 +165,17 @@ def test_a_parent_is_running_while_it_runs(settings, root):
     following.finish("FINISHED")
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_stage_that_was_killed_under_other_settings_is_ended_by_the_next(settings, root, facts, is_own):
+    if not is_own:  # others may be at work there
+        settings = settings.model_copy(update={"uri": f"sqlite:///{root}/mlflow.db"})
+    killed = make_run()
+    Store(locate(settings, root), "digits-cnn", killed, stage_tags(killed, facts))
+    track(settings, root, [], run=make_run(key="b" * 64))
+    statuses = {run.data.tags["losstune.key"][0]: run.info.status for run in Shown(root).parents}
+    assert statuses == {"a": "KILLED" if is_own else "RUNNING", "b": "FINISHED"}
+
+
 def test_a_training_left_half_written_is_completed(settings, root, facts):
     (entry, *_) = make_entries()
     run = make_run()

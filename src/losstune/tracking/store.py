@@ -264,6 +264,11 @@ class Store:
             self._log(known.run_id, tags=tags)
         else:
             self._is_over = known.status == "FINISHED"
+        if resume and self._address.is_own:
+            # One stage at a time is at work on a study: whoever left them running was killed, under other settings.
+            for other in self._parents:
+                if not other.is_whole and other.run_id != known.run_id:
+                    self._client.set_terminated(other.run_id, "KILLED")
         # A parameter can't be changed once it is logged. What defines the study is in the key, so that only
         # settings that don't matter to the result can differ from those of an earlier execution.
         new = {name: str(value) for name, value in run.params.items() if name not in known.params}
