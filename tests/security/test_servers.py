@@ -109,13 +109,13 @@ import json, os, sys
 import psutil
 from losstune.quiet import configure_environment
 configure_environment()
-import losstune.trials as trials
+from losstune.trials.connection import connected
 from losstune.config import ResourceSettings
 
 settings = ResourceSettings(
     executor="ray", device="cpu", max_concurrent=1, trials_per_gpu="auto", ray_address=None
 )
-with trials._ray(settings):
+with connected(settings):
     here = psutil.Process()
     ours = [here, *here.children(recursive=True)]
     hosts = {
