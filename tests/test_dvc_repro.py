@@ -1,21 +1,17 @@
 """``dvc repro`` as a user runs it, in a checkout of its own: to the verdict, to nothing to do, and after kill -9."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.commands import DVC, environment, run
 from tests.paths import REPOSITORY
 from tests.test_pipeline import SMALL, ledger, write_params
-
-DVC = [sys.executable, "-m", "dvc"]
 
 
 @pytest.fixture
@@ -48,25 +44,8 @@ def make_checkout(folder, changes):
     return folder
 
 
-def environment():
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
-    return clean | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
 def dvc(folder, *arguments):
-    done = subprocess.run(
-        [*DVC, *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run(folder, *DVC, *arguments)
 
 
 def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(checkout):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.commands import clean_environment
 from tests.paths import REPOSITORY
 
 SMALL = {
@@ -66,9 +67,7 @@ def write_params(folder, changes):
 
 
 def losstune(folder, *arguments, check=True, **environment):
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
+    clean = clean_environment()
     done = subprocess.run(
         [sys.executable, "-m", "losstune", *arguments],
         cwd=folder,

@@ -6,10 +6,13 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
-from tests.test_dvc_repro import DVC, environment, make_checkout
+from tests.commands import DVC
+from tests.commands import run as run_command
+from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import SMALL
 
 pytestmark = pytest.mark.slow
@@ -61,22 +64,9 @@ def endpoint():
         server.wait()
 
 
-def run(folder, *command):
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment() | KEYS,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_a_clone_pulls_from_s3_what_another_machine_pushed(tmp_path, endpoint):
     url, client = endpoint
+    run = partial(run_command, **KEYS)
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     make_checkout(first, SMALL)

@@ -205,6 +205,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def public_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the public part of each library's version here, ``"none"`` for one that isn't installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
 def hardware(gpus: Sequence[str] | None = None) -> Hardware:
     """Describe the machine; for `gpus` see :func:`collect`."""
     try:

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.commands import clean_environment
+
 BRIDGE = "losstune0"
 NETWORK = "10.98.76"
 HEAD = f"{NETWORK}.1"
@@ -179,9 +181,7 @@ def cluster(*, hidden: Sequence[Path], num_cpus: int) -> Iterator[Cluster]:
 
 def environment() -> dict[str, str]:
     """Return what the nodes' processes, and the driver's, have for their environment: with the cluster's token."""
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
+    clean = clean_environment()
     return clean | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
 

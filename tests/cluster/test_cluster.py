@@ -8,17 +8,16 @@ import pytest
 
 from tests.cluster.nodes import ADDRESS, cluster, environment, missing
 from tests.paths import REPOSITORY
-from tests.test_pipeline import counts, ledger, losstune, rows, write_params
+from tests.test_pipeline import SMALL, counts, ledger, losstune, rows, write_params
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(missing() is not None, reason=f"a cluster of namespaces: {missing()}"),
 ]
-SMALL = {
+LONGER = SMALL | {
     "study.name": "clustered",
     "model": {"name": "mlp", "width": 64, "depth": 2},
     "training.epochs": 40,
-    "losses": ["cross_entropy", "kl_divergence", "focal"],
     "tune.trials_per_loss": 4,
     "confirm.num_blocks": 4,
     "tracking.enabled": True,
@@ -54,7 +53,7 @@ def test_a_node_is_killed_and_another_joins(tmp_path):
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     for folder, executor in ((alone, "inline"), (spread, "ray")):
         folder.mkdir()
-        write_params(folder, SMALL | {"resources.executor": executor})
+        write_params(folder, LONGER | {"resources.executor": executor})
         losstune(folder, "prepare")
     for stage in ("tune", "confirm"):
         losstune(alone, stage)

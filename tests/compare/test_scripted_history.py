@@ -21,7 +21,8 @@ from sklearn.datasets import load_digits
 from losstune.compare.formats import FORMATS
 from losstune.errors import LosstuneError
 from losstune.stages.compare import compare_revisions
-from tests.test_dvc_repro import DVC, environment, make_checkout
+from tests.commands import DVC, environment
+from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import ledger, rows, write_params
 
 pytestmark = pytest.mark.slow

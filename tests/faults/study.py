@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.commands import clean_environment
 from tests.paths import REPOSITORY
 
 LOSSTUNE = ["env", "--default-signal=INT", sys.executable, "-m", "losstune"]
@@ -242,7 +243,7 @@ class KilledStudy:
         found = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
         if kind == "dvc":
             return found[:1]
-        signs = {"driver": "losstune", "worker": "ray::", "raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
+        signs = {"raylet": "raylet/raylet", "gcs": "gcs/gcs_server"}
         chosen = []
         for process in found:
             with contextlib.suppress(psutil.Error):
@@ -287,9 +288,7 @@ def _shared_memory() -> list[str]:
 
 def environment(temp: Path, cut: str = "") -> dict[str, str]:
     """Return what a study is run with: nothing of DVC, MLflow or Ray from outside, and its own temp folder."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
+    kept = clean_environment()
     path = [str(REPOSITORY / "src"), *filter(None, [kept.get("PYTHONPATH")])]
     if cut:
         path.insert(0, str(HOOK))

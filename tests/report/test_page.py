@@ -178,3 +178,19 @@ def test_without_a_loss_beside_the_baseline_there_is_nothing_to_explain():
     html, _ = render(make_study({"cross_entropy": CROSS_ENTROPY}))
     assert "does differently" not in html
     assert "won</h2>" not in html
+
+
+def test_what_was_lost_is_listed_with_its_cause():
+    study = make_study({"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.02)})
+    place = next(
+        index
+        for index, record in enumerate(study.tune)
+        if record.configuration.loss == "focal" and record.status == "finished"
+    )
+    study.tune[place] = study.tune[place].model_copy(
+        update={"status": "failed", "cause": "RuntimeError: no <room>"}
+    )
+    html, _ = render(study)
+    assert html.count("What was lost") == 1
+    assert "<td>failed</td><td>1</td><td></td><td>RuntimeError: no &lt;room&gt;</td>" in html
+    outline(html)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import clean_environment
 from tests.inputs.project import SMALL, Project
 from tests.paths import REPOSITORY
 
@@ -122,9 +122,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     (folder / "notes.txt").write_text(CHANGED)
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
+    kept = clean_environment()
     told = above / "told.json"
     ran = subprocess.run(
         [sys.executable, "-c", RUN, json.dumps(COMMANDS), str(told)],

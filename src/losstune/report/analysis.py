@@ -19,6 +19,7 @@ from losstune.report import wording
 from losstune.report.comparison import Rules, blocks_needed, compare, outcome_of
 from losstune.report.controls import control_of
 from losstune.report.insight import calibration_of, optimism_of, variances_of
+from losstune.report.lost import is_lost
 from losstune.report.results import (
     METRICS,
     Control,
@@ -241,7 +242,7 @@ def _describe(
         winner_index=winner.index,
         winner_validation=winner.validation[metric],
         num_parameters=winner.num_parameters,
-        num_lost_blocks=sum(block.status in ("diverged", "failed") for block in blocks),
+        num_lost_blocks=sum(is_lost(block) for block in blocks),
         blocks=scores,
         scores={
             name: _score([block[name] for block in scores], params, _generator(params, "score", loss, name))

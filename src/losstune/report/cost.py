@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from losstune.records import Execution, Record
+from losstune.report.lost import is_lost
 from losstune.report.results import Results
 
 
@@ -85,7 +86,7 @@ def _cost(
 ) -> Cost:
     median = _median(durations)
     num_trainings = len(trials) + len(blocks)
-    num_lost = sum(record.status in ("diverged", "failed") for record in (*trials, *blocks))
+    num_lost = sum(is_lost(record) for record in (*trials, *blocks))
     return Cost(
         loss=loss,
         num_trainings=num_trainings,

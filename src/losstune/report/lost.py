@@ -31,6 +31,11 @@ class Lost:
     num_blocks: int
 
 
+def is_lost(record: Record) -> bool:
+    """Return whether a training came to no result: it diverged, or it failed."""
+    return record.status in ("diverged", "failed")
+
+
 def lost_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Lost]:
     """Return what was lost, failures first, then by how much was.
 
@@ -64,5 +69,5 @@ def _counted(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     return Counter(
         (record.configuration.loss, record.status, _EPOCH.sub("", record.cause or "no cause recorded"))
         for record in records
-        if record.status in ("diverged", "failed")
+        if is_lost(record)
     )

@@ -15,6 +15,7 @@ from losstune.drawing import COLOURS, drawing_style, svg_of
 from losstune.records import Record
 from losstune.report import wording
 from losstune.report.blocks import confirmed_configurations
+from losstune.report.lost import is_lost
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
 from losstune.report.results import Results
 
@@ -42,7 +43,7 @@ def learning_rate_svg(
     for record in tune_records:
         trials[record.configuration.loss].append(record)
     shown = [record for loss in results.losses for record in trials[loss.loss]]
-    usable = [record.validation[results.metric] for record in shown if not _is_lost(record)]
+    usable = [record.validation[results.metric] for record in shown if not is_lost(record)]
     low, high = score_limits(usable, quantile=0.25)
     rates = [record.configuration.learning_rate for record in shown] or [1e-3]
     first, last = min(rates) / 2, max(rates) * 2
@@ -74,8 +75,8 @@ def _draw_trials(
     scores: tuple[float, float],
 ) -> None:
     low = scores[0]
-    lost = [record for record in trials if _is_lost(record)]
-    whole = [record for record in trials if not _is_lost(record)]
+    lost = [record for record in trials if is_lost(record)]
+    whole = [record for record in trials if not is_lost(record)]
     below = [record for record in whole if 100 * record.validation[metric] < low]
     inside = [record for record in whole if 100 * record.validation[metric] >= low]
     at_foot = axes.get_xaxis_transform()
@@ -140,10 +141,6 @@ def _points(records: Sequence[Record], metric: str | None) -> Points:
         ],
         dtype=np.float64,
     ).reshape(-1, 2)
-
-
-def _is_lost(record: Record) -> bool:
-    return record.status in ("diverged", "failed")
 
 
 def _power_of_ten(value: float, _: int | None = None) -> str:

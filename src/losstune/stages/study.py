@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import build_model, validate_model_name
+from losstune.provenance import public_versions
 from losstune.records import Role, Stage
 from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
@@ -123,7 +123,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
     _require_model(params, manifest)
-    versions = {name: version(name).split("+")[0] for name in _libraries(params)}
+    versions = public_versions(_libraries(params))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)
     training = params.training.model_copy(update={"precision": precision})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -13,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from losstune.cluster import cluster_address
 from losstune.config import ResourceSettings
 from losstune.errors import LosstuneError
+from losstune.provenance import public_versions
 from losstune.settings import ModelSettings, TrainingSettings
 from losstune.training import resolve_precision
 from losstune.trials.connection import connected
@@ -94,17 +94,6 @@ def survey(
     return nodes
 
 
-def installed(libraries: Sequence[str]) -> dict[str, str]:
-    """Return the public part of each library's version here, ``"none"`` for one that isn't installed."""
-    found = {}
-    for library in libraries:
-        try:
-            found[library] = version(library).split("+")[0]
-        except PackageNotFoundError:
-            found[library] = "none"
-    return found
-
-
 # By default Ray hides a node's GPUs from a task that asks for none.
 @ray.remote(runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}})  # type: ignore[untyped-decorator]
 def _facts(
@@ -113,6 +102,6 @@ def _facts(
     import torch
 
     devices = DEVICES if torch.cuda.is_available() else DEVICES[:1]
-    return installed(libraries), {
+    return public_versions(libraries), {
         device: resolve_precision(training, model, device).precision for device in devices
     }

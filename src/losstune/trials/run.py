@@ -19,10 +19,10 @@ from losstune.config import ResourceSettings
 from losstune.errors import LosstuneError
 from losstune.halving import Ladders
 from losstune.plan import Plan
+from losstune.provenance import public_versions
 from losstune.training import Arrays, failed
 from losstune.trials.attempts import MOST_AGAIN, Attempt, Attempts, Mishap
 from losstune.trials.connection import connected
-from losstune.trials.nodes import installed
 from losstune.trials.share import Share
 from losstune.units import Timed, Train, Unit
 
@@ -124,7 +124,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
         versions: dict[str, str],
     ) -> None:
         # Nodes may join a cluster while the study runs.
-        if versions and (found := installed(tuple(versions))) != versions:
+        if versions and (found := public_versions(tuple(versions))) != versions:
             raise _OtherLibrariesError(f"{OTHER_LIBRARIES} {found}, expected {versions}")
         self._arrays, self._train, self._rungs = arrays, train, rungs
         self.reset_config(config)
