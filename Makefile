@@ -21,8 +21,8 @@ help: ## List what can be made
 repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to date is not run again
 	@dvc repro
 
-test: $(STAMP) ## Run the tests
-	@python -m pytest
+test: $(STAMP) ## Run the tests, on up to four cores
+	@python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 25 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -12,3 +14,10 @@ def _thaw():
     """Undo what `losstune.startup` froze: at exit nanobind would tell everything frozen here as leaked."""
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _share_the_cores():
+    """Beside other workers of pytest-xdist PyTorch's threads would wait for each other."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)

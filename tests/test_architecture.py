@@ -19,7 +19,7 @@ LAYERS = (
     {"config"},
     {"params", "cluster"},
     {"matrix"},
-    {"provenance", "losses", "models", "data", "metrics", "statistics"},
+    {"provenance", "shared_ledger", "losses", "models", "data", "metrics", "statistics"},
     {"ledger", "search", "halving", "selection", "cost", "testing", "identity", "gallery", "catalogue"},
     {"training", "registration"},
     {"units"},
@@ -31,7 +31,13 @@ LAYERS = (
     {"__main__"},
 )
 LEVELS = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-SOLE_IMPORTERS = {"ray": "trials", "mlflow": "tracking", "optuna": "search", "scikit_posthocs": "statistics"}
+SOLE_IMPORTERS = {
+    "ray": "trials",
+    "mlflow": "tracking",
+    "optuna": "search",
+    "fsspec": "shared_ledger",
+    "scikit_posthocs": "statistics",
+}
 DYNAMIC_IMPORTERS = {"losstune.losses", "losstune.losses.registry", "losstune.cli"}
 MODULES = sorted(LOSSTUNE.modules)
 

@@ -25,7 +25,7 @@ def test_what_is_kept_comes_back_equal(tmp_path):
     assert ledger.get(kept.record.key) is None
     ledger.put(kept, weights=b"weights")
     assert Ledger(tmp_path).get(kept.record.key) == kept
-    assert ledger.weights_path(kept.record.key).read_bytes() == b"weights"
+    assert ledger.weights(kept.record.key).read_bytes() == b"weights"
     assert list(ledger) == [kept]
 
 

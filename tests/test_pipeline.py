@@ -132,6 +132,27 @@ def test_four_stages_end_in_a_sentence(done):
     assert len(trial_seeds) == 18
 
 
+def test_what_one_machine_has_trained_another_keeps(finished, tmp_path):
+    write_params(finished, {"resources.ledger": str(tmp_path / "shared")})
+    for stage in ("tune", "confirm"):
+        assert (
+            "to train 0" in losstune(finished, stage).stdout
+        )  # a study that was finished before shares, too
+    other = tmp_path / "other"
+    shutil.copytree(finished, other, ignore=shutil.ignore_patterns(".losstune", "results*", "report"))
+    write_params(other, {"losses": [*SMALL["losses"], "gce"], "report.rope": 0.02})
+    tuned = losstune(other, "tune").stdout
+    assert "ledger: took 31 finished trainings from " in tuned
+    assert "kept 18, to train 6" in tuned
+    confirmed = losstune(other, "confirm").stdout
+    assert "kept 13, to train 3" in confirmed
+    assert "report.rope: registered 0.005, found 0.02" in confirmed  # the test split had been read elsewhere
+    losstune(other, "report")
+    back = losstune(finished, "tune").stdout
+    assert "ledger: took 9 finished trainings from " in back
+    assert ledger(finished) == ledger(other)
+
+
 def test_a_second_run_from_scratch_gives_the_same_bytes(done, study):
     other = done[0]
     run_all(study)
@@ -155,7 +176,14 @@ GROWTH = {
 }
 
 
-@pytest.mark.parametrize("growth", GROWTH)
+@pytest.mark.parametrize(
+    "growth",
+    [
+        "another loss",
+        "all of it",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("more blocks", "more trials")),
+    ],
+)
 def test_a_study_that_grows_trains_only_the_new(finished, growth):
     changes, tune, confirm = GROWTH[growth]
     before = ledger(finished)
@@ -251,7 +279,8 @@ def ledger(folder):
     return {path.stem: path.read_bytes() for path in (folder / ".losstune/ledger").glob("??/*.json")}
 
 
-@pytest.mark.parametrize("executor", ["inline", "ray"])
+# With Ray a kill among those of tests/faults; this one, of 96 trials, by name.
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
 def test_after_kill_9_the_finished_trials_are_kept(study, executor):
     write_params(study, {"tune.trials_per_loss": 16, "training.epochs": 10, "resources.executor": executor})
     losstune(study, "prepare")
@@ -273,8 +302,15 @@ def test_after_kill_9_the_finished_trials_are_kept(study, executor):
     assert {key: after[key] for key in finished} == finished  # not one was written again
 
 
-@pytest.mark.parametrize("executor", ["inline", "ray"])
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("kind", "executor"),
+    [
+        (signal.SIGINT, "inline"),
+        (signal.SIGTERM, "inline"),
+        (signal.SIGINT, "ray"),
+        pytest.param(signal.SIGTERM, "ray", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_stage_ends_with_a_code_that_dvc_takes_for_a_failure(study, executor, kind):
     write_params(study, {"tune.trials_per_loss": 200, "training.epochs": 10, "resources.executor": executor})
     losstune(study, "prepare")

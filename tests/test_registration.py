@@ -15,9 +15,12 @@ from losstune.registration import (
     read_registration,
     register,
     registration_of,
+    share_registrations,
+    take_registrations,
     write_registration,
 )
 from losstune.search import space_of
+from losstune.shared_ledger import SharedLedger
 from tests.paths import REPOSITORY
 
 
@@ -94,6 +97,21 @@ def test_the_terms_do_not_depend_on(section, key, value):
     later = changed(section, key, value)
     later["losses"].reverse()
     assert registration(later).protocol == registration().protocol
+
+
+def test_what_another_machine_has_read_was_read(tmp_path):
+    first, second, shared = tmp_path / "first", tmp_path / "second", str(tmp_path / "shared")
+    register(first, "s", registration(), lambda keys: False, ["a"])
+    there = SharedLedger(shared, tmp_path)
+    share_registrations(first, there)
+    share_registrations(first, there)  # once is enough
+    there.close(wait=True)
+    here = SharedLedger(shared, tmp_path)
+    assert len(here.registrations) == 1
+    take_registrations(second, here)
+    later = registration(changed("report", "rope", 0.02))
+    found = register(second, "s", later, lambda keys: list(keys) == ["a"], ["b"])
+    assert [one.differs for one in found.earlier] == [("report.rope: registered 0.005, found 0.02",)]
 
 
 def test_a_plan_that_was_kept_has_no_earlier_one(tmp_path):

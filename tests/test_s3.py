@@ -64,6 +64,23 @@ def endpoint():
         server.wait()
 
 
+def test_a_clone_keeps_what_another_machine_has_trained(tmp_path, endpoint):
+    url, client = endpoint
+    run = partial(run_command, **KEYS, AWS_ENDPOINT_URL=url)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, losses in ((first, SMALL["losses"]), (second, [*SMALL["losses"], "gce"])):
+        folder.mkdir()
+        make_checkout(folder, SMALL | {"losses": losses, "resources.ledger": f"s3://{BUCKET}/study"})
+    assert "kept 0, to train 18" in run(first, *DVC, "repro")
+    names = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert sum(name.endswith(".json") and "/ledger/" in name for name in names) == 31
+    assert sum("/registrations/" in name for name in names) == 1
+    grown = run(second, *DVC, "repro")
+    assert "ledger: took 31 finished trainings" in grown
+    assert "kept 18, to train 6" in grown
+    assert "kept 13, to train 3" in grown
+
+
 def test_a_clone_pulls_from_s3_what_another_machine_pushed(tmp_path, endpoint):
     url, client = endpoint
     run = partial(run_command, **KEYS)

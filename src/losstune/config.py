@@ -145,6 +145,9 @@ class ResourceSettings(Section):
     max_concurrent: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)]
     trials_per_gpu: Literal["auto"] | Annotated[Int, Field(ge=1, le=64)]
     trial_time_limit: Annotated[Number, Field(gt=0.0)] | None = None
+    ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = (
+        None
+    )
     ray_address: Annotated[Text | None, Field(description="null, auto or host:port")]
 
 

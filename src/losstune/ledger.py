@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from losstune.errors import LosstuneError
 from losstune.files import write_atomically
 from losstune.records import SCHEMA_VERSION, Entry
+from losstune.shared_ledger import SharedLedger, entry_name, weights_name
 
 FOLDER = Path(".losstune")
 LOCK_PATIENCE_SEC = 60.0
@@ -31,12 +32,20 @@ class Ledger:
 
     Args:
         root: Root of the study; shared by the temporary copies in which DVC runs queued experiments.
+        shared: Where other machines keep theirs. What it has and the disk hasn't is taken from there right away.
         look_only: Whether files that cannot be read stay where they are, so that nothing on the disk changes.
+
+    Raises:
+        LosstuneError: If the shared ledger fails, or the folder cannot be written.
     """
 
-    def __init__(self, root: Path, *, look_only: bool = False) -> None:
+    def __init__(self, root: Path, *, shared: SharedLedger | None = None, look_only: bool = False) -> None:
         self.folder = root / FOLDER / "ledger"
-        self._look_only = look_only
+        self.shared = shared
+        self._base, self._look_only = root / FOLDER, look_only
+        self._seen: dict[str, bytes] = {}
+        if shared is not None:
+            self._take(shared)
 
     def get(self, key: str) -> Entry | None:
         """Return the finished work of that key, or None if there is none.
@@ -48,7 +57,9 @@ class Ledger:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            return None
+            if key not in self._seen:
+                return None
+            content = self._seen[key]
         try:
             if json.loads(content)["record"]["schema_version"] != SCHEMA_VERSION:
                 return None
@@ -75,19 +86,32 @@ class Ledger:
         Raises:
             LosstuneError: If the folder cannot be written.
         """
-        path = self._path(entry.record.key)
-        try:
-            if weights is not None:  # first, so that an entry never promises weights that are not there
-                write_atomically(self.weights_path(entry.record.key), weights)
-            write_atomically(path, entry.model_dump_json())
-        except OSError as error:
-            raise LosstuneError(
-                f"{path.parent}: cannot keep finished work here: {error.strerror or error}"
-            ) from None
+        key = entry.record.key
+        if weights is not None:  # first, so that an entry never promises weights that are not there
+            _write(self._weights_path(key), weights)
+        _write(self._path(key), entry.model_dump_json())
+        if self.shared is not None:
+            self.shared.send(key, self._base)
 
-    def weights_path(self, key: str) -> Path:
-        """Return where the weights of that key are, or would be."""
-        return self._path(key).with_suffix(".safetensors")
+    def share(self, keys: Iterable[str]) -> None:
+        """Have the shared ledger, if there is one, given what it lacks of these."""
+        if self.shared is not None:
+            for key in keys:
+                if key not in self.shared.keys:
+                    self.shared.send(key, self._base)
+
+    def weights(self, key: str) -> Path | None:
+        """Return the file with the weights of that key, taken from the shared ledger if need be; None without any.
+
+        Raises:
+            LosstuneError: If the shared ledger fails, or the folder cannot be written.
+        """
+        path = self._weights_path(key)
+        if not path.exists() and self.shared is not None and key in self.shared.keys:
+            content = self.shared.weights(key)
+            if content is not None:
+                _write(path, content)
+        return path if path.exists() else None
 
     def __iter__(self) -> Iterator[Entry]:
         """Iterate over all readable entries, in the order of their keys."""
@@ -96,8 +120,30 @@ class Ledger:
             if entry is not None:
                 yield entry
 
+    def _take(self, shared: SharedLedger) -> None:
+        missing = [entry_name(key) for key in shared.keys if not self._path(key).exists()]
+        for name, content in shared.read(missing):
+            if self._look_only:
+                self._seen[Path(name).stem] = content
+            else:
+                _write(self._base / name, content)
+        if missing and not self._look_only:
+            print(f"ledger: took {len(missing)} finished trainings from {shared.url}", flush=True)
+
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
+        return self._base / entry_name(key)
+
+    def _weights_path(self, key: str) -> Path:
+        return self._base / weights_name(key)
+
+
+def _write(path: Path, content: bytes | str) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise LosstuneError(
+            f"{path.parent}: cannot keep finished work here: {error.strerror or error}"
+        ) from None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from losstune.files import digest, write_atomically
 from losstune.records import Row
 from losstune.search import Space
 from losstune.selection import RULE
+from losstune.shared_ledger import SharedLedger
 
 FOLDER = Path(".losstune/registrations")
 _SECTIONS = ("model", "training", "tune", "confirm", "report")
@@ -136,6 +137,29 @@ def register(
     except OSError as error:
         raise LosstuneError(f"{folder}: cannot register the study: {error.strerror or error}") from None
     return registration.model_copy(update={"earlier": tuple(earlier)})
+
+
+def take_registrations(root: Path, shared: SharedLedger) -> None:
+    """Enter what other machines registered: what they read of the test split has been read for this one, too.
+
+    Raises:
+        LosstuneError: If the shared register fails, or the study's own cannot be written.
+    """
+    base = root / FOLDER.parent
+    for name, content in shared.read(name for name in shared.registrations if not (base / name).exists()):
+        try:
+            write_atomically(base / name, content)
+        except OSError as error:
+            raise LosstuneError(f"{base / name}: cannot be written: {error.strerror or error}") from None
+
+
+def share_registrations(root: Path, shared: SharedLedger) -> None:
+    """Have the shared register given what it lacks of this one."""
+    base = root / FOLDER.parent
+    for path in sorted((root / FOLDER).glob("*/*.json")):
+        name = path.relative_to(base).as_posix()
+        if name not in shared.registrations:
+            shared.send_registration(name, base)
 
 
 def write_registration(path: Path, registration: Registration) -> None:

@@ -190,6 +190,39 @@ def test_a_read_only_folder(project: Project) -> None:
         project.folder.chmod(0o755)
 
 
+# A shared ledger
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "s4://bucket/study",
+            "s4://bucket/study: Protocol not known: s4; expected a folder or the URL",
+        ),
+        (
+            "ftp://me:planted@host/study",
+            "ftp://***@host/study: credentials belong in the environment",
+        ),
+        ("params.yaml", "params.yaml: is a file; expected a folder or the URL"),
+    ],
+)
+def test_a_shared_ledger_that_is_none(project: Project, url: str, message: str) -> None:
+    project.write({"resources.ledger": url})
+    assert project.run("prepare").code == 0
+    assert_says(project.refused("tune"), f"resources.ledger: {message}")
+
+
+def test_a_shared_ledger_that_is_away(project: Project, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs", reason="needs dvc-s3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    project.write({"resources.ledger": "s3://bucket/study"})
+    assert project.run("prepare").code == 0
+    assert_says(project.refused("tune"), f"resources.ledger: s3://bucket/study: … http://127.0.0.1:{port}/")
+
+
 # Devices and clusters
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from losstune.ledger import Ledger
+from losstune.shared_ledger import weights_name
 from losstune.stages.report import promoted
 from tests.report.studies import make_study
 from tests.report.test_analysis import GATED
@@ -17,7 +18,7 @@ def test_the_model_to_use_is_of_the_search_that_validation_prefers(tmp_path):
     ]
     for record in study.confirm:
         if record.role == "block" and record.index == 0:
-            path = ledger.weights_path(record.key)
+            path = ledger.folder.parent / weights_name(record.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     found = promoted(study.results(), study.confirm, ledger)

@@ -11,7 +11,7 @@ from losstune.ledger import Ledger, locked
 from losstune.losses.registry import twin_of, twins_among
 from losstune.plan import FixedPlan, GrowingPlan, Plan
 from losstune.records import Configuration, Record, Role, place_of
-from losstune.registration import register, write_registration
+from losstune.registration import register, share_registrations, take_registrations, write_registration
 from losstune.seeds import derive_seed
 from losstune.selection import select_winners
 from losstune.stages import session
@@ -23,6 +23,7 @@ from losstune.stages.layout import (
     read_records,
     write_entries,
 )
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
@@ -49,8 +50,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every training is finished.
     """
     study = open_study(params, folder, root, find_device)
-    with locked(root, "confirm"):
-        ledger = Ledger(root)
+    with open_ledger(study.params, root) as ledger, locked(root, "confirm"):
         winners = _winners(study)
         plan = plan_blocks(study, winners, ledger)
         _register(study, winners, ledger)
@@ -150,6 +150,8 @@ def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
 
 
 def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
+    if ledger.shared is not None:
+        take_registrations(study.root, ledger.shared)
     keys = [unit.keys[0] for unit in _block_units(study, winners, 0, winners)]
     registration = register(
         study.root,
@@ -158,6 +160,8 @@ def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Led
         lambda keys: any(key in ledger for key in keys),
         keys,
     )
+    if ledger.shared is not None:
+        share_registrations(study.root, ledger.shared)
     write_registration(study.folder / REGISTRATION, registration)
     print(f"confirm: registered as {registration.protocol[:12]}", flush=True)
     for earlier in registration.earlier:

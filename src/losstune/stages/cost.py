@@ -11,12 +11,12 @@ from pathlib import Path
 
 from losstune.config import Params
 from losstune.cost import Estimate, Timings, estimate
-from losstune.ledger import Ledger
 from losstune.plan import Plan
 from losstune.progress import format_duration
 from losstune.records import Entry, Record
 from losstune.selection import best_of_searches
 from losstune.stages import confirm, session, tune
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
@@ -72,10 +72,10 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
             tried came to its end.
     """
     study = open_study(params, folder, root, find_device)
-    ledger = Ledger(root, look_only=True)
-    search = tune.make_plan(study, ledger)
-    is_settled = len(search.kept) == search.total
-    blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger)
+    with open_ledger(study.params, root, look_only=True) as ledger:
+        search = tune.make_plan(study, ledger)
+        is_settled = len(search.kept) == search.total
+        blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger)
     is_stopped_early = params.tune.scheduler == "asha"
     works = [
         _work("tune", search, may_be_fewer=False, epochs_may_be_fewer=is_stopped_early),

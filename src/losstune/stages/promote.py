@@ -8,10 +8,10 @@ from pathlib import Path
 from losstune import tracking
 from losstune.config import Params
 from losstune.errors import LosstuneError
-from losstune.ledger import Ledger
 from losstune.stages import report
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import BLOCKS, read_records
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.shown import stage_run
 from losstune.stages.study import open_study
 from losstune.tracking import experiment_of
@@ -36,7 +36,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     results = report.read_results(folder)
     if results.verdict.loss is None:
         raise LosstuneError(f"there is nothing to promote: {results.verdict.sentence}")
-    records = report.promoted(results, read_records(folder / BLOCKS), Ledger(root))
+    with open_ledger(params, root) as ledger:
+        records = report.promoted(results, read_records(folder / BLOCKS), ledger)
     for role in ("champion", "baseline"):
         if role not in records:
             raise LosstuneError(

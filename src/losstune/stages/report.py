@@ -45,6 +45,7 @@ from losstune.stages.layout import (
     read_executions,
     read_records,
 )
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.registered import require_registered
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
@@ -210,19 +211,27 @@ def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str
         record.configuration.loss: record
         for record in reversed(blocks)
         if record.role == "block"
+        and record.configuration.loss in losses.values()
         and record.search == preferred[record.configuration.loss]
-        and ledger.weights_path(record.key).exists()
+        and ledger.weights(record.key) is not None
     }
     return {role: kept[loss] for role, loss in losses.items() if loss in kept}
 
 
 def _models(study: Study, results: Results, blocks: list[Record]) -> list[TrainedModel]:
-    ledger = Ledger(study.root)
-    records = {record.key: record for record in promoted(results, blocks, ledger).values()}
     models = []
-    for record in records.values():
+    try:
+        with open_ledger(study.params, study.root) as ledger:
+            records = {record.key: record for record in promoted(results, blocks, ledger).values()}
+            paths = {key: ledger.weights(key) for key in records}
+    except LosstuneError as error:
+        print(f"no model is logged: {error}", file=sys.stderr)
+        return []
+    for key, path in paths.items():
+        record = records[key]
         try:
-            models.append(_model(study, results, record, ledger.weights_path(record.key)))
+            assert path is not None, "promoted by it"
+            models.append(_model(study, results, record, path))
         except LosstuneError as error:
             print(f"the model of {record.configuration.loss} is not logged: {error}", file=sys.stderr)
     return models

@@ -46,6 +46,7 @@ def execute(
     tracker = open_tracker(
         study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
     )
+    ledger.share(entry.record.key for entry in plan.kept)
     for entry in plan.kept:
         tracker.log(entry)
         if ladders is not None:

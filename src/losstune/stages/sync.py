@@ -10,11 +10,12 @@ from typing import Literal
 from losstune import tracking
 from losstune.config import Params
 from losstune.errors import LosstuneError
-from losstune.ledger import Ledger, locked
+from losstune.ledger import locked
 from losstune.plan import Plan
 from losstune.stages import confirm, report, tune
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import RESULTS, TRIALS
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.shown import stage_run
 from losstune.stages.study import Study, open_study
 from losstune.tracking import TrackingSummary, experiment_of
@@ -34,8 +35,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If MLflow can't be used, or is switched off.
     """
     study = open_study(params, folder, root, recorded_device)
-    with locked(root, "track sync"):
-        ledger = Ledger(root)
+    with open_ledger(study.params, root) as ledger, locked(root, "track sync"):
 
         def plans() -> Iterator[tuple[str, Plan]]:
             yield "tune", tune.make_plan(study, ledger)

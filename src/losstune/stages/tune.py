@@ -11,6 +11,7 @@ from losstune.ledger import Ledger, locked
 from losstune.plan import SearchPlan
 from losstune.stages import session
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
+from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.twins import twin_lines
 from losstune.stages.workers import find_device
@@ -33,8 +34,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     study = open_study(params, folder, root, find_device)
     for line in twin_lines(study.spaces, study.manifest.counts.train):
         print(f"tune: {line}", file=sys.stderr)
-    with locked(root, "tune"):
-        params, ledger = study.params, Ledger(root)
+    params = study.params
+    with open_ledger(params, root) as ledger, locked(root, "tune"):
         plan = make_plan(study, ledger)
         ladders = None
         if params.tune.scheduler == "asha":
