@@ -2,12 +2,13 @@
 
     python -m benchmarks.cluster
 
-The cluster is that of ``tests/cluster``: nodes in namespaces of one machine (Linux, root). So that they don't take the
-cores from each other, the trainings mostly wait: their loss sleeps. The driver's node takes one training at a time and
-the other two. First a study is tuned undisturbed, then another of the same size, in which the larger node is killed once
-a quarter is finished, while a node of the same size starts. What is told is the wall-clock from the first training's
-start to the last one's end, over what the places that were there at the time would have needed for the same trainings.
-What the killed node had begun, and what Ray takes to notice its death, is not taken off. It takes about 5 minutes.
+The cluster is that of ``tests/cluster``: nodes in namespaces of one machine (Linux, root). So that they don't take
+the cores from each other, the trainings mostly wait: their loss sleeps. The driver's node takes one training at a
+time and the other two. First a study is tuned undisturbed, then another of the same size, in which the larger node
+is killed once a quarter is finished, while a node of the same size starts. What is told is the wall-clock from the
+first training's start to the last one's end, over what the places that were there at the time would have needed for
+the same trainings. What the killed node had begun, and what Ray takes to notice its death, is not taken off. It
+takes about 5 minutes.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ from typing import NamedTuple
 
 import psutil
 from ruamel.yaml import YAML
-
 from tests.cluster.nodes import ADDRESS, Node, cluster, environment, missing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEAD_PLACES, NODE_PLACES = 1, 2
 NUM_SEARCHES = 2
-WAITS = '''
+WAITS = """
 import time
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def waits(logits_NC, target_N):
 
 
 SPEC = replace(CROSS_ENTROPY, name="waits", function=waits, aliases=())
-'''
+"""
 
 
 class Told(NamedTuple):
