@@ -150,6 +150,16 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+@pytest.fixture(autouse=True)
+def _picture(request, browser):
+    """Keep what the browser shows at a test's end, to be looked at, in the folder that LOSSTUNE_PICTURES names."""
+    yield
+    if "LOSSTUNE_PICTURES" in os.environ:
+        folder = Path(os.environ["LOSSTUNE_PICTURES"])
+        folder.mkdir(parents=True, exist_ok=True)
+        browser.save_screenshot(str(folder / f"{request.node.name}.png"))
+
+
 @pytest.fixture
 def wait(browser):
     """Wait until a function of the browser gives something true, and return that; on failure a picture is kept."""
