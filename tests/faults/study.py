@@ -27,6 +27,9 @@ DVC = ["env", "--default-signal=INT", sys.executable, "-m", "dvc"]
 HOOK = Path(__file__).with_name("hook")
 RESULTS = ("results/tune/trials.jsonl", "results/confirm/blocks.jsonl", "results/confirm/registration.json")
 VERDICT = ("results.json", "metrics.json")
+MOST_WAITED_FOR = 3
+"""Trainings, while a kill waits for its time."""
+
 END_PATIENCE_SEC = 180.0
 ORPHAN_PATIENCE_SEC = 15.0
 
@@ -221,7 +224,10 @@ class KilledStudy:
     def _strike(self, driver: "subprocess.Popen[bytes]", point: Point, before: int) -> bool:
         while driver.poll() is None and len(self.ledger()) < before + point.trained:
             time.sleep(0.005)
-        time.sleep(point.wait_sec)
+        # Not so long that a quick machine trains everything, and leaves nothing to be killed.
+        most, deadline = before + point.trained + MOST_WAITED_FOR, time.monotonic() + point.wait_sec
+        while driver.poll() is None and time.monotonic() < deadline and len(self.ledger()) < most:
+            time.sleep(0.001)
         if driver.poll() is not None:
             return False
         if point.kind in ("SIGINT", "SIGTERM", "group"):
