@@ -24,7 +24,7 @@ repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to da
 test: $(STAMP) ## Run the tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 25 minutes
+test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 15 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s
 
 ui: $(STAMP) ## Open the MLflow UI on this machine
