@@ -40,9 +40,9 @@ class Ledger:
     """
 
     def __init__(self, root: Path, *, shared: SharedLedger | None = None, look_only: bool = False) -> None:
-        self.folder = root / FOLDER / "ledger"
-        self.shared = shared
-        self._base, self._look_only = root / FOLDER, look_only
+        self._base = root / FOLDER
+        self.folder = self._base / "ledger"
+        self.shared, self._look_only = shared, look_only
         self._seen: dict[str, bytes] = {}
         if shared is not None:
             self._take(shared)

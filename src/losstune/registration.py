@@ -131,11 +131,7 @@ def register(
             differs = tuple(differences(terms, registration.terms))
             earlier.append(Earlier(protocol=digest(terms), differs=differs))
     content = json.dumps({"terms": registration.terms, "keys": sorted(keys)}, sort_keys=True, indent=1)
-    path = folder / f"{len(paths):04d}-{registration.protocol[:12]}.json"
-    try:
-        write_atomically(path, content + "\n")
-    except OSError as error:
-        raise LosstuneError(f"{folder}: cannot register the study: {error.strerror or error}") from None
+    _enter(folder / f"{len(paths):04d}-{registration.protocol[:12]}.json", content + "\n")
     return registration.model_copy(update={"earlier": tuple(earlier)})
 
 
@@ -147,10 +143,7 @@ def take_registrations(root: Path, shared: SharedLedger) -> None:
     """
     base = root / FOLDER.parent
     for name, content in shared.read(name for name in shared.registrations if not (base / name).exists()):
-        try:
-            write_atomically(base / name, content)
-        except OSError as error:
-            raise LosstuneError(f"{base / name}: cannot be written: {error.strerror or error}") from None
+        _enter(base / name, content)
 
 
 def share_registrations(root: Path, shared: SharedLedger) -> None:
@@ -189,6 +182,13 @@ def read_registration(path: Path) -> Registration:
             "edited afterwards, so there is no verdict; `dvc repro -f confirm` registers what params.yaml says"
         )
     return registration
+
+
+def _enter(path: Path, content: bytes | str) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise LosstuneError(f"{path.parent}: cannot register the study: {error.strerror or error}") from None
 
 
 def _read_entry(path: Path) -> tuple[dict[str, Any], list[str]] | None:

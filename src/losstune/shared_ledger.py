@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from losstune.errors import LosstuneError
 from losstune.files import write_atomically
+from losstune.provenance import masked, without_credentials
 
 NUM_THREADS = 8
 NUM_AT_A_TIME = 500
@@ -171,15 +172,10 @@ def _one_line(url: str) -> Iterator[None]:
         yield
     except Exception as error:  # fsspec's storages raise what their libraries do
         raise LosstuneError(
-            f"resources.ledger: {_public(url)}: {_reason(error)}; expected a folder or the URL of one that can be "
-            "reached, such as s3://bucket/study, with credentials in the environment"
+            f"resources.ledger: {without_credentials(url)}: {_reason(error)}; expected a folder or the URL of one "
+            "that can be reached, such as s3://bucket/study, with credentials in the environment"
         ) from error
 
 
-def _public(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f"{parts.username}:{parts.password}@", "***@") if parts.password is not None else url
-
-
 def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return masked((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))

@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference
         line = refused(disk, "prepare")
     assert "No space left on device" in line
     assert "data/prepared" in line
-    assert not list(disk.glob("data/*"))
+    assert not (disk / "data").exists()
 
     losstune(disk, "prepare")
     with filled(disk, 60 * KB):  # 24 files of one page each don't fit, whatever MLflow's thread takes
@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference
     assert "ledger" in line
     assert "No space left on device" in line
     kept = {path: path.read_bytes() for path in (disk / ".losstune/ledger").glob("??/*.json")}
-    assert len(kept) < 24
+    assert 0 < len(kept) < 24
     assert not list(disk.rglob(".*.part"))
 
     losstune(disk, "tune")

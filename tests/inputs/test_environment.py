@@ -202,7 +202,7 @@ def test_a_read_only_folder(project: Project) -> None:
         ),
         (
             "ftp://me:planted@host/study",
-            "ftp://***@host/study: credentials belong in the environment",
+            "ftp://host/study: credentials belong in the environment",
         ),
         ("params.yaml", "params.yaml: is a file; expected a folder or the URL"),
     ],
