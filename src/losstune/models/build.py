@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.models import torchvision_models
@@ -53,6 +56,35 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
     if settings.name == "resnet":
         return resnet(input_shape, settings.width, settings.depth, num_classes)
     return torchvision_models.build(settings.name.removeprefix(TORCHVISION), input_shape, num_classes)
+
+
+def check_model(settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int) -> None:
+    """Check that a network can be built for the data, at no cost in time or memory: its weights are not made.
+
+    Raises:
+        LosstuneError: If there is no such model, or it can't take input of that shape.
+    """
+    with without_weights():
+        build_model(settings, input_shape, num_classes)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Move every parameter to the meta device as soon as its module has it, before it is initialised.
+
+    ``torch.device("meta")`` as a context would take the values of all other tensors, too, and the RegNets compute
+    their widths with tensors.
+    """
+
+    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter:
+        return nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+
+    # Its annotation leaves out that a hook may return the parameter to take instead.
+    handle = register_module_parameter_registration_hook(on_meta)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def validate_model_name(name: str) -> None:
