@@ -10,26 +10,35 @@ Link: softmax(z - log w), exact (strictly proper): weighting the classes by w ti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses.inputs import as_class_counts
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Choice, Domain
 
 
-def class_balanced_weights(counts_C: Tensor, beta: float) -> Tensor:
+def class_balanced_weights(counts_C: Sequence[float] | Tensor, beta: float) -> Tensor:
     """Return a weight per class, proportional to (1 - beta) / (1 - beta^n), with sum C; shape (C,).
 
     Use it around any loss: ``get("focal").as_module(weight=class_balanced_weights(counts_C, 0.999))``.
 
     Args:
-        counts_C: Training samples of each class, at least 1.
+        counts_C: Training samples of each class; a class without any counts as one with 1.
         beta: In [0, 1); 0 weighs all classes alike, 1 would weigh by the inverse of the count.
 
     Source: Cui et al. 2019, eq. (2) and section 3.3.
+
+    Raises:
+        ValueError: If the counts are not one finite number of at least 0 per class, or are shares.
     """
+    return _weights(as_class_counts(counts_C, shares=False), beta)
+
+
+def _weights(counts_C: Tensor, beta: float) -> Tensor:
     if beta == 0:
         return torch.ones_like(counts_C)
     # 1 - beta^n by expm1: at beta = 0.9999 and few samples the difference would lose digits.
@@ -46,13 +55,14 @@ def class_balanced(logits_NC: Tensor, target_N: Tensor, beta: float, counts_C: T
         ValueError: If the target is not a class per sample.
     """
     cross_entropy_N = class_cross_entropy(logits_NC, target_N)
-    return class_balanced_weights(counts_C.to(cross_entropy_N.dtype), beta)[target_N] * cross_entropy_N
+    weight_C = _weights(counts_C.to(cross_entropy_N.dtype), beta)
+    return weight_C.gather(0, target_N) * cross_entropy_N
 
 
 def link(logits_NC: Tensor, beta: float, counts_C: Tensor) -> Tensor:
     """Return softmax(z - log w), shape (N, C)."""
     logits_NC = at_least_float32(logits_NC)
-    return (logits_NC - class_balanced_weights(counts_C.to(logits_NC.dtype), beta).log()).softmax(1)
+    return (logits_NC - _weights(counts_C.to(logits_NC.dtype), beta).log()).softmax(1)
 
 
 SPEC = LossSpec(
@@ -81,6 +91,7 @@ SPEC = LossSpec(
         ),
     ),
     needs_counts=True,
+    absolute_counts=True,
     balanced_outputs=True,
     limits=(Limit(hyperparameters={"beta": 0.0}),),
 )

@@ -35,7 +35,7 @@ def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -
     if target.ndim == 1:
         # Of the true class alone: (r_y^(1-alpha) - 1) / (alpha (alpha-1)).
         of_class_C = _log_power(-r_C.log(), alpha) / alpha
-        return with_gradient(z_NC, fit_N + of_class_C[target], less_at_target(p_NC, target, 1.0))
+        return with_gradient(z_NC, fit_N + of_class_C.gather(0, target), less_at_target(p_NC, target, 1.0))
     t_NC = target.to(z_NC.dtype)
     return with_gradient(z_NC, fit_N + _divergence(t_NC, alpha, r_C), p_NC - t_NC)
 

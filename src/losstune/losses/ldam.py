@@ -27,7 +27,7 @@ def ldam(logits_NC: Tensor, target_N: Tensor, max_m: float, s: float, counts_C: 
     logits_NC = at_least_float32(logits_NC)
     counts_C = counts_C.to(logits_NC.dtype)
     margin_C = max_m * (counts_C.min() / counts_C).pow(0.25)
-    scaled_NC = less_at_target(s * logits_NC, target_N, s * margin_C[target_N])
+    scaled_NC = less_at_target(s * logits_NC, target_N, s * margin_C.gather(0, target_N))
     return F.cross_entropy(scaled_NC, target_N, reduction="none")
 
 

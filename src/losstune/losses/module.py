@@ -11,13 +11,16 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from losstune.losses.inputs import as_class_target, as_class_weight, require_per_class
+
 Reduction = Literal["mean", "sum", "none"]
 
 
 class LossModule(nn.Module):
     """A criterion: ``module(logits, target)`` gives a scalar, or one value per sample with reduction "none".
 
-    Takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...).
+    Takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...), in
+    any type of whole numbers.
     A loss that takes soft targets also takes a distribution per sample, (N, C), without `weight`. As in
     ``nn.CrossEntropyLoss``, the mean divides by the sum of the counted samples' weights; if every sample is
     ignored it is NaN. Class weights and counts are buffers: they move with the module. It can be pickled.
@@ -54,23 +57,27 @@ class LossModule(nn.Module):
             raise ValueError(
                 f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}"
             )
-        if weight is not None and weight.ndim != 1:
-            raise ValueError(f"weight: expected one value per class, found shape {tuple(weight.shape)}")
         self.function, self.hyperparameters, self.name = function, dict(hyperparameters), name
         self.reduction, self.ignore_index = reduction, ignore_index
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", as_class_weight(weight))
         self.register_buffer("counts", counts_C)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the reduced loss, or with reduction "none" a tensor of the target's shape.
 
         Raises:
-            ValueError: If the shapes don't fit each other, or a distribution comes with class weights.
+            ValueError: If the shapes don't fit each other, the class weights' or counts' included, the target holds
+                truth values, or a distribution comes with class weights.
         """
         if logits.ndim < 2:
             raise ValueError(
                 f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}"
             )
+        target = as_class_target(target)
+        if self.weight is not None:
+            require_per_class("weight", self.weight, logits)
+        if self.counts is not None:
+            require_per_class("class_counts", self.counts, logits)
         if target.is_floating_point():
             return self._reduce_soft(logits, target)
         if target.shape != (logits.shape[0], *logits.shape[2:]):
@@ -97,6 +104,7 @@ class LossModule(nn.Module):
             raise ValueError(
                 f"a target of probabilities must have the shape of the logits, (N, C): found {tuple(target.shape)} "
                 f"and {tuple(logits.shape)}"
+                + ("; class indices are whole numbers, target.long()" * (target.ndim == 1))
             )
         if self.weight is not None:
             raise ValueError("class weights are not defined for a target of probabilities; leave weight out")

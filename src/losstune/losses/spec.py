@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from losstune.losses.inputs import as_class_counts, as_class_target, as_hyperparameter, require_per_class
 from losstune.losses.module import LossModule, Reduction
 from losstune.ranges import Choice, Domain, Range, Value
 
@@ -179,6 +180,8 @@ class LossSpec:
             be slow.
         needs_counts: Whether `function` and `link` take the number of training samples of each class as the
             keyword argument ``counts_C``, a floating tensor of shape (C,) on the device of the logits.
+        absolute_counts: Whether the counts themselves matter, and not only their ratios: the classes' shares of the
+            training data are then refused.
         balanced_outputs: Whether the loss takes the class prior out of the outputs, and the link puts it back: then
             the largest output decides where all classes count the same, the largest probability elsewhere.
         head: The network's last layer that the loss is made for.
@@ -202,6 +205,7 @@ class LossSpec:
     limits: tuple[Limit, ...] = ()
     oracle: Callable[..., Tensor] | None = None
     needs_counts: bool = False
+    absolute_counts: bool = False
     balanced_outputs: bool = False
     head: Head = "linear"
     initial_bias: Callable[[int], float] | None = None
@@ -215,20 +219,22 @@ class LossSpec:
         """Fix the hyperparameters, the published defaults for those not given.
 
         Raises:
-            ValueError: If a name is not one of this loss's hyperparameters, or a value is outside its domain.
+            ValueError: If a name is not one of this loss's hyperparameters, or a value is no number of its domain.
         """
         given = dict(hyperparameters or {})
         unknown = given.keys() - self.defaults.keys()
         if unknown:
             known = ", ".join(self.defaults) or "none"
             raise ValueError(f"{self.name} has no hyperparameter {sorted(unknown)[0]!r}; it has {known}")
-        for hyperparameter in self.hyperparameters:
-            value = given.get(hyperparameter.name, hyperparameter.default)
-            if not hyperparameter.domain.contains(value):
-                raise ValueError(
-                    f"{self.name}: found {hyperparameter.name} {value}, expected {hyperparameter.domain}"
+        return BoundLoss(
+            self,
+            {
+                item.name: as_hyperparameter(
+                    self.name, item.name, given.get(item.name, item.default), item.domain
                 )
-        return BoundLoss(self, self.defaults | given)
+                for item in self.hyperparameters
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -247,22 +253,31 @@ class BoundLoss:
     counts: Tensor | None = None
 
     def __call__(self, logits_NC: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of every sample, shape (N,)."""
+        """Return the loss of every sample, shape (N,).
+
+        Raises:
+            ValueError: If the target holds truth values, or the class counts are of another number of classes.
+        """
+        target = as_class_target(target)
         return self.spec.function(logits_NC, target, **self.hyperparameters, **self._counts(logits_NC))
 
     def probabilities(self, logits_NC: Tensor) -> Tensor:
         """Return the class probabilities (N, C) through the loss's own link."""
         return self.spec.link(logits_NC, **self.hyperparameters, **self._counts(logits_NC))
 
-    def with_counts(self, counts_C: Tensor) -> BoundLoss:
+    def with_counts(self, counts_C: Sequence[float] | Tensor) -> BoundLoss:
         """Return this loss for training data with that many samples of each class.
 
         Args:
-            counts_C: Shape (C,), on the device of the logits. A class without samples counts as one with 1.
+            counts_C: Shape (C,), on the device of the logits. A class without samples counts as one with 1. The
+                classes' shares of the data do as well, unless the spec says ``absolute_counts``.
+
+        Raises:
+            ValueError: If they are not one finite number of at least 0 per class, or shares where counts are needed.
         """
         if not self.spec.needs_counts:
             return self
-        return replace(self, counts=counts_C.to(torch.get_default_dtype()).clamp_min(1))
+        return replace(self, counts=as_class_counts(counts_C, shares=not self.spec.absolute_counts))
 
     def head_options(self, num_classes: int) -> dict[str, Any]:
         """Return what the loss asks of the network's last layer, as the arguments of ``models.adapt_head``."""
@@ -280,7 +295,7 @@ class BoundLoss:
         *,
         weight: Tensor | None = None,
         ignore_index: int = -100,
-        class_counts: Sequence[int] | Tensor | None = None,
+        class_counts: Sequence[float] | Tensor | None = None,
     ) -> LossModule:
         """Return this loss as an ``nn.Module``, to take the place of ``nn.CrossEntropyLoss`` in any loop.
 
@@ -288,14 +303,15 @@ class BoundLoss:
             reduction: ``"mean"`` (over the samples' weights), ``"sum"`` or ``"none"``.
             weight: Of each class, (C,).
             ignore_index: Samples of this class index count for nothing.
-            class_counts: Training samples of each class, for a loss whose spec says ``needs_counts``.
+            class_counts: Training samples of each class, for a loss whose spec says ``needs_counts``; or their
+                shares, unless it says ``absolute_counts``.
 
         Raises:
             ValueError: If the loss needs class counts and there are none, or an argument isn't as above.
         """
         counts_C = self.counts
         if class_counts is not None:
-            counts_C = self.with_counts(torch.as_tensor(class_counts)).counts
+            counts_C = self.with_counts(class_counts).counts
         if self.spec.needs_counts and counts_C is None:
             raise ValueError(
                 f"{self.spec.name} needs to know how frequent the classes are; "
@@ -316,6 +332,7 @@ class BoundLoss:
             return {}
         if self.counts is None:
             return {"counts_C": torch.ones_like(logits_NC[0], dtype=torch.get_default_dtype())}
+        require_per_class("class_counts", self.counts, logits_NC)
         return {"counts_C": self.counts}
 
     def __repr__(self) -> str:

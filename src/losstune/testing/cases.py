@@ -5,7 +5,7 @@ Shape suffixes: N samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from scipy.stats import qmc
@@ -13,6 +13,12 @@ from torch import Tensor
 
 from losstune.losses.spec import BoundLoss, LossSpec
 from losstune.ranges import Choice
+
+Outcomes = Iterator[tuple[bool, str]]
+"""Whether it is as it has to be, and what was found."""
+
+Check = Callable[[BoundLoss, int], Outcomes]
+"""``check(loss, num_classes)``."""
 
 CLASS_COUNTS = (2, 4, 11)
 NUM_INNER_BITS = 2

@@ -11,8 +11,7 @@ import torch
 
 from losstune.losses.spec import BoundLoss
 from losstune.testing import measure
-from losstune.testing.cases import batch, told
-from losstune.testing.contract import Outcomes
+from losstune.testing.cases import Outcomes, batch, told
 from losstune.testing.measure import Measured
 
 CLASS_COUNTS = (2, 4, 9)

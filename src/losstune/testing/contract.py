@@ -6,20 +6,14 @@ Shape suffixes: N samples, S studies side by side, C classes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
-from losstune.testing.cases import batch, distributions, frequencies, gradient, told
-
-Outcomes = Iterator[tuple[bool, str]]
-"""Whether it is as it has to be, and what was found."""
-
-Check = Callable[[BoundLoss, int], Outcomes]
-"""``check(loss, num_classes)``."""
+from losstune.testing.arguments import class_counts, hyperparameters, target_types
+from losstune.testing.cases import Check, Outcomes, batch, distributions, frequencies, gradient, told
 
 PRECISIONS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 EXTREMES = (-200.0, -1e-4, 0.0, 200.0)
@@ -286,11 +280,18 @@ EVERYWHERE: dict[str, Check] = {
     "precision": precision,
     "autocast": autocast,
     "soft targets": soft_targets,
+    "target types": target_types,
     "devices": devices,
     "vmap": vmap,
     "oracle": oracle,
 }
 """Checked at every setting of the hyperparameters and every number of classes."""
 
-ONCE: dict[str, Check] = {"second gradient": second_derivative, "compile": compiled, "limits": limits}
+ONCE: dict[str, Check] = {
+    "second gradient": second_derivative,
+    "compile": compiled,
+    "limits": limits,
+    "class counts": class_counts,
+    "hyperparameters": hyperparameters,
+}
 """Checked at the published hyperparameters and one number of classes."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from losstune.losses.spec import LossSpec
-from losstune.testing.cases import CLASS_COUNTS, settings_of, told
+from losstune.testing.cases import CLASS_COUNTS, Check, Outcomes, settings_of, told
 from losstune.testing.claims import CLAIMS
-from losstune.testing.contract import EVERYWHERE, ONCE, Check, Outcomes
+from losstune.testing.contract import EVERYWHERE, ONCE
 from losstune.testing.hunt import MAX_EXAMPLES, hunt
 
 ONE_COUNT = 4
