@@ -1,4 +1,4 @@
-"""Targets of any whole numbers, weights, counts, hyperparameters: torch's values, or an error that says what is wrong."""
+"""Targets of any whole numbers, weights, counts, hyperparameters: torch's values, or an error that says why."""
 
 from __future__ import annotations
 
