@@ -19,6 +19,8 @@ HEAD = """# The catalogue
 `docs/make_losses_page.py`; a test holds it to the code. p = softmax(z), y the true class, C classes. Properties are at
 the published hyperparameters, with one class per sample, and each of them is measured by `losstune.testing`. The scale
 is the loss's pull on the true logit at equal logits, relative to cross-entropy's, with 10 and with 100 classes.
+A class can be masked by a logit of minus infinity: the loss is then the finite limit, and the other classes learn on.
+Where that is not so it says "not maskable": the loss is infinite, or nothing is left to learn.
 
 ```python
 from losstune.losses import get

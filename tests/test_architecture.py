@@ -108,6 +108,7 @@ def test_only_the_registry_knows_the_losses(module):
     shared = {
         "losstune.losses.spec",
         "losstune.losses.scale",
+        "losstune.losses.inputs",
         "losstune.losses.module",
         "losstune.losses.snippet",
     }
@@ -141,6 +142,7 @@ def test_training_knows_no_loss_by_name():
     closure = LOSSTUNE.closure(["losstune.training"])
     assert {module for module in closure if part_of(module) == "losses"} == {
         "losstune.losses",
+        "losstune.losses.inputs",
         "losstune.losses.module",
         "losstune.losses.spec",
     }

@@ -30,9 +30,17 @@ TRAITS: dict[str, Callable[[LossSpec], bool]] = {
     "soft-targets": lambda spec: spec.soft_targets,
     "hyperparameters": lambda spec: bool(spec.hyperparameters),
     "class-frequencies": lambda spec: spec.needs_counts,
+    "maskable": lambda spec: spec.properties.masked == "limit",
     "normalised-head": lambda spec: spec.head == "normalised",
 }
 """What losses can be chosen by."""
+
+MASKED = {
+    "limit": "a logit of minus infinity leaves a class out; the others learn on",
+    "flat": "a logit of minus infinity leaves nothing to learn: the gradient vanishes",
+    "infinite": "a logit of minus infinity makes the loss infinite",
+}
+"""What is said of :attr:`losstune.losses.spec.Properties.masked`."""
 
 ORDERS: dict[str, Callable[[LossSpec], object]] = {
     "name": lambda spec: spec.name,
@@ -78,6 +86,7 @@ def traits(spec: LossSpec) -> list[str]:
         *(["soft targets"] if spec.soft_targets else []),
         *(["class frequencies"] if spec.needs_counts else []),
         *([f"{spec.head} head"] if spec.head != "linear" else []),
+        *([] if properties.masked == "limit" else ["not maskable"]),
     ]
 
 
@@ -127,6 +136,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
         *[row for item in spec.hyperparameters for row in _hyperparameter_rows(item)],
         ("targets", "class indices or distributions" if spec.soft_targets else "class indices"),
         ("properties", ", ".join(_claims(spec)) + " (at the published values)"),
+        ("masked", MASKED[spec.properties.masked]),
         ("scale", f"its gradient at equal logits is cross_entropy's times {pulls}"),
         ("needs", ", ".join(wants) + " (the trainer sees to it)" if wants else ""),
         *[("limit", _limit(limit)) for limit in spec.limits],

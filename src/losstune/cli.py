@@ -272,7 +272,7 @@ def list_losses(
     """Print a table of losses: name, family, hyperparameters, properties, source.
 
     Traits are convex, proper, recoverable, bounded, symmetric, shift-invariant, smooth, soft-targets, hyperparameters,
-    class-frequencies and normalised-head. `losstune losses list --with bounded --without hyperparameters`.
+    class-frequencies, maskable and normalised-head. `losstune losses list --with bounded --without hyperparameters`.
     """
     from typing import get_args
 

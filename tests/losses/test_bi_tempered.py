@@ -92,13 +92,3 @@ def test_refuses_temperatures_it_is_not_defined_for(t1, t2):
     logits_NC, target_N = batch()
     with pytest.raises(ValueError, match=r"bi_tempered needs t"):
         bi_tempered(logits_NC, target_N, t1, t2)
-
-
-def test_second_derivative_is_refused_rather_than_wrong():
-    logits_NC, target_N = batch()
-    logits_NC.requires_grad_()
-    # Squared, so that a part of the second derivative could be computed, and would be taken for the whole.
-    losses_N = bi_tempered(logits_NC, target_N, 0.8, 1.2).square()
-    (gradient_NC,) = torch.autograd.grad(losses_N.sum(), logits_NC, create_graph=True)
-    with pytest.raises(RuntimeError):
-        torch.autograd.grad(gradient_NC.sum(), logits_NC)

@@ -18,7 +18,7 @@ def test_the_text_is_plain_pytorch_and_the_same_function(spec):
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert imported <= {"__future__", "math", "typing", "torch"}
+    assert imported <= {"__future__", "collections", "functools", "math", "typing", "torch"}
     namespace = {"__name__": "copied"}
     exec(compile(text, "copied", "exec"), namespace)
     copied = namespace[spec.function.__name__]

@@ -5,12 +5,13 @@ Shape suffixes: N samples, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd import forward_ad
 
 FLOOR = 1e-7
 """The smallest share of a link that can reach 0: a finite penalty, about 16 nats, for a class ruled out."""
@@ -19,6 +20,15 @@ FLOOR = 1e-7
 def at_least_float32(logits_NC: Tensor) -> Tensor:
     """Return logits in float32 if they come in half precision, unchanged otherwise."""
     return logits_NC.float() if logits_NC.dtype.itemsize < 4 else logits_NC
+
+
+def finite_logits(logits_NC: Tensor) -> Tensor:
+    """Return logits in float32 at least, with finite ones in place of minus infinity: 0 times them is 0.
+
+    A class masked so keeps a probability of 0, and its logit gets no gradient.
+    """
+    z_NC = at_least_float32(logits_NC)
+    return z_NC.clamp_min(torch.finfo(z_NC.dtype).min / 64)
 
 
 def class_cross_entropy(logits_NC: Tensor, target_N: Tensor) -> Tensor:
@@ -71,34 +81,67 @@ def less_at_target(values_NC: Tensor, target_N: Tensor, amount: Tensor | float) 
     return values_NC.scatter_add(1, index_N1, values_NC.new_full(index_N1.shape, -amount))
 
 
+def less_target(p_NC: Tensor, target: Tensor) -> Tensor:
+    """Return p - t, (N, C), for a class per sample or a distribution."""
+    return less_at_target(p_NC, target, 1.0) if target.ndim == 1 else p_NC - target.to(p_NC.dtype)
+
+
 def normalized(shares_NC: Tensor) -> Tensor:
     """Return shares as probabilities: at least :data:`FLOOR` before the rows are made to sum to 1."""
     floored_NC = shares_NC.clamp_min(FLOOR)
     return floored_NC / floored_NC.sum(1, keepdim=True)
 
 
+def with_gradient(
+    losses_N: Tensor,
+    gradient_NC: Tensor,
+    gradient: Callable[..., Tensor],
+    logits_NC: Tensor,
+    *tensors: Tensor,
+) -> Tensor:
+    """Return losses whose gradient is known, for a value that takes an inner iteration.
+
+    Args:
+        losses_N: From detached logits.
+        gradient_NC: Their derivative by the logits, from detached logits.
+        gradient: The same as a function of the logits and `tensors`, of shape (N, C). It is called where more than a
+            first derivative may be wanted: the losses' higher derivatives, up to the fourth, are as right as its own.
+        logits_NC: In float32 at least.
+        tensors: What the gradient depends on besides; nothing is differentiated by them.
+    """
+    if forward_ad._current_level < 0:
+        return _WithGradient.apply(gradient, losses_N, gradient_NC, logits_NC, *tensors)  # type: ignore[no-any-return]
+    # PyTorch takes no derivative of a custom function's own forward mode, and doesn't say so. Hence operations of its
+    # own: the gradient integrated along the step, which is none, by Simpson's rule.
+    start_NC = logits_NC.detach()
+    step_NC = logits_NC - start_NC
+    mean_NC = (
+        gradient_NC + 4 * gradient(start_NC + step_NC / 2, *tensors) + gradient(logits_NC, *tensors)
+    ) / 6
+    return losses_N + (step_NC * mean_NC).sum(1)
+
+
 class _WithGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits_NC: Tensor, losses_N: Tensor, gradient_NC: Tensor) -> Tensor:
+    def forward(
+        gradient: Callable[..., Tensor],
+        losses_N: Tensor,
+        gradient_NC: Tensor,
+        logits_NC: Tensor,
+        *tensors: Tensor,
+    ) -> Tensor:
         return losses_N.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[2])
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.gradient, _, *tensors = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor, None, None]:
-        (gradient_NC,) = ctx.saved_tensors
-        return grad_N.unsqueeze(1) * gradient_NC, None, None
-
-
-def with_gradient(logits_NC: Tensor, losses_N: Tensor, gradient_NC: Tensor) -> Tensor:
-    """Return `losses_N` such that their derivative by `logits_NC` is `gradient_NC`.
-
-    For a loss whose value takes an inner iteration but whose gradient has a closed form. `losses_N` and
-    `gradient_NC` are computed from detached logits; a second derivative is refused.
-    """
-    return _WithGradient.apply(logits_NC, losses_N, gradient_NC)  # type: ignore[no-any-return]
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        gradient_NC, logits_NC, *tensors = ctx.saved_tensors
+        if torch.is_grad_enabled():  # it may be differentiated again
+            gradient_NC = ctx.gradient(logits_NC, *tensors)
+        return None, None, None, grad_N.unsqueeze(1) * gradient_NC, *[None for _ in tensors]

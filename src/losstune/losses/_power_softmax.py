@@ -53,7 +53,7 @@ def power_softmax(z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> Pow
     float32, for up to 1,000 classes, logits of any size and weights down to 1e-6; two more in float64 square it twice.
 
     Args:
-        z_NC: In float32 or float64, and without a gradient.
+        z_NC: In float32 or float64, finite, and without a gradient.
         c: Between -9 and 1, not 0.
         weight_C: r, positive and with sum 1; None for 1 everywhere.
     """
@@ -68,6 +68,43 @@ def power_softmax(z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> Pow
         found, slope_N1 = _at(shift_N1, gaps_NC, c, weight_C)
         shift_N1 = shift_N1 + found.sum_N1 * torch.expm1(-c * found.sum_N1.log()) / slope_N1
     return _at(shift_N1, gaps_NC, c, weight_C)[0]
+
+
+def probabilities(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> Tensor:
+    """Return the map's probabilities, (N, C), which can be differentiated by the logits where gradients are enabled.
+
+    Args:
+        found: The map at the detached logits.
+        z_NC: The logits, finite.
+        c: As for :func:`power_softmax`, or above 1.
+        weight_C: Likewise.
+    """
+    p_NC = found.p_NC / found.sum_N1
+    if not torch.is_grad_enabled():
+        return p_NC
+    moving_NC = _differentiable(found, z_NC, c, weight_C)
+    return p_NC + (moving_NC - moving_NC.detach())
+
+
+def _differentiable(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tensor | None) -> Tensor:
+    """Return the probabilities such that their derivatives by the logits are right, up to the third.
+
+    Two more steps of Newton's method, each of which doubles the order up to which a start that is constant is right.
+    """
+    r_C: Tensor | float = 1.0 if weight_C is None else weight_C
+    start_NC = found.base_NC - 1 if found.above_NC is None else found.above_NC
+    moved_NC = start_NC + c * (z_NC - z_NC.detach())
+    inside_NC = found.p_NC > 0
+    shift_N1 = torch.zeros_like(moved_NC[:, :1])
+    for steps_left in (2, 1, 0):
+        # Where a class has no probability its power's slope may be infinite, which times 0 is NaN.
+        log_base_NC = torch.where(inside_NC, moved_NC - shift_N1, 0.0).log1p()
+        p_NC = torch.where(inside_NC, r_C * torch.exp(log_base_NC / c), 0.0)
+        sum_N1 = p_NC.sum(1, keepdim=True)
+        if steps_left:
+            slope_NC = torch.where(inside_NC, r_C * torch.exp(log_base_NC * (1 / c - 1)), 0.0)
+            shift_N1 = shift_N1 + c * (sum_N1 - 1) / slope_NC.sum(1, keepdim=True)
+    return p_NC / sum_N1
 
 
 def _at(shift_N1: Tensor, gaps_NC: Tensor, c: float, weight_C: Tensor | None) -> tuple[PowerSoftmax, Tensor]:

@@ -44,5 +44,5 @@ SPEC = LossSpec(
         reference="arXiv:1702.05659",
         equation="table 1",
     ),
-    properties=Properties(convex=True, proper="no", shift_invariant=False, smooth=False),
+    properties=Properties(convex=True, proper="no", shift_invariant=False, smooth=False, masked="infinite"),
 )

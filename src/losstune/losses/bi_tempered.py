@@ -5,11 +5,13 @@ Link: the tempered softmax, exact (strictly proper).
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, at_target, with_gradient
-from losstune.losses._power_softmax import SMALL, power_softmax
+from losstune.losses._numerics import at_least_float32, at_target, finite_logits, with_gradient
+from losstune.losses._power_softmax import SMALL, power_softmax, probabilities
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -29,26 +31,36 @@ def bi_tempered(logits_NC: Tensor, target: Tensor, t1: float, t2: float) -> Tens
     if t1 >= 2:
         raise ValueError(f"bi_tempered needs t1 < 2, found {t1}")
     z_NC = at_least_float32(logits_NC)
-    q_NC, log_t_NC, weight_NC, escort_NC = _tempered(z_NC.detach(), t1, t2)
+    q_NC, log_t_NC, weight_NC, escort_NC = _tempered(finite_logits(z_NC.detach()), t1, t2)
     sum_of_powers_N = (q_NC * (1 + (1 - t1) * log_t_NC)).sum(1)
     losses_N = sum_of_powers_N / (2 - t1) - at_target(log_t_NC, target) + _minimum(target, z_NC.dtype, t1)
-    residual_NC = q_NC * weight_NC
-    if target.ndim == 2:
-        residual_NC = residual_NC - target.to(z_NC.dtype) * weight_NC
-    else:
-        index_N1 = target.unsqueeze(1)
-        residual_NC = residual_NC.scatter_add(1, index_N1, -weight_NC.gather(1, index_N1))
-    shift_N1 = residual_NC.sum(1, keepdim=True) / escort_NC.sum(1, keepdim=True)
-    return with_gradient(z_NC, losses_N, torch.addcmul(residual_NC, escort_NC, shift_N1, value=-1.0))
+    gradient_NC = _gradient_by(q_NC, weight_NC, escort_NC, target)
+    return with_gradient(losses_N, gradient_NC, partial(_gradient, t1, t2), z_NC, target)
 
 
 def link(logits_NC: Tensor, t1: float, t2: float) -> Tensor:
     """Return the tempered softmax exp_t2(z - lambda), shape (N, C)."""
-    z_NC = at_least_float32(logits_NC)
-    if t2 == 1:
-        return z_NC.softmax(1)
-    found = power_softmax(z_NC, _minus_d(t2))
-    return found.p_NC / found.sum_N1
+    z_NC, c = finite_logits(logits_NC), _minus_d(t2)
+    return z_NC.softmax(1) if c == 0 else probabilities(power_softmax(z_NC.detach(), c), z_NC, c)
+
+
+def _gradient(t1: float, t2: float, z_NC: Tensor, target: Tensor) -> Tensor:
+    q_NC = link(z_NC, t1, t2)
+    # Where q is 0 so are its powers, but the slope of one may be infinite, which times 0 is NaN.
+    some_NC, safe_NC = q_NC > 0, torch.where(q_NC > 0, q_NC, 1.0)
+    weight_NC = torch.where(some_NC, safe_NC.pow(t2 - t1), 0.0)
+    return _gradient_by(q_NC, weight_NC, torch.where(some_NC, safe_NC.pow(t2), 0.0), target)
+
+
+def _gradient_by(q_NC: Tensor, weight_NC: Tensor, escort_NC: Tensor, target: Tensor) -> Tensor:
+    residual_NC = q_NC * weight_NC
+    if target.ndim == 2:
+        residual_NC = residual_NC - target.to(q_NC.dtype) * weight_NC
+    else:
+        index_N1 = target.unsqueeze(1)
+        residual_NC = residual_NC.scatter_add(1, index_N1, -weight_NC.gather(1, index_N1))
+    shift_N1 = residual_NC.sum(1, keepdim=True) / escort_NC.sum(1, keepdim=True)
+    return torch.addcmul(residual_NC, escort_NC, shift_N1, value=-1.0)
 
 
 def _tempered(z_NC: Tensor, t1: float, t2: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -104,7 +116,7 @@ SPEC = LossSpec(
         reference="arXiv:1906.03361",
         equation="section 4",
     ),
-    properties=Properties(convex=False, proper="strictly", bound=5.0, smooth=False),
+    properties=Properties(convex=False, proper="strictly", bound=5.0),
     hyperparameters=(
         Hyperparameter(
             name="t1",

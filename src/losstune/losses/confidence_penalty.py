@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, at_target, normalized, require_classes
+from losstune.losses._numerics import at_target, finite_logits, normalized, require_classes
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -24,14 +24,14 @@ def confidence_penalty(logits_NC: Tensor, target_N: Tensor, b: float) -> Tensor:
         ValueError: If the target is not a class per sample.
     """
     require_classes(target_N)
-    log_p_NC = at_least_float32(logits_NC).log_softmax(1)
+    log_p_NC = finite_logits(logits_NC).log_softmax(1)
     entropy_N = -(log_p_NC.exp() * log_p_NC).sum(1)
     return -at_target(log_p_NC, target_N) - b * entropy_N
 
 
 def link(logits_NC: Tensor, b: float) -> Tensor:
     """Return p_k [1 + b (log p_k + H)], shape (N, C)."""
-    log_p_NC = at_least_float32(logits_NC).log_softmax(1)
+    log_p_NC = finite_logits(logits_NC).log_softmax(1)
     p_NC = log_p_NC.exp()
     entropy_N1 = -(p_NC * log_p_NC).sum(1, keepdim=True)
     return normalized(p_NC * (1 + b * (log_p_NC + entropy_N1)))

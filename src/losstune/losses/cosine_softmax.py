@@ -7,10 +7,10 @@ Link: softmax(s z), exact (strictly proper) for posteriors that scaled cosines c
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
+from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -20,9 +20,7 @@ def cosine_softmax(logits_NC: Tensor, target: Tensor, s: float) -> Tensor:
 
     Source: Kornblith et al. 2021, section 3.1.
     """
-    scaled_NC = s * at_least_float32(logits_NC)
-    soft_or_hard = target.to(scaled_NC.dtype) if target.ndim == 2 else target
-    return F.cross_entropy(scaled_NC, soft_or_hard, reduction="none")
+    return cross_entropy(s * at_least_float32(logits_NC), target)
 
 
 def link(logits_NC: Tensor, s: float) -> Tensor:

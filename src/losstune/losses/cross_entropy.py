@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32
+from losstune.losses._numerics import at_least_float32, finite_logits
 from losstune.losses.spec import Alias, Citation, LossSpec, Properties
 
 
@@ -17,10 +17,10 @@ def cross_entropy(logits_NC: Tensor, target: Tensor) -> Tensor:
 
     Source: Goodfellow et al. 2016, section 6.2.2.3.
     """
-    z_NC = at_least_float32(logits_NC)
     if target.ndim == 2:
-        target = target.to(z_NC.dtype)
-    return F.cross_entropy(z_NC, target, reduction="none")
+        z_NC = finite_logits(logits_NC)
+        return F.cross_entropy(z_NC, target.to(z_NC.dtype), reduction="none")
+    return F.cross_entropy(at_least_float32(logits_NC), target, reduction="none")
 
 
 def softmax_link(logits_NC: Tensor) -> Tensor:

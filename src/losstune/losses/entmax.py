@@ -5,11 +5,13 @@ Link: alpha-entmax, exact (strictly proper).
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, at_target, less_at_target, with_gradient
-from losstune.losses._power_softmax import PowerSoftmax, power_softmax
+from losstune.losses._numerics import at_least_float32, at_target, finite_logits, less_target, with_gradient
+from losstune.losses._power_softmax import PowerSoftmax, power_softmax, probabilities
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -27,7 +29,7 @@ def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
         ValueError: If alpha is not above 1.
     """
     z_NC = at_least_float32(logits_NC)
-    fixed_NC = z_NC.detach()
+    fixed_NC = finite_logits(z_NC.detach())
     found = _entmax_map(fixed_NC, alpha)
     q_NC = found.p_NC / found.sum_N1
     # Measured from the largest logit, because a common offset would only cost digits.
@@ -35,18 +37,19 @@ def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     # q^(alpha-1) is the base, but for the normalisation.
     sum_of_powers_N = (q_NC * found.base_NC).sum(1) * found.sum_N1.squeeze(1).pow(1 - alpha)
     fit_N = (q_NC * from_top_NC).sum(1) - at_target(from_top_NC, target)
-    if target.ndim == 1:
-        losses_N = fit_N + (1 - sum_of_powers_N) / (alpha * (alpha - 1))
-        return with_gradient(z_NC, losses_N, less_at_target(q_NC, target, 1.0))
-    t_NC = target.to(z_NC.dtype)
-    losses_N = fit_N + (t_NC.pow(alpha).sum(1) - sum_of_powers_N) / (alpha * (alpha - 1))
-    return with_gradient(z_NC, losses_N, q_NC - t_NC)
+    of_target_N = 1 if target.ndim == 1 else target.to(z_NC.dtype).pow(alpha).sum(1)
+    losses_N = fit_N + (of_target_N - sum_of_powers_N) / (alpha * (alpha - 1))
+    return with_gradient(losses_N, less_target(q_NC, target), partial(_gradient, alpha), z_NC, target)
 
 
 def link(logits_NC: Tensor, alpha: float) -> Tensor:
     """Return entmax_alpha(z), shape (N, C); classes may have exactly 0."""
-    found = _entmax_map(at_least_float32(logits_NC), alpha)
-    return found.p_NC / found.sum_N1
+    z_NC = finite_logits(logits_NC)
+    return probabilities(_entmax_map(z_NC.detach(), alpha), z_NC, alpha - 1)
+
+
+def _gradient(alpha: float, z_NC: Tensor, target: Tensor) -> Tensor:
+    return less_target(link(z_NC, alpha), target)
 
 
 def _entmax_map(z_NC: Tensor, alpha: float) -> PowerSoftmax:
@@ -87,7 +90,7 @@ SPEC = LossSpec(
         reference="arXiv:1905.05702",
         equation="section 3",
     ),
-    properties=Properties(convex=True, proper="strictly", smooth=False),
+    properties=Properties(convex=True, proper="strictly"),
     hyperparameters=(
         Hyperparameter(
             name="alpha",

@@ -8,11 +8,13 @@ Link: the divergence's softargmax, exact (strictly proper).
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, at_target, less_at_target, with_gradient
-from losstune.losses._power_softmax import power_softmax
+from losstune.losses._numerics import at_least_float32, at_target, finite_logits, less_target, with_gradient
+from losstune.losses._power_softmax import power_softmax, probabilities
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -27,23 +29,31 @@ def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -
     Source: Roulet et al. 2025, section 3; Blondel et al. 2020.
     """
     z_NC = at_least_float32(logits_NC)
-    fixed_NC, r_C = z_NC.detach(), _shares(counts_C, z_NC)
+    fixed_NC, r_C = finite_logits(z_NC.detach()), _shares(counts_C, z_NC)
     p_NC, divergence_N = _softargmax(fixed_NC, alpha, r_C)
     # Measured from the largest logit, because a common offset would only cost digits.
     from_top_NC = fixed_NC - fixed_NC.amax(1, keepdim=True)
     fit_N = (p_NC * from_top_NC).sum(1) - at_target(from_top_NC, target) - divergence_N
     if target.ndim == 1:
         # Of the true class alone: (r_y^(1-alpha) - 1) / (alpha (alpha-1)).
-        of_class_C = _log_power(-r_C.log(), alpha) / alpha
-        return with_gradient(z_NC, fit_N + of_class_C.gather(0, target), less_at_target(p_NC, target, 1.0))
-    t_NC = target.to(z_NC.dtype)
-    return with_gradient(z_NC, fit_N + _divergence(t_NC, alpha, r_C), p_NC - t_NC)
+        of_target_N = (_log_power(-r_C.log(), alpha) / alpha).gather(0, target)
+    else:
+        of_target_N = _divergence(target.to(z_NC.dtype), alpha, r_C)
+    gradient_NC = less_target(p_NC, target)
+    return with_gradient(fit_N + of_target_N, gradient_NC, partial(_gradient, alpha), z_NC, target, counts_C)
 
 
 def link(logits_NC: Tensor, alpha: float, counts_C: Tensor) -> Tensor:
     """Return the p that maximises <p, z> - D(p, r), shape (N, C); classes may have exactly 0 for alpha above 1."""
-    z_NC = at_least_float32(logits_NC)
-    return _softargmax(z_NC, alpha, _shares(counts_C, z_NC))[0]
+    z_NC = finite_logits(logits_NC)
+    r_C = _shares(counts_C, z_NC)
+    if alpha == 1:
+        return (z_NC + r_C.log()).softmax(1)
+    return probabilities(power_softmax(z_NC.detach(), alpha - 1, r_C), z_NC, alpha - 1, r_C)
+
+
+def _gradient(alpha: float, z_NC: Tensor, target: Tensor, counts_C: Tensor) -> Tensor:
+    return less_target(link(z_NC, alpha, counts_C), target)
 
 
 def _shares(counts_C: Tensor, z_NC: Tensor) -> Tensor:
@@ -93,7 +103,7 @@ SPEC = LossSpec(
         reference="arXiv:2501.18537",
         equation="section 3",
     ),
-    properties=Properties(convex=True, proper="strictly", smooth=False),
+    properties=Properties(convex=True, proper="strictly"),
     hyperparameters=(
         Hyperparameter(
             name="alpha",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses._numerics import class_cross_entropy, finite_logits
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -37,7 +37,7 @@ def link(logits_NC: Tensor, gamma: float) -> Tensor:
 
     Source: Charoenphakdee et al. 2021 (arXiv:2011.09172).
     """
-    log_p_NC = at_least_float32(logits_NC).log_softmax(1)
+    log_p_NC = finite_logits(logits_NC).log_softmax(1)
     error_NC = (-torch.expm1(log_p_NC)).clamp_min(torch.finfo(log_p_NC.dtype).tiny)
     slope_NC = error_NC - gamma * log_p_NC.exp() * log_p_NC
     return (log_p_NC - (gamma - 1) * error_NC.log() - slope_NC.log()).softmax(1)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses._numerics import at_least_float32, class_cross_entropy, finite_logits
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -26,7 +26,7 @@ def js(logits_NC: Tensor, target: Tensor, pi: float) -> Tensor:
     """
     scale = -(1 - pi) * math.log1p(-pi)
     if target.ndim == 2:
-        z_NC = at_least_float32(logits_NC)
+        z_NC = finite_logits(logits_NC)
         t_NC = target.to(z_NC.dtype)
         log_p_NC = z_NC.log_softmax(1)
         p_NC = log_p_NC.exp()

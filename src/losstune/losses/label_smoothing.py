@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
+from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -23,6 +24,8 @@ def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
 
     Source: Szegedy et al. 2016, section 7.
     """
+    if eps == 0:
+        return cross_entropy(logits_NC, target)
     z_NC = at_least_float32(logits_NC)
     if target.ndim == 2:
         target = target.to(z_NC.dtype)
@@ -58,7 +61,7 @@ SPEC = LossSpec(
         reference="arXiv:1512.00567",
         equation="section 7",
     ),
-    properties=Properties(convex=True, proper="recoverable", minimum=_minimum),
+    properties=Properties(convex=True, proper="recoverable", minimum=_minimum, masked="infinite"),
     hyperparameters=(
         Hyperparameter(
             name="eps",

@@ -9,10 +9,10 @@ offset the outputs favour the balanced error; their argmax is what the paper cal
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
+from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -22,9 +22,7 @@ def logit_adjusted(logits_NC: Tensor, target: Tensor, tau: float, counts_C: Tens
 
     Source: Menon et al. 2021, eq. (10).
     """
-    adjusted_NC = _adjusted(logits_NC, tau, counts_C)
-    soft_or_hard = target.to(adjusted_NC.dtype) if target.ndim == 2 else target
-    return F.cross_entropy(adjusted_NC, soft_or_hard, reduction="none")
+    return cross_entropy(_adjusted(logits_NC, tau, counts_C), target)
 
 
 def link(logits_NC: Tensor, tau: float, counts_C: Tensor) -> Tensor:

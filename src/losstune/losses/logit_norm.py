@@ -12,14 +12,17 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
+from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
 PUBLISHED_TAU = 0.04
+
+LOWEST = -1e15
+"""In place of lower logits: what is masked by minus infinity is so long that the others are 0 beside it."""
 
 
 def logit_norm(logits_NC: Tensor, target: Tensor, tau: float) -> Tensor:
@@ -29,10 +32,7 @@ def logit_norm(logits_NC: Tensor, target: Tensor, tau: float) -> Tensor:
 
     Source: Wei et al. 2022, section 3.
     """
-    z_NC = _normalize(logits_NC, tau)
-    if target.ndim == 2:
-        target = target.to(z_NC.dtype)
-    return F.cross_entropy(z_NC, target, reduction="none")
+    return cross_entropy(_normalize(logits_NC, tau), target)
 
 
 def link(logits_NC: Tensor, tau: float) -> Tensor:
@@ -41,7 +41,7 @@ def link(logits_NC: Tensor, tau: float) -> Tensor:
 
 
 def _normalize(logits_NC: Tensor, tau: float) -> Tensor:
-    z_NC = at_least_float32(logits_NC)
+    z_NC = at_least_float32(logits_NC).clamp_min(LOWEST)
     norm_N1: Tensor = torch.linalg.vector_norm(z_NC, dim=1, keepdim=True)
     return z_NC / (tau * (norm_N1 + 1e-7))
 
@@ -77,7 +77,7 @@ SPEC = LossSpec(
         equation="section 3",
     ),
     properties=Properties(
-        convex=False, proper="strictly", bound=_bound, shift_invariant=False, minimum=_minimum
+        convex=False, proper="strictly", bound=_bound, shift_invariant=False, minimum=_minimum, masked="flat"
     ),
     hyperparameters=(
         Hyperparameter(

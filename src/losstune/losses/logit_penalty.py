@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
+from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -22,8 +22,7 @@ def logit_penalty(logits_NC: Tensor, target: Tensor, b: float) -> Tensor:
     loss_functions_transfer).
     """
     logits_NC = at_least_float32(logits_NC)
-    soft_or_hard = target.to(logits_NC.dtype) if target.ndim == 2 else target
-    return F.cross_entropy(logits_NC, soft_or_hard, reduction="none") + b / 2 * logits_NC.square().sum(1)
+    return cross_entropy(logits_NC, target) + b / 2 * logits_NC.square().sum(1)
 
 
 def link(logits_NC: Tensor, b: float) -> Tensor:
@@ -62,7 +61,9 @@ SPEC = LossSpec(
         reference="arXiv:2010.16402",
         equation="section 3.1",
     ),
-    properties=Properties(convex=True, proper="recoverable", shift_invariant=False, minimum=_minimum),
+    properties=Properties(
+        convex=True, proper="recoverable", shift_invariant=False, minimum=_minimum, masked="infinite"
+    ),
     hyperparameters=(
         Hyperparameter(
             name="b",

@@ -26,6 +26,8 @@ def maxsup(logits_NC: Tensor, target_N: Tensor, a: float) -> Tensor:
         ValueError: If the target is not a class per sample.
     """
     cross_entropy_N = class_cross_entropy(logits_NC, target_N)
+    if a == 0:
+        return cross_entropy_N
     logits_NC = at_least_float32(logits_NC)
     return cross_entropy_N + a * (logits_NC.amax(1) - logits_NC.mean(1))
 
@@ -57,7 +59,7 @@ SPEC = LossSpec(
         reference="arXiv:2502.15798",
         equation="section 3",
     ),
-    properties=Properties(convex=True, proper="no", smooth=False, minimum=_minimum),
+    properties=Properties(convex=True, proper="no", smooth=False, minimum=_minimum, masked="infinite"),
     hyperparameters=(
         Hyperparameter(
             name="a",

@@ -42,5 +42,5 @@ SPEC = LossSpec(
         reference="arXiv:2006.13554",
         equation="section 3",
     ),
-    properties=Properties(convex=False, proper="no", bound=1.0, symmetric=True),
+    properties=Properties(convex=False, proper="no", bound=1.0, symmetric=True, masked="flat"),
 )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, normalized
+from losstune.losses._numerics import at_least_float32, finite_logits, normalized
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 from losstune.ranges import Domain, FloatRange
 
@@ -23,7 +23,7 @@ def poly1(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
     if target.ndim == 1:
         cross_entropy_N = F.cross_entropy(z_NC, target, reduction="none")
         return cross_entropy_N - eps * torch.expm1(-cross_entropy_N)
-    log_p_NC = z_NC.log_softmax(1)
+    log_p_NC = finite_logits(z_NC).log_softmax(1)
     return -(target.to(z_NC.dtype) * (log_p_NC + eps * torch.expm1(log_p_NC))).sum(1)
 
 

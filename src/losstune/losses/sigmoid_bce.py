@@ -10,7 +10,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, target_distribution
+from losstune.losses._numerics import at_least_float32, finite_logits, target_distribution
 from losstune.losses.spec import Citation, LossSpec, Properties
 
 
@@ -19,7 +19,7 @@ def sigmoid_bce(logits_NC: Tensor, target: Tensor) -> Tensor:
 
     Source: Kornblith et al. 2021, the sigmoid cross-entropy.
     """
-    z_NC = at_least_float32(logits_NC)
+    z_NC = finite_logits(logits_NC)
     t_NC = target_distribution(target, z_NC)
     return F.binary_cross_entropy_with_logits(z_NC, t_NC, reduction="none").sum(1)
 

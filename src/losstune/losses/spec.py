@@ -70,6 +70,9 @@ class Citation:
 Properness = Literal["strictly", "recoverable", "no"]
 """Whether the risk's minimiser gives the posterior through the link: by design, by inversion, or not at all."""
 
+Masked = Literal["limit", "flat", "infinite"]
+"""See :attr:`Properties.masked`."""
+
 Bound = float | Callable[[int], float]
 """A supremum, where need be as a function of the number of classes."""
 
@@ -87,6 +90,9 @@ class Properties:
         shift_invariant: Whether adding a constant to all logits of a sample leaves the loss as it is.
         smooth: Whether the gradient is differentiable everywhere, and implemented to be differentiated again.
         minimum: ``minimum(num_classes, **hyperparameters)``, the infimum; None where that is 0.
+        masked: What a logit of minus infinity makes of the loss, for a class that is not the true one: ``"limit"``,
+            the finite limit, whose gradient teaches the other classes and leaves the masked one alone; ``"flat"``, a
+            limit without a gradient, so that nothing is learnt; ``"infinite"``.
     """
 
     convex: bool
@@ -96,6 +102,7 @@ class Properties:
     shift_invariant: bool = True
     smooth: bool = True
     minimum: Callable[..., float] | None = None
+    masked: Masked = "limit"
 
     def bound_at(self, num_classes: int) -> float | None:
         """Return the bound for that many classes."""

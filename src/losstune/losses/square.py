@@ -55,7 +55,7 @@ SPEC = LossSpec(
         reference="arXiv:2006.07322",
         equation="rescaled square loss",
     ),
-    properties=Properties(convex=True, proper="recoverable", shift_invariant=False),
+    properties=Properties(convex=True, proper="recoverable", shift_invariant=False, masked="infinite"),
     hyperparameters=(
         Hyperparameter(
             name="k",

@@ -49,5 +49,5 @@ SPEC = LossSpec(
         reference="arXiv:2302.03952",
         equation="definition of squentropy",
     ),
-    properties=Properties(convex=True, proper="recoverable", shift_invariant=False),
+    properties=Properties(convex=True, proper="recoverable", shift_invariant=False, masked="infinite"),
 )

@@ -14,6 +14,8 @@ from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.testing.arguments import class_counts, hyperparameters, target_types
 from losstune.testing.cases import Check, Outcomes, batch, distributions, frequencies, gradient, told
+from losstune.testing.derivatives import second_derivative
+from losstune.testing.masked import masked
 
 PRECISIONS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 EXTREMES = (-200.0, -1e-4, 0.0, 200.0)
@@ -66,20 +68,6 @@ def first_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
             if good
             else ("the gradient under soft targets is not that of the values"),
         )
-
-
-def second_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Where the loss is declared smooth, it can be differentiated again, and rightly."""
-    if not loss.spec.properties.smooth:
-        return
-    logits_NC, target_N = batch(num_classes, num_samples=4)
-    good = torch.autograd.gradgradcheck(
-        lambda z: loss(z, target_N), logits_NC.requires_grad_(), atol=1e-5, rtol=1e-3, raise_exception=False
-    )
-    yield (
-        bool(good),
-        "the second derivative is that of the gradient" if good else "the second derivative is wrong",
-    )
 
 
 def independence(loss: BoundLoss, num_classes: int) -> Outcomes:
@@ -281,6 +269,7 @@ EVERYWHERE: dict[str, Check] = {
     "autocast": autocast,
     "soft targets": soft_targets,
     "target types": target_types,
+    "masked classes": masked,
     "devices": devices,
     "vmap": vmap,
     "oracle": oracle,
