@@ -27,7 +27,7 @@ def load(
         LosstuneError: If the settings are wrong, or the data missing or unfit; the message says what is wanted.
     """
     check_settings(settings)
-    root = Path(settings.root).expanduser()
+    root = Path(settings.root)
     if settings.name == "digits":
         raw = digits.load()
     elif settings.name == "npz":

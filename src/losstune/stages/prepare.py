@@ -28,7 +28,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If the data is missing or unfit, or a class too small to split.
     """
-    data_root = folder / Path(params.data.root).expanduser()
+    data_root = folder / params.data.root
     settings = params.data.model_copy(update={"root": str(data_root)})
     raw = _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
