@@ -8,7 +8,7 @@ from pathlib import Path
 
 from losstune.config import DataSettings, Params
 from losstune.data import prepared, sources, splits
-from losstune.data.raw import RawData, ReportProgress
+from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.errors import LosstuneError
 from losstune.progress import Progress
 from losstune.seeds import derive_seed
@@ -62,6 +62,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
         num_labels_changed=num_changed,
     )
     print(manifest.summary())
+    print(f"{describe_classes(raw.class_names)}.")
+    for note in raw.notes:
+        print(note)
     if has_test:
         print("The test split is the data's own: data.test_fraction was not used.")
 
