@@ -63,17 +63,14 @@ def check() -> None:
     That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
     """
     params = load_params()
-    from losstune.data.sources import check_settings
     from losstune.losses.registry import twin_of
     from losstune.search import SHARED
     from losstune.stages.confirm import num_crippled
+    from losstune.stages.data_rows import data_rows
     from losstune.stages.study import check_names
     from losstune.stages.twins import known_class_counts, twin_lines
 
-    try:
-        check_settings(params.data)
-    except LosstuneError as error:
-        raise LosstuneError(f"{PARAMS_FILE}: {error}") from None
+    told_of_data = data_rows(params.data, str(PARAMS_FILE))
     spaces = check_names(params)
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
@@ -91,7 +88,8 @@ def check() -> None:
     own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
     click.echo(f"{PARAMS_FILE} is valid.")
-    _echo_row("data", params.data.name)
+    for name, text in told_of_data:
+        _echo_row(name, text)
     _echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
     _echo_row("baseline", params.baseline)
     _echo_row(

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from losstune.config import Params
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.explain import explain_validation_error
-from losstune.params import read_settings
+from losstune.params import read_settings, require_plain_root
 from losstune.seeds import derive_seed
 from losstune.settings import Section
 
@@ -171,9 +171,11 @@ def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
     for changed in changes:
         values = _laid_over(values, changed)
     try:
-        return Params.model_validate(values)
+        merged = Params.model_validate(values)
     except ValidationError as error:
         raise LosstuneError(f"{source}: {explain_validation_error(error, Params)}") from None
+    require_plain_root(merged.data.root, source, Path())
+    return merged
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +200,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _placed(cell: MatrixCell) -> MatrixCell:
     """Return the cell with a relative ``data.root`` as it is written from the cell's own folder."""
     root = cell.params.data.root
-    if Path(root).expanduser().is_absolute():
+    if Path(root).is_absolute():
         return cell
     # Not an absolute path: in DVC's temporary copies of a work tree it would lead out of the copy.
     data = cell.params.data.model_copy(update={"root": os.path.relpath(root, cell.folder)})

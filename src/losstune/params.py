@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -24,7 +28,9 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             the key's path, what was found, what is allowed, and the nearest valid name.
     """
     values = read_settings(path, expected="sections such as 'data:' and 'model:'")
-    return parse_params(values, source=str(path))
+    params = parse_params(values, source=str(path))
+    require_plain_root(params.data.root, str(path), path.parent)
+    return params
 
 
 def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
@@ -66,3 +72,37 @@ def parse_params(values: dict[str, Any], source: str = "params") -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise LosstuneError(f"{source}: {explain_validation_error(error, Params)}") from None
+
+
+def require_plain_root(root: str, source: str, folder: Path) -> None:
+    """Refuse a ``data.root`` with ``~``, a variable or a scheme, unless there is a path of just that name.
+
+    DVC takes the text as it stands, for a dependency of ``prepare``. Read in another way here, it would name one path
+    to DVC and another to the stage.
+
+    Args:
+        root: ``data.root`` as it is written.
+        source: Begins the message.
+        folder: That `root` is relative to.
+
+    Raises:
+        LosstuneError: With the absolute path to write, where it can be told.
+    """
+    scheme = re.match(r"(?i)[a-z][a-z0-9+.-]+(?=://)|file(?=:/)", root)
+    is_plain = not (root.startswith("~") or scheme or re.search(r"\$(\w|\{\w+\})", root))
+    if is_plain or os.path.exists(folder / root):
+        return
+    found = f"{source}: data.root: found {show(root)}"
+    if scheme and scheme[0].lower() != "file":
+        raise LosstuneError(
+            f"{found}, a URL; expected a path on this machine: download the data first (`dvc get-url` does)"
+        )
+    local = unquote(re.sub("(?i)^file:(//)?(localhost(?=/))?", "", root)) if scheme else root
+    meant = os.path.expandvars(os.path.expanduser(local))
+    if meant.startswith("~") or "$" in meant:
+        unknown = "no variable of that name is set" if "$" in meant else "there is no user of that name"
+        raise LosstuneError(f"{found}, and {unknown}; expected a path as it stands, as DVC takes it")
+    raise LosstuneError(
+        f"{found}, which DVC takes as it stands, with nothing filled in; "
+        f"write root: {json.dumps(os.path.abspath(folder / meant), ensure_ascii=False)}"
+    )

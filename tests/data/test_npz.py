@@ -96,6 +96,37 @@ def test_the_layout_of_medmnist_is_read_and_its_validation_split_joins_the_train
     assert np.array_equal(raw.test_labels, LABELS[9:])
 
 
+@pytest.mark.parametrize("style", ["{}", "train_{}", "{}_train"])
+@pytest.mark.parametrize(("samples", "labels"), [("X", "labels"), ("x", "labels"), ("images", "y")])
+def test_any_name_for_samples_goes_with_any_for_labels(tmp_path, style, samples, labels):
+    raw = load(tmp_path, **{style.format(samples): BYTES, style.format(labels): LABELS})
+    assert np.array_equal(raw.images[:, 0], BYTES)
+    assert np.array_equal(raw.labels, LABELS)
+    assert raw.notes == ()
+
+
+def test_a_usual_pair_comes_before_a_mixed_one(tmp_path):
+    raw = load(tmp_path, x=BYTES, labels=LABELS[::-1], y=LABELS)
+    assert np.array_equal(raw.labels, LABELS)
+    assert "array labels" in raw.notes[0]
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path):
+    raw = load(tmp_path, images=BYTES, labels=LABELS, groups=LABELS, sample_weight=LABELS / 2)
+    assert len(raw.notes) == 1
+    assert raw.notes[0].startswith("Not read: arrays groups, sample_weight.")
+    assert npz.inspect(tmp_path / "a.npz") == raw.notes
+    assert load(tmp_path, images=BYTES, labels=LABELS, class_names=np.array(["a", "b", "c"])).notes == ()
+
+
+def test_names_are_looked_at_without_reading_an_array(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([{}], dtype=object), y=LABELS)  # reading x would be refused
+    assert npz.inspect(tmp_path / "a.npz") == ()
+    np.savez(tmp_path / "a.npz", pixels=BYTES, target=LABELS)
+    with pytest.raises(LosstuneError, match="found pixels, target, expected images, x or X"):
+        npz.inspect(tmp_path / "a.npz")
+
+
 def test_class_names_are_read(tmp_path):
     names = np.array(["ant", "bee", "cow", "dog"])
     assert load(tmp_path, x=BYTES, y=LABELS, class_names=names).class_names == tuple(names)
@@ -105,6 +136,7 @@ def test_class_names_are_read(tmp_path):
     ("arrays", "message"),
     [
         ({"pictures": BYTES, "labels": LABELS}, "found labels without images"),
+        ({"pictures": BYTES, "labels": LABELS}, "images or x or X"),
         ({"pictures": BYTES}, "found pictures, expected images"),
         ({}, "found no arrays"),
         ({"images": BYTES}, "found images without labels"),

@@ -47,7 +47,10 @@ def test_digits_go_in_and_come_out_in_three_parts(params, tmp_path, capsys):
     assert len(test.labels) == round(1797 * 0.2)
     assert len(data.validation_labels) == round((1797 - 359) * 0.25)
     manifest = read_manifest(tmp_path / PREPARED)
-    assert capsys.readouterr().out == manifest.summary() + "\n"
+    assert capsys.readouterr().out.splitlines() == [
+        manifest.summary(),
+        "10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+    ]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_split(params, tmp_path):
@@ -142,3 +145,30 @@ def test_tabular_data_goes_through(params, tmp_path):
     assert manifest.dtype == "float32"
     assert len(manifest.mean) == 3
     assert read_test(tmp_path / PREPARED).images.shape == (8, 3)
+
+
+def test_of_many_classes_the_first_ten_are_named(params, tmp_path, capsys):
+    names = np.array([f"bird {label:02}" for label in range(12)])
+    np.savez(tmp_path / "a.npz", x=np.ones((60, 3)), y=np.arange(60) % 12, class_names=names)
+    run(with_data(params, name="npz", root="a.npz"), tmp_path)
+    expected = ", ".join(f"bird {label:02}" for label in range(10))
+    assert f"12 classes, the first ten: {expected}.\n" in capsys.readouterr().out
+
+
+def test_what_was_not_read_is_told(params, tmp_path, capsys):
+    labels = np.arange(40) % 4
+    np.savez(tmp_path / "a.npz", X=np.ones((40, 3)), labels=labels, groups=labels, sample_weight=labels)
+    run(with_data(params, name="npz", root="a.npz"), tmp_path)
+    assert "Not read: arrays groups, sample_weight." in capsys.readouterr().out
+
+
+def test_a_test_folder_without_classes_is_told(params, tmp_path, capsys):
+    make_folder(tmp_path / "pets", num_test=0)
+    for label in "ab":
+        (tmp_path / "pets/test" / label).rmdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "pets/test/1.png")
+    run(with_data(params, name="imagefolder", root="pets"), tmp_path)
+    told = capsys.readouterr().out
+    assert "test/ is not read: it holds images without class folders" in told
+    assert "The test split is drawn from train/" in told
+    assert "2 classes: a, b." in told

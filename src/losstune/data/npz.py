@@ -8,31 +8,38 @@ its own test split, and ``class_names`` its classes' names. The names that Keras
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from losstune.data.raw import Array, Labels, RawData
+from losstune.data.filetypes import ARRAYS, describe_file
+from losstune.data.raw import Array, Labels, RawData, shortlist
 from losstune.errors import LosstuneError
 
-_PLAIN = (("images", "labels"), ("x", "y"), ("X", "y"))
-_KEYS = {
-    "": (
-        *_PLAIN,
-        *((f"train_{x}", f"train_{y}") for x, y in _PLAIN),
-        *((f"{x}_train", f"{y}_train") for x, y in _PLAIN),
-    ),
-    **{
-        split: tuple(
-            pair
-            for name in names
-            for x, y in _PLAIN
-            for pair in ((f"{name}_{x}", f"{name}_{y}"), (f"{x}_{name}", f"{y}_{name}"))
-        )
-        for split, names in {"validation": ("val", "validation"), "test": ("test",)}.items()
-    },
+_USUAL = (("images", "labels"), ("x", "y"), ("X", "y"))
+_MIXED = (("images", "y"), ("x", "labels"), ("X", "labels"))
+_STYLES = {
+    "": ("{}", "train_{}", "{}_train"),
+    "validation": ("val_{}", "{}_val", "validation_{}", "{}_validation"),
+    "test": ("test_{}", "{}_test"),
 }
+_KEYS = {
+    split: tuple(
+        (style.format(samples), style.format(labels))
+        for pairs in (_USUAL, _MIXED)
+        for style in styles
+        for samples, labels in pairs
+    )
+    for split, styles in _STYLES.items()
+}
+"""For each split the pairs of names that are read; the first that is there counts."""
+_EXPECTED = (
+    "expected images, x or X for the samples and labels or y for their classes (or both with train_ before or "
+    "_train after)"
+)
+_WANTED = "an .npz file with images and labels"
 
 
 def load(path: Path) -> RawData:
@@ -45,43 +52,59 @@ def load(path: Path) -> RawData:
     Raises:
         LosstuneError: If the file or an array is missing or unfit; the message names file and array.
     """
+    with _opened(path) as archive:
+        return _from_arrays(path.absolute(), archive)
+
+
+def inspect(path: Path) -> tuple[str, ...]:
+    """Return what a person should know of the arrays' names; no array is read.
+
+    Raises:
+        LosstuneError: As :func:`load`, as far as it shows.
+    """
+    with _opened(path) as archive:
+        return _notes(archive, _find_pairs(path.absolute(), archive))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, Array]]:
     path = path.absolute()
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise LosstuneError(f"{path}: found one array, expected an .npz file with images and labels")
+            raise LosstuneError(f"{path}: found one array, expected {_WANTED}, as numpy.savez writes it")
         with archive:
-            return _from_arrays(path, archive)
+            if archive.files and (kind := describe_file(path)) != ARRAYS:
+                raise LosstuneError(f"{path}: found {kind}; expected {_WANTED}, as numpy.savez writes it")
+            yield archive
     except FileNotFoundError:
-        raise LosstuneError(
-            f"data.root: no file {path}; expected an .npz file with images and labels"
-        ) from None
+        raise LosstuneError(f"data.root: no file {path}; expected {_WANTED}") from None
     except MemoryError as error:
         raise LosstuneError(f"{path}: an array is larger than the memory: {error}") from None
     except IsADirectoryError:
         raise LosstuneError(
-            f"data.root: {path} is a folder; expected an .npz file with images and labels"
+            f"data.root: {path} is a folder; expected {_WANTED} (data.name imagefolder reads a folder of images)"
         ) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error)
-        if "Object arrays" in reason:
-            reason = "it holds pickled Python objects, which could run anything and are not opened"
-        elif "pickled" in reason:
-            reason = (
-                "it is no archive of arrays; if it is a pickle, that could run anything and is not opened"
-            )
-        raise LosstuneError(f"{path}: cannot be read as .npz: {reason}") from None
+        raise LosstuneError(f"{path}: cannot be read as .npz: {_reason(path, error)}") from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    reason = str(error)
+    if "Object arrays" in reason:
+        return "it holds pickled Python objects, which could run anything and are not opened"
+    try:
+        kind = describe_file(path)
+    except (OSError, ValueError):
+        return reason
+    # Of an archive of arrays numpy's own words say more.
+    return reason if kind == ARRAYS else f"found {kind}; expected {_WANTED}, as numpy.savez writes it"
 
 
 def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
-    pairs = {split: _find(path, archive, split) for split in _KEYS}
-    main = pairs.pop("")
-    if main is None:
-        raise LosstuneError(
-            f"{path}: found {', '.join(archive) or 'no arrays'}, expected images (or x) and labels (or y)"
-        )
-    images, labels = _read_pair(path, archive, main)
-    parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if pair is not None}
+    pairs = _find_pairs(path, archive)
+    images, labels = _read_pair(path, archive, pairs[""])
+    parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if split}
     for split, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
             raise LosstuneError(
@@ -92,7 +115,27 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
         labels = np.concatenate([labels, parts["validation"][1]])
     test_images, test_labels = parts.get("test", (None, None))
     everything = labels if test_labels is None else np.concatenate([labels, test_labels])
-    return RawData(images, labels, _class_names(path, archive, everything), test_images, test_labels)
+    class_names = _class_names(path, archive, everything)
+    return RawData(images, labels, class_names, test_images, test_labels, _notes(archive, pairs))
+
+
+def _find_pairs(path: Path, archive: Mapping[str, Array]) -> dict[str, tuple[str, str]]:
+    """Return the names of samples and labels for each split that is there, the training data's under ""."""
+    found = {split: pair for split in _KEYS if (pair := _find(path, archive, split))}
+    if "" not in found:
+        raise LosstuneError(f"{path}: found {shortlist(list(archive)) or 'no arrays'}, {_EXPECTED}")
+    return found
+
+
+def _notes(archive: Mapping[str, Array], pairs: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    read = {"class_names", *(name for pair in pairs.values() for name in pair)}
+    unread = [name for name in archive if name not in read]
+    if not unread:
+        return ()
+    return (
+        f"Not read: {'array' if len(unread) == 1 else 'arrays'} {shortlist(unread)}. Samples have no weights, and "
+        "splits keep no groups together.",
+    )
 
 
 def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, str] | None:
@@ -102,8 +145,13 @@ def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, st
     half = next((pair for pair in _KEYS[split] if pair[0] in archive or pair[1] in archive), None)
     if half is None:
         return None
-    present, absent = half if half[0] in archive else half[::-1]
-    raise LosstuneError(f"{path}: found {present} without {absent} (arrays: {', '.join(archive)})")
+    present = half[0] if half[0] in archive else half[1]
+    partners = dict.fromkeys(
+        name for pair in _KEYS[split] if present in pair for name in pair if name != present
+    )
+    raise LosstuneError(
+        f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})"
+    )
 
 
 def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) -> tuple[Array, Labels]:

@@ -29,6 +29,7 @@ class RawData:
         class_names: In the order of the labels.
         test_images: As `images`, where the data brings a test split of its own; None otherwise.
         test_labels: As `labels`; None exactly where `test_images` is.
+        notes: What a person should know of how the data was read, such as what was passed over; a sentence each.
     """
 
     images: Array
@@ -36,6 +37,7 @@ class RawData:
     class_names: tuple[str, ...]
     test_images: Array | None = None
     test_labels: Labels | None = None
+    notes: tuple[str, ...] = ()
 
 
 def require_printable(class_names: Sequence[str], root: Path) -> None:
@@ -49,3 +51,25 @@ def require_printable(class_names: Sequence[str], root: Path) -> None:
             raise LosstuneError(
                 f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
             )
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal could take for a command written out, and what cannot be encoded."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def shortlist(names: Sequence[str], most: int = 10) -> str:
+    """Return the first names, and how many more there are.
+
+    Example:
+        >>> shortlist(["ant", "bee", "cow"], most=2)
+        'ant, bee and 1 more'
+    """
+    shown = printable(", ".join(names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def describe_classes(names: Sequence[str]) -> str:
+    """Return how many classes there are, with the first ten names."""
+    first = ", the first ten" if len(names) > 10 else ""
+    return f"{len(names)} classes{first}: {', '.join(names[:10])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from losstune.config import DataSettings
@@ -27,7 +28,7 @@ def load(
         LosstuneError: If the settings are wrong, or the data missing or unfit; the message says what is wanted.
     """
     check_settings(settings)
-    root = Path(settings.root).expanduser()
+    root = Path(settings.root)
     if settings.name == "digits":
         raw = digits.load()
     elif settings.name == "npz":
@@ -48,6 +49,23 @@ def load(
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")
     require_printable(raw.class_names, root)
     return raw
+
+
+def inspect(settings: DataSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the class names of a folder of images, and what a person should know of how data will be read.
+
+    No sample is read. Data that isn't there yet, or whose source tells nothing, has neither names nor notes.
+
+    Raises:
+        LosstuneError: If the data is there and is not what is wanted, as far as names of files and arrays show it.
+    """
+    root = Path(settings.root)
+    if settings.name == "npz" and os.path.exists(root):
+        return (), npz.inspect(root)
+    if settings.name == "imagefolder" and os.path.exists(root):
+        layout = imagefolder.inspect(root)
+        return layout.class_names, layout.notes
+    return (), ()
 
 
 def check_settings(settings: DataSettings) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from losstune.config import DataSettings, Params
 from losstune.data import prepared, sources, splits
-from losstune.data.raw import RawData, ReportProgress
+from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.errors import LosstuneError
 from losstune.progress import Progress
 from losstune.seeds import derive_seed
@@ -28,7 +28,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If the data is missing or unfit, or a class too small to split.
     """
-    data_root = folder / Path(params.data.root).expanduser()
+    data_root = folder / params.data.root
     settings = params.data.model_copy(update={"root": str(data_root)})
     raw = _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
@@ -62,6 +62,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
         num_labels_changed=num_changed,
     )
     print(manifest.summary())
+    print(f"{describe_classes(raw.class_names)}.")
+    for note in raw.notes:
+        print(note)
     if has_test:
         print("The test split is the data's own: data.test_fraction was not used.")
 

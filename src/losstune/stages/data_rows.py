@@ -1,0 +1,27 @@
+"""What can be told of a study's data before it is read."""
+
+from __future__ import annotations
+
+from losstune.config import DataSettings
+from losstune.data.raw import describe_classes
+from losstune.data.sources import check_settings, inspect
+from losstune.errors import LosstuneError
+
+
+def data_rows(settings: DataSettings, source: str) -> list[tuple[str, str]]:
+    """Check the settings, and the data as far as names of files show it; return rows for a person to read.
+
+    Args:
+        settings: A relative `root` is taken from the working directory.
+        source: The file of settings, for messages.
+
+    Raises:
+        LosstuneError: If nothing can be loaded under these settings, or the data is there and is not what is wanted.
+    """
+    try:
+        check_settings(settings)
+    except LosstuneError as error:
+        raise LosstuneError(f"{source}: {error}") from None
+    class_names, notes = inspect(settings)
+    classes = f": {describe_classes(class_names)}" if class_names else ""
+    return [("data", f"{settings.name}{classes}"), *(("", note) for note in notes)]
