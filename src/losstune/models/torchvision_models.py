@@ -26,6 +26,8 @@ def builders() -> tuple[str, ...]:
 def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Build a torchvision model from scratch, with weights from torch's global random generator.
 
+    Where parameters are made on the meta device, they get their shapes and no values.
+
     The architecture is torchvision's except for:
 
     - the head, which has `num_classes` outputs and, where torchvision starts it at zero (the vision
@@ -72,7 +74,7 @@ def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
     if channels != 3:
         _replace_first_convolution(model, channels)
     head = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-    if not head.weight.any():
+    if not head.weight.is_meta and not head.weight.any():
         head.reset_parameters()
     _check_forward(model, builder, input_shape)
     return model
@@ -90,7 +92,8 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
         padding=old.padding,  # type: ignore[arg-type]
         bias=old.bias is not None,
     )
-    nn.init.normal_(new.weight, std=old.weight.std().item() * (old.in_channels / channels) ** 0.5)
+    if not old.weight.is_meta:  # shapes without values have no spread
+        nn.init.normal_(new.weight, std=old.weight.std().item() * (old.in_channels / channels) ** 0.5)
     if new.bias is not None:
         nn.init.zeros_(new.bias)
     parent, _, attribute = name.rpartition(".")

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from losstune.config import Params
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
-from losstune.models import build_model, validate_model_name
+from losstune.models import validate_model_name
 from losstune.provenance import public_versions
 from losstune.records import Role, Stage
 from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
+from losstune.stages.model_fit import require_model
 from losstune.training import Arrays, Task
 from losstune.units import Unit, make_unit
 
@@ -122,7 +121,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
-    _require_model(params, manifest)
+    require_model(params, spaces, manifest.input_shape, manifest.num_classes)
     versions = public_versions(_libraries(params))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)
@@ -142,12 +141,6 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 def _libraries(params: Params) -> tuple[str, ...]:
     # torchvision's own architectures may change with its version; ours don't know it.
     return ("torch", "torchvision") if params.model.name.startswith("torchvision:") else ("torch",)
-
-
-def _require_model(params: Params, manifest: Manifest) -> None:
-    """Refuse a model that can't take the data before the first training, not training by training."""
-    with torch.device("meta"):  # no weights are made
-        build_model(params.model, manifest.input_shape, manifest.num_classes)
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:
