@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from losstune.config import Params
+from losstune.data import imbalance, prepared
+from losstune.errors import LosstuneError
 from losstune.search import Space
+from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model
 from losstune.stages.study import check_names
 from losstune.stages.twins import known_class_counts, twin_lines
@@ -33,4 +36,10 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return what is no mistake and yet to be known before a study is run: a topic and a line each."""
-    return [("twins", line) for line in twin_lines(spaces, known_class_counts(folder))]
+    found = [("twins", line) for line in twin_lines(spaces, known_class_counts(folder))]
+    try:
+        manifest = prepared.read_manifest(folder / PREPARED)
+    except LosstuneError:
+        return found
+    line = imbalance.hint(manifest, params.tune.metric, params.report.rope)
+    return [*found, ("classes", line)] if line else found
