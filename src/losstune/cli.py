@@ -65,13 +65,12 @@ def check() -> None:
     params = load_params()
     from losstune.losses.registry import twin_of
     from losstune.search import SHARED
+    from losstune.stages.checked import checked_spaces, hints
     from losstune.stages.confirm import num_crippled
     from losstune.stages.data_rows import data_rows
-    from losstune.stages.study import check_names
-    from losstune.stages.twins import known_class_counts, twin_lines
 
     told_of_data = data_rows(params.data, str(PARAMS_FILE))
-    spaces = check_names(params)
+    spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.losses),
@@ -101,8 +100,8 @@ def check() -> None:
         "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
     )
     _echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
-    for line in twin_lines(spaces, known_class_counts(Path.cwd())):
-        _echo_row("twins", line)
+    for topic, line in hints(params, spaces, Path.cwd()):
+        _echo_row(topic, line)
     if cells:
         _echo_row("matrix", f"{len(cells)} studies: {', '.join(cells)}")
 

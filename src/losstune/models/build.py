@@ -58,16 +58,6 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
     return torchvision_models.build(settings.name.removeprefix(TORCHVISION), input_shape, num_classes)
 
 
-def check_model(settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int) -> None:
-    """Check that a network can be built for the data, at no cost in time or memory: its weights are not made.
-
-    Raises:
-        LosstuneError: If there is no such model, or it can't take input of that shape.
-    """
-    with without_weights():
-        build_model(settings, input_shape, num_classes)
-
-
 @contextmanager
 def without_weights() -> Iterator[None]:
     """Move every parameter to the meta device as soon as its module has it, before it is initialised.

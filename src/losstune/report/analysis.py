@@ -15,11 +15,12 @@ from losstune.errors import LosstuneError
 from losstune.losses.registry import twins_among
 from losstune.records import Record, place_of
 from losstune.registration import Earlier
-from losstune.report import wording
 from losstune.report.comparison import Rules, blocks_needed, compare, outcome_of
 from losstune.report.controls import control_of
 from losstune.report.insight import calibration_of, optimism_of, variances_of
 from losstune.report.lost import is_lost
+from losstune.report.never_predicted import never_predicted
+from losstune.report.notes import notes_on
 from losstune.report.results import (
     METRICS,
     Control,
@@ -43,6 +44,7 @@ def build_results(
     equals: Mapping[str, str],
     protocol: str,
     earlier: tuple[Earlier, ...] = (),
+    imbalance: str | None = None,
 ) -> Results:
     """Compute all numbers of the report and draw the verdict.
 
@@ -54,6 +56,7 @@ def build_results(
         equals: Loss to the loss that it is identical to; only pairs within the study matter.
         protocol: Hash of what the verdict depends on.
         earlier: Registrations of the study under which the test split had been read before.
+        imbalance: Which classes the metric hardly sees, see :func:`losstune.data.imbalance.hint`.
 
     Raises:
         LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or not as many as the
@@ -127,7 +130,13 @@ def build_results(
         variances=variances_of(trials, blocks, metric, rules.num_searches),
         control=control,
         verdict=verdict,
-        notes=tuple(_notes(losses, control, params, earlier)),
+        warnings=(
+            *([f"{imbalance}."] if imbalance else []),
+            *never_predicted(
+                dict.fromkeys([verdict.loss or params.baseline, params.baseline]), blocks, data.class_names
+            ),
+        ),
+        notes=tuple(notes_on(losses, control, params, earlier)),
     )
 
 
@@ -321,52 +330,6 @@ def _add_overtakes(losses: Sequence[LossResult], baseline: str) -> list[LossResu
         else result.model_copy(update={"overtakes": tuple(statistics.overtakes(result.best_of, reference))})
         for result in losses
     ]
-
-
-def _notes(
-    losses: Sequence[LossResult], control: Control, params: Params, earlier: Sequence[Earlier]
-) -> Iterable[str]:
-    for registration in earlier:
-        yield (
-            f"The rules were changed after the test split had been read: registered first as "
-            f"{registration.protocol[:12]}, where {'; '.join(registration.differs) or 'nothing differs'}. "
-            "No p-value here accounts for that."
-        )
-    if control.positive is not None and control.positive.detected is None:
-        yield (
-            f"Not even {params.baseline} at a hundredth of its learning rate can be found worse on so few blocks, "
-            "so the positive control says nothing."
-        )
-    if control.positive is None:
-        yield "No positive control: nothing shows that a bad loss would be found (confirm.positive_control)."
-    num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
-    if num_candidates and params.confirm.stopping == "fixed":
-        num_blocks, alpha = params.confirm.num_blocks, params.report.alpha
-        blocks, rivals = wording.count(num_blocks, "block"), wording.count(num_candidates, "loss", "losses")
-        fewest = math.ceil(math.log2(2.0 * num_candidates / alpha))
-        if num_blocks < fewest:
-            yield (
-                f"With {blocks} no p-value over {rivals} can reach {alpha:g}: a loss can be found better or worse "
-                f"from {fewest} blocks on, and more easily from {fewest + 2} (confirm.num_blocks)."
-            )
-        elif num_blocks == fewest:
-            least = wording.p_value(2.0 * num_candidates / 2.0**num_blocks)
-            yield (
-                f"{blocks} are just enough for {rivals}: Holm's p-value is {least} at best, for a loss that is ahead "
-                f"or behind in every block, and one tie with {params.baseline} doubles that, above {alpha:g}. "
-                f"{fewest + 2} or more leave room for ties (confirm.num_blocks)."
-            )
-    if control.identity is None and not control.pairs:
-        yield (
-            "No control: the study has no loss that equals another, so nothing shows by how much the search "
-            "alone makes two losses differ. Adding kl_divergence beside cross_entropy gives one."
-        )
-    for result in losses:
-        if result.winner is None:
-            yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
-        elif result.num_lost_blocks:
-            lost = f"{result.num_lost_blocks} of {wording.count(len(result.blocks), 'block')}"
-            yield f"{result.loss} diverged or failed in {lost}, counted with the worst scores."
 
 
 def _generator(params: Params, *coordinates: str) -> np.random.Generator:

@@ -44,7 +44,8 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
         f"{data.num_validation:,} others.",
         f"- **Data**: {data.name}, digest `{data.digest[:16]}`; registered as `{results.protocol[:12]}`.",
         f"- **Which of the blocks**: {record.number}, the first, not the best; the means are what to expect.",
-        "- **Limits**: nothing is known of inputs from elsewhere than the data set.",
+        "- **Limits**: nothing is known of inputs from elsewhere than the data set."
+        + "".join(f" {warning}" for warning in results.warnings),
         "",
         f"| on {data.num_test:,} test samples | this model | mean of its loss's blocks |",
         "|-|-|-|",

@@ -310,6 +310,7 @@ class Results(Row):
         variances: Of validation scores by source; None where a winner or a block is missing.
         control: Whether the study can be trusted.
         verdict: The answer.
+        warnings: What to know before the verdict is followed: classes that the metric, or a model, doesn't see.
         notes: What a careful reader should know besides, one sentence each.
     """
 
@@ -334,6 +335,7 @@ class Results(Row):
     variances: Variances | None
     control: Control
     verdict: Verdict
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...]
 
     def of(self, loss: str) -> LossResult:
@@ -342,10 +344,7 @@ class Results(Row):
         Raises:
             KeyError: If the study has no such loss.
         """
-        for result in self.losses:
-            if result.loss == loss:
-                return result
-        raise KeyError(loss)
+        return {result.loss: result for result in self.losses}[loss]
 
     def ranked(self) -> list[LossResult]:
         """Return the losses from best to worst mean test score; those without a winner come last."""

@@ -87,6 +87,7 @@ def _below(results: Results) -> list[Text | str]:
     lines += [Text(note) for note in results.notes[:MAX_NOTES]]
     if len(results.notes) > MAX_NOTES:
         lines.append(f"... and {wording.count(len(results.notes) - MAX_NOTES, 'more note')}, see the page")
+    lines += [Text(f"Warning: {warning}", style="yellow") for warning in results.warnings]
     return [*lines, "", Text(results.verdict.sentence, style="bold")]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from losstune.data.sources import check_settings
 from losstune.errors import LosstuneError
 from losstune.matrix import MATRIX_FILE, MatrixCell
-from losstune.stages.study import check_names
+from losstune.stages.checked import checked_spaces
 
 
 def check_cell(cell: MatrixCell) -> None:
-    """Check what the settings alone can't tell: that data, model and losses of these names exist.
+    """Check what the settings alone can't tell: that data, model and losses exist and go together.
 
     Raises:
         LosstuneError: With the key's path, what was found and the nearest valid name.
@@ -19,4 +19,4 @@ def check_cell(cell: MatrixCell) -> None:
         check_settings(cell.params.data)
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}") from None
-    check_names(cell.params, source)
+    checked_spaces(cell.params, cell.folder, source)

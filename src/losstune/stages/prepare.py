@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from losstune.config import DataSettings, Params
-from losstune.data import prepared, sources, splits
+from losstune.data import imbalance, prepared, sources, splits
 from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.errors import LosstuneError
 from losstune.progress import Progress
@@ -67,6 +67,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
         print(note)
     if has_test:
         print("The test split is the data's own: data.test_fraction was not used.")
+    if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
+        print(f"note: {hint}.")
 
 
 def _load(settings: DataSettings, cache: Path) -> RawData:

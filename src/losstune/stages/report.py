@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from losstune import provenance
 from losstune.config import Params
-from losstune.data import prepared
+from losstune.data import imbalance, prepared
 from losstune.errors import LosstuneError
 from losstune.files import write_atomically, write_json
 from losstune.ledger import Ledger
@@ -82,6 +82,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
         protocol=registration.protocol,
         earlier=registration.earlier,
+        imbalance=imbalance.hint(study.manifest, params.tune.metric, params.report.rope),
     )
     test = prepared.read_test(folder / PREPARED)
     evidence = gather(
@@ -132,7 +133,7 @@ def show(study: Study) -> TrackingSummary:
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
-        note=results.verdict.sentence,
+        note="\n\n".join((results.verdict.sentence, *results.warnings)),
         tags=_outcomes(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
         models=_models(study, results, read_records(folder / BLOCKS)),

@@ -12,13 +12,14 @@ from losstune.data.manifest import Manifest
 from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
-from losstune.models import check_model, validate_model_name
+from losstune.models import validate_model_name
 from losstune.provenance import public_versions
 from losstune.records import Role, Stage
 from losstune.registration import Registration, registration_of
 from losstune.search import Space, centred, space_of
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
+from losstune.stages.model_fit import require_model
 from losstune.training import Arrays, Task
 from losstune.units import Unit, make_unit
 
@@ -120,8 +121,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
-    # Before the first training, not training by training.
-    check_model(params.model, manifest.input_shape, manifest.num_classes)
+    require_model(params, spaces, manifest.input_shape, manifest.num_classes)
     versions = public_versions(_libraries(params))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)

@@ -1,0 +1,74 @@
+"""Whether a network can be trained on data of a shape, found without a weight, a number or a random draw."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from losstune.errors import LosstuneError
+from losstune.models.build import build_model, without_weights
+from losstune.models.heads import adapt_head
+from losstune.settings import ModelSettings
+
+
+def require_fit(
+    settings: ModelSettings,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    batch_size: int,
+    heads: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Refuse what every training would trip over: images too small, too few at a time, a last layer not to change.
+
+    Takes up to a second for each kind of last layer, and next to no memory, for a network of any size.
+
+    Args:
+        settings: Of the model.
+        input_shape: Of one sample: (C, H, W) for images or (D,) for features.
+        num_classes: Number of logits.
+        batch_size: Samples of a training step.
+        heads: By loss, what it asks of the last layer, as the arguments of :func:`losstune.models.adapt_head`.
+
+    Raises:
+        LosstuneError: With the key's path, what was found and what is needed.
+    """
+    kinds: list[Mapping[str, Any]] = []
+    for loss, head in heads.items():
+        if head in kinds:
+            continue
+        kinds.append(head)
+        with without_weights():
+            network = build_model(settings, input_shape, num_classes)
+            try:
+                adapt_head(network, num_classes, **head)
+            except LosstuneError as error:
+                raise LosstuneError(f"{error} (losses: {loss})") from None
+        _require_step(network.to("meta"), settings.name, input_shape, batch_size)
+
+
+def _require_step(network: nn.Module, name: str, input_shape: tuple[int, ...], batch_size: int) -> None:
+    problem = _problem(network, input_shape, batch_size)
+    if problem is None:
+        return
+    shape = "x".join(str(size) for size in input_shape)
+    if batch_size == 1 and _problem(network, input_shape, 2) is None:
+        raise LosstuneError(
+            f"training.batch_size: found 1 sample a step, expected 2 or more: '{name}' normalises over the batch, "
+            f"and of one sample of {shape} nothing is left to normalise ({problem})"
+        )
+    raise LosstuneError(f"model.name: '{name}' can't take samples of {shape}: {problem}")
+
+
+def _problem(network: nn.Module, input_shape: tuple[int, ...], batch_size: int) -> str | None:
+    """Return why a training step's forward pass fails, or None."""
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            network(torch.empty(batch_size, *input_shape, device="meta"))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        return " ".join(str(error).split()).rstrip(".!")
+    return None

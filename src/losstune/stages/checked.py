@@ -1,0 +1,45 @@
+"""What ``losstune check`` finds beyond the rules of ``params.yaml`` itself: mistakes, and what to be told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from losstune.config import Params
+from losstune.data import imbalance, prepared
+from losstune.errors import LosstuneError
+from losstune.search import Space
+from losstune.stages.layout import PREPARED
+from losstune.stages.model_fit import check_model
+from losstune.stages.study import check_names
+from losstune.stages.twins import known_class_counts, twin_lines
+
+
+def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") -> dict[str, Space]:
+    """Check that losses and model exist and, as far as it is known before anything runs, go with the data.
+
+    Args:
+        params: Valid in themselves.
+        folder: Of the study, where its data may be prepared.
+        source: The file to name.
+
+    Returns:
+        The search space of each of the study's losses.
+
+    Raises:
+        LosstuneError: With the key's path, what was found and what is expected.
+    """
+    spaces = check_names(params, source)
+    check_model(params, spaces, folder, source)
+    return spaces
+
+
+def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
+    """Return what is no mistake and yet to be known before a study is run: a topic and a line each."""
+    found = [("twins", line) for line in twin_lines(spaces, known_class_counts(folder))]
+    try:
+        manifest = prepared.read_manifest(folder / PREPARED)
+    except LosstuneError:
+        return found
+    line = imbalance.hint(manifest, params.tune.metric, params.report.rope)
+    return [*found, ("classes", line)] if line else found

@@ -1,0 +1,73 @@
+"""Holds the model against the data before the first training, and before that as far as the settings tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from losstune.config import Params
+from losstune.data import prepared
+from losstune.errors import LosstuneError
+from losstune.losses.registry import get
+from losstune.models.fitting import require_fit
+from losstune.search import Space
+from losstune.stages.layout import PREPARED
+
+DIGITS_SHAPE = (1, 8, 8)
+SOME_CLASSES = 10
+"""Taken where the data isn't prepared: no model takes one number of classes and not another."""
+
+
+def require_model(
+    params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int
+) -> None:
+    """Refuse a model that can't be trained on the data, or not with one of the losses.
+
+    Args:
+        params: The study's settings.
+        spaces: Of its losses; hyperparameters that the study fixes count as fixed.
+        input_shape: Of one sample: (C, H, W) or (D,).
+        num_classes: Number of classes.
+
+    Raises:
+        LosstuneError: With the key's path, what was found and what is needed.
+    """
+    heads = {name: get(name).bind(space.fixed).head_options(num_classes) for name, space in spaces.items()}
+    require_fit(params.model, input_shape, num_classes, batch_size=params.training.batch_size, heads=heads)
+
+
+def check_model(
+    params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml"
+) -> None:
+    """Do so before anything runs, where the shape is known: from the prepared data or from the settings alone.
+
+    Raises:
+        LosstuneError: As :func:`require_model`, after the name of the file.
+    """
+    known = _known_input(params, folder)
+    if known is None:
+        return
+    shape, num_classes, where = known
+    try:
+        require_model(params, spaces, shape, num_classes)
+    except LosstuneError as error:
+        raise LosstuneError(f"{source}: {error}{where}") from None
+
+
+def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
+    """Return a sample's shape, the number of classes, and where they are from if they may be out of date.
+
+    None where only reading the data would tell.
+    """
+    side = params.data.image_size
+    if params.data.name == "digits":
+        return DIGITS_SHAPE, SOME_CLASSES, ""
+    try:
+        manifest = prepared.read_manifest(folder / PREPARED)
+    except LosstuneError:
+        manifest = None
+    if manifest is not None and manifest.name == params.data.name:
+        if side is not None:
+            return (manifest.input_shape[0], side, side), manifest.num_classes, ""
+        return manifest.input_shape, manifest.num_classes, f"; the shape is that of {PREPARED}"
+    return None if side is None else ((3, side, side), SOME_CLASSES, "")
