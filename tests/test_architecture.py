@@ -14,7 +14,7 @@ from losstune.sources import LOSSTUNE
 # From the ground up. A part imports itself and what stands below it, never sideways or up.
 LAYERS = (
     {"errors", "files", "labels", "ranges", "seeds", "progress", "quiet", "startup", "drawing"},
-    {"explain", "records", "sources"},
+    {"explain", "git", "records", "sources"},
     {"settings"},
     {"config"},
     {"params", "cluster"},

@@ -104,9 +104,18 @@ def test_outside_git_all_is_none(tmp_path, monkeypatch):
     assert provenance.git_state(tmp_path) == provenance.GitState()
 
 
-def test_without_git_installed_all_is_none(work_tree, monkeypatch, tmp_path):
+def test_without_git_installed_all_is_none_and_it_says_why(work_tree, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.git_state(work_tree) == provenance.GitState()
+    state = provenance.git_state(work_tree)
+    assert state.commit is None
+    assert "git" in state.problem
+
+
+def test_the_repository_of_another_user_is_told_with_gits_own_cure(work_tree, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    state = provenance.git_state(work_tree)
+    assert state.commit is None
+    assert "git config --global --add safe.directory" in state.problem
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import click
 
 from losstune import __version__
 from losstune.config import Params
-from losstune.errors import LosstuneError, UnfinishedStudyError, did_you_mean
+from losstune.errors import LosstuneError, UnfinishedStudyError, did_you_mean, printable
 from losstune.params import PARAMS_FILE, load_params
 from losstune.provenance import study_root
 from losstune.quiet import configure_environment
@@ -68,8 +68,10 @@ def check() -> None:
     from losstune.stages.checked import checked_spaces, hints
     from losstune.stages.confirm import num_crippled
     from losstune.stages.data_rows import data_rows
+    from losstune.stages.device import check_device
 
     told_of_data = data_rows(params.data, str(PARAMS_FILE))
+    check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
@@ -513,9 +515,9 @@ def main(arguments: list[str] | None = None) -> Any:
     """
     configure_environment()
     given = sys.argv[1:] if arguments is None else arguments
+    code = 0
     try:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
-        return
     except getattr(
         click.exceptions, "NoArgsIsHelpError", ()
     ) as error:  # help is no mistake; click 8.1 shows it itself
@@ -524,7 +526,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         more = f"; `{context.command_path} --help` says more" if context is not None else ""
-        click.echo(f"losstune: {_on_one_line(error.format_message().rstrip('.'))}{more}", err=True)
+        click.echo(f"losstune: {printable(error.format_message().rstrip('.'))}{more}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted; what is finished is kept, `dvc repro` goes on from there", err=True)
@@ -532,7 +534,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:
             raise
-        click.echo(f"losstune: {_on_one_line(str(error))}", err=True)
+        click.echo(f"losstune: {printable(str(error))}", err=True)
         code = EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED
     except OSError as error:
         # A full or a read-only disk, wherever it shows: the user's to mend, and no secret of the program.
@@ -540,13 +542,9 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         place = f"{error.filename}: " if error.filename is not None else ""
         more = "; what is finished is kept, run again once that is mended" * (error.errno in DISK_ERRORS)
-        click.echo(f"losstune: {_on_one_line(f'{place}{error.strerror or error}')}{more}", err=True)
+        click.echo(f"losstune: {printable(f'{place}{error.strerror or error}')}{more}", err=True)
         code = EXIT_MISTAKE
-    # Or nanobind tells below the one line that what was imported, and is frozen, is leaked.
+    # Or nanobind tells at the end that what was imported, and is frozen, is leaked.
     gc.unfreeze()
-    sys.exit(code)
-
-
-def _on_one_line(text: str) -> str:
-    """Return `text` with line breaks and control characters written out, whatever a file's or a key's name holds."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    if code:
+        sys.exit(code)

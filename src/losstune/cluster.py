@@ -15,4 +15,10 @@ def cluster_address(resources: ResourceSettings) -> str | None:
     """
     if resources.executor != "ray":
         return None
-    return resources.ray_address or os.environ.get("RAY_ADDRESS") or None
+    address = resources.ray_address or os.environ.get("RAY_ADDRESS")
+    return address if address and address != "local" else None  # with which Ray means one of its own here
+
+
+def address_source(resources: ResourceSettings) -> str:
+    """Return what the cluster's address was read from, as a message names it."""
+    return "resources.ray_address" if resources.ray_address else "RAY_ADDRESS in the environment"

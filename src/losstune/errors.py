@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+MOST_LETTERS = 600
+"""Of a library's reason that are shown: what an error of MLflow or Git says in whole, and not a page."""
+
 
 class LosstuneError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with code 2."""
@@ -15,14 +18,47 @@ class UnfinishedStudyError(Exception):
 
 
 def did_you_mean(found: str, allowed: Sequence[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `allowed`, or an empty string.
+    """Return ``"; did you mean 'x'?"`` for the nearest of `allowed` that isn't what was found, or an empty string.
 
     Example:
         >>> did_you_mean("crossentropy", ["cross_entropy", "focal"])
         "; did you mean 'cross_entropy'?"
     """
+    allowed = [name for name in allowed if name != found]
     near = difflib.get_close_matches(found.lower(), [name.lower() for name in allowed], n=1, cutoff=0.6)
     if not near:
         return ""
     original = next(name for name in allowed if name.lower() == near[0])
     return f"; did you mean '{original}'?"
+
+
+def in_one_line(reason: BaseException | str, most: int = MOST_LETTERS) -> str:
+    r"""Return a library's reason on one line: all of it, or of a long one its begin and its end, in whole words.
+
+    What to do about it mostly stands at the end. Mask secrets before: half of one isn't found.
+
+    Example:
+        >>> in_one_line("no such table\n" + 99 * "as was said " + "\nrun `mlflow db upgrade`", 50)
+        'no such table as was said … run `mlflow db upgrade`'
+    """
+    words = str(reason).strip().removesuffix(".").split()
+    text = " ".join(words)
+    if len(text) <= most:
+        return text or type(reason).__name__
+    begin: list[str] = []
+    end: list[str] = []
+    for word in words:
+        if len(" ".join([*begin, word])) > most // 2:
+            break
+        begin.append(word)
+    for word in reversed(words):
+        if len(" ".join([word, *end])) > most // 2:
+            break
+        end.insert(0, word)
+    # A single word that is longer, such as a dump without spaces, has no end that could be told apart.
+    return f"{' '.join(begin) or text[: most // 2]} … {' '.join(end)}".rstrip()
+
+
+def printable(text: str) -> str:
+    """Return `text` with line breaks and control characters written out, whatever a file's or a key's name holds."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
+from losstune.git import GitError, NoRepositoryError, run_git, why_no_commit
 from losstune.params import PARAMS_FILE
 from losstune.records import Row
 
@@ -61,12 +62,14 @@ class GitState(Row):
         branch: None where HEAD is detached, as in DVC's experiments.
         dirty: Whether anything but the pipeline's own outputs differs from the commit, new files included.
         remote_url: Of ``origin``, or else of the first remote; without credentials.
+        problem: Why a commit is not known that there might be; None outside Git, where there is none to know.
     """
 
     commit: str | None = None
     branch: str | None = None
     dirty: bool | None = None
     remote_url: str | None = None
+    problem: str | None = None
 
     @property
     def short_commit(self) -> str | None:
@@ -124,16 +127,22 @@ def git_state(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> Gi
         # `dvc exp run --set-param` edits it in place; the experiment's name stands for that difference.
         ignored.append(str(PARAMS_FILE))
     excluded = [f":(exclude,literal){path}" for path in ignored]
-    status = _git(folder, "status", "--porcelain=v2", "--branch", "--", ":(top)", *excluded)
-    if status is None:
+    try:
+        status = _git(folder, "status", "--porcelain=v2", "--branch", "--", ":(top)", *excluded)
+        is_new = "# branch.oid (initial)" in status.splitlines()
+        problem = why_no_commit(folder) if is_new else None
+    except NoRepositoryError:
         return GitState()
+    except GitError as error:
+        return GitState(problem=str(error))
     headers = dict(line[2:].split(" ", 1) for line in status.splitlines() if line.startswith("# branch."))
     commit, branch = headers.get("branch.oid"), headers.get("branch.head")
     return GitState(
-        commit=None if commit == "(initial)" else commit,
+        commit=None if is_new else commit,
         branch=None if branch == "(detached)" else branch,
         dirty=any(not line.startswith("#") for line in status.splitlines()),
         remote_url=_remote_url(folder),
+        problem=problem,
     )
 
 
@@ -154,7 +163,10 @@ def difference(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> s
     """
     excluded = [f":(exclude,literal){path}" for path in generated]
     plain = ("--no-color", "--no-ext-diff", "--no-textconv")
-    text = _git(folder, "diff", *plain, "HEAD", "--", ":(top)", *excluded)
+    try:
+        text = _git(folder, "diff", *plain, "HEAD", "--", ":(top)", *excluded)
+    except GitError:
+        return None
     if not text:
         return None
     text = masked(text)
@@ -243,14 +255,16 @@ def study_root() -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    # Without optional locks, a look at the status never stands in the way of a commit made meanwhile.
-    return _output(["git", "--no-optional-locks", "-C", str(folder), *arguments])
+def _git(folder: Path, *arguments: str) -> str:
+    return run_git(folder, *arguments, patience_sec=COMMAND_PATIENCE_SEC).decode(errors="replace")
 
 
 def _remote_url(folder: Path) -> str | None:
-    found = _git(folder, "config", "--get-regexp", r"^remote\..*\.url$")
-    urls = dict(line.split(" ", 1) for line in (found or "").splitlines() if " " in line)
+    try:
+        found = _git(folder, "config", "--get-regexp", r"^remote\..*\.url$")
+    except GitError:  # there is none
+        return None
+    urls = dict(line.split(" ", 1) for line in found.splitlines() if " " in line)
     url = urls.get("remote.origin.url") or next(iter(urls.values()), None)
     return None if url is None else without_credentials(url)
 

@@ -53,8 +53,8 @@ LOGGER_LEVELS = MappingProxyType(
         # Remarks on dimensions of the example with which MLflow exports a model.
         "torch._export": logging.ERROR,
         "torch.export": logging.ERROR,
-        # Font look-ups.
-        "matplotlib.font_manager": logging.ERROR,
+        # Font look-ups, and that it makes a folder for them in the temp folder where the home folder is of no use.
+        "matplotlib": logging.ERROR,
     }
 )
 """Levels of loggers that would tell the user what is of no use to them."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from losstune.errors import LosstuneError
+from losstune.errors import LosstuneError, in_one_line
 from losstune.files import write_atomically
 from losstune.provenance import masked, without_credentials
 
@@ -178,4 +178,4 @@ def _one_line(url: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    return masked((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+    return in_one_line(masked(str(error)) or error)

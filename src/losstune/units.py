@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from losstune.errors import in_one_line
 from losstune.files import digest
 from losstune.losses.registry import get
 from losstune.records import Entry, Execution, Record, Role, Stage
@@ -128,7 +129,7 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
         for outcomes in train(task, arrays, loss, rungs):
             yield timed(outcomes)
     except Exception as error:  # whatever a model or loss raises is that trial's outcome, not the study's end
-        outcomes = failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        outcomes = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
         out_of_memory = is_out_of_memory(error)
         del error  # its traceback holds what filled the memory
         if out_of_memory and torch.cuda.is_available():

@@ -118,5 +118,5 @@ def test_outside_git(tmp_path):
 def test_before_the_first_commit(tmp_path):
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     assert find_tree(tmp_path, "workspace").title == "workspace (no commit)"
-    with pytest.raises(LosstuneError, match="no such commit"):
+    with pytest.raises(LosstuneError, match="revision 'HEAD': the repository has no commit yet"):
         find_tree(tmp_path, "HEAD")

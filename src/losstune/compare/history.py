@@ -73,10 +73,9 @@ def history(folder: Path, results: Path, revision: str = "HEAD", most: int | Non
         LosstuneError: If there is no such revision, or no Git repository.
     """
     tree = find_tree(folder, revision)
-    rows = [
-        line.split("\x1f")
-        for line in (git(folder, "log", f"--format={_FIELDS}", str(tree.commit)) or "").splitlines()
-    ]
+    # Before the first commit there is the work tree alone.
+    listed = git(folder, "log", f"--format={_FIELDS}", tree.commit) if tree.commit else ""
+    rows = [line.split("\x1f") for line in listed.splitlines()]
     ids = _blob_ids(folder, [row[0] for row in rows], results)
     found: list[tuple[dict[str, Any], str]] = []
     num_folded = 0
@@ -121,7 +120,7 @@ def _blob_ids(folder: Path, commits: list[str], path: Path) -> dict[str, str | N
     """Return the Git object of a file at every commit, or None."""
     request = [f"{commit}:./{path.as_posix()}" for commit in commits]
     # One process for all of them; the answers come in order.
-    listed = git(folder, "cat-file", "--batch-check=%(objectname)", request="\n".join(request)) or ""
+    listed = git(folder, "cat-file", "--batch-check=%(objectname)", request="\n".join(request))
     answers = listed.splitlines()
     return {
         commit: None if " " in answer else answer for commit, answer in zip(commits, answers, strict=True)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.errors import LosstuneError, did_you_mean
+from losstune.git import GitError, NoRepositoryError, commit_of, require_work_tree, run_git, why_no_commit
 from losstune.provenance import git_state
 
 WORKSPACE = "workspace"
 """What the work tree is called where a revision is expected."""
 
 _EXPERIMENT = re.compile(r"^refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)$")
-_PATIENCE_SEC = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ class Tree:
             }
         prefix = f"{folder.as_posix()}/"
         listed = git(self.folder, "ls-tree", "-r", "-z", str(self.commit), "--", prefix)
-        rows = [row.split("\t", 1) for row in (listed or "").split("\0") if row]
+        rows = [row.split("\t", 1) for row in listed.split("\0") if row]
         found = {path.removeprefix(prefix): facts.split()[2] for facts, path in rows if path.endswith(".py")}
         contents = read_blobs(self.folder, found.values())
         return {path: content or b"" for path, content in zip(found, contents, strict=True)}
@@ -73,21 +72,22 @@ def find_tree(folder: Path, name: str) -> Tree:
     the names of DVC's experiments.
 
     Raises:
-        LosstuneError: If the folder lies in no Git repository, or the name stands for nothing or for several
-            experiments.
+        LosstuneError: If the folder lies in no Git repository or Git does not read it, or the name stands for nothing
+            or for several experiments.
     """
-    if git(folder, "rev-parse", "--is-inside-work-tree") is None:
-        raise LosstuneError(
-            f"{folder}: no Git repository; `losstune compare` and `losstune log` read its history"
-        )
+    try:
+        require_work_tree(folder)
+    except NoRepositoryError as error:
+        raise LosstuneError(f"{error}; `losstune compare` and `losstune log` read its history") from None
     if name == WORKSPACE:
         state = git_state(folder)
+        if state.commit is None and why_no_commit(folder) is None:
+            raise GitError(str(state.problem))
         return Tree(
             folder=folder, name=name, commit=state.commit, is_workspace=True, is_dirty=bool(state.dirty)
         )
-    sha = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if sha:
-        commit = sha.strip()
+    commit = commit_of(folder, name)
+    if commit is not None:
         return Tree(folder=folder, name=commit[:7] if name == commit else name, commit=commit)
     experiments = list_experiments(folder)
     found = sorted({commit for other, commit in experiments if other == name})
@@ -97,10 +97,11 @@ def find_tree(folder: Path, name: str) -> Tree:
             f"revision {name!r}: {len(found)} DVC experiments have this name; name one by {shas}"
         )
     if not found:
-        refs = (
-            git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags") or ""
-        ).split()
-        known = [WORKSPACE, "HEAD", *refs, *(other for other, _ in experiments)]
+        if reason := why_no_commit(folder, name):
+            raise LosstuneError(f"revision {name!r}: {reason}; expected a study that `git commit` has kept")
+        refs = git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
+        head = ["HEAD"] if commit_of(folder, "HEAD") else []
+        known = [WORKSPACE, *head, *refs, *(other for other, _ in experiments)]
         raise LosstuneError(
             f"revision {name!r}: found no such commit, branch, tag or DVC experiment; expected one of them, or "
             f"{WORKSPACE!r}{did_you_mean(name, known)}"
@@ -113,7 +114,7 @@ def list_experiments(folder: Path) -> list[tuple[str, str]]:
 
     DVC keeps an experiment as ``refs/exps/<SHA of its baseline, cut after two digits>/<name>``.
     """
-    listed = git(folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    listed = git(folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
     found = []
     for line in listed.splitlines():
         ref, _, commit = line.partition(" ")
@@ -127,14 +128,11 @@ def read_blobs(folder: Path, names: Iterable[str]) -> list[bytes | None]:
     request = "".join(f"{name}\n" for name in names)
     if not request:
         return []
-    done = _run(folder, ["cat-file", "--batch"], request.encode())
-    output, found, at = done.stdout, [], 0
+    output = run_git(folder, "cat-file", "--batch", request=request.encode())
+    found: list[bytes | None] = []
+    at = 0
     for _ in request.splitlines():
         end = output.find(b"\n", at)
-        if end < 0:
-            raise LosstuneError(
-                f"{folder}: Git cannot read its objects: {done.stderr.decode(errors='replace').strip()}"
-            )
         kind = output[at:end].split()[-2:]
         at = end + 1
         if len(kind) == 2 and kind[1].isdigit():
@@ -146,22 +144,6 @@ def read_blobs(folder: Path, names: Iterable[str]) -> list[bytes | None]:
     return found
 
 
-def git(folder: Path, *arguments: str, request: str = "") -> str | None:
-    """Return what a Git command prints when it is given `request`, or None if it fails."""
-    done = _run(folder, list(arguments), request.encode())
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
-
-
-def _run(folder: Path, arguments: list[str], request: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
-            input=request,
-            capture_output=True,
-            timeout=_PATIENCE_SEC,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise LosstuneError("git: not found; comparing commits needs it") from None
-    except subprocess.TimeoutExpired:
-        raise LosstuneError(f"git {arguments[0]}: no answer in {_PATIENCE_SEC:g} seconds") from None
+def git(folder: Path, *arguments: str, request: str = "") -> str:
+    """Return what a Git command prints when it is given `request`; for errors see :func:`losstune.git.run_git`."""
+    return run_git(folder, *arguments, request=request.encode()).decode(errors="replace")

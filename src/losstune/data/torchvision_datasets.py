@@ -13,7 +13,7 @@ from PIL import Image
 
 from losstune.data.decoding import decode
 from losstune.data.raw import Array, Labels, RawData, ReportProgress
-from losstune.errors import LosstuneError
+from losstune.errors import LosstuneError, in_one_line
 
 Arguments = dict[str, Any]
 
@@ -164,7 +164,7 @@ def _construct(name: str, arguments: Arguments, source: Source, root: Path, *, d
     try:
         return cls(str(root), **arguments, **({"download": download} if takes_download else {}))
     except Exception as error:  # each data set has its own way to say what is missing
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = in_one_line(error)
         advice = (
             "the download failed"
             if download and takes_download

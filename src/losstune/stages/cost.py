@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from losstune.cluster import address_source, cluster_address
 from losstune.config import Params
 from losstune.cost import Estimate, Timings, estimate
 from losstune.plan import Plan
@@ -102,7 +102,8 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
         )
         found.append(("in all", _told(whole, study, num_workers)))
     if num_workers is None:
-        source += "; resources.ray_address: how many trainings the cluster takes at a time is not known here"
+        setting = address_source(params.resources)
+        source += f"; {setting}: how many trainings the cluster takes at a time is not known here"
     return [*found, ("timed by", source)]
 
 
@@ -197,7 +198,7 @@ def _num_workers(study: Study) -> int | None:
     resources = study.params.resources
     if resources.executor == "inline":
         return 1
-    if resources.ray_address or os.environ.get("RAY_ADDRESS"):
+    if cluster_address(resources) is not None:
         return None
     from losstune import trials
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from losstune.cluster import cluster_address
-from losstune.config import Params
+from losstune.config import Params, ResourceSettings
 from losstune.errors import LosstuneError
 from losstune.records import Execution
 from losstune.stages.layout import TRIAL_EXECUTIONS
@@ -29,6 +30,16 @@ def recorded_device(params: Params, folder: Path, versions: Mapping[str, str]) -
     return device, resolve_precision(params.training, params.model, device).precision
 
 
+def check_device(resources: ResourceSettings) -> None:
+    """Raise where the settings ask for a device that this machine, if it is the one that trains, hasn't.
+
+    Raises:
+        LosstuneError: If a GPU is asked for and there is none.
+    """
+    if cluster_address(resources) is None:
+        resolve_device(resources.device)
+
+
 def resolve_device(device: str) -> str:
     """Return ``"cuda"`` or ``"cpu"`` for what ``resources.device`` says, on this machine.
 
@@ -42,8 +53,10 @@ def resolve_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if device == "cuda":
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hidden = "" if visible is None else f" (CUDA_VISIBLE_DEVICES in the environment is {visible!r})"
         raise LosstuneError(
-            "resources.device: found 'cuda', but PyTorch sees no GPU here; expected auto or cpu"
+            f"resources.device: found 'cuda', but PyTorch sees no GPU here{hidden}; expected auto or cpu"
         )
     return "cpu"
 

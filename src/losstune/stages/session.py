@@ -42,7 +42,8 @@ def execute(
         LosstuneError: If all that was trained failed: then the mistake is not a loss's.
     """
     num_kept = len(plan.kept)
-    commit = provenance.short_commit()
+    git = provenance.git_state()
+    commit = git.short_commit
     tracker = open_tracker(
         study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
     )
@@ -53,6 +54,8 @@ def execute(
             ladders.remember(entry.record)
     num_to_train = plan.total - num_kept
     print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
+    if num_to_train and git.commit is None and git.problem is not None:
+        print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
     try:
         if num_to_train:
             arrays = read()  # what is wrong with the data is told before any progress

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from losstune.cluster import cluster_address
+from losstune.cluster import address_source, cluster_address
 from losstune.config import Params
 from losstune.errors import LosstuneError
 from losstune.stages.device import resolve_device
@@ -46,7 +46,7 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
 def _of_cluster(
     nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str
 ) -> tuple[str, str]:
-    wanted = params.resources.device
+    wanted, source = params.resources.device, address_source(params.resources)
     with_gpu = [node for node in nodes if node.gpus]
     if wanted == "cuda" and not with_gpu:
         raise LosstuneError(
@@ -57,12 +57,12 @@ def _of_cluster(
     for node in used:
         if dict(node.versions) != dict(versions):
             raise LosstuneError(
-                f"resources.ray_address: node {node.name} of the cluster at {address!r} has {_text(node.versions)}, "
+                f"{source}: node {node.name} of the cluster at {address!r} has {_text(node.versions)}, "
                 f"expected {_text(versions)} as here: other versions round differently"
             )
         if device not in node.precision:
             raise LosstuneError(
-                f"resources.ray_address: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch "
+                f"{source}: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch "
                 "does not see there"
             )
     print(

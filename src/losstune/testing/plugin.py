@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from losstune import losses
-from losstune.errors import LosstuneError
+from losstune.errors import LosstuneError, in_one_line
 from losstune.losses.registry import aliases, registry
 from losstune.losses.spec import LossSpec
 
@@ -30,8 +30,7 @@ def specs_in(path: Path) -> list[LossSpec]:
         names = runpy.run_path(str(path))
         imported = _imported_names(path)
     except (Exception, SystemExit) as error:  # whatever the file raises
-        reason = " ".join(str(error).split())[:200]
-        raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {reason}") from None
+        raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {in_one_line(error)}") from None
     finally:
         sys.path.remove(beside)
     catalogue = {id(spec) for spec in registry().values()}  # got from there by a call, as `get("focal")`

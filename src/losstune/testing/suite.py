@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from losstune.errors import in_one_line
 from losstune.losses.spec import LossSpec
 from losstune.testing.cases import CLASS_COUNTS, Check, Outcomes, settings_of, told
 from losstune.testing.claims import CLAIMS
@@ -68,7 +69,7 @@ def _guarded(outcomes: Callable[[], Outcomes]) -> Outcomes:
     try:
         yield from outcomes()
     except Exception as error:  # whatever a loss raises is what is wrong with it
-        yield False, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        yield False, f"{type(error).__name__}: {in_one_line(error)}"
 
 
 def _first(name: str, outcomes: Outcomes) -> Iterator[Finding]:

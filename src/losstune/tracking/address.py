@@ -10,6 +10,7 @@ from pathlib import Path
 from losstune.config import DataSettings, Params, TrackingSettings
 from losstune.provenance import without_credentials
 
+_VARIABLE = "MLFLOW_TRACKING_URI"
 _SQLITE = "sqlite:///"
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?://")
 
@@ -23,16 +24,23 @@ class Address:
         artifacts: Folder for artifacts; None where a server decides.
         database: The SQLite file; None for any other store.
         is_own: Whether it is the study's own database, which holds nothing but what the records do.
+        variable: Name of the environment variable that the URI comes from; None where ``params.yaml`` says it.
     """
 
     uri: str
     artifacts: Path | None
     database: Path | None
     is_own: bool
+    variable: str | None = None
 
     def __str__(self) -> str:
         """Return the database file, or the URI as it may be shown: without credentials."""
         return without_credentials(self.uri) if self.database is None else str(self.database)
+
+    @property
+    def told(self) -> str:
+        """The address, and the environment variable that it comes from, for a message on what is wrong with it."""
+        return f"{self} ({self.variable} in the environment)" if self.variable else str(self)
 
 
 def locate(settings: TrackingSettings, root: Path) -> Address:
@@ -41,7 +49,8 @@ def locate(settings: TrackingSettings, root: Path) -> Address:
     The last is what plain ``mlflow ui`` opens in `root`, with artifacts in ``<root>/mlruns``. A relative SQLite
     path counts from `root`, not from the working directory, which differs in DVC's temporary copies.
     """
-    chosen = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    variable = None if settings.uri or not os.environ.get(_VARIABLE) else _VARIABLE
+    chosen = settings.uri or os.environ.get(_VARIABLE)
     uri = chosen or f"{_SQLITE}mlflow.db"
     database = None
     if uri.startswith(_SQLITE) and uri != _SQLITE:
@@ -49,7 +58,7 @@ def locate(settings: TrackingSettings, root: Path) -> Address:
         database = (root.resolve() / path).resolve()
         uri = f"{_SQLITE}{database}" + (f"?{options}" if options else "")
     artifacts = root.resolve() / "mlruns" if _DATABASE.match(uri) else None
-    return Address(uri=uri, artifacts=artifacts, database=database, is_own=not chosen)
+    return Address(uri=uri, artifacts=artifacts, database=database, is_own=not chosen, variable=variable)
 
 
 def experiment_of(params: Params) -> str:

@@ -9,6 +9,7 @@ from losstune.config import TrackingSettings
 from losstune.quiet import configure_environment
 from losstune.startup import collection_paused
 from losstune.tracking.address import locate
+from losstune.tracking.store import reason_of
 from losstune.tracking.ui import HOST
 
 PORT = 5000
@@ -54,7 +55,7 @@ def find_runs(settings: TrackingSettings, root: Path, protocol: str) -> tuple[li
         condition = f"tags.`losstune.protocol_hash` = '{protocol}' and tags.`losstune.role` = 'stage'"
         found = client.search_runs(experiments, condition, max_results=_MOST_RUNS) if experiments else []
     except MlflowException as error:
-        return [], f"cannot be read: {' '.join(str(error).split())[:200]}"
+        return [], f"cannot be read: {reason_of(error)}"
     runs = [
         RunLink(
             name=run.info.run_name,

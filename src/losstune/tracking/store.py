@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
+from losstune.errors import in_one_line
 from losstune.files import part_name, remove_stale_parts
 from losstune.provenance import masked
 from losstune.quiet import configure_environment
@@ -357,19 +358,19 @@ class Store:
         return expected is not None and location.is_absolute() and not location.is_relative_to(expected)
 
 
-def reason_of(error: BaseException, max_length: int = 300) -> str:
-    """Say in a few words why MLflow failed, without credentials."""
+def reason_of(error: BaseException) -> str:
+    """Say on one line why MLflow failed, without credentials."""
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__module__.partition(".")[0] in {"requests", "urllib3"}:
             return "it could not be reached"
         cause = cause.__cause__ or cause.__context__
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = masked(str(error))
     if "unsupported URI" in text:
         return (
             "it is no address that MLflow knows; expected http://…, https://…, sqlite:///… or postgresql://…"
         )
-    return masked(text)[:max_length]
+    return in_one_line(text or error)
 
 
 def is_final(error: BaseException) -> bool:

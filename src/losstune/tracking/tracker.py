@@ -293,7 +293,7 @@ class _Worker(threading.Thread):
             try:
                 store.log_model(model)
             except Exception as error:  # that a model can't be exported must not keep the run from ending
-                self._defects.append(f"the model could not be attached: {reason_of(error, 120)}")
+                self._defects.append(f"the model could not be attached: {reason_of(error)}")
         store.terminate(end.status, end.ended_at)
 
     def _collect(self) -> Provenance:
@@ -313,8 +313,8 @@ class _Worker(threading.Thread):
 
     def _tell(self, error: Exception) -> None:
         problem = (
-            f"MLflow at {self._address}: {reason_of(error)}; the records are kept, and `losstune track sync` fills "
-            "MLflow in later"
+            f"MLflow at {self._address.told}: {reason_of(error)}; the records are kept, and `losstune track sync` "
+            "fills MLflow in later"
         )
         if self._problem is None and self._on_problem is not None:
             self._on_problem(problem)
@@ -325,11 +325,11 @@ class _Worker(threading.Thread):
         problem = self._problem
         if problem is None and self.is_alive():
             problem = (
-                f"MLflow at {self._address} is too slow to keep up; the records are kept, and `losstune track sync` "
-                "fills MLflow in later"
+                f"MLflow at {self._address.told} is too slow to keep up; the records are kept, and "
+                "`losstune track sync` fills MLflow in later"
             )
         if problem is None and self._defects:
-            problem = f"MLflow at {self._address}: {self._defects[0]}"
+            problem = f"MLflow at {self._address.told}: {self._defects[0]}"
         if problem is None and self._store is not None:
             problem = self._store.hint
         return TrackingSummary(

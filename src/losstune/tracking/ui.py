@@ -40,7 +40,7 @@ def serve_ui(
     address = locate(settings, root)
     if address.artifacts is None:
         raise LosstuneError(
-            f"tracking.uri: the study is tracked at {address}; open that address in a browser"
+            f"{address.variable or 'tracking.uri'}: the study is tracked at {address}; open that address in a browser"
         )
     if not _require_free(host, port):
         print(

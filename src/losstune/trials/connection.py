@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import tempfile
@@ -13,12 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayError
 
 import losstune
-from losstune.cluster import cluster_address
+from losstune.cluster import address_source, cluster_address
 from losstune.config import ResourceSettings
-from losstune.errors import LosstuneError
+from losstune.errors import LosstuneError, in_one_line
 from losstune.trials import orphans
+
+FAILURES = (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
+"""What Ray raises where it doesn't start or answer."""
 
 PATIENCE_SEC = 2.0
 """For a cluster's port to take a connection."""
@@ -34,7 +39,7 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
     What studies that were killed have left of their Ray is ended first.
 
     Raises:
-        LosstuneError: If no Ray answers at the address.
+        LosstuneError: If no Ray answers at the address, or none starts here.
     """
     orphans.clear(_short_temp())
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -43,16 +48,9 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
     with orphans.owned_folder(_short_temp()) as folder:
         try:
             if address:
-                _attach(address)
+                _attach(address, address_source(resources))
             else:
-                ray.init(
-                    address="local",
-                    num_cpus=available_cpus(),
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _temp_dir=str(folder / "r"),
-                )
+                _start(folder / "r")
             if threading.current_thread() is threading.main_thread():
                 # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
                 signal.signal(signal.SIGTERM, on_sigterm)
@@ -61,21 +59,49 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
             ray.shutdown()
 
 
-def _attach(address: str) -> None:
-    _require_listener(address)
-    # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
-    package = str(Path(losstune.__file__).parent)
+def _start(folder: Path) -> None:
+    _set_token()
     try:
         ray.init(
-            address=address,
+            address="local",
+            num_cpus=available_cpus(),
+            include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"py_modules": [package], "excludes": ["**/__pycache__"]},
+            _temp_dir=str(folder),
         )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except FAILURES as error:
         raise LosstuneError(
-            f"resources.ray_address: no Ray answers at {address!r}: {str(error).splitlines()[0]}"
+            f"Ray does not start here: {in_one_line(error)}; `resources.executor: inline` trains without it"
         ) from None
+
+
+def _set_token() -> None:
+    """Give a Ray of our own a token; Ray would keep one in the home folder, which may be missing or not writable."""
+    if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
+        # Of this process, and not of this Ray: the driver's side of Ray reads it once.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _attach(address: str, source: str) -> None:
+    try:
+        _require_listener(address)
+        _join(address)
+    except (*FAILURES, OSError, OverflowError) as error:
+        raise LosstuneError(
+            f"{source}: no Ray answers at {address!r}: {in_one_line(error)}; without it, losstune starts Ray here"
+        ) from None
+
+
+def _join(address: str) -> None:
+    # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
+    package = str(Path(losstune.__file__).parent)
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"py_modules": [package], "excludes": ["**/__pycache__"]},
+    )
 
 
 def _require_listener(address: str) -> None:
@@ -83,10 +109,7 @@ def _require_listener(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
         return
-    try:
-        socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
-    except (OSError, OverflowError) as error:
-        raise LosstuneError(f"resources.ray_address: no Ray answers at {address!r}: {error}") from None
+    socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
 
 
 def available_cpus() -> int:

@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from losstune.cluster import cluster_address
+from losstune.cluster import address_source, cluster_address
 from losstune.config import ResourceSettings
 from losstune.errors import LosstuneError
 from losstune.provenance import public_versions
@@ -78,8 +78,8 @@ def survey(
             except (RayError, GetTimeoutError) as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise LosstuneError(
-                    f"resources.ray_address: a node ({name}) of the cluster at {cluster_address(resources)!r} cannot "
-                    f"train: {reason}"
+                    f"{address_source(resources)}: a node ({name}) of the cluster at {cluster_address(resources)!r} "
+                    f"cannot train: {reason}"
                 ) from None
             found = node["Resources"]
             nodes.append(

@@ -15,8 +15,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from losstune.cluster import address_source
 from losstune.config import ResourceSettings
-from losstune.errors import LosstuneError
+from losstune.errors import LosstuneError, in_one_line
 from losstune.halving import Ladders
 from losstune.plan import Plan
 from losstune.provenance import public_versions
@@ -79,6 +80,7 @@ def run(
             plan=plan,
             ladders=ladders,
             on_finished=on_finished,
+            source=address_source(resources),
             limit_sec=None
             if resources.trial_time_limit is None
             else SECONDS_A_MINUTE * resources.trial_time_limit,
@@ -167,6 +169,7 @@ class _Driver:
     ladders: Ladders | None
     on_finished: Callable[[Unit, Timed], None]
     limit_sec: float | None
+    source: str
     attempts: Attempts = field(default_factory=Attempts)
     num_out: int = 0
 
@@ -290,7 +293,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
         reason = _reason(trial)
         if OTHER_LIBRARIES in reason:
             found = reason[reason.rindex(OTHER_LIBRARIES) :]
-            raise LosstuneError(f"resources.ray_address: a worker of the cluster {found}")
+            raise LosstuneError(f"{self._driver.source}: a worker of the cluster {found}")
         attempt: Attempt = trial.config["attempt"]
         if trial.trial_id in self._hung:
             minutes = (self._driver.limit_sec or 0.0) / SECONDS_A_MINUTE
@@ -299,10 +302,10 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
             )
         elif any(sign in reason for sign in SIGNS_OF_A_LOST_NODE):
             self._driver.lose(
-                attempt, "node", f"its node went away {MOST_AGAIN['node'] + 1} times: {reason[:300]}"
+                attempt, "node", f"its node went away {MOST_AGAIN['node'] + 1} times: {in_one_line(reason)}"
             )
         else:
-            self._driver.lose(attempt, "worker", f"the worker died twice: {reason[:300]}")
+            self._driver.lose(attempt, "worker", f"the worker died twice: {in_one_line(reason)}")
 
 
 def _reason(trial: Any) -> str:
