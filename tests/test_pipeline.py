@@ -474,3 +474,23 @@ def test_promoting_what_is_not_there_is_told(study):
     assert done.stderr.startswith("losstune: results.json: cannot be read")
     write_params(study, {"tracking.enabled": False})
     assert "tracking.enabled is false" in losstune(study, "promote", check=False).stderr
+
+
+@pytest.mark.parametrize("home", ["/proc/nohome", None])
+def test_ray_trains_without_a_home(study, home):
+    write_params(
+        study, {"resources.executor": "ray", "losses": SMALL["losses"][:2], "tune.trials_per_loss": 1}
+    )
+    losstune(study, "prepare")
+    clean = clean_environment()
+    clean.pop("HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "losstune", "tune"],
+        cwd=study,
+        env=clean | ({} if home is None else {"HOME": home}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {row["status"] for row in rows(study / "results/tune/trials.jsonl")} == {"finished"}

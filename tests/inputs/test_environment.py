@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -256,3 +257,17 @@ def test_data_that_was_prepared_under_other_settings(project: Project) -> None:
         "data/prepared: was prepared with data.label_noise 0.0, and params.yaml says 0.2; `dvc repro` or "
         "`losstune prepare` writes it anew"
     )
+
+
+def test_check_refuses_a_gpu_that_is_not_there(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    project.write({"resources.device": "cuda"})
+    assert_says(project.refused("check"), "resources.device: found 'cuda', but PyTorch sees no GPU here")
+
+
+def test_before_the_first_commit_nothing_is_suggested(project: Project) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
+    for command in (("log",), ("compare", "HEAD")):
+        line = project.refused(*command)
+        assert_says(line, "the repository has no commit yet")
+        assert "did you mean" not in line
