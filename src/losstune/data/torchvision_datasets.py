@@ -164,7 +164,7 @@ def _construct(name: str, arguments: Arguments, source: Source, root: Path, *, d
     try:
         return cls(str(root), **arguments, **({"download": download} if takes_download else {}))
     except Exception as error:  # each data set has its own way to say what is missing
-        reason = in_one_line(error)
+        reason = in_one_line(error, most=200)
         advice = (
             "the download failed"
             if download and takes_download
