@@ -15,18 +15,18 @@ from pathlib import Path
 
 from scipy.stats import qmc
 
-from losstune.config import Params
-from losstune.files import write_atomically
-from losstune.ledger import Ledger, locked
-from losstune.params import load_params
-from losstune.plan import FixedPlan
-from losstune.records import Configuration
-from losstune.search import Space
-from losstune.seeds import derive_seed
-from losstune.stages import session
+from losstune.config.load import load_params
+from losstune.config.schema import Params
+from losstune.core.files import write_atomically
+from losstune.core.records import Configuration
+from losstune.core.seeds import derive_seed
+from losstune.stages import execute as session
 from losstune.stages.study import check_names, open_study, read_arrays
 from losstune.stages.workers import find_device
-from losstune.training import Task
+from losstune.study.ledger import Ledger, locked
+from losstune.study.plan import FixedPlan
+from losstune.study.search import Space
+from losstune.training.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "benchmarks" / "bank.csv"

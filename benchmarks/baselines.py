@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from losstune.params import PARAMS_FILE, load_params
-from losstune.records import Configuration
+from losstune.config.load import PARAMS_FILE, load_params
+from losstune.core.records import Configuration
 
 Job = tuple[Configuration, int]
 """A configuration, and the seed to train it with."""
@@ -74,7 +74,8 @@ def make_losstune_train(folder: Path) -> TrainOne:
     from losstune.losses.registry import get
     from losstune.stages.study import open_study, read_arrays
     from losstune.stages.workers import find_device
-    from losstune.training import Task, train
+    from losstune.training.loop import train
+    from losstune.training.task import Task
 
     study = open_study(load_params(folder / PARAMS_FILE), folder, folder, find_device)
     arrays = read_arrays(study, with_test=False)
@@ -245,7 +246,7 @@ def main(kind: str, folder: Path, jobs_file: Path) -> None:
     jobs = [(Configuration(**row["configuration"]), int(row["seed"])) for row in rows]
     num_cores = len(os.sched_getaffinity(0))
     if kind == "bare":
-        preload = ("losstune.training", "losstune.stages.study")
+        preload = ("losstune.training.loop", "losstune.stages.study")
         accuracies = run_bare(jobs, make_losstune_train, folder, num_cores, preload)
     elif kind == "ray":
         accuracies = run_ray(jobs, make_losstune_train, folder, num_cores)

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from losstune.core.records import Record
 from losstune.losses.registry import registry
-from losstune.records import Record
 from losstune.stages.layout import TRIALS, read_records
 
 REPOSITORY = Path(__file__).resolve().parent.parent

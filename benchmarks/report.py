@@ -20,18 +20,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from losstune.config import Params
-from losstune.labels import pack
+from losstune.config.load import load_params
+from losstune.config.schema import Params
+from losstune.core.labels import pack
+from losstune.core.records import Calibration, Configuration, Epoch, Record, Role, Status
 from losstune.losses.registry import registry
-from losstune.params import load_params
-from losstune.records import Calibration, Configuration, Epoch, Record, Role, Status
 from losstune.report import figures
-from losstune.report.analysis import build_results
+from losstune.report.diagnostics import gather
 from losstune.report.downloads import csv_files
-from losstune.report.evidence import gather
 from losstune.report.page import render_page
-from losstune.report.results import DataFacts
-from losstune.selection import select_winners
+from losstune.study.selection import select_winners
+from losstune.verdict.analysis import build_results
+from losstune.verdict.results import DataFacts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NUM_CLASSES, NUM_TEST, NUM_EPOCHS, NUM_BINS = 10, 1000, 15, 15

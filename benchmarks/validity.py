@@ -6,7 +6,7 @@
 or not, scores with a spread of their own and one that all losses of a block share, in steps of one test sample. (b)
 A/A studies from a bank of real trainings (`benchmarks/bank.csv`, made by bank.py): every "loss" is cross-entropy with
 searches of its own, so whoever calls one better or worse is wrong. Both go through
-:mod:`losstune.report.comparison`, the code of the report.
+:mod:`losstune.verdict.comparison`, the code of the report.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-from losstune.drawing import COLOURS, drawing_style, svg_of
-from losstune.files import write_atomically
-from losstune.progress import Progress
-from losstune.report.comparison import Rules, compare, outcome_of
-from losstune.seeds import derive_seed
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.core.files import write_atomically
+from losstune.core.progress import Progress
+from losstune.core.seeds import derive_seed
 from losstune.statistics import (
     SearchError,
     blocks_to_differ,
@@ -39,6 +38,7 @@ from losstune.statistics import (
     searches_to_differ,
     searches_to_match,
 )
+from losstune.verdict.comparison import Rules, compare, outcome_of
 
 ROOT = Path(__file__).resolve().parent.parent
 BANK = ROOT / "benchmarks" / "bank.csv"

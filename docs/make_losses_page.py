@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losstune.catalogue import choose, traits
-from losstune.gallery import figure_svg
 from losstune.losses.registry import registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.spec import LossSpec
+from losstune.losses.tools.catalogue import choose, traits
+from losstune.losses.tools.gallery import figure_svg
 
 PAGE = Path(__file__).with_name("losses.md")
 GALLERY = Path(__file__).with_name("gallery.md")

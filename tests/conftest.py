@@ -11,7 +11,7 @@ import torch
 
 @pytest.fixture(scope="session", autouse=True)
 def _thaw():
-    """Undo what `losstune.startup` froze: at exit nanobind would tell everything frozen here as leaked."""
+    """Undo what `losstune.core.gc_pause` froze: at exit nanobind would tell everything frozen here as leaked."""
     yield
     gc.unfreeze()
 

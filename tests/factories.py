@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
-from losstune.records import Configuration, Epoch, Execution, Record, Role, Stage, Status
+from losstune.core.records import Configuration, Epoch, Execution, Record, Role, Stage, Status
 
 WORST_SCORES = {
     "accuracy": 0.0,

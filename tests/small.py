@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 from sklearn.datasets import load_digits
 
-from losstune.records import Configuration
-from losstune.settings import ModelSettings, TrainingSettings
-from losstune.training import Arrays, Task
+from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.core.records import Configuration
+from losstune.training.task import Arrays, Task
 
 
 @cache

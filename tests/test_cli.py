@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from losstune import cli
+from losstune.cli import main as cli
 from losstune.losses.registry import registry
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"

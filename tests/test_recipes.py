@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from losstune import cli
+from losstune.cli import main as cli
 from losstune.data import torchvision_datasets
 from losstune.data.raw import RawData
 from tests.commands import DVC, run

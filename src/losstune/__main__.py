@@ -1,5 +1,5 @@
 """``python -m losstune`` is the command line."""
 
-from losstune.cli import main
+from losstune.cli.main import main
 
 main()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking import open_tracker
 from losstune.tracking.ui import _route
 from tests.report.studies import make_study

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from losstune.core.errors import LosstuneError
 from losstune.data import decoding
 from losstune.data.decoding import decode
-from losstune.errors import LosstuneError
 
 GENERATOR = np.random.default_rng(0)
 GREY = GENERATOR.integers(0, 256, (6, 5), dtype=np.uint8)

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+from losstune.core.errors import LosstuneError
 from losstune.data import imagefolder, npz
 from losstune.data.filetypes import describe_file
-from losstune.errors import LosstuneError
 
 TABLE = pd.DataFrame({"width": [1.5, 2.5], "label": ["ant", "bee"]})
 

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from losstune.core.errors import LosstuneError
 from losstune.data import imagefolder
 from losstune.data.folders import find_layout
-from losstune.errors import LosstuneError
 from tests.data.test_imagefolder import fill, put, values
 
 TRAIN = (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from losstune.core.errors import LosstuneError
 from losstune.data import imagefolder
-from losstune.errors import LosstuneError
 
 
 def put(path, value=0, size=(4, 4), mode="RGB"):

@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
+from losstune.core.errors import LosstuneError
 from losstune.data import npz
-from losstune.errors import LosstuneError
 
 GENERATOR = np.random.default_rng(0)
 LABELS = np.arange(12) % 3

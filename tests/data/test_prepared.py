@@ -6,11 +6,11 @@ import stat
 import numpy as np
 import pytest
 
+from losstune.core.errors import LosstuneError
 from losstune.data import prepared
 from losstune.data.prepared import read_development, read_manifest, read_test, write
 from losstune.data.raw import RawData
 from losstune.data.splits import Splits
-from losstune.errors import LosstuneError
 
 NAMES = ("cat", "dog", "Ünicode")
 

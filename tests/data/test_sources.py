@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from losstune.config import DataSettings
+from losstune.config.schema import DataSettings
+from losstune.core.errors import LosstuneError
 from losstune.data.sources import NAMES, check_name, load
-from losstune.errors import LosstuneError
 from tests.data.test_imagefolder import fill
 
 

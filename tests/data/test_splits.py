@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from losstune.core.errors import LosstuneError
 from losstune.data.splits import add_label_noise, require_every_class, split
-from losstune.errors import LosstuneError
 
 CLASS_SIZES = st.lists(st.integers(3, 60), min_size=2, max_size=8)
 FRACTIONS = st.floats(0.05, 0.6)

@@ -11,8 +11,8 @@ import scipy.io
 import torchvision.datasets
 from PIL import Image
 
+from losstune.core.errors import LosstuneError
 from losstune.data import sources, torchvision_datasets
-from losstune.errors import LosstuneError
 
 GENERATOR = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from losstune import ledger
 from losstune.cli import main
+from losstune.study import ledger
 from tests.faults.study import LOSSTUNE, RESULTS, SMALL, KilledStudy, environment, short_temp
 from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import losstune, write_params

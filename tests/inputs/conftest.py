@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from losstune import cli
+from losstune.cli import main as cli
 from tests.inputs.project import Project
 
 

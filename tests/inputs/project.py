@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from losstune import cli
+from losstune.cli import main as cli
 from tests.paths import REPOSITORY
 
 CLASSES, PER_CLASS, SIDE = 3, 12, 4

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from losstune import cli
+from losstune.cli import main as cli
 from losstune.losses.registry import get, registry
-from losstune.testing import suite
+from losstune.losses.tools import suite
 from tests.inputs.project import Project, assert_says
 
 BRIER = """
@@ -46,7 +46,7 @@ FILES: dict[str, tuple[str | bytes | None, str]] = {
         "mine.py: cannot be run: TypeError: LossSpec.__init__() got an unexpected keyword argument 'nmae'",
     ),
     "a default out of its domain": (
-        "from losstune.losses.spec import Hyperparameter\nfrom losstune.ranges import Domain, FloatRange\n"
+        "from losstune.losses.spec import Hyperparameter\nfrom losstune.losses.ranges import Domain, FloatRange\n"
         "q = Hyperparameter(name='q', default=5, range=FloatRange(0, 1), source='', domain=Domain(0, 1))",
         "cannot be run: ValueError: q: default and range must be in its domain, a number in [0, 1]; found 5",
     ),

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from losstune.losses.registry import registry
-from losstune.testing.measure import infimum
+from losstune.losses.tools.measure import infimum
 from tests.losses.cases import batch, each_setting, gradient
 
 

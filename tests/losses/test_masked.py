@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from losstune.catalogue import description
 from losstune.losses import get
 from losstune.losses.registry import registry
+from losstune.losses.tools.catalogue import description
 from tests.losses.cases import batch, distributions, gradient
 from tests.losses.oracles import oracle
 

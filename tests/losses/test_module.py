@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 from losstune.losses import get
 from losstune.losses.registry import registry
 from tests.losses.cases import batch, distributions, each_spec

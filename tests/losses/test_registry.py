@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from losstune import losses
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 from losstune.losses import registry as registry_module
 from losstune.losses.registry import find, get, registry, twin_of
 from tests.losses.cases import batch, each_spec, gradient

@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
+from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange
 from losstune.losses.registry import get, registry
 from losstune.losses.spec import BoundLoss, Hyperparameter
-from losstune.ranges import Choice, Domain, FloatRange, IntRange
 from tests.losses.cases import batch, each_setting, each_spec, gradient
 
 

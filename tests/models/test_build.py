@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional
 
-from losstune.errors import LosstuneError
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError
 from losstune.models import build_model, validate_model_name
-from losstune.settings import ModelSettings
 
 IMAGES = [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 64, 64), (2, 12, 20)]
 
@@ -116,7 +116,7 @@ def test_an_unknown_name_gets_the_nearest(name, message):
 def test_built_in_models_do_not_wait_for_torchvision():
     code = (
         "import sys; from losstune.models import build_model, validate_model_name; "
-        "from losstune.settings import ModelSettings; validate_model_name('cnn'); "
+        "from losstune.config.settings import ModelSettings; validate_model_name('cnn'); "
         "build_model(ModelSettings(name='cnn', width=4, depth=1), (1, 8, 8), 10); "
         "sys.exit('torchvision' in sys.modules)"
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 from losstune.models.cnn import cnn
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torchvision
 
-from losstune.errors import LosstuneError
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError
 from losstune.models.build import build_model, without_weights
 from losstune.models.fitting import require_fit
-from losstune.settings import ModelSettings
 from tests.models.test_torchvision_models import smallest_side
 
 BUILDERS = torchvision.models.list_models(module=torchvision.models)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError
 from losstune.losses.registry import get, registry
 from losstune.models import adapt_head, build_model
 from losstune.models.heads import CosineLinear
-from losstune.settings import ModelSettings
 
 
 def network_of(name, **options):

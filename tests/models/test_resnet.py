@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 from losstune.models.resnet import ResidualBlock, resnet
 
 

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 from losstune.models.torchvision_models import build, builders
 
 QUICK = [

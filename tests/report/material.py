@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from losstune.labels import pack
-from losstune.records import Calibration
-from losstune.report.evidence import Evidence, gather
+from losstune.core.labels import pack
+from losstune.core.records import Calibration
+from losstune.report.diagnostics import Evidence, gather
 from tests.factories import make_execution
 from tests.report.studies import Study, place
 

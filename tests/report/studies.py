@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from losstune.config import Params
-from losstune.params import load_params
-from losstune.records import Record, place_of
-from losstune.report.analysis import build_results
-from losstune.report.results import DataFacts, Results
+from losstune.config.load import load_params
+from losstune.config.schema import Params
+from losstune.core.records import Record, place_of
+from losstune.verdict.analysis import build_results
+from losstune.verdict.results import DataFacts, Results
 from tests.factories import make_record
 
 ROOT = Path(__file__).parents[2]

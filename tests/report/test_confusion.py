@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from losstune.report.blocks import blocks_by_loss
 from losstune.report.confusion import confusion_difference
+from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block
 
 

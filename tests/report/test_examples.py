@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from losstune.errors import LosstuneError
-from losstune.report.blocks import blocks_by_loss
+from losstune.core.errors import LosstuneError
 from losstune.report.examples import exchange_of
+from losstune.verdict.blocks import blocks_by_loss
 from tests.report.material import with_predictions
 from tests.report.studies import make_study
 from tests.report.test_analysis import CROSS_ENTROPY, shifted

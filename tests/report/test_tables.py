@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from losstune.report import tables
-from losstune.report.blocks import blocks_by_loss
+from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
 from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
 

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from losstune.report import trials_figure
-from losstune.report.blocks import blocks_by_loss
 from losstune.report.trials_figure import learning_rate_svg, thinned
+from losstune.verdict.blocks import blocks_by_loss
 from tests.factories import make_record
 from tests.report.studies import NUM_SEARCHES, make_study
 from tests.report.test_analysis import CROSS_ENTROPY, GATED

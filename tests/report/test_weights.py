@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from losstune.report.blocks import blocks_by_loss
 from losstune.report.weights import Weights, weights_of, weights_svg
+from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
 from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
 

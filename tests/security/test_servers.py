@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking.ui import serve_ui
 from tests.paths import REPOSITORY
 
@@ -92,7 +92,7 @@ def test_the_command_line_passes_the_host_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from losstune import cli
+    from losstune.cli import main as cli
 
     (tmp_path / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -107,10 +107,10 @@ def test_the_command_line_passes_the_host_on(
 RAY = """
 import json, os, sys
 import psutil
-from losstune.quiet import configure_environment
+from losstune.core.library_logging import configure_environment
 configure_environment()
-from losstune.trials.connection import connected
-from losstune.config import ResourceSettings
+from losstune.execution.trials.connection import connected
+from losstune.config.schema import ResourceSettings
 
 settings = ResourceSettings(
     executor="ray", device="cpu", max_concurrent=1, trials_per_gpu="auto", ray_address=None

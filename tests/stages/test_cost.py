@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from losstune.errors import LosstuneError
-from losstune.params import load_params
+from losstune.config.load import load_params
+from losstune.core.errors import LosstuneError
 from losstune.stages import confirm, cost, prepare, tune
 from tests.test_pipeline import SMALL, write_params
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losstune.config import DataSettings
-from losstune.errors import LosstuneError
+from losstune.config.schema import DataSettings
+from losstune.core.errors import LosstuneError
 from losstune.stages.data_rows import data_rows
 from tests.data.test_imagefolder import fill, put
 from tests.data.test_sources import settings

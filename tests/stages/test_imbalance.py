@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from losstune import cli
-from losstune.params import load_params
+from losstune.cli import main as cli
+from losstune.config.load import load_params
 from losstune.stages import confirm, prepare, report, tune
 from tests.test_pipeline import write_params
 

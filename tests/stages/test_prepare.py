@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from losstune.config.load import load_params
+from losstune.core.errors import LosstuneError
 from losstune.data.prepared import read_development, read_manifest, read_test
-from losstune.errors import LosstuneError
-from losstune.params import load_params
 from losstune.stages import prepare
 from losstune.stages.layout import PREPARED
 from tests.data.test_prepared import contents

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from losstune.ledger import Ledger
-from losstune.shared_ledger import weights_name
 from losstune.stages.report import promoted
+from losstune.study.ledger import Ledger
+from losstune.study.shared_ledger import weights_name
 from tests.report.studies import make_study
 from tests.report.test_analysis import GATED
 

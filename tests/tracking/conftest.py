@@ -2,10 +2,10 @@ import shutil
 
 import pytest
 
-from losstune import provenance
-from losstune.config import TrackingSettings
-from losstune.quiet import configure_environment
-from losstune.records import Entry
+from losstune.config.schema import TrackingSettings
+from losstune.core.library_logging import configure_environment
+from losstune.core.records import Entry
+from losstune.study import provenance
 from losstune.tracking import DatasetInput, StageRun, locate
 from losstune.tracking.store import Store
 from tests.factories import make_execution, make_record

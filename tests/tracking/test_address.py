@@ -2,9 +2,9 @@ import socket
 
 import pytest
 
-from losstune.config import TrackingSettings
-from losstune.errors import LosstuneError
-from losstune.params import load_params
+from losstune.config.load import load_params
+from losstune.config.schema import TrackingSettings
+from losstune.core.errors import LosstuneError
 from losstune.tracking import experiment_of, locate, serve_ui
 from tests.paths import REPOSITORY
 

@@ -2,7 +2,7 @@
 
 from mlflow import MlflowClient
 
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking.links import find_runs
 
 PROTOCOL = "ab" * 32

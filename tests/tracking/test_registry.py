@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from mlflow.entities import LoggedModelStatus
 
-from losstune.config import TrackingSettings
-from losstune.errors import LosstuneError
+from losstune.config.schema import TrackingSettings
+from losstune.core.errors import LosstuneError
 from losstune.tracking import TrainedModel, open_tracker, promote
 from losstune.tracking.registry import registered_name
 from tests.tracking.conftest import make_run

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from losstune.records import Entry, Execution
+from losstune.core.records import Entry, Execution
 from losstune.tracking.runs import child_of, name_of, stage_tags
 from tests.factories import make_record
 from tests.tracking.conftest import make_entry, make_run

@@ -122,7 +122,7 @@ def environment(monkeypatch):
 STUDY = """
 import sys
 from pathlib import Path
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking import open_tracker
 from tests.tracking.conftest import make_entry, make_run
 root, name, num = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 from mlflow import MlflowClient
 
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking import open_tracker, sync, tracker
 from losstune.tracking.address import locate
 from losstune.tracking.runs import child_of, stage_tags
@@ -547,7 +547,7 @@ def test_a_server_that_comes_back_gets_everything(settings, root, monkeypatch):
 
 QUIET = """
 import sys
-from losstune.config import TrackingSettings
+from losstune.config.schema import TrackingSettings
 from losstune.tracking import open_tracker
 from tests.tracking.conftest import make_entry, make_run
 from contextlib import closing

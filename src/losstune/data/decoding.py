@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image, ImageOps
 
+from losstune.core.errors import LosstuneError
 from losstune.data.raw import Array, ReportProgress
-from losstune.errors import LosstuneError
 
 Open = Callable[[int], Image.Image]
 Allocate = Callable[[tuple[int, ...]], Array]

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.core.errors import LosstuneError
 from losstune.data.raw import printable, require_printable, shortlist
 from losstune.data.walk import images_below, is_hidden, is_image, visible
-from losstune.errors import LosstuneError
 
 _WORDS = {
     "train": r"train(?:ing)?|trn|train[ _.-]?val",

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from losstune.core.errors import LosstuneError
 from losstune.data.decoding import decode
 from losstune.data.filetypes import describe_file
 from losstune.data.folders import Layout, find_layout
 from losstune.data.raw import Array, Labels, RawData, ReportProgress, shortlist
 from losstune.data.splits import require_splittable
 from losstune.data.walk import files_below, is_image
-from losstune.errors import LosstuneError
 
 _CACHE_VERSION = 1
 

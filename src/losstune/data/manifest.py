@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from losstune.records import Row
+from losstune.core.records import Row
 
 SCHEMA_VERSION = 1
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from losstune.core.errors import LosstuneError
 from losstune.data.filetypes import ARRAYS, describe_file
 from losstune.data.raw import Array, Labels, RawData, shortlist
-from losstune.errors import LosstuneError
 
 _USUAL = (("images", "labels"), ("x", "y"), ("X", "y"))
 _MIXED = (("images", "y"), ("x", "labels"), ("X", "labels"))

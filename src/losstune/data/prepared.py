@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from losstune.core.errors import LosstuneError
+from losstune.core.files import digest, part_name, remove_stale_parts, write_json
 from losstune.data import arrays
 from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
-from losstune.errors import LosstuneError
-from losstune.files import digest, part_name, remove_stale_parts, write_json
 
 MANIFEST = "manifest.json"
 DEVELOPMENT = "development"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from losstune.config import DataSettings
+from losstune.config.schema import DataSettings
+from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
 from losstune.data.raw import RawData, ReportProgress, require_printable
-from losstune.errors import LosstuneError, did_you_mean
 
 NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
 """Everything that ``data.name`` may be."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from losstune.core.errors import LosstuneError
 from losstune.data.raw import Labels
-from losstune.errors import LosstuneError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from losstune.core.errors import LosstuneError, in_one_line
 from losstune.data.decoding import decode
 from losstune.data.raw import Array, Labels, RawData, ReportProgress
-from losstune.errors import LosstuneError, in_one_line
 
 Arguments = dict[str, Any]
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from losstune.losses.ranges import Value
     from losstune.losses.spec import BoundLoss
-    from losstune.ranges import Value
 
 
 def get(name: str, **hyperparameters: Value) -> BoundLoss:

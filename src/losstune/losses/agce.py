@@ -11,8 +11,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def agce(logits_NC: Tensor, target_N: Tensor, a: float, q: float) -> Tensor:

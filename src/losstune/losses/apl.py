@@ -12,8 +12,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Choice, Domain
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Choice, Domain
 
 
 def apl(logits_NC: Tensor, target_N: Tensor, alpha: float, beta: float) -> Tensor:

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 SMALLEST_SIN = 1e-3
 """Below, the slope of the sine by the cosine, which is infinite at 0, is taken as 0."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, finite_logits, with_gradient
 from losstune.losses._power_softmax import SMALL, power_softmax, probabilities
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def bi_tempered(logits_NC: Tensor, target: Tensor, t1: float, t2: float) -> Tensor:

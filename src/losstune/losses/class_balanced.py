@@ -17,8 +17,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
 from losstune.losses.inputs import as_class_counts
+from losstune.losses.ranges import Choice, Domain
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Choice, Domain
 
 
 def class_balanced_weights(counts_C: Sequence[float] | Tensor, beta: float) -> Tensor:

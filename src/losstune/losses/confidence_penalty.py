@@ -11,8 +11,8 @@ import math
 from torch import Tensor
 
 from losstune.losses._numerics import at_target, finite_logits, normalized, require_classes
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def confidence_penalty(logits_NC: Tensor, target_N: Tensor, b: float) -> Tensor:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def cosface(logits_NC: Tensor, target_N: Tensor, s: float, m: float) -> Tensor:

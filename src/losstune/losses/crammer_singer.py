@@ -11,8 +11,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, require_classes
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def crammer_singer(logits_NC: Tensor, target_N: Tensor, margin: float) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, finite_logits, less_target, with_gradient
 from losstune.losses._power_softmax import PowerSoftmax, power_softmax, probabilities
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target, finite_logits, less_target, with_gradient
 from losstune.losses._power_softmax import power_softmax, probabilities
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -> Tensor:

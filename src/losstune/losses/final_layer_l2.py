@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def final_layer_l2(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy, finite_logits
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def focal(logits_NC: Tensor, target_N: Tensor, gamma: float) -> Tensor:

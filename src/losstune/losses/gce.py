@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 SMALLEST_Q = 1e-12
 """Below, the loss is taken as its limit at 0, which it differs from by less than a float64 tells."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from losstune.ranges import Domain, Value
+from losstune.losses.ranges import Domain, Value
 
 
 def as_class_target(target: Tensor) -> Tensor:

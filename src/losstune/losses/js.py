@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy, finite_logits
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def js(logits_NC: Tensor, target: Tensor, pi: float) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized
 from losstune.losses.cross_entropy import cross_entropy
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, less_at_target, require_classes
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def ldam(logits_NC: Tensor, target_N: Tensor, max_m: float, s: float, counts_C: Tensor) -> Tensor:

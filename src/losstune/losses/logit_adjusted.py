@@ -13,8 +13,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
 from losstune.losses.cross_entropy import cross_entropy
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def logit_adjusted(logits_NC: Tensor, target: Tensor, tau: float, counts_C: Tensor) -> Tensor:

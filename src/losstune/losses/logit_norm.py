@@ -16,8 +16,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32
 from losstune.losses.cross_entropy import cross_entropy
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 PUBLISHED_TAU = 0.04
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def maxsup(logits_NC: Tensor, target_N: Tensor, a: float) -> Tensor:

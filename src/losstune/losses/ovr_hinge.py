@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, normalized, require_classes, target_distribution
+from losstune.losses.ranges import Choice, Domain
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Choice, Domain
 
 
 def ovr_hinge(logits_NC: Tensor, target_N: Tensor, power: int) -> Tensor:

@@ -9,9 +9,9 @@ from functools import cache
 from types import MappingProxyType
 
 from losstune import losses
-from losstune.errors import LosstuneError, did_you_mean
+from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.losses.ranges import Value
 from losstune.losses.spec import Alias, BoundLoss, LossSpec
-from losstune.ranges import Value
 
 
 @cache
@@ -23,6 +23,8 @@ def registry() -> MappingProxyType[str, LossSpec]:
     """
     found: dict[str, LossSpec] = {}
     for module_info in pkgutil.iter_modules(losses.__path__):
+        if module_info.ispkg:
+            continue
         spec = getattr(importlib.import_module(f"{losses.__name__}.{module_info.name}"), "SPEC", None)
         if spec is None:
             continue

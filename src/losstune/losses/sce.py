@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, class_cross_entropy
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def sce(logits_NC: Tensor, target_N: Tensor, alpha: float, beta: float) -> Tensor:

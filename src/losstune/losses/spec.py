@@ -14,7 +14,7 @@ from torch import Tensor
 
 from losstune.losses.inputs import as_class_counts, as_class_target, as_hyperparameter, require_per_class
 from losstune.losses.module import LossModule, Reduction
-from losstune.ranges import Choice, Domain, Range, Value
+from losstune.losses.ranges import Choice, Domain, Range, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

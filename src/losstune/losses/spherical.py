@@ -13,8 +13,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def spherical(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:

@@ -15,8 +15,8 @@ from losstune.losses._numerics import (
     require_classes,
     without_true_class,
 )
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def square(logits_NC: Tensor, target_N: Tensor, k: float, M: float) -> Tensor:

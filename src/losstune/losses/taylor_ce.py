@@ -11,8 +11,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import class_cross_entropy
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Domain, IntRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, IntRange
 
 
 def taylor_ce(logits_NC: Tensor, target_N: Tensor, order: int) -> Tensor:

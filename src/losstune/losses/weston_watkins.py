@@ -9,8 +9,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, require_classes, without_true_class
 from losstune.losses.cross_entropy import softmax_link
+from losstune.losses.ranges import Choice, Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
-from losstune.ranges import Choice, Domain, FloatRange
 
 
 def weston_watkins(logits_NC: Tensor, target_N: Tensor, margin: float, power: int) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from losstune.losses._numerics import at_least_float32, at_target
 from losstune.losses.cross_entropy import cross_entropy, softmax_link
+from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
-from losstune.ranges import Domain, FloatRange
 
 
 def z_loss(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:

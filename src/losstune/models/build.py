@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from losstune.errors import LosstuneError, did_you_mean
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.models import torchvision_models
 from losstune.models.cnn import cnn
 from losstune.models.mlp import mlp
 from losstune.models.resnet import resnet
-from losstune.settings import ModelSettings
 
 BUILT_IN = ("mlp", "cnn", "resnet")
 TORCHVISION = "torchvision:"

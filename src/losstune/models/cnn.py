@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 MAX_HEAD_SIDE = 8
 """Maps larger than this are averaged down to it before the head, so that large images don't make a huge

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError
 from losstune.models.build import build_model, without_weights
 from losstune.models.heads import adapt_head
-from losstune.settings import ModelSettings
 
 
 def require_fit(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 
 class CosineLinear(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 NUM_STAGES = 3
 MIN_SIDE = 4

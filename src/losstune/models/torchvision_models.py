@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 SMALL_SIDE = 64
 """Images up to this many pixels a side get the ResNets' stem for small images."""

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from losstune.errors import LosstuneError
+from losstune.core.errors import LosstuneError
 
 
 def weights_as_bytes(model: nn.Module) -> bytes:

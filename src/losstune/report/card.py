@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from losstune.records import Record
-from losstune.report.results import Results
+from losstune.core.records import Record
+from losstune.verdict.results import Results
 
 
 def model_card(results: Results, record: Record, *, objective: str, link: str, takes: str) -> str:

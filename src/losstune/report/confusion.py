@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.records import Record
-from losstune.report.blocks import block_id
+from losstune.core.records import Record
+from losstune.verdict.blocks import block_id
 
 Counts = NDArray[np.int64]
 
@@ -21,7 +21,7 @@ def confusion_difference(
     Args:
         loss: To look at.
         baseline: To hold it against.
-        blocks: By loss, see :func:`losstune.report.blocks.blocks_by_loss`.
+        blocks: By loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
         num_classes: C.
     """
     ours, theirs = _matrices(blocks.get(loss, ())), _matrices(blocks.get(baseline, ()))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from losstune.records import Execution, Record
-from losstune.report.lost import is_lost
-from losstune.report.results import Results
+from losstune.core.records import Execution, Record
+from losstune.verdict.failures import is_lost
+from losstune.verdict.results import Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from losstune.drawing import COLOURS, drawing_style, svg_of
-from losstune.report import wording
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.panels import WIDTH_INCHES, colour_of
-from losstune.report.results import Difference, Results
+from losstune.verdict import wording
+from losstune.verdict.numbers import Difference
+from losstune.verdict.results import Results
 
 _MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "undecided": "o", "control": "D"}
 _ROW_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.27, 0.32, 0.55

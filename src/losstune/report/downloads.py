@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from losstune.report import tables
-from losstune.report.blocks import confirmed_configurations
+from losstune.report.diagnostics import Evidence
 from losstune.report.differences import difference_rows
-from losstune.report.evidence import Evidence
 from losstune.report.reliability import reliability_rows
-from losstune.report.results import METRICS, LossResult, Results
+from losstune.verdict.blocks import confirmed_configurations
+from losstune.verdict.results import METRICS, LossResult, Results
 
 
 def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.errors import LosstuneError
-from losstune.labels import unpack
-from losstune.records import Record
-from losstune.report.blocks import block_id
+from losstune.core.errors import LosstuneError
+from losstune.core.labels import unpack
+from losstune.core.records import Record
+from losstune.verdict.blocks import block_id
 
 Labels = NDArray[np.int64]
 
@@ -83,7 +83,7 @@ def exchange_of(
     Args:
         loss: To look at.
         baseline: To hold it against.
-        blocks: By loss, see :func:`losstune.report.blocks.blocks_by_loss`.
+        blocks: By loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
         labels_N: True classes of the test split.
 
     Raises:

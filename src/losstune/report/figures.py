@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from losstune.drawing import COLOURS, drawing_style, svg_of
-from losstune.report import wording
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.report.diagnostics import Evidence
 from losstune.report.differences import differences_svg
-from losstune.report.evidence import Evidence
 from losstune.report.panels import (
     colour_of,
     finish_panel,
@@ -25,9 +24,10 @@ from losstune.report.panels import (
     score_limits,
 )
 from losstune.report.reliability import reliability_svg
-from losstune.report.results import Results
 from losstune.report.trials_figure import learning_rate_svg
 from losstune.report.weights import weights_svg
+from losstune.verdict import wording
+from losstune.verdict.results import Results
 
 
 def draw(results: Results, evidence: Evidence) -> dict[str, str]:

@@ -10,15 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from losstune import __version__
-from losstune.config import Params
-from losstune.report import page_rows, wording
+from losstune.config.schema import Params
+from losstune.report import page_rows
+from losstune.report.diagnostics import Evidence
 from losstune.report.downloads import data_uri
-from losstune.report.evidence import Evidence
 from losstune.report.figures import themed
-from losstune.report.forgiveness import TOLERANCE
+from losstune.report.learning_rate_sensitivity import TOLERANCE
 from losstune.report.reliability import FEWEST
-from losstune.report.results import METRICS, Results
 from losstune.report.weights import SURE
+from losstune.verdict import wording
+from losstune.verdict.results import METRICS, Results
 
 # A column more would not fit the page: balanced accuracy is in results.json, and leads where it is chosen.
 _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from losstune.records import Record
-from losstune.report import wording
+from losstune.core.records import Record
 from losstune.report.confusion import Counts
-from losstune.report.evidence import MOST_EXAMPLES, Evidence
-from losstune.report.results import LossResult, Results, SearchResult
+from losstune.report.diagnostics import MOST_EXAMPLES, Evidence
 from losstune.report.tables import confusion_counts
+from losstune.verdict import wording
+from losstune.verdict.results import LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
 """Up to this many classes a confusion matrix is shown whole; beyond, its largest entries."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from losstune.drawing import COLOURS
-from losstune.report.results import LossResult
+from losstune.core.drawing import COLOURS
+from losstune.verdict.results import LossResult
 
 WIDTH_INCHES = 8.0
 NUM_COLUMNS = 4

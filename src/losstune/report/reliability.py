@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
-from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.panels import finish_panel, label_panels, panels, say_in
-from losstune.report.results import Results
+from losstune.verdict.results import Results
 
 FEWEST = 30
 """Predictions in a bin for it to be drawn; the share right among fewer is mostly chance."""

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from losstune.records import Record
-from losstune.report.results import Results
+from losstune.core.records import Record
+from losstune.verdict.results import Results
 
 
 def metrics(results: Results) -> dict[str, Any]:

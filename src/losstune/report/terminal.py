@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from losstune.report import wording
-from losstune.report.results import LossResult, Results
+from losstune.verdict import wording
+from losstune.verdict.results import LossResult, Results
 
 MAX_COLUMNS = 110
 MAX_LINES = 23
@@ -40,7 +40,7 @@ def print_report(
     Args:
         results: The numbers.
         durations_sec: Mean seconds of a training by loss, see
-            :meth:`losstune.report.evidence.Evidence.durations_sec`.
+            :meth:`losstune.report.diagnostics.Evidence.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
     console = narrow(console)

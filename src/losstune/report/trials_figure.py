@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from losstune.drawing import COLOURS, drawing_style, svg_of
-from losstune.records import Record
-from losstune.report import wording
-from losstune.report.blocks import confirmed_configurations
-from losstune.report.lost import is_lost
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.core.records import Record
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
-from losstune.report.results import Results
+from losstune.verdict import wording
+from losstune.verdict.blocks import confirmed_configurations
+from losstune.verdict.failures import is_lost
+from losstune.verdict.results import Results
 
 MOST_POINTS = 300
 """More in a panel than this are thinned: of those that all but cover each other one is drawn."""

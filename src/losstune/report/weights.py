@@ -9,14 +9,14 @@ from itertools import pairwise
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from losstune import gallery
-from losstune.drawing import COLOURS, drawing_style, svg_of
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.core.records import Record
 from losstune.losses.registry import registry
-from losstune.records import Record
-from losstune.report import wording
-from losstune.report.blocks import confirmed_configurations
+from losstune.losses.tools import gallery
 from losstune.report.panels import WIDTH_INCHES
-from losstune.report.results import Results
+from losstune.verdict import wording
+from losstune.verdict.blocks import confirmed_configurations
+from losstune.verdict.results import Results
 
 SURE = 0.9
 """Where a sample is all but learnt: the share of its largest pull that a loss keeps there tells losses apart."""
@@ -59,7 +59,7 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
 
     Args:
         results: For the losses and the number of classes.
-        blocks: By loss, see :func:`losstune.report.blocks.blocks_by_loss`.
+        blocks: By loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
     """
     found = []
     for loss in (result.loss for result in results.losses if result.loss in registry()):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from losstune.across import figures, tables
-from losstune.across.cells import Cell, read_cells
-from losstune.across.comparison import compare
-from losstune.across.page import render_page
-from losstune.across.terminal import print_across
-from losstune.files import write_atomically, write_json
+from losstune.core.files import write_atomically, write_json
+from losstune.report.across import figures, tables
+from losstune.report.across.cells import Cell, read_cells
+from losstune.report.across.comparison import compare
+from losstune.report.across.page import render_page
+from losstune.report.across.terminal import print_across
 from losstune.stages.layout import REPORT
 
 RESULTS = Path("across.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losstune.matrix import MatrixCell
+from losstune.config.matrix import MatrixCell
 from losstune.stages import confirm, prepare, report, tune
 from losstune.stages.cell_names import check_cell
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from losstune.config.matrix import MATRIX_FILE, MatrixCell
+from losstune.core.errors import LosstuneError
 from losstune.data.sources import check_settings
-from losstune.errors import LosstuneError
-from losstune.matrix import MATRIX_FILE, MatrixCell
 from losstune.stages.checked import checked_spaces
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from losstune.config import Params
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
 from losstune.data import imbalance, prepared
-from losstune.errors import LosstuneError
-from losstune.search import Space
+from losstune.stages.equivalent_losses import known_class_counts, twin_lines
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model
 from losstune.stages.study import check_names
-from losstune.stages.twins import known_class_counts, twin_lines
+from losstune.study.search import Space
 
 
 def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") -> dict[str, Space]:

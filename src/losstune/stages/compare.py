@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losstune.compare.comparison import Comparison, Link, compare
-from losstune.compare.sides import Places, read_side
-from losstune.compare.trees import find_tree
-from losstune.params import load_params
+from losstune.config.load import load_params
+from losstune.report.compare.comparison import Comparison, Link, compare
+from losstune.report.compare.revisions import Places, read_side
+from losstune.report.compare.trees import find_tree
 from losstune.stages.layout import BLOCK_EXECUTIONS, PREPARED, REGISTRATION, RESULTS
 
 PLACES = Places(
@@ -36,7 +36,7 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
 
     Args:
         comparison: What was compared.
-        root: Where MLflow's database is, see :func:`losstune.provenance.study_root`.
+        root: Where MLflow's database is, see :func:`losstune.config.load.study_root`.
     """
     from losstune.tracking import find_runs
 

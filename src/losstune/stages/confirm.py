@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from losstune.config import Params
-from losstune.errors import LosstuneError
-from losstune.ledger import Ledger, locked
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Configuration, Record, Role, place_of
+from losstune.core.seeds import derive_seed
 from losstune.losses.registry import twin_of, twins_among
-from losstune.plan import FixedPlan, GrowingPlan, Plan
-from losstune.records import Configuration, Record, Role, place_of
-from losstune.registration import register, share_registrations, take_registrations, write_registration
-from losstune.seeds import derive_seed
-from losstune.selection import select_winners
-from losstune.stages import session
+from losstune.stages import execute as session
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
     BLOCKS,
@@ -27,8 +23,12 @@ from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
-from losstune.training import Task
-from losstune.units import Unit
+from losstune.study.jobs import Unit
+from losstune.study.ledger import Ledger, locked
+from losstune.study.plan import FixedPlan, GrowingPlan, Plan
+from losstune.study.registration import register, share_registrations, take_registrations, write_registration
+from losstune.study.selection import select_winners
+from losstune.training.task import Task
 
 CRIPPLED_BY = 0.01
 """What the baseline's learning rate is multiplied by for the positive control."""

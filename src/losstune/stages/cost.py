@@ -8,19 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from losstune.cluster import address_source, cluster_address
-from losstune.config import Params
-from losstune.cost import Estimate, Timings, estimate
-from losstune.plan import Plan
-from losstune.progress import format_duration
-from losstune.records import Entry, Record
-from losstune.selection import best_of_searches
-from losstune.stages import confirm, session, tune
+from losstune.config.schema import Params
+from losstune.core.progress import format_duration
+from losstune.core.records import Entry, Record
+from losstune.execution.cluster import address_source, cluster_address
+from losstune.stages import confirm, tune
+from losstune.stages import execute as session
 from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
-from losstune.units import Unit
+from losstune.study.cost import Estimate, Timings, estimate
+from losstune.study.jobs import Unit
+from losstune.study.plan import Plan
+from losstune.study.selection import best_of_searches
 
 FEWEST_KEPT = 8
 """Finished trainings from which the study itself tells how long one takes."""
@@ -200,7 +201,7 @@ def _num_workers(study: Study) -> int | None:
         return 1
     if cluster_address(resources) is not None:
         return None
-    from losstune import trials
+    from losstune.execution import trials
 
     num = trials.available_cpus()
     if study.device == "cuda":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from losstune.config import DataSettings
+from losstune.config.schema import DataSettings
+from losstune.core.errors import LosstuneError
 from losstune.data.raw import describe_classes
 from losstune.data.sources import check_settings, inspect
-from losstune.errors import LosstuneError
 
 
 def data_rows(settings: DataSettings, source: str) -> list[tuple[str, str]]:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from losstune.cluster import cluster_address
-from losstune.config import Params, ResourceSettings
-from losstune.errors import LosstuneError
-from losstune.records import Execution
+from losstune.config.schema import Params, ResourceSettings
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Execution
+from losstune.execution.cluster import cluster_address
 from losstune.stages.layout import TRIAL_EXECUTIONS
-from losstune.training import resolve_precision
+from losstune.training.precision import resolve_precision
 
 FindDevice = Callable[[Params, Path, Mapping[str, str]], tuple[str, str]]
 """Gives device and precision for the settings, the study's folder, and the versions that every worker must have."""

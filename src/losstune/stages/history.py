@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losstune.compare.history import Entry, history
-from losstune.compare.history_formats import history_svg
-from losstune.errors import LosstuneError
-from losstune.files import write_atomically
+from losstune.core.errors import LosstuneError
+from losstune.core.files import write_atomically
+from losstune.report.compare.history import Entry, history
+from losstune.report.compare.history_formats import history_svg
 from losstune.stages.layout import RESULTS
 
 
 def study_history(folder: Path, revision: str, most: int | None) -> list[Entry]:
-    """Return the verdicts of the study in a folder, newest first; see :func:`losstune.compare.history.history`.
+    """Return the verdicts of the study in a folder, newest first; see :func:`losstune.report.compare.history.history`.
 
     Raises:
         LosstuneError: If there is no such revision.

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from losstune.errors import LosstuneError
-from losstune.files import write_atomically
-from losstune.records import Entry, Execution, Record, Row
+from losstune.core.errors import LosstuneError
+from losstune.core.files import write_atomically
+from losstune.core.records import Entry, Execution, Record, Row
 
 _Row = TypeVar("_Row", bound=Row)
 

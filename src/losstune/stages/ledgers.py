@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from losstune.config import Params
-from losstune.ledger import Ledger
-from losstune.shared_ledger import SharedLedger
+from losstune.config.schema import Params
+from losstune.study.ledger import Ledger
+from losstune.study.shared_ledger import SharedLedger
 
 
 @contextmanager

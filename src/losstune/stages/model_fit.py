@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from losstune.config import Params
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
 from losstune.data import prepared
-from losstune.errors import LosstuneError
 from losstune.losses.registry import get
 from losstune.models.fitting import require_fit
-from losstune.search import Space
 from losstune.stages.layout import PREPARED
+from losstune.study.search import Space
 
 DIGITS_SHAPE = (1, 8, 8)
 SOME_CLASSES = 10

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from losstune.config import DataSettings, Params
+from losstune.config.schema import DataSettings, Params
+from losstune.core.errors import LosstuneError
+from losstune.core.progress import Progress
+from losstune.core.seeds import derive_seed
 from losstune.data import imbalance, prepared, sources, splits
 from losstune.data.raw import RawData, ReportProgress, describe_classes
-from losstune.errors import LosstuneError
-from losstune.progress import Progress
-from losstune.seeds import derive_seed
 from losstune.stages.layout import PREPARED
 
 DECODED = Path(".losstune/decoded")

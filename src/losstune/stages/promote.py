@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from losstune import tracking
-from losstune.config import Params
-from losstune.errors import LosstuneError
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
 from losstune.stages import report
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import BLOCKS, read_records
 from losstune.stages.ledgers import open_ledger
-from losstune.stages.shown import stage_run
+from losstune.stages.run_info import stage_run
 from losstune.stages.study import open_study
 from losstune.tracking import experiment_of
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from losstune.errors import LosstuneError
-from losstune.records import Record, place_of
-from losstune.registration import Registration, differences
-from losstune.seeds import derive_seed
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Record, place_of
+from losstune.core.seeds import derive_seed
 from losstune.stages.layout import BLOCKS, REGISTRATION, TRIALS
 from losstune.stages.study import Study
+from losstune.study.registration import Registration, differences
 
 _MOST_LINES = 5
 
@@ -22,7 +22,7 @@ def require_registered(
 
     Settings and search spaces have to be those of the registration, and the records what they lead to: for every loss
     its number of trials, in its space, and blocks on the seeds that follow from the root seed. Configurations, pairing
-    and the number of blocks are checked where they are compared, in :func:`losstune.report.analysis.build_results`.
+    and the number of blocks are checked where they are compared, in :func:`losstune.verdict.analysis.build_results`.
 
     Raises:
         LosstuneError: If anything differs; the message says what.

@@ -9,26 +9,21 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from losstune import provenance
-from losstune.config import Params
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
+from losstune.core.files import write_atomically, write_json
+from losstune.core.records import Execution, Record
 from losstune.data import imbalance, prepared
-from losstune.errors import LosstuneError
-from losstune.files import write_atomically, write_json
-from losstune.ledger import Ledger
+from losstune.losses.ranges import Choice
 from losstune.losses.registry import get, registry
 from losstune.models import adapt_head, build_model
 from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
-from losstune.ranges import Choice
-from losstune.records import Execution, Record
-from losstune.registration import read_registration
 from losstune.report import figures, tables
-from losstune.report.analysis import build_results
 from losstune.report.card import model_card
+from losstune.report.diagnostics import gather
 from losstune.report.downloads import csv_files
-from losstune.report.evidence import gather
 from losstune.report.page import render_page
-from losstune.report.results import DataFacts, Results
 from losstune.report.terminal import print_report
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
@@ -47,9 +42,14 @@ from losstune.stages.layout import (
 )
 from losstune.stages.ledgers import open_ledger
 from losstune.stages.registered import require_registered
-from losstune.stages.shown import stage_run
+from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
+from losstune.study import provenance
+from losstune.study.ledger import Ledger
+from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
+from losstune.verdict.analysis import build_results
+from losstune.verdict.results import DataFacts, Results
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config import Params
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.records import Role, Stage
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
-from losstune.errors import LosstuneError, did_you_mean
 from losstune.losses.registry import aliases, get, registry
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name
-from losstune.provenance import public_versions
-from losstune.records import Role, Stage
-from losstune.registration import Registration, registration_of
-from losstune.search import Space, centred, space_of
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import require_model
-from losstune.training import Arrays, Task
-from losstune.units import Unit, make_unit
+from losstune.study.jobs import Unit, make_unit
+from losstune.study.provenance import public_versions
+from losstune.study.registration import Registration, registration_of
+from losstune.study.search import Space, centred, space_of
+from losstune.training.task import Arrays, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

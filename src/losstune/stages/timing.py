@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from losstune.cost import Timings, gaps
-from losstune.errors import LosstuneError
-from losstune.ledger import Ledger
-from losstune.plan import FixedPlan
-from losstune.stages import session
+from losstune.core.errors import LosstuneError
+from losstune.stages import execute as session
 from losstune.stages.interrupts import interruptible
 from losstune.stages.study import Study, read_arrays
-from losstune.training import Arrays, Task
-from losstune.units import Timed, Unit, entries_of, train_timed
+from losstune.study.cost import Timings, gaps
+from losstune.study.jobs import Timed, Unit, entries_of, train_timed
+from losstune.study.ledger import Ledger
+from losstune.study.plan import FixedPlan
+from losstune.training.task import Arrays, Task
 
 LONG_SEC, SHORT_SEC = 12.0, 4.0
 """How long is trained to see how long a training takes, and to see no more than what start and end take."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from losstune.config import Params
-from losstune.halving import Ladders, rungs
-from losstune.ledger import Ledger, locked
-from losstune.plan import SearchPlan
-from losstune.stages import session
+from losstune.config.schema import Params
+from losstune.stages import execute as session
+from losstune.stages.equivalent_losses import twin_lines
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
-from losstune.stages.twins import twin_lines
 from losstune.stages.workers import find_device
+from losstune.study.asha import Ladders, rungs
+from losstune.study.ledger import Ledger, locked
+from losstune.study.plan import SearchPlan
 
 
 def run(params: Params, folder: Path, root: Path) -> None:

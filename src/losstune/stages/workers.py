@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from losstune.cluster import address_source, cluster_address
-from losstune.config import Params
-from losstune.errors import LosstuneError
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
+from losstune.core.gc_pause import collection_paused
+from losstune.execution.cluster import address_source, cluster_address
 from losstune.stages.device import resolve_device
-from losstune.startup import collection_paused
-from losstune.training import resolve_precision
+from losstune.training.precision import resolve_precision
 
 if TYPE_CHECKING:
-    from losstune.trials import Node
+    from losstune.execution.trials import Node
 
 
 def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
     address = cluster_address(params.resources)
     if address is not None:
         with collection_paused():
-            from losstune import trials
+            from losstune.execution import trials
 
         nodes = trials.survey(params.resources, tuple(versions), params.training, params.model)
         return _of_cluster(nodes, params, versions, address)

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config import DataSettings, Params, TrackingSettings
-from losstune.provenance import without_credentials
+from losstune.config.schema import DataSettings, Params, TrackingSettings
+from losstune.core.secrets import without_credentials
 
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _SQLITE = "sqlite:///"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from losstune.config import TrackingSettings
-from losstune.quiet import configure_environment
-from losstune.startup import collection_paused
+from losstune.config.schema import TrackingSettings
+from losstune.core.gc_pause import collection_paused
+from losstune.core.library_logging import configure_environment
 from losstune.tracking.address import locate
-from losstune.tracking.store import reason_of
+from losstune.tracking.connect import reason_of
 from losstune.tracking.ui import HOST
 
 PORT = 5000

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from losstune.config import TrackingSettings
-from losstune.errors import LosstuneError
+from losstune.config.schema import TrackingSettings
+from losstune.core.errors import LosstuneError
 from losstune.tracking.address import locate
+from losstune.tracking.connect import connect, reason_of
 from losstune.tracking.model import KEY, models_of
 from losstune.tracking.runs import StageRun
-from losstune.tracking.store import connect, reason_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

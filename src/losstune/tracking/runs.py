@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from losstune.provenance import Provenance
-from losstune.records import Entry, Record, Status
+from losstune.core.records import Entry, Record, Status
+from losstune.study.provenance import Provenance
 
 Scalar = str | int | float
 

@@ -2,53 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import re
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock
-
-from losstune.errors import in_one_line
-from losstune.files import part_name, remove_stale_parts
-from losstune.provenance import masked
-from losstune.quiet import configure_environment
-from losstune.startup import collection_paused
 from losstune.tracking.address import Address
 from losstune.tracking.bulk import BulkWriter
+from losstune.tracking.connect import connect
+from losstune.tracking.dataset import DIGEST_LENGTH, dataset_input
 from losstune.tracking.model import TrainedModel, log_model
-from losstune.tracking.runs import Child, DatasetInput, StageRun
+from losstune.tracking.runs import Child, StageRun
 from losstune.tracking.views import view_tags
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-# MLflow's limits: 1000 entities a batch, 100 parameters, 100 tags; 36 characters of a data set's digest, of which
-# the interface shows all.
+# MLflow's limits: 1000 entities a batch, 100 parameters, 100 tags.
 MAX_METRICS_PER_BATCH = 800
 MAX_PARAMS_PER_BATCH = 100
-DIGEST_LENGTH = 16
 PAGE_SIZE = 1000
 
 NOTE = "mlflow.note.content"
 VERDICT = "Verdict:"
 
-# A server that is away is noticed in seconds: the study's records wait on disk, and the thread tries again.
-HTTP_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-# They print a traceback, or a line per retry, of what the tracker itself reports once.
-LOUD_LOGGERS = ("mlflow.store.db.utils", "urllib3.connectionpool")
 
 _Item = TypeVar("_Item")
 
@@ -330,7 +310,7 @@ class Store:
     def _log_dataset(self, run_id: str) -> None:
         if self._dataset is None:
             return
-        inputs = [_dataset_input(self._dataset)]
+        inputs = [dataset_input(self._dataset)]
         try:
             self._client.log_inputs(run_id, inputs)
         except (
@@ -356,110 +336,6 @@ class Store:
         expected = self._address.artifacts
         location = Path(self._experiment.artifact_location)
         return expected is not None and location.is_absolute() and not location.is_relative_to(expected)
-
-
-def reason_of(error: BaseException) -> str:
-    """Say on one line why MLflow failed, without credentials."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if type(cause).__module__.partition(".")[0] in {"requests", "urllib3"}:
-            return "it could not be reached"
-        cause = cause.__cause__ or cause.__context__
-    text = masked(str(error))
-    if "unsupported URI" in text:
-        return (
-            "it is no address that MLflow knows; expected http://…, https://…, sqlite:///… or postgresql://…"
-        )
-    return in_one_line(text or error)
-
-
-def is_final(error: BaseException) -> bool:
-    """Whether MLflow rejected what it was given, so that sending it again is of no use."""
-    return getattr(error, "error_code", None) in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
-
-
-def connect(address: Address) -> MlflowClient:
-    """Return a client of MLflow at the address; a database that isn't there is made.
-
-    Raises:
-        Exception: Whatever MLflow raises when it cannot be reached or used.
-    """
-    configure_environment()
-    if address.uri.startswith("http"):
-        for name, value in HTTP_ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-    with collection_paused():
-        from mlflow import MlflowClient
-
-    for name in LOUD_LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if address.database is None:
-        return MlflowClient(tracking_uri=address.uri)
-    if address.is_own:
-        _spare_fsync(address.database)
-    # Two processes that make the same database at once both fail.
-    address.database.parent.mkdir(parents=True, exist_ok=True)
-    lock = Path(f"{address.database}.lock")
-    lock.touch()  # where nothing can be written this raises, and the lock would wait for ever
-    with FileLock(lock):
-        if address.is_own and not address.database.exists():
-            _make_whole(address.database)
-        client = MlflowClient(tracking_uri=address.uri)
-        client.search_experiments(max_results=1)
-    return client
-
-
-def _make_whole(database: Path) -> None:
-    """Make the study's database aside: MLflow can't go on with one that a crash or a full disk left half-made."""
-    from mlflow import MlflowClient
-
-    part = database.with_name(part_name(database))
-    _spare_fsync(part)
-    try:
-        MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
-        os.replace(part, database)
-    except BaseException:
-        for path in (part, part.with_name(f"{part.name}-journal")):
-            path.unlink(missing_ok=True)
-        raise
-    remove_stale_parts(database)
-
-
-@cache
-def _spare_fsync(database: Path) -> None:
-    """Let SQLite leave it to the operating system when `database` reaches the disk.
-
-    A training takes five commits, each of which would wait for the disk three times. A crash of this process
-    loses nothing; after a crash of the machine the database may be damaged, and can be deleted and filled again.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def spare(connection: object, _record: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            (_, _, file) = connection.execute("PRAGMA database_list").fetchone()
-            if file == str(database):
-                connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", spare)
-
-
-def _dataset_input(dataset: DatasetInput) -> Any:
-    from mlflow.entities import Dataset, InputTag
-    from mlflow.entities import DatasetInput as MlflowDatasetInput
-
-    num_rows = {} if dataset.num_rows is None else {"num_rows": dataset.num_rows}
-    profile = {**num_rows, **dataset.profile}
-    return MlflowDatasetInput(
-        Dataset(
-            name=dataset.name[:500],
-            digest=dataset.digest[:DIGEST_LENGTH],
-            source_type="local",
-            source=json.dumps({"uri": dataset.source}),
-            profile=json.dumps(profile) if profile else None,
-        ),
-        [InputTag("mlflow.data.context", "training")],
-    )
 
 
 def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from losstune import provenance
-from losstune.config import TrackingSettings
-from losstune.provenance import Provenance
-from losstune.records import Entry
+from losstune.config.schema import TrackingSettings
+from losstune.core.records import Entry
+from losstune.study import provenance
+from losstune.study.provenance import Provenance
 from losstune.tracking.address import Address, locate
+from losstune.tracking.connect import is_final, reason_of
 from losstune.tracking.model import TrainedModel
 from losstune.tracking.runs import StageRun, child_of, stage_tags
-from losstune.tracking.store import Store, is_final, reason_of
+from losstune.tracking.store import Store
 
 DIFFERENCE = "uncommitted.diff"
 

@@ -11,9 +11,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from losstune.config import TrackingSettings
-from losstune.errors import LosstuneError
-from losstune.quiet import configure_environment
+from losstune.config.schema import TrackingSettings
+from losstune.core.errors import LosstuneError
+from losstune.core.library_logging import configure_environment
 from losstune.tracking.address import Address, locate
 from losstune.tracking.views import route
 

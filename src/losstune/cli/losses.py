@@ -1,0 +1,175 @@
+"""Commands on the loss catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from losstune.cli.output import InOrder, echo_row, num_columns, require_choice
+from losstune.core.errors import LosstuneError, UnfinishedStudyError
+
+
+@click.group(cls=InOrder, invoke_without_command=True)
+@click.pass_context
+def losses(ctx: click.Context) -> None:
+    """Look at the loss catalogue; by itself, a table of it."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_losses)
+
+
+@losses.command("list")
+@click.option("--family", help="Only losses of this family.")
+@click.option(
+    "--with", "having", multiple=True, metavar="TRAIT", help="Only losses with it; may be repeated."
+)
+@click.option(
+    "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without it; may be repeated."
+)
+@click.option(
+    "--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound."
+)
+def list_losses(
+    family: str | None = None,
+    having: tuple[str, ...] = (),
+    lacking: tuple[str, ...] = (),
+    order: str = "name",
+) -> None:
+    """Print a table of losses: name, family, hyperparameters, properties, source.
+
+    Traits are convex, proper, recoverable, bounded, symmetric, shift-invariant, smooth, soft-targets, hyperparameters,
+    class-frequencies, maskable and normalised-head. `losstune losses list --with bounded --without hyperparameters`.
+    """
+    from typing import get_args
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from losstune.losses.spec import Family
+    from losstune.losses.tools.catalogue import ORDERS, TRAITS, choose, table_rows
+
+    if family is not None:
+        require_choice("--family", family, get_args(Family))
+    for option, given in (("--with", having), ("--without", lacking)):
+        for trait in given:
+            require_choice(option, trait, TRAITS)
+    require_choice("--sort", order, ORDERS)
+    chosen = choose(family=family, having=having, lacking=lacking, order=order)
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
+    for title in ("loss", "family", "hyperparameters", "properties", "source"):
+        table.add_column(title, no_wrap=title in {"loss", "family"})
+    for row in table_rows(chosen):
+        table.add_row(*row)
+    console = Console(width=num_columns(), highlight=False)
+    console.print(table)
+    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
+
+
+@losses.command()
+@click.argument("name")
+def describe(name: str) -> None:
+    """Say what a loss is: formula, source, use, identities, and its code in plain PyTorch."""
+    from losstune.losses.tools.catalogue import description
+
+    stands_for, rows, code = description(name)
+    if stands_for:
+        click.echo(stands_for)
+    indent = max(len(title) for title, _ in rows) + 2
+    for title, text in rows:
+        echo_row(title, text, indent=indent)
+    click.echo(f"\n# In plain PyTorch, to copy:\n{code}", nl=False)
+
+
+@losses.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
+@click.option(
+    "--output",
+    default="losses.svg",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The SVG file to write.",
+)
+def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
+    """Draw losses over each other.
+
+    Value and gradient against the margin z_y - z_j, the same for all other classes j, and against the true class's
+    probability p_y; the last is the weight |phi'(p)| p (1 - p) with which a sample pulls. A NAME may set
+    hyperparameters: `losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
+    """
+    from losstune.core.files import write_atomically
+    from losstune.losses.tools.catalogue import bound_loss
+    from losstune.losses.tools.gallery import figure_svg
+
+    bound = {name: bound_loss(name) for name in names}
+    if not output.parent.is_dir():
+        raise LosstuneError(f"--output: {output.parent}: no such folder")
+    if output.is_dir():
+        raise LosstuneError(f"--output: {output} is a folder, expected a file to write, such as losses.svg")
+    write_atomically(output, figure_svg(bound, classes))
+    click.echo(f"wrote {output}")
+
+
+@losses.command()
+def identities() -> None:
+    """Compare all losses and say which are one: L_a(z) = a L_b(b z) + c.
+
+    At their published hyperparameters, on unequal class frequencies, and for one kind of last layer at a time. A study
+    that names two losses of one class is told so before it trains.
+    """
+    from functools import partial
+
+    from losstune.losses.registry import registry
+    from losstune.losses.tools.cases import imbalanced
+    from losstune.losses.tools.equivalence import equivalence_classes
+
+    by_head: dict[str, dict[str, Any]] = {}
+    for name, spec in registry().items():
+        by_head.setdefault(spec.head, {})[name] = partial(imbalanced, spec.bind())
+    groups = [group for members in by_head.values() for group in equivalence_classes(members)]
+    for group in groups:
+        if len(group) > 1:
+            click.echo(" = ".join(group))
+    click.echo(f"{len(registry())} losses, {len(groups)} of them different")
+
+
+@losses.command("check")
+@click.argument("path", type=click.Path(path_type=Path))
+def check_losses(path: Path) -> None:
+    """Hold the losses in a Python file against the contract.
+
+    PATH defines one or more LossSpec at its top level; its code is run. Everything that the catalogue's losses have
+    to pass is checked over their search spaces: shapes, gradients, extreme logits in every precision, and the
+    properties that the spec declares, which are measured. About ten seconds a loss. Exit code 1 if anything fails.
+    """
+    from losstune.losses.tools.plugin import specs_in
+    from losstune.losses.tools.suite import findings
+
+    num_failed = 0
+    for spec in specs_in(path):
+        click.echo(spec.name)
+        for finding in findings(spec):
+            num_failed += not finding.passed
+            click.echo(f"  {'ok    ' if finding.passed else 'FAILED'}  {finding.check}: {finding.message}")
+    if num_failed:
+        raise UnfinishedStudyError(f"{path}: {num_failed} checks failed")
+
+
+@losses.command()
+@click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
+def scale(classes: int) -> None:
+    """Say how hard each loss pulls on the true class, beside cross-entropy.
+
+    The first number is the pull at equal logits, |dL/dz_y| relative to cross_entropy's; the second the mean over
+    logits drawn from a standard normal distribution, about a new network's. A loss that pulls ten times harder
+    wants a tenth of SGD's learning rate; AdamW doesn't mind.
+    """
+    from losstune.losses.registry import registry
+    from losstune.losses.scale import gradient_scale
+
+    click.echo(f"{'loss':<22}{'at zero':>12}{'new network':>14}")
+    for spec in registry().values():
+        pulls = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
+        click.echo(f"{spec.name:<22}{pulls[0]:12.3g}{pulls[1]:14.3g}")

@@ -1,0 +1,159 @@
+"""Commands on a study: check, cost, and the stages of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from losstune.cli.output import echo_row
+from losstune.config.load import PARAMS_FILE, load_params, study_root
+from losstune.config.schema import Params
+from losstune.core.gc_pause import collection_paused
+
+Stage = Callable[[Params, Path, Path], None]
+
+
+def run_stage(name: str) -> None:
+    """Run the stage, or the step, of that name in the current folder."""
+    from importlib import import_module
+
+    with collection_paused():
+        stage: Stage = import_module(f"losstune.stages.{name}").run
+    stage(load_params(), Path.cwd(), study_root())
+
+
+@click.command()
+def check() -> None:
+    """Validate the settings and say what the study will train.
+
+    That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
+    """
+    params = load_params()
+    from losstune.losses.registry import twin_of
+    from losstune.stages.checked import checked_spaces, hints
+    from losstune.stages.confirm import num_crippled
+    from losstune.stages.data_rows import data_rows
+    from losstune.stages.device import check_device
+    from losstune.study.search import SHARED
+
+    told_of_data = data_rows(params.data, str(PARAMS_FILE))
+    check_device(params.resources)
+    spaces = checked_spaces(params, Path.cwd())
+    cells = _cells(params)
+    num_losses, num_searches, num_trials = (
+        len(params.losses),
+        params.tune.num_searches,
+        params.tune.trials_per_loss,
+    )
+    num_blocks = params.confirm.num_blocks
+    twin = twin_of(params.baseline, params.losses)
+    crippled = num_crippled(params)
+    num_confirmed = num_losses * num_blocks + (twin is not None) + crippled
+    control = f" + 1 control ({twin} as {params.baseline})" if twin else ""
+    control += f" + {crippled} of the crippled {params.baseline}" if crippled else ""
+    at_most = "at most " if params.confirm.stopping == "anytime" else ""
+    own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
+    searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
+    click.echo(f"{PARAMS_FILE} is valid.")
+    for name, text in told_of_data:
+        echo_row(name, text)
+    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
+    echo_row("baseline", params.baseline)
+    echo_row(
+        "tune",
+        f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
+        f"{num_losses * num_searches * num_trials} trainings",
+    )
+    echo_row(
+        "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
+    )
+    echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
+    for topic, line in hints(params, spaces, Path.cwd()):
+        echo_row(topic, line)
+    if cells:
+        echo_row("matrix", f"{len(cells)} studies: {', '.join(cells)}")
+
+
+@click.command()
+def cost() -> None:
+    """Say what is left to train, and how long that takes.
+
+    For tune and confirm: trainings that are kept and to train, epochs, core- or GPU-minutes, and from when to when the
+    clock will say that it is done. Timed by what the study has trained, or by a few trainings on this machine, up
+    to half a minute in all. The data has to be prepared. Nothing of the study is written.
+    """
+    params = load_params()
+    with collection_paused():
+        from losstune.stages import cost as stage
+    for name, text in stage.rows(params, Path.cwd(), study_root()):
+        echo_row(name, text)
+
+
+def _cells(params: Params) -> list[str]:
+    """Return the names of the studies of ``matrix.yaml``, checked; none where there is no such file."""
+    from losstune.config.matrix import MATRIX_FILE, load_matrix
+    from losstune.stages.cell_names import check_cell
+
+    cells = list(load_matrix(params)) if MATRIX_FILE.exists() else []
+    for cell in cells:
+        check_cell(cell)
+    return [cell.name for cell in cells]
+
+
+@click.command()
+def prepare() -> None:
+    """Read the data, split it, and write data/prepared.
+
+    The splits are stratified, seeded by study.seed, and disjoint. The data's own test split is used where it
+    has one.
+    """
+    run_stage("prepare")
+
+
+@click.command()
+def tune() -> None:
+    """Search every loss's hyperparameters on the same budget.
+
+    Trials run on the GPUs there are, or else on the CPU cores (see `resources` in params.yaml). Writes
+    results/tune. Finished trials are kept in .losstune/ledger and never trained again.
+    """
+    run_stage("tune")
+
+
+@click.command()
+def confirm() -> None:
+    """Retrain the winners on fresh seeds, score them on test data.
+
+    Every loss's winner is trained on the same seeds and scored once on the test split. In a block all losses
+    share initialisation, data order and augmentation, so that their differences are the losses'. Writes
+    results/confirm.
+    """
+    run_stage("confirm")
+
+
+@click.command()
+def report() -> None:
+    """Draw the verdict, as a page, as data and in a few lines.
+
+    Writes report/report.html with its plots, results.json and metrics.json. Nothing is trained.
+    """
+    run_stage("report")
+
+
+@click.command()
+@click.option("--data", required=True, metavar="NAME", help="A data set of matrix.yaml.")
+@click.option("--model", required=True, metavar="NAME", help="A model of matrix.yaml.")
+def study(data: str, model: str) -> None:
+    """Run one study of a matrix over data and models.
+
+    All four stages, one after the other, in studies/<data>-<model>. matrix.yaml says what each data set and each
+    model changes in params.yaml. `dvc repro` runs all cells, see docs/across.md.
+    """
+    from losstune.config.matrix import load_matrix
+
+    cell = load_matrix(load_params()).cell(data, model)
+    with collection_paused():
+        from losstune.stages import cell as stage
+    stage.run(cell, Path.cwd(), study_root())

@@ -1,0 +1,207 @@
+"""``matrix.yaml``: one study for each pair of a data set and a model, as changes to ``params.yaml``.
+
+Apart from ``params.yaml``, which stays the settings of one study: an entry here is a piece of it, laid over it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from losstune.config.load import read_settings, require_plain_root
+from losstune.config.messages import explain_validation_error
+from losstune.config.schema import Params
+from losstune.config.settings import Section
+from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.seeds import derive_seed
+
+MATRIX_FILE = Path("matrix.yaml")
+STUDIES = Path("studies")
+"""The folder that holds a folder for each cell."""
+
+_Values = Annotated[dict[str, Any], Field(description="keys of that section of params.yaml")]
+
+
+class DataOverrides(Section):
+    """What a data set changes in ``params.yaml``."""
+
+    data: _Values = Field(default_factory=dict)
+    training: _Values = Field(default_factory=dict)
+    search_space: _Values = Field(default_factory=dict)
+
+
+class ModelOverrides(Section):
+    """What a model changes in ``params.yaml``."""
+
+    model: _Values = Field(default_factory=dict)
+    training: _Values = Field(default_factory=dict)
+    search_space: _Values = Field(default_factory=dict)
+
+
+class MatrixSettings(Section):
+    """The two sides of the matrix; every data set meets every model."""
+
+    data: Annotated[
+        dict[str, DataOverrides],
+        Field(
+            min_length=1, description="names of data sets, each with sections of params.yaml to change, or {}"
+        ),
+    ]
+    model: Annotated[
+        dict[str, ModelOverrides],
+        Field(
+            min_length=1, description="names of models, each with sections of params.yaml to change, or {}"
+        ),
+    ]
+
+
+class MatrixFile(Section):
+    """All of ``matrix.yaml``."""
+
+    matrix: MatrixSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """One study of the matrix.
+
+    Attributes:
+        name: ``<data>-<model>``.
+        params: Its settings, complete, with a name and a seed of its own; a relative ``data.root`` is taken from
+            :attr:`folder`, as anywhere.
+    """
+
+    name: str
+    params: Params
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, relative to the folder of ``matrix.yaml``."""
+        return STUDIES / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """All cells by data set and model, in the order of the file."""
+
+    cells: Mapping[tuple[str, str], MatrixCell]
+
+    def __iter__(self) -> Iterator[MatrixCell]:
+        return iter(self.cells.values())
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def cell(self, data: str, model: str) -> MatrixCell:
+        """Return the cell of that data set and that model.
+
+        Raises:
+            LosstuneError: If ``matrix.yaml`` has no such entry; the message names those that it has.
+        """
+        for option, found, position in (("--data", data, 0), ("--model", model, 1)):
+            names = list(dict.fromkeys(key[position] for key in self.cells))
+            if found not in names:
+                raise LosstuneError(
+                    f"{option}: found {found!r}, expected one of {', '.join(names)} ({MATRIX_FILE})"
+                    f"{did_you_mean(found, names)}"
+                )
+        return self.cells[data, model]
+
+
+def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
+    """Read ``matrix.yaml`` and lay its entries over `params`; all cells are validated, whichever is wanted.
+
+    Args:
+        params: Validated ``params.yaml``, which the file's entries change.
+        path: Of the file.
+
+    Raises:
+        LosstuneError: If the file is missing or is not YAML, an entry changes what it must not or to what is not
+            allowed, a data set and a model change the same key, or two cells would share a folder.
+    """
+    values = read_settings(path, expected="the section 'matrix:'")
+    try:
+        matrix = MatrixFile.model_validate(values).matrix
+    except ValidationError as error:
+        raise LosstuneError(f"{path}: {explain_validation_error(error, MatrixFile)}") from None
+    changes = {
+        (side, name): _changes(entry)
+        for side, entries in (("data", matrix.data), ("model", matrix.model))
+        for name, entry in entries.items()
+    }
+    for (side, name), changed in changes.items():
+        key = f"{path}: matrix.{side}.{name}"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise LosstuneError(
+                f"{key}: found {name!r}, expected a name of letters, digits, _ and -, as it names a folder"
+            )
+        _merged(params, key, changed)
+    cells: dict[tuple[str, str], MatrixCell] = {}
+    for data in matrix.data:
+        for model in matrix.model:
+            key = f"{path}: matrix.data.{data} with matrix.model.{model}"
+            ours, theirs = changes["data", data], changes["model", model]
+            both = sorted(set(_leaves(ours)) & set(_leaves(theirs)))
+            if both:
+                raise LosstuneError(f"{key}: both set {both[0]}, expected one of them to")
+            name = f"{data}-{model}"
+            if any(cell.name == name for cell in cells.values()):
+                raise LosstuneError(
+                    f"{key}: a second cell is named {name}, expected names that tell all apart"
+                )
+            # A seed of its own, or every cell would search the same points, and their luck would not average out.
+            seed = derive_seed(params.study.seed, "matrix", name) % 2**53
+            study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}
+            cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, study)))
+    return Matrix(cells)
+
+
+def _changes(entry: Section) -> dict[str, Any]:
+    return {section: values for section, values in entry.model_dump().items() if values}
+
+
+def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
+    values = params.model_dump()
+    for changed in changes:
+        values = _laid_over(values, changed)
+    try:
+        merged = Params.model_validate(values)
+    except ValidationError as error:
+        raise LosstuneError(f"{source}: {explain_validation_error(error, Params)}") from None
+    require_plain_root(merged.data.root, source, Path())
+    return merged
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above`, section by section; neither is changed."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = (
+            _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _placed(cell: MatrixCell) -> MatrixCell:
+    """Return the cell with a relative ``data.root`` as it is written from the cell's own folder."""
+    root = cell.params.data.root
+    if Path(root).is_absolute():
+        return cell
+    # Not an absolute path: in DVC's temporary copies of a work tree it would lead out of the copy.
+    data = cell.params.data.model_copy(update={"root": os.path.relpath(root, cell.folder)})
+    return MatrixCell(cell.name, cell.params.model_copy(update={"data": data}))

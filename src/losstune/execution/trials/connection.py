@@ -1,0 +1,122 @@
+"""Starts Ray on this machine, or attaches to a cluster, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError
+
+import losstune
+from losstune.config.schema import ResourceSettings
+from losstune.core.errors import LosstuneError, in_one_line
+from losstune.execution.cluster import address_source, cluster_address
+from losstune.execution.trials import orphans
+
+FAILURES = (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
+"""What Ray raises where it doesn't start or answer."""
+
+PATIENCE_SEC = 2.0
+"""For a cluster's port to take a connection."""
+
+MAX_TEMP_LENGTH = 12
+"""Ray's sockets lie 95 characters below the temp folder, and their paths may not exceed 107 bytes."""
+
+
+@contextmanager
+def connected(resources: ResourceSettings) -> Iterator[Path]:
+    """Start Ray, or attach to it, and stop or leave it; gives a folder for Tune's files, removed at the end.
+
+    What studies that were killed have left of their Ray is ended first.
+
+    Raises:
+        LosstuneError: If no Ray answers at the address, or none starts here.
+    """
+    orphans.clear(_short_temp())
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    address = cluster_address(resources)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with orphans.owned_folder(_short_temp()) as folder:
+        try:
+            if address:
+                _attach(address, address_source(resources))
+            else:
+                _start(folder / "r")
+            if threading.current_thread() is threading.main_thread():
+                # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
+                signal.signal(signal.SIGTERM, on_sigterm)
+            yield folder / "t"
+        finally:
+            ray.shutdown()
+
+
+def _start(folder: Path) -> None:
+    _set_token()
+    try:
+        ray.init(
+            address="local",
+            num_cpus=available_cpus(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    except FAILURES as error:
+        raise LosstuneError(
+            f"Ray does not start here: {in_one_line(error)}; `resources.executor: inline` trains without it"
+        ) from None
+
+
+def _set_token() -> None:
+    """Give a Ray of our own a token; Ray would keep one in the home folder, which may be missing or not writable."""
+    if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
+        # Of this process, and not of this Ray: the driver's side of Ray reads it once.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _attach(address: str, source: str) -> None:
+    try:
+        _require_listener(address)
+        _join(address)
+    except (*FAILURES, OSError, OverflowError) as error:
+        raise LosstuneError(
+            f"{source}: no Ray answers at {address!r}: {in_one_line(error)}; without it, losstune starts Ray here"
+        ) from None
+
+
+def _join(address: str) -> None:
+    # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
+    package = str(Path(losstune.__file__).parent)
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"py_modules": [package], "excludes": ["**/__pycache__"]},
+    )
+
+
+def _require_listener(address: str) -> None:
+    # Ray itself would try for minutes, and write lines of its own.
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
+
+
+def available_cpus() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _short_temp() -> Path:
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= MAX_TEMP_LENGTH else "/tmp")

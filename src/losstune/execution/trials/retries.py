@@ -1,0 +1,58 @@
+"""What becomes of a training whose worker was lost: it is tried again, or given up with its cause.
+
+A node that went away says nothing of the training, so it is simply done again elsewhere. A worker that died by itself,
+or memory that ran out, may be the training's own fault or that of its neighbours on the device: it is done once more,
+with the device to itself. A training that hung would hang again, and an exception of a loss would be raised again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Literal
+
+from losstune.study.jobs import Unit
+
+Mishap = Literal["node", "worker", "memory", "time"]
+
+MOST_AGAIN: dict[Mishap, int] = {"node": 10, "worker": 1, "memory": 1, "time": 0}
+"""How often a training is done again after each kind of mishap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A unit to train, and how.
+
+    Attributes:
+        unit: What to train.
+        alone: Whether it gets a device, or a node's cores, to itself.
+    """
+
+    unit: Unit
+    alone: bool = False
+
+
+class Attempts:
+    """Units whose worker was lost, and how often each was."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Attempt] = deque()
+        self._mishaps: Counter[tuple[str, Mishap]] = Counter()
+
+    def __len__(self) -> int:
+        """Return how many wait to be tried again."""
+        return len(self._waiting)
+
+    def next(self) -> Attempt | None:
+        """Return the next to try again, or None."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def goes_again(self, attempt: Attempt, mishap: Mishap) -> bool:
+        """Note a mishap; say whether the unit is tried again, and then hold it ready for :meth:`next`."""
+        mark = attempt.unit.keys[0], mishap
+        self._mishaps[mark] += 1
+        if self._mishaps[mark] > MOST_AGAIN[mishap]:
+            return False
+        alone = attempt.alone or mishap != "node"
+        self._waiting.append(Attempt(attempt.unit, alone=alone))
+        return True

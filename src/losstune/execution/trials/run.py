@@ -1,0 +1,317 @@
+"""Hands a plan's units to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from losstune.config.schema import ResourceSettings
+from losstune.core.errors import LosstuneError, in_one_line
+from losstune.execution.cluster import address_source
+from losstune.execution.trials.connection import connected
+from losstune.execution.trials.resources import Share
+from losstune.execution.trials.retries import MOST_AGAIN, Attempt, Attempts, Mishap
+from losstune.study.asha import Ladders
+from losstune.study.jobs import Timed, Train, Unit
+from losstune.study.plan import Plan
+from losstune.study.provenance import public_versions
+from losstune.training.task import Arrays, failed
+
+MIN_PENDING = 16
+SECONDS_A_MINUTE = 60.0
+OTHER_LIBRARIES = "has other libraries:"
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+EXIT_DETAIL = re.compile(r"Worker exit detail: (.+?)(?: Some common causes|$)")
+SIGNS_OF_A_LOST_NODE = ("node has died", "node was terminated", "NodeDiedError", "node died", "node is dead")
+"""In what Ray says of an actor that died; the exception's class is the same for a process that did."""
+
+
+class _OtherLibrariesError(Exception):
+    pass
+
+
+def run(
+    plan: Plan,
+    train: Train,
+    arrays: Arrays,
+    ladders: Ladders | None,
+    on_finished: Callable[[Unit, Timed], None],
+    *,
+    resources: ResourceSettings,
+    share: Share,
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Train every unit of the plan on a Ray that is started here, or on a running one if an address is given.
+
+    A unit whose worker is lost is done again as :mod:`losstune.execution.trials.retries` says, and otherwise fails.
+
+    Args:
+        plan: What to train; `on_finished` is expected to tell it what is finished.
+        train: The training function; must be importable by name in the workers.
+        arrays: The data; put into Ray's object store once.
+        ladders: Early stopping, or None.
+        on_finished: Called in this process, with each unit and what came of it.
+        resources: Concurrency and the address of a cluster.
+        share: What one trial gets.
+        versions: Of the libraries that a worker has to have; None where workers are of this very installation.
+
+    Raises:
+        LosstuneError: If no Ray answers at the address, or a worker has other libraries.
+    """
+    with connected(resources) as folder:
+        # A worker is used again only for a trial that is pending by then; Tune would keep a single one pending.
+        num_pending = max(MIN_PENDING, 2 * int(ray.cluster_resources().get("CPU", 1)))
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(num_pending))
+        # Tune would write all trials into a snapshot, ever more of them, every ten seconds or so; we restore none.
+        os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
+        # Tune's own handler would end an interrupted study as if it were whole.
+        os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+        driver = _Driver(
+            plan=plan,
+            ladders=ladders,
+            on_finished=on_finished,
+            source=address_source(resources),
+            limit_sec=None
+            if resources.trial_time_limit is None
+            else SECONDS_A_MINUTE * resources.trial_time_limit,
+        )
+        trainable = tune.with_parameters(
+            _Trial,
+            arrays=arrays,
+            train=train,
+            rungs=ladders.rungs if ladders is not None else (),
+            versions=dict(versions or {}),
+        )
+        limit = None if resources.max_concurrent == "auto" else resources.max_concurrent
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, _Request(share)),
+            tune_config=tune.TuneConfig(
+                search_alg=_PlanSearcher(driver),
+                scheduler=_LadderScheduler(driver),
+                num_samples=-1,  # until the searcher says that there is nothing left
+                max_concurrent_trials=limit,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="study",
+                storage_path=str(folder),
+                verbose=0,
+                callbacks=[_Receiver(driver)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+
+
+class _Trial(tune.Trainable):  # type: ignore[misc]
+    """Runs in a worker: trains a unit up to its next rung at each step. One worker trains many units in turn."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        *,
+        arrays: Arrays,
+        train: Train,
+        rungs: tuple[int, ...],
+        versions: dict[str, str],
+    ) -> None:
+        # Nodes may join a cluster while the study runs.
+        if versions and (found := public_versions(tuple(versions))) != versions:
+            raise _OtherLibrariesError(f"{OTHER_LIBRARIES} {found}, expected {versions}")
+        self._arrays, self._train, self._rungs = arrays, train, rungs
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._progress: Iterator[Timed] = self._train(
+            new_config["attempt"].unit.task, self._arrays, self._rungs
+        )
+        return True
+
+    def step(self) -> dict[str, Any]:
+        timed = next(self._progress)
+        return {"timed": timed, "done": timed.outcomes[0].status != "stopped"}
+
+
+class _Request:
+    """What Tune asks Ray for, trial by trial."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+
+    def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        # Looked at anew each time: a node may have joined or left.
+        nodes = [
+            (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        share = self._share.fitted(nodes)
+        if config["attempt"].alone:
+            share = share.alone(nodes)
+        return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
+
+
+@dataclass(eq=False)
+class _Driver:
+    """The driver's side of a run, shared by the three hooks that Tune calls."""
+
+    plan: Plan
+    ladders: Ladders | None
+    on_finished: Callable[[Unit, Timed], None]
+    limit_sec: float | None
+    source: str
+    attempts: Attempts = field(default_factory=Attempts)
+    num_out: int = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its hooks into snapshots that we never restore; ours hold threads and open files.
+        return (object, ())
+
+    def next(self) -> Attempt | None:
+        """Return what to train next; None if nothing can be started now."""
+        attempt = self.attempts.next()
+        if attempt is None and (unit := self.plan.next()) is not None:
+            attempt = Attempt(unit)
+        self.num_out += attempt is not None
+        return attempt
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to train, and nothing out there can come back to be trained again."""
+        return not self.num_out and not self.attempts and self.plan.is_exhausted()
+
+    def finish(self, attempt: Attempt, timed: Timed) -> None:
+        """Take what a worker sent."""
+        self.num_out -= 1
+        if not (timed.out_of_memory and self.attempts.goes_again(attempt, "memory")):
+            self.on_finished(attempt.unit, timed)
+
+    def lose(self, attempt: Attempt, mishap: Mishap, cause: str) -> None:
+        """Note that a worker is lost: its unit is tried again, or has failed of `cause`."""
+        self.num_out -= 1
+        if not self.attempts.goes_again(attempt, mishap):
+            task = attempt.unit.task
+            timed = Timed(
+                outcomes=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device
+            )
+            self.on_finished(attempt.unit, timed)
+
+
+class _PlanSearcher(Searcher):  # type: ignore[misc]
+    def __init__(self, driver: _Driver) -> None:
+        super().__init__(metric=None, mode=None)
+        self._driver = driver
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        attempt = self._driver.next()
+        if attempt is not None:
+            return {"attempt": attempt}
+        return Searcher.FINISHED if self._driver.is_over() else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing to learn here: the plan is told by the receiver."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the ledger is the truth."""
+
+
+class _LadderScheduler(FIFOScheduler):  # type: ignore[misc]
+    def __init__(self, driver: _Driver) -> None:
+        super().__init__()
+        self._driver = driver
+        self._live: list[Any] = []
+        self._decided: dict[tuple[str, int], bool] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._live.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
+        # In the order in which they came, as by default, but without a look at all finished ones at every step.
+        self._live = [trial for trial in self._live if not trial.is_finished()]
+        return next((trial for trial in self._live if trial.status == trial.PENDING), None)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        timed: Timed = result["timed"]
+        ladders = self._driver.ladders
+        if result["done"] or ladders is None:
+            return str(self.CONTINUE)
+        latest = timed.outcomes[0].curve[-1]
+        unit: Unit = trial.config["attempt"].unit
+        rung = unit.keys[0], latest.epoch
+        if rung not in self._decided:  # else it is done again, and its score stands on the ladder already
+            score = latest.validation[ladders.metric]
+            loss = unit.task.configuration.loss
+            self._decided[rung] = ladders.goes_on(loss, unit.search, latest.epoch, score)
+        return str(self.CONTINUE if self._decided[rung] else self.STOP)
+
+
+class _Receiver(tune.Callback):  # type: ignore[misc]
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+        self._running: dict[str, tuple[float, Any]] = {}
+        self._hung: set[str] = set()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._running[trial.trial_id] = time.monotonic(), trial
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        limit_sec = self._driver.limit_sec
+        if limit_sec is None:
+            return
+        for trial_id, (started, trial) in self._running.items():
+            actor = trial.temporary_state.ray_actor
+            if time.monotonic() - started > limit_sec and trial_id not in self._hung and actor is not None:
+                self._hung.add(trial_id)
+                ray.kill(actor)  # the only way that ends a call which never returns
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        # Taken out, so that Tune doesn't keep every curve and weight in memory and in its snapshots.
+        timed: Timed = result.pop("timed")
+        if result["done"]:  # set by the trial itself, or by Tune once the scheduler has stopped it
+            self._running.pop(trial.trial_id, None)
+            self._driver.finish(trial.config["attempt"], timed)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        # The training function turns exceptions into outcomes, so here the worker itself is lost.
+        self._running.pop(trial.trial_id, None)
+        reason = _reason(trial)
+        if OTHER_LIBRARIES in reason:
+            found = reason[reason.rindex(OTHER_LIBRARIES) :]
+            raise LosstuneError(f"{self._driver.source}: a worker of the cluster {found}")
+        attempt: Attempt = trial.config["attempt"]
+        if trial.trial_id in self._hung:
+            minutes = (self._driver.limit_sec or 0.0) / SECONDS_A_MINUTE
+            self._driver.lose(
+                attempt, "time", f"took longer than resources.trial_time_limit, {minutes:g} minutes"
+            )
+        elif any(sign in reason for sign in SIGNS_OF_A_LOST_NODE):
+            self._driver.lose(
+                attempt, "node", f"its node went away {MOST_AGAIN['node'] + 1} times: {in_one_line(reason)}"
+            )
+        else:
+            self._driver.lose(attempt, "worker", f"the worker died twice: {in_one_line(reason)}")
+
+
+def _reason(trial: Any) -> str:
+    # Where the driver writes it; `Trial.get_error` looks where Tune copies that file to, which is later.
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return " ".join(ESCAPES.sub("", text).split()) or "no reason given"

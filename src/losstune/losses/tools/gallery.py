@@ -1,0 +1,146 @@
+"""Losses drawn: value and gradient against the margin and against the true class's probability.
+
+All other classes are alike: z_y - z_j is the margin m for every j, with the logits' mean at 0. There the softmax
+probability of the true class is p_y = 1 / (1 + (C-1) exp(-m)); for a normalised head it is that of the link. Where
+L = phi(p_y), the gradient's size |dL/dz_y| is the weight |phi'(p_y)| p_y (1 - p_y) with which a sample pulls.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.losses.registry import get
+from losstune.losses.spec import BoundLoss
+
+NUM_POINTS = 82
+"""Even, so that none lies where all logits are alike: there logit_norm has no gradient."""
+
+FARTHEST = 8.0
+FARTHEST_COSINE = 1.0
+REFERENCE = "cross_entropy"
+Line = str | tuple[int, tuple[int, ...]]
+
+_LINES: tuple[Line, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+_COLOURS = ("better", "worse", "equivalent", "control", "ink", "undecided")
+_WIDTH_INCHES, _HEIGHT_INCHES = 8.0, 1.9
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A loss along the line on which all classes but the true one are alike.
+
+    Attributes:
+        margins: z_y - z_j.
+        probabilities: Of the true class, by softmax; by the loss's link for a normalised head.
+        values: The loss, in its own units.
+        gradients: dL/dz_y.
+    """
+
+    margins: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    values: tuple[float, ...]
+    gradients: tuple[float, ...]
+
+
+def curve(loss: BoundLoss, num_classes: int) -> Curve:
+    """Return the loss at margins from -8 to 8; from -1 to 1 for a normalised head, whose logits are cosines."""
+    farthest = FARTHEST_COSINE if loss.spec.head == "normalised" else FARTHEST
+    margin_N = torch.linspace(-farthest, farthest, NUM_POINTS, dtype=torch.float64)
+    z_NC = -margin_N.unsqueeze(1).expand(-1, num_classes) / num_classes
+    z_NC = torch.cat(
+        [margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1
+    ).requires_grad_()
+    losses_N = loss(z_NC, torch.zeros(len(z_NC), dtype=torch.int64))
+    (gradient_NC,) = torch.autograd.grad(losses_N.sum(), z_NC)
+    z_NC = z_NC.detach()
+    # Cosines are no logits: their softmax is all but uniform, whatever the loss makes of them.
+    shares_NC = loss.probabilities(z_NC) if loss.spec.head == "normalised" else z_NC.softmax(1)
+    return Curve(
+        margins=tuple(margin_N.tolist()),
+        probabilities=tuple(shares_NC[:, 0].tolist()),
+        values=tuple(losses_N.tolist()),
+        gradients=tuple(gradient_NC[:, 0].tolist()),
+    )
+
+
+def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
+    """Draw losses over each other as SVG text, with cross-entropy in grey behind them.
+
+    Args:
+        losses: By the label to print.
+        num_classes: C.
+    """
+    curves = {label: curve(loss, num_classes) for label, loss in losses.items()}
+    with drawing_style("gallery " + " ".join(losses)):
+        figure = Figure(
+            figsize=(_WIDTH_INCHES, _HEIGHT_INCHES + 0.16 * (len(losses) > 1) * math.ceil(len(losses) / 4))
+        )
+        panels = figure.subplots(1, 4)
+        reference = curve(get(REFERENCE).bind(), num_classes)
+        if not any(loss.spec.head == "normalised" for loss in losses.values()):
+            _draw(panels, reference, label=None, colour="shadow", line="-")
+        for index, (label, drawn) in enumerate(curves.items()):
+            _draw(
+                panels,
+                drawn,
+                label,
+                _COLOURS[index % len(_COLOURS)],
+                _LINES[index // len(_COLOURS) % len(_LINES)],
+            )
+        names = (
+            ("margin", "loss"),
+            ("margin", "dL/dz_y"),
+            ("p_y", "loss"),
+            ("p_y", "|dL/dz_y|"),
+        )
+        for axes, (across, title) in zip(panels, names, strict=True):
+            axes.set_xlabel(across, fontsize=8)
+            axes.set_title(title, fontsize=8.5, loc="left", color=COLOURS["ink"])
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            axes.grid(axis="y", color=COLOURS["line"], linewidth=0.6)
+        values = [value for drawn in curves.values() for value in drawn.values]
+        gradients = [value for drawn in curves.values() for value in drawn.gradients]
+        pulls = [abs(value) for value in gradients]
+        for axes, shown in zip(panels, (values, gradients, values, pulls), strict=True):
+            _frame(axes, shown)
+        if len(losses) > 1:
+            figure.legend(loc="lower center", ncols=4, fontsize=8, frameon=False)
+        figure.tight_layout(rect=(0, 0.1 * (len(losses) > 1) * math.ceil(len(losses) / 4), 1, 1), w_pad=1.2)
+        return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(figure))  # a hundredth of a point is fine enough
+
+
+def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, line: Line) -> None:
+    pulls = tuple(abs(value) for value in drawn.gradients)
+    for axes, across, values in (
+        (panels[0], drawn.margins, drawn.values),
+        (panels[1], drawn.margins, drawn.gradients),
+        (panels[2], drawn.probabilities, drawn.values),
+        (panels[3], drawn.probabilities, pulls),
+    ):
+        first = axes is panels[0]
+        width = 1.0 if label is None else 1.5
+        axes.plot(
+            across,
+            values,
+            color=COLOURS[colour],
+            linestyle=line,
+            linewidth=width,
+            label=label if first else None,
+        )
+
+
+def _frame(axes: Axes, values: Sequence[float]) -> None:
+    """Frame what is drawn in colour: cross-entropy behind it may leave the frame."""
+    low, high = min(values), max(values)
+    room = 0.06 * ((high - low) or 1.0)
+    axes.set_ylim(low - room, high + room)

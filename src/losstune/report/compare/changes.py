@@ -1,0 +1,134 @@
+"""What changed between two revisions of a study, in lines: settings, data, code, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from losstune.core.records import Row
+from losstune.report.compare.code import CodeChange
+from losstune.report.compare.revisions import Side
+
+NOTHING = "nothing"
+
+
+class Change(Row):
+    """One thing that differs.
+
+    Attributes:
+        name: A path in ``params.yaml`` or in the registration, or a library's name.
+        a: Its value at A, as text; ``nothing`` where it has none.
+        b: The same at B.
+    """
+
+    name: str
+    a: str
+    b: str
+
+    def __str__(self) -> str:
+        """Return ``training.epochs: 15 -> 20`` with a proper arrow."""
+        return f"{self.name}: {self.a} → {self.b}"
+
+
+class Changes(Row):
+    """All that differs.
+
+    Attributes:
+        params: Settings, and the searched spaces, which follow from settings and from the losses' defaults.
+        data: The data's content.
+        versions: Of losstune and of pinned libraries, and the kind of device that trained.
+        code: See :class:`losstune.report.compare.code.CodeChange`.
+        same_searches: Losses whose searches ended at the same configurations at both sides.
+    """
+
+    params: tuple[Change, ...]
+    data: tuple[Change, ...]
+    versions: tuple[Change, ...]
+    code: CodeChange
+    same_searches: tuple[str, ...] = ()
+
+
+def changes_between(a: Side, b: Side, code: CodeChange, same_searches: tuple[str, ...] = ()) -> Changes:
+    """List what differs between two sides.
+
+    A setting is taken from the registration, which is what was run, where there is one on both sides; settings that
+    are not registered, such as ``resources``, from ``params.yaml``.
+    """
+    settings: list[Change] = []
+    registered: set[str] = set()
+    if a.terms is not None and b.terms is not None:
+        registered = set(a.terms) | set(b.terms)
+        settings = [
+            change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")
+        ]
+        settings = _folded(settings)
+    told = {change.name for change in settings}
+    # What follows from a setting of the search space is told as the space of each loss.
+    settings += [
+        change
+        for change in _changes(a.params, b.params)
+        if change.name not in registered | told
+        and not (registered and change.name.startswith("search_space."))
+    ]
+    data = _changes(_data_of(a), _data_of(b))
+    versions = _changes({"losstune": a.version, **a.pins}, {"losstune": b.version, **b.pins})
+    if a.devices and b.devices:
+        versions += _changes({"device": list(a.devices)}, {"device": list(b.devices)})
+    return Changes(
+        params=tuple(settings),
+        data=tuple(data),
+        versions=tuple(versions),
+        code=code,
+        same_searches=same_searches,
+    )
+
+
+def _data_of(side: Side) -> dict[str, Any]:
+    data = side.results.data
+    facts: dict[str, Any] = {
+        "data.digest": data.digest[:12],
+        "training samples": data.num_train,
+        "validation samples": data.num_validation,
+        "test samples": data.num_test,
+    }
+    return facts | ({"test split": side.test_digest[:12]} if side.test_digest else {})
+
+
+def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
+    return [
+        Change(name=name, a=_text(a.get(name)), b=_text(b.get(name)))
+        for name in dict.fromkeys((*a, *b))
+        if a.get(name) != b.get(name)
+    ]
+
+
+def _folded(changes: list[Change]) -> list[Change]:
+    """Tell a change that all losses' spaces share once, as ``spaces.*.learning_rate``."""
+    alike: dict[tuple[str, str, str], list[Change]] = {}
+    for change in changes:
+        parts = change.name.split(".")
+        if len(parts) == 3 and parts[0] == "spaces":
+            alike.setdefault((parts[2], change.a, change.b), []).append(change)
+    folded: list[Change] = []
+    done: set[tuple[str, str, str]] = set()
+    for change in changes:
+        parts = change.name.split(".")
+        key = (parts[-1], change.a, change.b)
+        if parts[0] != "spaces" or len(alike.get(key, ())) < 2:
+            folded.append(change)
+        elif key not in done:
+            done.add(key)
+            folded.append(
+                change.model_copy(update={"name": f"spaces of {len(alike[key])} losses, {parts[2]}"})
+            )
+    return folded
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,115 @@
+"""Which code of a training differs between two revisions, by meaning: comments and docstrings don't count."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import Field
+
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Row
+from losstune.report.compare.revisions import PACKAGE
+from losstune.report.compare.trees import Tree
+from losstune.study.sources import LOSSTUNE, SourceTree
+
+TRAINING = ("losstune.training.loop", "losstune.training")
+"""The module that trains; the second name is the one it had before it became a package."""
+_LOSSES = "losstune.losses"
+
+
+class CodeChange(Row):
+    """What of losstune's code differs.
+
+    Attributes:
+        is_known: Whether both revisions hold losstune's source.
+        trial: Modules that every training rests on and that differ; empty where none does.
+        losses: Loss to the modules that it alone rests on and that differ; only losses with any.
+        others: Modules that differ and that no training rests on.
+    """
+
+    is_known: bool
+    trial: tuple[str, ...] = ()
+    losses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether every training ran the same code, as far as it is losstune's."""
+        return self.is_known and not self.trial and not self.losses
+
+
+def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
+    """Compare the code that trains at two revisions.
+
+    What counts are the modules that enter a training's identity: those that ``losstune.training.loop`` and the
+    loss's own module import, each without comments, docstrings and formatting.
+
+    Args:
+        a: One state.
+        b: The other.
+        losses: Names of the losses that either side trained.
+
+    Raises:
+        LosstuneError: If a file is not Python.
+    """
+    sources_a, sources_b = a.sources(PACKAGE), b.sources(PACKAGE)
+    if not sources_a or not sources_b:
+        return CodeChange(is_known=False)
+    edited = {
+        _module(path)
+        for path in sources_a.keys() | sources_b.keys()
+        if sources_a.get(path) != sources_b.get(path)
+    }
+    if not edited:
+        return CodeChange(is_known=True)
+    try:
+        with _tree_of(sources_a) as tree_a, _tree_of(sources_b) as tree_b:
+            differing = {name for name in edited if _digest(tree_a, name) != _digest(tree_b, name)}
+            training = frozenset().union(
+                *(_closure(tree, name) for tree in (tree_a, tree_b) for name in TRAINING)
+            )
+            own = {
+                loss: (_closure(tree_a, f"{_LOSSES}.{loss}") | _closure(tree_b, f"{_LOSSES}.{loss}"))
+                - training
+                for loss in losses
+            }
+    except SyntaxError as error:
+        name = Path(error.filename or "").name
+        raise LosstuneError(f"{PACKAGE}: line {error.lineno} of {name} is not Python: {error.msg}") from None
+    trial = differing & training
+    by_loss = {
+        loss: tuple(sorted(differing & modules)) for loss, modules in own.items() if differing & modules
+    }
+    return CodeChange(
+        is_known=True,
+        trial=tuple(sorted(trial)),
+        losses=by_loss,
+        others=tuple(sorted(differing - training - {name for names in own.values() for name in names})),
+    )
+
+
+@contextmanager
+def _tree_of(sources: dict[str, bytes]) -> Iterator[SourceTree]:
+    """Lay sources out in a folder of their own: :class:`SourceTree` reads files, and the work tree stays as it is."""
+    with tempfile.TemporaryDirectory(prefix="losstune-") as folder:
+        root = Path(folder) / LOSSTUNE.package
+        for name, content in sources.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+        yield SourceTree(root, LOSSTUNE.package, LOSSTUNE.discovers)
+
+
+def _module(path: str) -> str:
+    parts = Path(path).with_suffix("").parts
+    return ".".join((LOSSTUNE.package, *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def _digest(tree: SourceTree, module: str) -> str | None:
+    return tree.module_digest(module) if module in tree.modules else None
+
+
+def _closure(tree: SourceTree, module: str) -> frozenset[str]:
+    return tree.closure([module]) if module in tree.modules else frozenset()

@@ -1,0 +1,44 @@
+"""When a comparison means nothing: the two sides do not measure the same thing."""
+
+from __future__ import annotations
+
+from losstune.report.compare.revisions import Side
+
+
+def obstacles(a: Side, b: Side) -> list[str]:
+    """Return a line for every field in which the sides differ and that makes their scores incomparable.
+
+    These are what a score *is*: the metric, the test split's content, the rule that picks the winners, and losstune's
+    minor version, which counts changes of the protocol. Everything else (search space, seeds, budget, noise in the
+    training labels, the split of what is not tested, model, training, a loss's defaults, code) is what one may want
+    to compare, and is listed as a change.
+
+    Where a manifest is missing, the test splits are taken for the same only if all of the data is.
+    """
+    lines = [
+        f"{name}: {found_a} at {a.tree.name}, {found_b} at {b.tree.name}"
+        for name, found_a, found_b in (
+            ("tune.metric", a.results.metric, b.results.metric),
+            ("selection", a.results.selection, b.results.selection),
+            ("losstune's protocol version", _minor(a.version), _minor(b.version)),
+        )
+        if found_a != found_b and found_a is not None and found_b is not None
+    ]
+    if a.test_digest is not None and b.test_digest is not None:
+        if a.test_digest != b.test_digest:
+            lines.append(_data_line("test split", a, b, a.test_digest, b.test_digest))
+    elif a.results.data.digest != b.results.data.digest:
+        digests = a.results.data.digest, b.results.data.digest
+        lines.append(_data_line("data.digest", a, b, *digests) + " (no manifest tells the test splits apart)")
+    return lines
+
+
+def _data_line(name: str, a: Side, b: Side, digest_a: str, digest_b: str) -> str:
+    def of(side: Side, digest: str) -> str:
+        return f"{side.results.data.name} {digest[:12]} at {side.tree.name}"
+
+    return f"{name}: {of(a, digest_a)}, {of(b, digest_b)}"
+
+
+def _minor(version: str | None) -> str | None:
+    return None if version is None else ".".join(version.split(".")[:2])

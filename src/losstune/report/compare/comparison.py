@@ -1,0 +1,146 @@
+"""A comparison as a value: what is printed, in whatever format, and nothing else."""
+
+from __future__ import annotations
+
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Row
+from losstune.report.compare.changes import Changes, changes_between
+from losstune.report.compare.code import code_change
+from losstune.report.compare.comparability import obstacles
+from losstune.report.compare.revisions import Side
+from losstune.report.compare.scores import ScoreComparison, compare_scores
+from losstune.report.compare.sentence import sentence_of
+
+
+class Link(Row):
+    """A run in MLflow.
+
+    Attributes:
+        side: What the revision is called.
+        run: Name of the run.
+        url: Address in MLflow's interface.
+        commit: Commit that logged it, short; None where it has none.
+        versions: Of the libraries that it ran with.
+    """
+
+    side: str
+    run: str
+    url: str
+    commit: str | None = None
+    versions: dict[str, str] = {}  # noqa: RUF012  (pydantic copies it)
+
+
+class SideFacts(Row):
+    """What identifies a side.
+
+    Attributes:
+        name: What the user called it.
+        title: The same with its commit.
+        commit: Full SHA; None before the first commit.
+        is_workspace: Whether it is the work tree.
+        is_dirty: Whether that differs from its commit.
+        protocol: Hash of its registration.
+        trained_at: Commits that trained the blocks, as far as DVC's cache tells.
+        verdict: Its own, in a sentence.
+    """
+
+    name: str
+    title: str
+    commit: str | None
+    is_workspace: bool
+    is_dirty: bool
+    protocol: str
+    trained_at: tuple[str, ...]
+    verdict: str
+
+
+class Comparison(Row):
+    """Two revisions of a study, compared.
+
+    Attributes:
+        a: The first.
+        b: The second.
+        obstacles: Fields in which the protocols differ so that the scores mean different things; empty unless forced.
+        changes: What differs.
+        scores: Every loss.
+        sentence: The answer.
+        notes: What a careful reader should know besides.
+        links: Runs in MLflow, if asked for.
+    """
+
+    a: SideFacts
+    b: SideFacts
+    obstacles: tuple[str, ...]
+    changes: Changes
+    scores: ScoreComparison
+    sentence: str
+    notes: tuple[str, ...]
+    links: tuple[Link, ...] = ()
+
+
+def compare(a: Side, b: Side, *, force: bool = False) -> Comparison:
+    """Compare two revisions of a study.
+
+    Raises:
+        LosstuneError: If the protocols make it meaningless and it is not forced; the message says in what they differ.
+    """
+    found = obstacles(a, b)
+    if found and not force:
+        raise LosstuneError(
+            f"{a.tree.name} and {b.tree.name} cannot be compared: {'; '.join(found)}; `--force` compares with a warning"
+        )
+    scores = compare_scores(a, b)
+    losses = [loss.loss for loss in scores.losses]
+    same = tuple(loss.loss for loss in scores.losses if loss.same_winners)
+    code = code_change(a.tree, b.tree, losses)
+    name_a, name_b = a.tree.name, b.tree.name
+    return Comparison(
+        a=_facts(a),
+        b=_facts(b),
+        obstacles=tuple(found),
+        changes=changes_between(a, b, code, same),
+        scores=scores,
+        sentence=sentence_of(name_a, name_b, scores),
+        notes=(*dict.fromkeys((*a.notes, *b.notes)), *_notes(a, b, scores)),
+    )
+
+
+def _facts(side: Side) -> SideFacts:
+    tree = side.tree
+    return SideFacts(
+        name=tree.name,
+        title=tree.title,
+        commit=tree.commit,
+        is_workspace=tree.is_workspace,
+        is_dirty=tree.is_dirty,
+        protocol=side.results.protocol,
+        trained_at=side.commits,
+        verdict=side.results.verdict.sentence,
+    )
+
+
+def _notes(a: Side, b: Side, scores: ScoreComparison) -> list[str]:
+    notes = []
+    compared = [loss for loss in scores.losses if loss.difference is not None or loss.is_identical]
+    same = [loss for loss in compared if loss.same_winners]
+    if same and not all(loss.is_identical for loss in compared):
+        which = (
+            "Every search"
+            if len(same) == len(compared)
+            else f"The searches of {len(same)} of {len(compared)} losses"
+        )
+        notes.append(
+            f"{which} ended at the same configurations at both sides: there it is the same searches' luck."
+        )
+    for setting in ("alpha", "rope"):
+        values = getattr(a.results, setting), getattr(b.results, setting)
+        if values[0] != values[1]:
+            notes.append(
+                f"report.{setting} differs ({values[0]:g}, {values[1]:g}): that of {b.tree.name} holds here."
+            )
+    alone = [loss for loss in scores.losses if loss.difference is None and not loss.is_identical]
+    if alone:
+        notes.append(
+            f"Not compared, for want of blocks at both sides: {', '.join(loss.loss for loss in alone)}."
+        )
+    return notes

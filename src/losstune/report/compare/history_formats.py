@@ -1,0 +1,115 @@
+"""The history of verdicts as a table, as JSON and as a figure."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from io import StringIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
+from losstune.report.compare.history import Bounds, Entry, sparkline
+from losstune.verdict import wording
+from losstune.verdict.results import METRICS
+
+FORMATS = ("table", "json")
+MAX_COLUMNS = 110
+_NONE = "–"
+_LABEL_LENGTH = 7
+_MESSAGE_LENGTH = 30
+
+
+def history_text(entries: Sequence[Entry], form: str, *, colour: bool = False) -> str:
+    """Return the history in one of :data:`FORMATS`, with a line break at its end."""
+    if form == "json":
+        values = [entry.model_dump(mode="json") for entry in entries]
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if not entries:
+        return "no commit has a results.json; `dvc repro` writes it\n"
+    text = StringIO()
+    console = Console(file=text, width=MAX_COLUMNS, force_terminal=colour, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("commit", "date", "message", "verdict", "baseline's score", "", "note"):
+        wraps = title in ("message", "note")
+        table.add_column(title, no_wrap=not wraps, max_width=_MESSAGE_LENGTH if title == "message" else None)
+    bars = sparkline(_values(entries))
+    for entry, bar in zip(entries, bars or " " * len(entries), strict=True):
+        table.add_row(*map(Text, _cells(entry, bar)))
+    console.print(table)
+    if bars.strip():
+        console.print(Text(f"baseline, oldest to newest: {bars[::-1]}"))
+    if any(entry.num_folded for entry in entries):
+        console.print(Text("(+n): commits since then that left results.json as it was"))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def history_svg(entries: Sequence[Entry]) -> str:
+    """Draw the baseline's score with its interval, and the winner's, against the commits, oldest first.
+
+    A vertical line marks where metric, baseline, model or data changed: its two sides are of different things.
+    """
+    oldest_first = list(reversed(entries))
+    with drawing_style("history"):
+        figure = Figure(figsize=(max(4.0, 1.6 + 0.55 * len(entries)), 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        for place, entry in enumerate(oldest_first):
+            _mark(axes, place, entry.baseline_score, "ink", "o")
+            if entry.winner != entry.baseline:
+                _mark(axes, place + 0.15, entry.winner_score, "better", "D")
+            if place and any(word in entry.note for word in ("metric:", "baseline:", "model:", "other data")):
+                axes.axvline(place - 0.5, color=COLOURS["shadow"], linewidth=0.8, linestyle=":")
+        axes.set_xticks(
+            range(len(oldest_first)),
+            [_label(entry) for entry in oldest_first],
+            rotation=45,
+            ha="right",
+            family="DejaVu Sans Mono",
+        )
+        axes.set_xlim(-0.6, len(oldest_first) - 0.4)
+        metric = next((entry.metric for entry in entries if entry.metric in METRICS), "accuracy")
+        axes.set_ylabel(f"test {wording.METRIC_NAMES[str(metric)]}, %")
+        axes.set_title("Baseline (circle) and winner (diamond) by commit", fontsize=9, loc="left")
+        axes.grid(axis="y", color=COLOURS["line"], linewidth=0.6)
+        return svg_of(figure)
+
+
+def _mark(axes: Axes, place: float, score: Bounds | None, colour: str, marker: str) -> None:
+    if score is None:
+        return
+    if score.low is not None and score.high is not None:
+        axes.plot([place, place], [100 * score.low, 100 * score.high], color=COLOURS[colour], linewidth=1.4)
+    axes.plot([place], [100 * score.mean], color=COLOURS[colour], marker=marker, markersize=4.5)
+
+
+def _cells(entry: Entry, bar: str) -> list[str]:
+    score = entry.baseline_score
+    shown = _NONE
+    if score is not None and entry.metric in METRICS:
+        shown = wording.score(entry.metric, score.mean)
+        if score.low is not None and score.high is not None:
+            shown += f" [{100 * score.low:.2f}, {100 * score.high:.2f}]"
+    verdict = (
+        _NONE
+        if entry.action is None
+        else "no verdict"
+        if entry.winner is None
+        else f"{entry.action} {entry.winner}"
+    )
+    folded = f" (+{entry.num_folded})" if entry.num_folded else ""
+    message = textwrap.shorten(entry.message, 2 * _MESSAGE_LENGTH - 10, placeholder=" …")
+    return [_label(entry), entry.date[:10], f"{message}{folded}", verdict, shown, bar, entry.note]
+
+
+def _label(entry: Entry) -> str:
+    return "work tree" if entry.commit is None else entry.commit[:_LABEL_LENGTH]
+
+
+def _values(entries: Sequence[Entry]) -> list[float | None]:
+    return [None if entry.baseline_score is None else entry.baseline_score.mean for entry in entries]

@@ -1,0 +1,99 @@
+"""A comparison as rows and lines of text, which every format lays out in its own way."""
+
+from __future__ import annotations
+
+from losstune.report.compare.comparison import Comparison
+from losstune.report.compare.scores import LossComparison
+from losstune.verdict import wording
+from losstune.verdict.numbers import Score
+
+MOST_CHANGES = 12
+MOST_MODULES = 4
+_NONE = "–"
+
+
+def headings(comparison: Comparison) -> tuple[str, ...]:
+    """Return the table's headings."""
+    level = 100 * (1 - comparison.scores.alpha)
+    return (
+        "loss",
+        comparison.a.name,
+        comparison.b.name,
+        f"difference, points, {level:g}%",
+        "Holm p",
+        "outcome",
+    )
+
+
+def rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return a row of texts for every loss, best first by its score at B."""
+    return [_row(loss, comparison.scores.metric) for loss in comparison.scores.losses]
+
+
+def outcome_text(loss: LossComparison) -> str:
+    """Return the outcome in a word, or why there is none."""
+    if loss.is_identical:
+        return "identical"
+    if loss.outcome is not None:
+        return loss.outcome
+    if loss.difference is None:
+        return "not compared"
+    return "control"
+
+
+def change_lines(comparison: Comparison) -> list[str]:
+    """Say what differs, a line for each kind; what is the same, too, because that is news as well."""
+    changes, code = comparison.changes, comparison.changes.code
+    params = [str(change) for change in changes.params]
+    lines = ["settings: " + ("; ".join(params[:MOST_CHANGES]) or "the same")]
+    if len(params) > MOST_CHANGES:
+        lines[0] += f"; and {len(params) - MOST_CHANGES} more"
+    lines.append("data: " + ("; ".join(map(str, changes.data)) or "the same"))
+    if not code.is_known:
+        lines.append("code: not known, losstune's source is not in the repository at both sides")
+    elif code.is_identical:
+        lines.append("code of a training: identical")
+    else:
+        parts = [", ".join(code.trial)] if code.trial else []
+        parts += [f"{', '.join(modules)} (for {loss} alone)" for loss, modules in code.losses.items()]
+        lines.append("code of a training: differs in " + "; ".join(parts))
+    if code.others:
+        shown = ", ".join(code.others[:MOST_MODULES])
+        more = f" and {len(code.others) - MOST_MODULES} more" if len(code.others) > MOST_MODULES else ""
+        lines.append(f"other code, which no training rests on: differs in {shown}{more}")
+    versions = [str(change) for change in changes.versions]
+    lines.append("versions: " + ("; ".join(versions[:MOST_CHANGES]) or "the same, as far as they are pinned"))
+    return lines
+
+
+def design_line(comparison: Comparison) -> str:
+    """Say how the scores are compared."""
+    scores = comparison.scores
+    floor = f"; noise floor {100 * scores.noise_floor:.2f} points" if scores.noise_floor is not None else ""
+    return (
+        f"{wording.METRIC_NAMES[scores.metric]} on the test split, {scores.design}: {scores.why}; "
+        f"ROPE ±{100 * scores.rope:g} points{floor}"
+    )
+
+
+def warning_lines(comparison: Comparison) -> list[str]:
+    """Say what makes a forced comparison meaningless."""
+    return [f"WARNING: forced although the protocols differ in {line}" for line in comparison.obstacles]
+
+
+def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
+    difference = loss.difference
+    return (
+        loss.loss,
+        _score(loss.a, metric),
+        _score(loss.b, metric),
+        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
+        if difference
+        else "",
+        wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
+        outcome_text(loss),
+    )
+
+
+def _score(score: Score | None, metric: str) -> str:
+    return _NONE if score is None else wording.score(metric, score.mean)

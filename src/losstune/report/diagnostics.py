@@ -1,0 +1,106 @@
+"""What the page tells beyond ``results.json``, gathered once for figures, tables, downloads and page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from losstune.core.records import Execution, Record
+from losstune.report.confusion import Counts, confusion_difference
+from losstune.report.cost import Cost, costs_of
+from losstune.report.examples import Exchange, Labels, exchange_of
+from losstune.report.learning_rate_sensitivity import Forgiveness, forgiveness_of
+from losstune.report.tables import winner_curves
+from losstune.report.thumbnails import thumbnails
+from losstune.report.weights import Weights, weights_of
+from losstune.verdict.blocks import blocks_by_loss
+from losstune.verdict.failures import Lost, lost_of
+from losstune.verdict.results import Results
+
+MOST_EXAMPLES = 12
+"""Test examples gained, and as many lost, that the page shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the page tells beyond the results.
+
+    Attributes:
+        trials: The records of the search.
+        blocks: Each loss's blocks, in order.
+        curves: Mean validation score by epoch, see :func:`losstune.report.tables.winner_curves`.
+        costs: Of every loss.
+        lost: What diverged or failed, and of what.
+        forgiveness: By loss.
+        weights: How hard the losses pull.
+        exchange: Test examples gained and lost by the loss in focus; None if it is the baseline, or the blocks have
+            no predictions.
+        images: PNG data URIs of the examples shown, by their place in the test split; empty for rows of features.
+        confusion: The confusion matrix of the loss in focus minus the baseline's.
+        devices: Kinds of device that trained, such as ``cpu``.
+    """
+
+    trials: Sequence[Record]
+    blocks: Mapping[str, Sequence[Record]]
+    curves: Mapping[str, Sequence[float]]
+    costs: Sequence[Cost]
+    lost: Sequence[Lost]
+    forgiveness: Mapping[str, Forgiveness]
+    weights: Sequence[Weights]
+    exchange: Exchange | None
+    images: Mapping[int, str]
+    confusion: Counts
+    devices: tuple[str, ...]
+
+    def durations_sec(self) -> dict[str, float]:
+        """Return the mean seconds of a training by loss, as far as they are known."""
+        return {cost.loss: cost.mean_sec for cost in self.costs if cost.mean_sec is not None}
+
+
+def gather(
+    results: Results,
+    tune_records: Sequence[Record],
+    confirm_records: Sequence[Record],
+    executions: Sequence[Execution],
+    *,
+    learning_rates: Mapping[str, tuple[float, float]],
+    test_images: NDArray[Any] | None = None,
+    test_labels: Labels | None = None,
+) -> Evidence:
+    """Gather it.
+
+    Args:
+        results: The numbers.
+        tune_records: The search.
+        confirm_records: The confirmation, its controls among it.
+        executions: Of both.
+        learning_rates: The ends of the searched range by loss.
+        test_images: (N, C, H, W), or rows of features (N, D), of which no thumbnails are made.
+        test_labels: True classes (N,); without them no examples are told.
+
+    Raises:
+        LosstuneError: If the predictions are not of these test samples.
+    """
+    blocks = blocks_by_loss(confirm_records)
+    subject, baseline = results.subject(), results.baseline
+    exchange = None if test_labels is None else exchange_of(subject, baseline, blocks, test_labels)
+    images: dict[int, str] = {}
+    if exchange and test_images is not None and test_images.ndim == 4:
+        shown = [*exchange.gained(MOST_EXAMPLES), *exchange.lost(MOST_EXAMPLES)]
+        images = thumbnails(test_images, [example.index for example in shown])
+    return Evidence(
+        trials=tune_records,
+        blocks=blocks,
+        curves=winner_curves(results, confirm_records),
+        costs=costs_of(results, tune_records, confirm_records, executions),
+        lost=lost_of(tune_records, confirm_records),
+        forgiveness=forgiveness_of(results, tune_records, learning_rates),
+        weights=weights_of(results, blocks),
+        exchange=exchange,
+        images=images,
+        confusion=confusion_difference(subject, baseline, blocks, len(results.data.class_names)),
+        devices=tuple(sorted({execution.device for execution in executions})),
+    )

@@ -1,0 +1,80 @@
+"""Says before a study trains which of its losses are one under two names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losstune.core.errors import LosstuneError
+from losstune.data import prepared
+from losstune.losses.registry import get
+from losstune.losses.spec import BoundLoss
+from losstune.losses.tools.equivalence import Loss, Relation, twins
+from losstune.stages.layout import PREPARED
+from losstune.study.search import Space
+
+MOST_CLASSES = 20
+"""At which losses are compared; more would only take longer."""
+
+
+def twin_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
+    """Return a line for each pair of losses that are one at their published hyperparameters.
+
+    The declared control pair is left out: that its losses are one is what it is for. Losses for different last
+    layers are never one.
+
+    Args:
+        spaces: Of the study's losses; hyperparameters that the study fixes count as fixed.
+        class_counts: Training samples of each class.
+    """
+    by_head: dict[tuple[str, bool], dict[str, Loss]] = defaultdict(dict)
+    declared = []
+    for name, space in spaces.items():
+        spec = get(name)
+        by_head[spec.head, spec.initial_bias is None][name] = _told(spec.bind(space.fixed), class_counts)
+        if spec.equals:
+            declared.append((name, spec.equals))
+    num_classes = min(len(class_counts), MOST_CLASSES)
+    return [
+        _line(one, other, found)
+        for losses in by_head.values()
+        for one, other, found in twins(losses, declared, (num_classes,))
+    ]
+
+
+def known_class_counts(folder: Path) -> tuple[int, ...]:
+    """Return the training samples of each class of the data prepared in a folder.
+
+    Before it is: ten unequal classes, so that losses which differ by the class frequencies aren't taken for one.
+    """
+    try:
+        return prepared.read_manifest(folder / PREPARED).counts.train
+    except LosstuneError:
+        return tuple(range(100, 1100, 100))
+
+
+def _line(one: str, other: str, found: Relation) -> str:
+    if found.everywhere:
+        return (
+            f"{one} is {other} under another name, L = {found}: they are no two candidates, and count as two"
+        )
+    return (
+        f"{one} is {other} but where p_y is below 3e-4, L = {found}: "
+        "a difference between them is that of such samples, or noise"
+    )
+
+
+def _told(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
+    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+        # With more classes than the detector looks at: as unequal as the study's.
+        counts = np.quantile(class_counts, np.linspace(0, 1, logits_NC.shape[1])).clip(
+            min=1
+        )  # 0.5 would be a share
+        return loss.with_counts(torch.tensor(counts))(logits_NC, target_N)
+
+    return told

@@ -1,0 +1,149 @@
+"""Trains a stage's plan: ledger, lock, progress, executor and MLflow in one place, for tune and confirm alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from losstune.config.settings import ModelSettings
+from losstune.core.errors import LosstuneError, UnfinishedStudyError
+from losstune.core.gc_pause import collection_paused
+from losstune.core.progress import Progress
+from losstune.core.records import Entry, Stage
+from losstune.stages.interrupts import interruptible
+from losstune.stages.run_info import stage_run
+from losstune.stages.study import Study
+from losstune.study import provenance
+from losstune.study.asha import Ladders
+from losstune.study.jobs import Timed, Unit, entries_of, train_timed
+from losstune.study.ledger import Ledger
+from losstune.study.plan import Plan
+from losstune.tracking import experiment_of, open_tracker
+from losstune.training.task import Arrays
+
+if TYPE_CHECKING:
+    from losstune.execution import trials
+
+
+def execute(
+    study: Study,
+    stage: Stage,
+    plan: Plan,
+    ledger: Ledger,
+    read: Callable[[], Arrays],
+    ladders: Ladders | None = None,
+) -> None:
+    """Train what the plan asks for and the ledger doesn't hold; `read` gives the data, if any is needed.
+
+    Raises:
+        UnfinishedStudyError: If not everything is there at the end; what is finished is kept.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM or the loss of the parent ``dvc``; what is finished is kept.
+        LosstuneError: If all that was trained failed: then the mistake is not a loss's.
+    """
+    num_kept = len(plan.kept)
+    git = provenance.git_state()
+    commit = git.short_commit
+    tracker = open_tracker(
+        study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
+    )
+    ledger.share(entry.record.key for entry in plan.kept)
+    for entry in plan.kept:
+        tracker.log(entry)
+        if ladders is not None:
+            ladders.remember(entry.record)
+    num_to_train = plan.total - num_kept
+    print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
+    if num_to_train and git.commit is None and git.problem is not None:
+        print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
+    try:
+        if num_to_train:
+            arrays = read()  # what is wrong with the data is told before any progress
+            with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
+
+                def finished(unit: Unit, timed: Timed) -> None:
+                    for entry, weights in entries_of(unit, timed, commit):
+                        ledger.put(entry, weights)
+                        plan.finish(entry)
+                        tracker.log(entry)
+                    progress.update(plan.num_finished - num_kept, unit.name)
+
+                train_plan(study, plan, arrays, ladders, finished)
+        if not plan.is_complete:
+            raise UnfinishedStudyError(
+                f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
+                "run `dvc repro` to go on"
+            )
+        entries = plan.entries()
+        _tell_failures(stage, entries)
+        for entry in plan.kept[num_kept:]:  # TPE came by these on its way
+            tracker.log(entry)
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    summary = tracker.finish("FINISHED", metrics=_counts(entries))
+    if summary.problem:
+        print(summary.problem, file=sys.stderr)
+
+
+def train_plan(
+    study: Study, plan: Plan, arrays: Arrays, ladders: Ladders | None, finished: Callable[[Unit, Timed], None]
+) -> None:
+    """Train what the plan hands out by the executor that the settings name; `finished` has to tell it what is done."""
+    resources = study.params.resources
+    if resources.executor == "inline":
+        from losstune.execution import inline
+
+        inline.run(plan, train_timed, arrays, ladders, finished, resources.trial_time_limit)
+        return
+    with collection_paused():
+        from losstune.execution import trials  # 1 s to import, which a study without Ray is spared
+
+    trials.run(
+        plan,
+        train_timed,
+        arrays,
+        ladders,
+        finished,
+        resources=resources,
+        share=share_of(study),
+        versions=study.versions,
+    )
+
+
+def share_of(study: Study) -> trials.Share:
+    """Return what one training of the study gets of the machine."""
+    from losstune.execution import trials
+
+    num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
+    return trials.share_of(study.device, study.params.resources, num_per_gpu)
+
+
+def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
+    """Judge how many trainings share a GPU well: small networks can't fill one."""
+    if model.name == "mlp" or model.name == "cnn":
+        return 8
+    side = input_shape[-1]
+    return 4 if model.name == "resnet" and side <= 64 else 2 if side <= 64 else 1
+
+
+def _counts(entries: list[Entry]) -> dict[str, float]:
+    statuses = [entry.record.status for entry in entries]
+    return {
+        f"num_{status}": float(statuses.count(status))
+        for status in ("finished", "stopped", "diverged", "failed")
+    }
+
+
+def _tell_failures(stage: str, entries: list[Entry]) -> None:
+    failures = [entry.record for entry in entries if entry.record.status == "failed"]
+    if not failures:
+        return
+    first = failures[0]
+    line = (
+        f"{len(failures)} of {len(entries)} trainings failed; "
+        f"the first, {first.configuration.loss} #{first.number}: {first.cause}"
+    )
+    if len(failures) == len(entries):
+        raise LosstuneError(f"{stage}: {line}")
+    print(f"{stage}: {line}", file=sys.stderr)

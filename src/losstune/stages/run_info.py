@@ -1,0 +1,71 @@
+"""How a stage's execution is shown in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from losstune.config.schema import DataSettings
+from losstune.core.files import digest
+from losstune.losses.registry import registry
+from losstune.stages.study import Study
+from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
+
+
+def stage_run(study: Study, stage: str) -> StageRun:
+    """Describe a stage's execution for MLflow."""
+    params, manifest = study.params, study.manifest
+    counts = manifest.counts
+    return StageRun(
+        stage=stage,
+        key=digest([stage, study.protocol_hash, study.device, study.versions]),
+        name=f"{stage} {experiment_of(params)}",
+        params=_settings(study),
+        tags={
+            "study": params.study.name,
+            "data_digest": manifest.digest,
+            "protocol_hash": study.protocol_hash,
+        },
+        dataset=DatasetInput(
+            name=data_name(params.data),
+            digest=manifest.digest,
+            source=_source(params.data),
+            num_rows=sum(counts.train),
+            profile={
+                "num_validation": sum(counts.validation),
+                "num_test": sum(counts.test),
+                "num_classes": manifest.num_classes,
+                "input_shape": "x".join(str(size) for size in manifest.input_shape),
+            },
+        ),
+        families={name: registry()[name].family for name in params.losses},
+    )
+
+
+def _source(data: DataSettings) -> str:
+    if data.name == "digits":
+        return "sklearn.datasets.load_digits"
+    if data.name in {"imagefolder", "npz"}:
+        return str(Path(data.root).resolve())
+    return f"torchvision.datasets.{data.name}"
+
+
+def _settings(study: Study) -> Mapping[str, str | int | float]:
+    params = study.params
+    return {
+        "data": study.manifest.name,
+        "label_noise": params.data.label_noise,
+        "study_seed": params.study.seed,
+        "model": params.model.name,
+        "width": params.model.width,
+        "depth": params.model.depth,
+        "epochs": params.training.epochs,
+        "batch_size": params.training.batch_size,
+        "optimizer": params.training.optimizer,
+        "momentum": params.training.momentum,
+        "warmup_fraction": params.training.warmup_fraction,
+        "schedule": params.training.schedule,
+        "augmentation": params.training.augmentation,
+        "precision": params.training.precision,
+        "device": study.device,
+    }

@@ -1,0 +1,1 @@
+"""The protocol as code: what is searched, planned, registered, kept and selected."""

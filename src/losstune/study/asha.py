@@ -1,0 +1,58 @@
+"""Asynchronous successive halving with one ladder per search: trials compete within it only.
+
+A loss with a small gradient learns later; on a ladder shared with others it would be stopped for what it is
+rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one ladder).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from losstune.core.records import Record
+
+
+def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, ...]:
+    """Return the epochs after which a trial may be stopped: grace, grace * factor, ..., below `epochs`.
+
+    Example:
+        >>> rungs(3, 3, 30)
+        (3, 9, 27)
+    """
+    found = []
+    rung = grace_epochs
+    while rung < epochs:
+        found.append(rung)
+        rung *= reduction_factor
+    return tuple(found)
+
+
+class Ladders:
+    """The scores seen at each rung of each search.
+
+    A trial goes on from a rung if its score is at or above the (1 - 1/factor) quantile of the scores that came
+    to this rung before it; the first to come goes on. The decision depends on the order of arrival, as always
+    with asynchronous halving.
+
+    Args:
+        rungs: Epochs of the rungs, rising.
+        reduction_factor: One in so many goes on.
+        metric: Validation metric that ranks, higher is better; never the training loss.
+    """
+
+    def __init__(self, rungs: tuple[int, ...], reduction_factor: int, metric: str) -> None:
+        self.rungs, self.reduction_factor, self.metric = rungs, reduction_factor, metric
+        self._scores: dict[tuple[str, int, int], list[float]] = {}
+
+    def goes_on(self, loss: str, search: int, epoch: int, score: float) -> bool:
+        """Enter a trial's score at the rung `epoch` and say whether the trial goes on."""
+        seen = self._scores.setdefault((loss, search, epoch), [])
+        cutoff = np.percentile(seen, (1 - 1 / self.reduction_factor) * 100) if seen else -np.inf
+        seen.append(score)
+        return bool(score >= cutoff)
+
+    def remember(self, record: Record) -> None:
+        """Enter the scores of a trial that is finished already, so that a resumed study judges as if it had gone on."""
+        for epoch in record.curve:
+            if epoch.epoch in self.rungs:
+                rung = record.configuration.loss, record.search, epoch.epoch
+                self._scores.setdefault(rung, []).append(epoch.validation[self.metric])

@@ -1,0 +1,182 @@
+"""Units of work: what is trained in one go, under which keys it is kept, and how it becomes a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from losstune.core.errors import in_one_line
+from losstune.core.files import digest
+from losstune.core.records import Entry, Execution, Record, Role, Stage
+from losstune.losses.registry import get
+from losstune.study.sources import code_digest
+from losstune.training.loop import train
+from losstune.training.task import Arrays, Outcome, Task, failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One configuration with one or more seeds: what a worker trains in one go.
+
+    Attributes:
+        task: What to train.
+        stage: Which stage asks for it.
+        role: What it is for.
+        search: Which of the loss's independent searches, from 0.
+        indices: Trial or block number of each of the task's seeds, within that search.
+        keys: Identity of each of the task's seeds.
+    """
+
+    task: Task
+    stage: Stage
+    role: Role
+    search: int
+    indices: tuple[int, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return, say, ``focal #0.3`` for the first search's trial 3, or ``focal, block 0.3``."""
+        numbers = "+".join(f"{self.search}.{index}" for index in self.indices)
+        loss = self.task.configuration.loss
+        return {
+            "trial": f"{loss} #{numbers}",
+            "block": f"{loss}, block {numbers}",
+            "crippled": f"{loss} crippled, block {numbers}",
+        }.get(self.role, f"{loss}, control")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """Outcomes with when and where they were trained; what a worker sends back.
+
+    Attributes:
+        outcomes: One per seed.
+        started_at: Unix time, seconds.
+        duration_sec: Wall-clock of one seed: that of the unit shared out evenly.
+        device: Such as ``"cpu"``.
+        out_of_memory: Whether it failed because the memory of the device, or of the host, ran out.
+    """
+
+    outcomes: list[Outcome]
+    started_at: float
+    duration_sec: float
+    device: str
+    out_of_memory: bool = False
+
+
+SIGNS_OF_FULL_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+Train = Callable[[Task, Arrays, tuple[int, ...]], Iterator[Timed]]
+"""Trains a task, yielding at rungs and at the end; see :func:`train_timed`."""
+
+
+def make_unit(
+    task: Task,
+    stage: Stage,
+    role: Role,
+    indices: Sequence[int],
+    data_digest: str,
+    versions: Mapping[str, str],
+    search: int = 0,
+) -> Unit:
+    """Give a task its identity.
+
+    A key is the hash of all that determines the outcome: the data's content, the task, the code that trains it
+    (its own loss's, not other losses'), the kind of device and the `versions` of the libraries that compute it.
+    Neither paths nor hosts nor the number of workers enter it.
+    """
+    configuration = task.configuration
+    base = {
+        "data": data_digest,
+        "configuration": configuration.model_dump(mode="json"),
+        "model": task.model.model_dump(mode="json"),
+        "training": task.training.model_dump(mode="json"),
+        "device": task.device,
+        "test": task.test,
+        "weights": task.keep_weights,
+        "code": code_digest("losstune.training.loop", get(configuration.loss).function.__module__),
+        "early_stopping": task.early_stopping,
+        "versions": dict(versions),
+    }
+    keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
+    return Unit(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
+
+
+def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[Timed]:
+    """Train a task and time it. An exception becomes outcomes with status ``"failed"`` and its text as the cause."""
+    started_at, start = time.time(), time.perf_counter()
+
+    def timed(outcomes: list[Outcome], *, out_of_memory: bool = False) -> Timed:
+        return Timed(
+            outcomes=outcomes,
+            started_at=started_at,
+            duration_sec=(time.perf_counter() - start) / len(task.seeds),
+            device=task.device,
+            out_of_memory=out_of_memory,
+        )
+
+    try:
+        loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
+        for outcomes in train(task, arrays, loss, rungs):
+            yield timed(outcomes)
+    except Exception as error:  # whatever a model or loss raises is that trial's outcome, not the study's end
+        outcomes = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
+        out_of_memory = is_out_of_memory(error)
+        del error  # its traceback holds what filled the memory
+        if out_of_memory and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        yield timed(outcomes, out_of_memory=out_of_memory)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether `error` says that the memory of a device, or of the host, ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # The CPU's allocator, cuBLAS and cuDNN raise plain ones.
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_FULL_MEMORY)
+
+
+def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:
+    """Turn what a worker sent back into ledger entries, each with its weights if they are to be kept."""
+    entries = []
+    for key, index, seed, outcome in zip(
+        unit.keys, unit.indices, unit.task.seeds, timed.outcomes, strict=True
+    ):
+        record = Record(
+            key=key,
+            stage=unit.stage,
+            role=unit.role,
+            search=unit.search,
+            index=index,
+            seed=seed,
+            configuration=unit.task.configuration,
+            status=outcome.status,
+            cause=outcome.cause,
+            num_parameters=outcome.num_parameters,
+            curve=outcome.curve,
+            validation=outcome.validation,
+            test=outcome.test,
+            confusion=outcome.confusion,
+            predictions=outcome.predictions,
+            calibration=outcome.calibration,
+            temperature=outcome.temperature,
+        )
+        execution = Execution(
+            key=key,
+            started_at=timed.started_at,
+            duration_sec=timed.duration_sec,
+            device=timed.device,
+            commit=commit,
+        )
+        entries.append((Entry(record=record, execution=execution), outcome.weights))
+    return entries

@@ -1,0 +1,197 @@
+"""The ledger: every finished training in a file of its own, named by what determines it. It is the truth.
+
+A file appears whole or not at all. Whatever a study asks for next is looked up here first, so nothing that is
+finished is trained again: not after a crash, not when the study grows, not when the data moves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from losstune.core.errors import LosstuneError
+from losstune.core.files import write_atomically
+from losstune.core.records import SCHEMA_VERSION, Entry
+from losstune.study.shared_ledger import SharedLedger, entry_name, weights_name
+
+FOLDER = Path(".losstune")
+LOCK_PATIENCE_SEC = 60.0
+
+
+class Ledger:
+    """Finished work by key, in ``<root>/.losstune/ledger``.
+
+    Args:
+        root: Root of the study; shared by the temporary copies in which DVC runs queued experiments.
+        shared: Where other machines keep theirs. What it has and the disk hasn't is taken from there right away.
+        look_only: Whether files that cannot be read stay where they are, so that nothing on the disk changes.
+
+    Raises:
+        LosstuneError: If the shared ledger fails, or the folder cannot be written.
+    """
+
+    def __init__(self, root: Path, *, shared: SharedLedger | None = None, look_only: bool = False) -> None:
+        self._base = root / FOLDER
+        self.folder = self._base / "ledger"
+        self.shared, self._look_only = shared, look_only
+        self._seen: dict[str, bytes] = {}
+        if shared is not None:
+            self._take(shared)
+
+    def get(self, key: str) -> Entry | None:
+        """Return the finished work of that key, or None if there is none.
+
+        A file that cannot be read as an entry (a disk's fault: files are written whole) counts as none, is set
+        aside, and the user is told.
+        """
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            if key not in self._seen:
+                return None
+            content = self._seen[key]
+        try:
+            if json.loads(content)["record"]["schema_version"] != SCHEMA_VERSION:
+                return None
+            entry = Entry.model_validate_json(content)
+            if entry.record.key != key:
+                raise ValueError("the key inside differs from the file's name")
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            if self._look_only:
+                return None
+            aside = path.with_suffix(".unreadable")
+            os.replace(path, aside)
+            reason = str(error).splitlines()[0]
+            print(f"ledger: {aside} cannot be read ({reason}); its work is done again", file=sys.stderr)
+            return None
+        return entry
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is work of that key, readable or not."""
+        return self._path(key).exists()
+
+    def put(self, entry: Entry, weights: bytes | None = None) -> None:
+        """Keep finished work. It is on the disk when this returns.
+
+        Raises:
+            LosstuneError: If the folder cannot be written.
+        """
+        key = entry.record.key
+        if weights is not None:  # first, so that an entry never promises weights that are not there
+            _write(self._weights_path(key), weights)
+        _write(self._path(key), entry.model_dump_json())
+        if self.shared is not None:
+            self.shared.send(key, self._base)
+
+    def share(self, keys: Iterable[str]) -> None:
+        """Have the shared ledger, if there is one, given what it lacks of these."""
+        if self.shared is not None:
+            for key in keys:
+                if key not in self.shared.keys:
+                    self.shared.send(key, self._base)
+
+    def weights(self, key: str) -> Path | None:
+        """Return the file with the weights of that key, taken from the shared ledger if need be; None without any.
+
+        Raises:
+            LosstuneError: If the shared ledger fails, or the folder cannot be written.
+        """
+        path = self._weights_path(key)
+        if not path.exists() and self.shared is not None and key in self.shared.keys:
+            content = self.shared.weights(key)
+            if content is not None:
+                _write(path, content)
+        return path if path.exists() else None
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over all readable entries, in the order of their keys."""
+        for path in sorted(self.folder.glob("??/*.json")):
+            entry = self.get(path.stem)
+            if entry is not None:
+                yield entry
+
+    def _take(self, shared: SharedLedger) -> None:
+        missing = [entry_name(key) for key in shared.keys if not self._path(key).exists()]
+        for name, content in shared.read(missing):
+            if self._look_only:
+                self._seen[Path(name).stem] = content
+            else:
+                _write(self._base / name, content)
+        if missing and not self._look_only:
+            print(f"ledger: took {len(missing)} finished trainings from {shared.url}", flush=True)
+
+    def _path(self, key: str) -> Path:
+        return self._base / entry_name(key)
+
+    def _weights_path(self, key: str) -> Path:
+        return self._base / weights_name(key)
+
+
+def _write(path: Path, content: bytes | str) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise LosstuneError(
+            f"{path.parent}: cannot keep finished work here: {error.strerror or error}"
+        ) from None
+
+
+@contextmanager
+def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator[None]:
+    """Hold the study's lock: one stage at a time trains and writes.
+
+    The operating system frees the lock when its holder ends, however it ends. A holder that has lost its parent
+    (a killed ``dvc repro``) stops by itself within seconds, so we wait a little before giving up.
+
+    Args:
+        root: Root of the study.
+        what: Told to those who find the lock taken, such as ``"tune"``.
+        patience_sec: How long to wait for it, seconds; None for a minute, and in a DVC experiment for as long as
+            it takes: queued experiments take turns.
+
+    Raises:
+        LosstuneError: If another process keeps the lock; the message says which.
+    """
+    if patience_sec is None:
+        patience_sec = math.inf if os.environ.get("DVC_EXP_NAME") else LOCK_PATIENCE_SEC
+    folder = root / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()  # raises where nothing can be written, and the lock would wait
+    except OSError as error:
+        raise LosstuneError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    holder, lock = folder / "lock.holder", FileLock(folder / "lock")
+    deadline = time.monotonic() + patience_sec
+    announced = False
+    while True:
+        try:
+            lock.acquire(timeout=0 if not announced else max(0.0, min(1.0, deadline - time.monotonic())))
+            break
+        except Timeout:
+            who = (holder.read_text(encoding="utf-8") if holder.exists() else "") or "another losstune"
+            if time.monotonic() >= deadline:
+                raise LosstuneError(
+                    f"{who} is at work on this study; wait for it to end, or stop it, and run again"
+                ) from None
+            if not announced:
+                limit = "" if math.isinf(patience_sec) else f" up to {patience_sec:.0f} s"
+                print(f"waiting{limit}: {who} is at work on this study", file=sys.stderr)
+                announced = True
+    try:
+        with suppress(OSError):  # a full disk: it is only told to others
+            holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()

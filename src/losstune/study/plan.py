@@ -1,0 +1,223 @@
+"""What a stage has to train, in which order, and what of it the ledger already holds."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+
+from losstune.config.schema import Params
+from losstune.core.records import Entry, Record
+from losstune.core.seeds import derive_seed
+from losstune.study.jobs import Unit
+from losstune.study.ledger import Ledger
+from losstune.study.search import Space, depends_on, propose
+from losstune.training.task import Task
+
+
+class Plan:
+    """Units to train, minus those that are finished.
+
+    Attributes:
+        kept: What the ledger held, in the order of the plan.
+
+    Args:
+        total: Number of records the stage asks for.
+        ledger: Where finished work is looked up. A training that failed there is tried again: a worker that
+            died, or memory that ran out, says nothing of the loss.
+    """
+
+    def __init__(self, total: int, ledger: Ledger) -> None:
+        self._total = total
+        self.kept: list[Entry] = []
+        self._ledger = ledger
+        self._entries: dict[str, Entry] = {}
+        self._order: list[str] = []
+        self._missing: list[tuple[tuple[int, int], Unit]] = []
+
+    @property
+    def total(self) -> int:
+        """Number of records the stage asks for; where that depends on the outcomes, the most."""
+        return self._total
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stage may turn out to need fewer than `total`."""
+        return False
+
+    @property
+    def num_finished(self) -> int:
+        """Number of records that are there, kept or trained."""
+        return len(self._entries)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every record that the stage asks for is there."""
+        return self.num_finished == self.total
+
+    def next(self) -> Unit | None:
+        """Return the next unit to train; None if none can be started now, for good or until others finish."""
+        return heapq.heappop(self._missing)[1] if self._missing else None
+
+    def is_exhausted(self) -> bool:
+        """Whether every unit has been handed out, so that ``next`` will never again return one."""
+        return not self._missing and self._has_explored_all()
+
+    def finish(self, entry: Entry) -> None:
+        """Note a record that has just been trained and kept."""
+        self._entries[entry.record.key] = entry
+
+    def entries(self) -> list[Entry]:
+        """Return all entries in the order of the plan, whatever the order in which they were trained."""
+        return [self._entries[key] for key in self._order if key in self._entries]
+
+    def _add(self, unit: Unit, priority: tuple[int, int]) -> bool:
+        # Takes a unit up; says whether the ledger had it.
+        assert len(unit.keys) == 1, "stages plan one seed a unit"
+        key = unit.keys[0]
+        self._order.append(key)
+        entry = self._ledger.get(key)
+        if entry is not None and entry.record.status != "failed":
+            self._entries[key] = entry
+            self.kept.append(entry)
+            return True
+        heapq.heappush(self._missing, (priority, unit))
+        return False
+
+    def _has_explored_all(self) -> bool:
+        return True
+
+
+class FixedPlan(Plan):
+    """A list of units that is known from the start, trained in its order."""
+
+    def __init__(self, units: Iterable[Unit], ledger: Ledger) -> None:
+        units = list(units)
+        super().__init__(len(units), ledger)
+        for position, unit in enumerate(units):
+            self._add(unit, (position, 0))
+
+
+class GrowingPlan(Plan):
+    """Units that are planned a block at a time, each block from the records of those before it.
+
+    Args:
+        grow: Given all records so far, in the order of the plan, returns the next block's units; none to end. It must
+            depend on its argument alone, so that an interrupted plan grows again as it had grown.
+        most: Number of records there can be.
+        ledger: Where finished work is looked up.
+    """
+
+    def __init__(self, grow: Callable[[list[Record]], list[Unit]], most: int, ledger: Ledger) -> None:
+        super().__init__(most, ledger)
+        self._grow, self._is_closed = grow, False
+        self._extend()
+
+    @property
+    def total(self) -> int:
+        """Number of records the stage asks for; the most there can be until it is known."""
+        return len(self._order) if self._is_closed else self._total
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still unknown when it ends."""
+        return not self._is_closed
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last block is finished."""
+        return self._is_closed and self.num_finished == len(self._order)
+
+    def finish(self, entry: Entry) -> None:
+        """Note a finished record; the last of a block starts the next."""
+        super().finish(entry)
+        self._extend()
+
+    def _has_explored_all(self) -> bool:
+        return self._is_closed
+
+    def _extend(self) -> None:
+        while not self._is_closed and self.num_finished == len(self._order):
+            units = self._grow([entry.record for entry in self.entries()])
+            self._is_closed = not units
+            for unit in units:
+                self._add(unit, (len(self._order), 0))
+
+
+class SearchPlan(Plan):
+    """The same searches of as many trials for every loss; all trials 0 come first, then all trials 1, and so on.
+
+    Args:
+        params: The study.
+        spaces: Search space per loss, in the study's order.
+        ledger: Where finished work is looked up.
+        make: Turns a task, its search and its trial number into a unit.
+        device: Kind of device to train on.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        spaces: Mapping[str, Space],
+        ledger: Ledger,
+        make: Callable[[Task, int, int], Unit],
+        device: str,
+    ) -> None:
+        tune = params.tune
+        super().__init__(tune.num_searches * tune.trials_per_loss * len(spaces), ledger)
+        self._params, self._spaces, self._make, self._device = params, spaces, make, device
+        # A trial that was stopped is not the one that another rule would have stopped.
+        self._early_stopping = (
+            f"asha by {tune.metric}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
+            if tune.scheduler == "asha"
+            else None
+        )
+        lanes = [(loss, search) for search in range(tune.num_searches) for loss in spaces]
+        self._num_explored = dict.fromkeys(lanes, 0)
+        self._trials: dict[tuple[str, int], dict[int, Record]] = {lane: {} for lane in lanes}
+        for lane in lanes:
+            self._explore(*lane)
+
+    def finish(self, entry: Entry) -> None:
+        """Note a finished trial; it may be what the proposal of others waited for."""
+        super().finish(entry)
+        record = entry.record
+        lane = record.configuration.loss, record.search
+        self._trials[lane][record.index] = record
+        self._explore(*lane)
+
+    def entries(self) -> list[Entry]:
+        """Return all entries by loss, in the study's order, then by search and trial number."""
+        position = {loss: number for number, loss in enumerate(self._spaces)}
+
+        def place(entry: Entry) -> tuple[int, int, int]:
+            record = entry.record
+            return position[record.configuration.loss], record.search, record.index
+
+        return sorted(super().entries(), key=place)
+
+    def _has_explored_all(self) -> bool:
+        return all(number == self._params.tune.trials_per_loss for number in self._num_explored.values())
+
+    def _explore(self, loss: str, search: int) -> None:
+        lane = loss, search
+        params, trials = self._params, self._trials[lane]
+        position = list(self._trials).index(lane)
+        while (index := self._num_explored[lane]) < params.tune.trials_per_loss:
+            num_needed = depends_on(index, params.tune)
+            if any(number not in trials for number in range(num_needed)):
+                return
+            history = [trials[number] for number in range(num_needed)]
+            task = Task(
+                configuration=propose(
+                    self._spaces[loss], index, history, params.tune, params.study.seed, search
+                ),
+                seeds=(derive_seed(params.study.seed, "tune", loss, search, index),),
+                model=params.model,
+                training=params.training,
+                device=self._device,
+                early_stopping=self._early_stopping,
+            )
+            self._num_explored[lane] += 1
+            if self._add(self._make(task, search, index), (index, position)):
+                record = self.kept[-1].record
+                trials[record.index] = record

@@ -1,0 +1,252 @@
+"""Where a result comes from: commit, DVC experiment, versions and hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from losstune.config.load import PARAMS_FILE
+from losstune.core.git import GitError, NoRepositoryError, run_git, why_no_commit
+from losstune.core.records import Row
+from losstune.core.secrets import masked, without_credentials
+
+DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
+GENERATED = (
+    "dvc.lock",
+    "metrics.json",
+    "results.json",
+    "results",
+    "report",
+    "data/prepared",
+    "studies",
+    "across",
+)
+COMMAND_PATIENCE_SEC = 20.0
+MAX_DIFFERENCE = 1_000_000
+"""Characters of a patch that are kept."""
+
+
+class Hardware(Row):
+    """The machine.
+
+    Attributes:
+        cpu: Model name.
+        num_cores: Logical cores that this process may use.
+        memory_bytes: Of the machine.
+        gpus: Name of each GPU, as the driver numbers them.
+    """
+
+    cpu: str
+    num_cores: int
+    memory_bytes: int
+    gpus: tuple[str, ...]
+
+
+class GitState(Row):
+    """The work tree's state; every field is None outside Git.
+
+    Attributes:
+        commit: Full SHA of HEAD; None before the first commit, too.
+        branch: None where HEAD is detached, as in DVC's experiments.
+        dirty: Whether anything but the pipeline's own outputs differs from the commit, new files included.
+        remote_url: Of ``origin``, or else of the first remote; without credentials.
+        problem: Why a commit is not known that there might be; None outside Git, where there is none to know.
+    """
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+    remote_url: str | None = None
+    problem: str | None = None
+
+    @property
+    def short_commit(self) -> str | None:
+        """The commit's first seven digits, with ``-dirty`` where the work tree differs; None outside Git."""
+        return None if self.commit is None else self.commit[:7] + ("-dirty" if self.dirty else "")
+
+
+class Provenance(Row):
+    """Facts about one execution.
+
+    Attributes:
+        git: The work tree's state.
+        dvc_experiment: Name of the DVC experiment; None in a plain ``dvc repro``.
+        dvc_baseline: Commit that the DVC experiment starts from.
+        dvc_stage: Name of the DVC stage; None where losstune is run by hand.
+        versions: Of Python, losstune and the libraries that results rest on.
+        hardware: The machine.
+    """
+
+    git: GitState
+    dvc_experiment: str | None
+    dvc_baseline: str | None
+    dvc_stage: str | None
+    versions: dict[str, str]
+    hardware: Hardware
+
+
+def collect(folder: Path = Path(), gpus: Sequence[str] | None = None) -> Provenance:
+    """Gather the facts about this execution. No library is imported for it.
+
+    Args:
+        folder: Where the study's files are.
+        gpus: Names of the GPUs where the caller knows them; else the NVIDIA driver is asked.
+    """
+    return Provenance(
+        git=git_state(folder),
+        dvc_experiment=os.environ.get("DVC_EXP_NAME") or None,
+        dvc_baseline=os.environ.get("DVC_EXP_BASELINE_REV") or None,
+        dvc_stage=os.environ.get("DVC_STAGE") or None,
+        versions=versions(),
+        hardware=hardware(gpus),
+    )
+
+
+def git_state(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> GitState:
+    """Ask Git about the work tree that `folder` lies in; never raises.
+
+    Args:
+        folder: Where the study's files are.
+        generated: Files and folders, relative to `folder`, that the pipeline writes. DVC removes and rewrites
+            them while stages run, so that a difference there says nothing about the code.
+    """
+    ignored = list(generated)
+    if os.environ.get("DVC_EXP_NAME"):
+        # `dvc exp run --set-param` edits it in place; the experiment's name stands for that difference.
+        ignored.append(str(PARAMS_FILE))
+    excluded = [f":(exclude,literal){path}" for path in ignored]
+    try:
+        status = _git(folder, "status", "--porcelain=v2", "--branch", "--", ":(top)", *excluded)
+        is_new = "# branch.oid (initial)" in status.splitlines()
+        problem = why_no_commit(folder) if is_new else None
+    except NoRepositoryError:
+        return GitState()
+    except GitError as error:
+        return GitState(problem=str(error))
+    headers = dict(line[2:].split(" ", 1) for line in status.splitlines() if line.startswith("# branch."))
+    commit, branch = headers.get("branch.oid"), headers.get("branch.head")
+    return GitState(
+        commit=None if is_new else commit,
+        branch=None if branch == "(detached)" else branch,
+        dirty=any(not line.startswith("#") for line in status.splitlines()),
+        remote_url=_remote_url(folder),
+        problem=problem,
+    )
+
+
+def short_commit(folder: Path = Path()) -> str | None:
+    """Return the commit's first seven digits, with ``-dirty`` where the work tree differs; None outside Git."""
+    return git_state(folder).short_commit
+
+
+def difference(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> str | None:
+    """Return what differs from the commit in files that Git tracks, as a patch; None outside Git or if nothing does.
+
+    New files are not in it, because nobody has yet decided that they may be shown. Passwords in addresses and the
+    values of environment variables that are secret by their names are masked.
+
+    Args:
+        folder: Where the study's files are.
+        generated: Files and folders, relative to `folder`, that are left out.
+    """
+    excluded = [f":(exclude,literal){path}" for path in generated]
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv")
+    try:
+        text = _git(folder, "diff", *plain, "HEAD", "--", ":(top)", *excluded)
+    except GitError:
+        return None
+    if not text:
+        return None
+    text = masked(text)
+    cut = "\n(cut here: the difference is larger)\n"
+    return text if len(text) <= MAX_DIFFERENCE else text[:MAX_DIFFERENCE] + cut
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each installed library of :data:`DISTRIBUTIONS`."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def public_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the public part of each library's version here, ``"none"`` for one that isn't installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def hardware(gpus: Sequence[str] | None = None) -> Hardware:
+    """Describe the machine; for `gpus` see :func:`collect`."""
+    try:
+        num_cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        num_cores = os.cpu_count() or 1
+    return Hardware(
+        cpu=_cpu_name(),
+        num_cores=num_cores,
+        memory_bytes=psutil.virtual_memory().total,
+        gpus=tuple(_nvidia_gpus() if gpus is None else gpus),
+    )
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return run_git(folder, *arguments, patience_sec=COMMAND_PATIENCE_SEC).decode(errors="replace")
+
+
+def _remote_url(folder: Path) -> str | None:
+    try:
+        found = _git(folder, "config", "--get-regexp", r"^remote\..*\.url$")
+    except GitError:  # there is none
+        return None
+    urls = dict(line.split(" ", 1) for line in found.splitlines() if " " in line)
+    url = urls.get("remote.origin.url") or next(iter(urls.values()), None)
+    return None if url is None else without_credentials(url)
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+        name = found.group(1) if found else None
+    except OSError:
+        name = _output(["sysctl", "-n", "machdep.cpu.brand_string"])
+    return (name or platform.processor() or platform.machine()).strip()
+
+
+def _nvidia_gpus() -> list[str]:
+    # Not through torch: asking it for a name opens a CUDA context, and the driver process needs none.
+    if shutil.which("nvidia-smi") is None:
+        return []
+    names = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or ""
+    return [name.strip() for name in names.splitlines() if name.strip()]
+
+
+def _output(command: list[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_PATIENCE_SEC,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

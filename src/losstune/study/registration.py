@@ -1,0 +1,203 @@
+"""The preregistration: what a study has promised before its test split is first read, under one hash.
+
+The record fixes baseline, losses, search spaces, budget, metric, ROPE, alpha and the number of blocks or the stopping
+rule. The confirmation writes it before it trains; the report holds what was run against it, and refuses a verdict where
+they differ. Whoever changes the rules after the test split was read registers anew, and the verdict then says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError
+from losstune.core.files import digest, write_atomically
+from losstune.core.records import Row
+from losstune.study.search import Space
+from losstune.study.selection import RULE
+from losstune.study.shared_ledger import SharedLedger
+
+FOLDER = Path(".losstune/registrations")
+_SECTIONS = ("model", "training", "tune", "confirm", "report")
+
+
+class Earlier(Row):
+    """A registration of the same study under which the test split had already been read.
+
+    Attributes:
+        protocol: Its hash.
+        differs: In what it differs from the later one, a line each.
+    """
+
+    protocol: str
+    differs: tuple[str, ...]
+
+
+class Registration(Row):
+    """What a study promises.
+
+    Attributes:
+        terms: Every setting that the verdict depends on besides the code, by its path in ``params.yaml``, such as
+            ``report.rope``; ``data.digest`` for the data's content, and ``spaces.<loss>.<hyperparameter>`` for what
+            is searched.
+        earlier: Registrations of this study under which the test split was read before this one, in order; empty for
+            a study that kept to its first plan.
+    """
+
+    terms: dict[str, Any]
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def protocol(self) -> str:
+        """SHA-256 (64 hex digits) of the terms: two studies with the same hash ask the same question."""
+        return digest(self.terms)
+
+
+def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space]) -> Registration:
+    """State a study's terms.
+
+    Where the data lies, the study's name, resources and tracking are none, nor is the order of the losses.
+
+    Args:
+        params: The study's settings.
+        data_digest: Of the prepared data's content, all splits.
+        spaces: What is searched for each loss.
+    """
+    values = params.model_dump(mode="json")
+    terms: dict[str, Any] = {
+        "study.seed": params.study.seed,
+        "data.name": params.data.name,
+        "data.label_noise": params.data.label_noise,
+        "data.digest": data_digest,
+        "losses": sorted(params.losses),
+        "baseline": params.baseline,
+        "selection": RULE,
+    }
+    for section in _SECTIONS:
+        terms |= {f"{section}.{key}": value for key, value in values[section].items()}
+    for loss, space in sorted(spaces.items()):
+        for name, searched in space.ranges.items():
+            terms[f"spaces.{loss}.{name}"] = f"{searched}, first {space.defaults[name]:g}"
+        terms |= {f"spaces.{loss}.{name}": value for name, value in space.fixed.items()}
+    return Registration(terms=terms)
+
+
+def differences(registered: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return a line for every term that differs, such as ``report.rope: registered 0.005, found 0.02``."""
+    lines = []
+    for key in sorted(registered.keys() | found.keys()):
+        before, after = registered.get(key, "nothing"), found.get(key, "nothing")
+        if before != after:
+            lines.append(f"{key}: registered {_text(before)}, found {_text(after)}")
+    return lines
+
+
+def register(
+    root: Path,
+    study: str,
+    registration: Registration,
+    was_read: Callable[[Sequence[str]], bool],
+    keys: Iterable[str],
+) -> Registration:
+    """Enter a registration into the study's register, and return it with the earlier ones that were used.
+
+    An entry is a file of its own, numbered, and never changed: what was registered first stays first, and registering
+    the same terms again changes nothing.
+
+    Args:
+        root: Root of the study, as for the ledger.
+        study: The study's name; the register is of this study on this data.
+        registration: The terms.
+        was_read: Whether any training of these keys is finished: then the test split was read for them.
+        keys: Identities of the first block's trainings under these terms.
+
+    Raises:
+        LosstuneError: If the register cannot be written.
+    """
+    folder = root / FOLDER / digest([study, registration.terms["data.digest"]])[:16]
+    earlier: list[Earlier] = []
+    paths = sorted(folder.glob("*.json"))
+    for path in paths:
+        entry = _read_entry(path)
+        if entry is None:
+            continue
+        terms, first_keys = entry
+        if digest(terms) == registration.protocol:
+            return registration.model_copy(update={"earlier": tuple(earlier)})
+        if was_read(first_keys):
+            differs = tuple(differences(terms, registration.terms))
+            earlier.append(Earlier(protocol=digest(terms), differs=differs))
+    content = json.dumps({"terms": registration.terms, "keys": sorted(keys)}, sort_keys=True, indent=1)
+    _enter(folder / f"{len(paths):04d}-{registration.protocol[:12]}.json", content + "\n")
+    return registration.model_copy(update={"earlier": tuple(earlier)})
+
+
+def take_registrations(root: Path, shared: SharedLedger) -> None:
+    """Enter what other machines registered: what they read of the test split has been read for this one, too.
+
+    Raises:
+        LosstuneError: If the shared register fails, or the study's own cannot be written.
+    """
+    base = root / FOLDER.parent
+    for name, content in shared.read(name for name in shared.registrations if not (base / name).exists()):
+        _enter(base / name, content)
+
+
+def share_registrations(root: Path, shared: SharedLedger) -> None:
+    """Have the shared register given what it lacks of this one."""
+    base = root / FOLDER.parent
+    for path in sorted((root / FOLDER).glob("*/*.json")):
+        name = path.relative_to(base).as_posix()
+        if name not in shared.registrations:
+            shared.send_registration(name, base)
+
+
+def write_registration(path: Path, registration: Registration) -> None:
+    """Write the registration with its hash, so that it can be checked."""
+    values = {"protocol": registration.protocol, **registration.model_dump(mode="json")}
+    write_atomically(path, json.dumps(values, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_registration(path: Path) -> Registration:
+    """Read a registration and check it against its hash.
+
+    Raises:
+        LosstuneError: If it is missing or damaged, or its terms are not those that the hash was made of.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        protocol = values.pop("protocol")
+        registration = Registration.model_validate(values)
+    except FileNotFoundError:
+        raise LosstuneError(f"{path}: no such file; `losstune confirm` writes it (`dvc repro`)") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise LosstuneError(f"{path}: is damaged ({reason}); `dvc repro` writes it anew") from None
+    if registration.protocol != protocol:
+        raise LosstuneError(
+            f"{path}: its terms have the hash {registration.protocol[:12]}, and it says {str(protocol)[:12]}: it was "
+            "edited afterwards, so there is no verdict; `dvc repro -f confirm` registers what params.yaml says"
+        )
+    return registration
+
+
+def _enter(path: Path, content: bytes | str) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise LosstuneError(f"{path.parent}: cannot register the study: {error.strerror or error}") from None
+
+
+def _read_entry(path: Path) -> tuple[dict[str, Any], list[str]] | None:
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        return entry["terms"], entry["keys"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,1 @@
+"""The hot path: one configuration and several seeds in, trained and scored models out."""

@@ -1,0 +1,64 @@
+"""The prepared data as tensors on the device that trains. Nothing is copied to it during a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from losstune.training.task import Arrays
+
+FLOAT_CACHE_BYTES = 256 * 2**20
+"""Data up to this size is normalised once and kept as float32; larger data stays as stored, and each batch is
+normalised as it is drawn."""
+
+
+class DeviceData:
+    """The arrays as tensors on a device."""
+
+    _latest: DeviceData | None = None
+
+    def __init__(self, arrays: Arrays, device: torch.device) -> None:
+        self.identity = (arrays.digest, arrays.test_images is not None, device)
+        self.device = device
+        self.num_classes = arrays.num_classes
+        self.input_shape = tuple(arrays.train_images.shape[1:])
+        self.num_train = len(arrays.train_labels)
+        shape = (1, -1, 1, 1) if len(self.input_shape) == 3 else (1, -1)
+        self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
+        self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
+        self.is_normalised = arrays.train_images.size * 4 <= FLOAT_CACHE_BYTES
+        self.train_images, self.train_labels = (
+            self._load(arrays.train_images),
+            self._labels(arrays.train_labels),
+        )
+        self.validation_images = self._load(arrays.validation_images)
+        self.validation_labels = self._labels(arrays.validation_labels)
+        self.test_images = None if arrays.test_images is None else self._load(arrays.test_images)
+        self.test_labels = None if arrays.test_labels is None else self._labels(arrays.test_labels)
+
+    @classmethod
+    def of(cls, arrays: Arrays, device: torch.device) -> DeviceData:
+        """Return the tensors of `arrays`, those of the process's last task where they are the same."""
+        identity = (arrays.digest, arrays.test_images is not None, device)
+        if cls._latest is None or cls._latest.identity != identity:
+            cls._latest = None  # frees the old data before the new is loaded
+            cls._latest = cls(arrays, device)
+        return cls._latest
+
+    def train_batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normalised inputs and labels of the training samples at `index`."""
+        return self.normalised(self.train_images[index]), self.train_labels[index]
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
+        return images if self.is_normalised else (images.float() - self.mean) / self.std
+
+    def _load(self, images: NDArray[np.generic]) -> Tensor:
+        # Workers get read-only views of shared memory, which torch may not alias: copy.
+        tensor = torch.from_numpy(np.array(images)).to(self.device)
+        return (tensor.float() - self.mean) / self.std if self.is_normalised else tensor
+
+    def _labels(self, labels: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.array(labels)).to(self.device)

@@ -1,0 +1,213 @@
+"""The trial hot path: one configuration and several seeds in, one outcome per seed out.
+
+The data stays in memory as tensors, a CPU training uses one thread, and nothing is copied to the host but a few
+numbers an epoch. Shape suffixes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from losstune.core import labels
+from losstune.core.records import Calibration, Epoch, Status
+from losstune.core.seeds import derive_seed
+from losstune.losses.spec import BoundLoss
+from losstune.models import adapt_head, build_model
+from losstune.models.weights import weights_as_bytes
+from losstune.training import metrics
+from losstune.training.augmentation import augment
+from losstune.training.device_data import DeviceData
+from losstune.training.optimisation import learning_rate_at, make_optimizer
+from losstune.training.task import Arrays, Outcome, Task
+
+EVALUATION_VALUES = 2048 * 3 * 32 * 32
+"""Pixels (or features) that are evaluated at once; a batch of evaluation has as many samples as that allows."""
+
+MAX_EVALUATION_BATCH = 2048
+
+
+def train(
+    task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()
+) -> Iterator[list[Outcome]]:
+    """Train one model per seed with `loss`, which is the one that the task's configuration names.
+
+    Yields the outcomes so far, with status ``"stopped"``, after every epoch named in `rungs` that is not the
+    last, so that the caller can give up there; and at the end the final outcomes, one per seed in order. A
+    training whose loss or outputs become NaN or infinite ends as ``"diverged"`` with the worst scores.
+    """
+    data = DeviceData.of(arrays, torch.device(task.device))
+    with _reproducible(task.device):
+        loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+        trainings = [_Training(task, seed, loss, data) for seed in task.seeds]
+        for epoch in range(1, task.training.epochs + 1):
+            for training in trainings:
+                training.run_epoch(epoch)
+            if epoch in rungs and epoch < task.training.epochs:
+                yield [training.outcome("stopped") for training in trainings]
+        yield [training.finish() for training in trainings]
+
+
+class _Training:
+    """One model on its way through the epochs."""
+
+    def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData) -> None:
+        self.task, self.loss, self.data = task, loss, data
+        settings = task.training
+        # Every source of randomness has a stream of its own, so that two losses of a block share them all.
+        torch.manual_seed(derive_seed(seed, "initialisation"))
+        network = adapt_head(
+            build_model(task.model, data.input_shape, data.num_classes),
+            data.num_classes,
+            **loss.head_options(data.num_classes),
+        )
+        self.num_parameters = sum(
+            parameter.numel() for parameter in network.parameters() if parameter.requires_grad
+        )
+        self.memory_format = torch.channels_last if len(data.input_shape) == 3 else torch.contiguous_format
+        self.network = network.to(data.device).to(memory_format=self.memory_format)
+        torch.manual_seed(derive_seed(seed, "dropout"))
+        self.order = torch.Generator().manual_seed(derive_seed(seed, "order"))
+        self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
+        self.optimizer = make_optimizer(self.network, task)
+        self.batch_size = min(settings.batch_size, data.num_train)
+        # A last batch of one sample would break batch normalisation; an incomplete one is left out of its epoch.
+        self.num_batches = data.num_train // self.batch_size
+        self.num_steps = settings.epochs * self.num_batches
+        self.autocast = settings.precision == "bfloat16"
+        self.step = 0
+        self.curve: list[Epoch] = []
+        self.cause: str | None = None
+
+    def run_epoch(self, epoch: int) -> None:
+        if self.cause:
+            return
+        self.network.train()
+        total = torch.zeros((), device=self.data.device)
+        order = torch.randperm(self.data.num_train, generator=self.order).to(self.data.device)
+        learning_rate, peak = 0.0, self.task.configuration.learning_rate
+        for batch in range(self.num_batches):
+            learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            inputs, labels = self.data.train_batch(index)
+            if self.task.training.augmentation != "none":
+                inputs = augment(inputs, self.task.training.augmentation, self.augmentation)
+            losses = self.loss(self._logits(inputs), labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            total += losses.detach().sum()
+            self.step += 1
+        train_loss = total.item() / (self.num_batches * self.batch_size)
+        scores = self._scores(self._outputs(self.data.validation_images), self.data.validation_labels)
+        if not math.isfinite(train_loss):
+            self.cause = f"the training loss became {train_loss} in epoch {epoch}"
+        elif scores is None:
+            self.cause = f"the model's outputs became NaN or infinite in epoch {epoch}"
+        else:
+            self.curve.append(
+                Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores)
+            )
+
+    def outcome(self, status: Status) -> Outcome:
+        if self.cause:
+            status = "diverged"
+        return Outcome(
+            status=status,
+            cause=self.cause,
+            num_parameters=self.num_parameters,
+            curve=tuple(self.curve),
+            validation=metrics.worst_scores() if self.cause else self.curve[-1].validation,
+            test=metrics.worst_scores() if self.cause and self.task.test else None,
+        )
+
+    def finish(self) -> Outcome:
+        outcome = self.outcome("finished")
+        if self.cause:
+            return outcome
+        if self.task.test:
+            if self.data.test_images is None or self.data.test_labels is None:
+                raise ValueError("a task asks for test scores, but was given no test split")
+            logits, target = self._outputs(self.data.test_images), self.data.test_labels
+            scores = self._scores(logits, target)
+            if scores is None:
+                self.cause = "the model's outputs became NaN or infinite on the test split"
+                return self.outcome("diverged")
+            predicted = self.loss.probabilities(logits).argmax(1)
+            counts = metrics.confusion_matrix(predicted, target, self.data.num_classes)
+            temperature = metrics.fit_temperature(
+                self._outputs(self.data.validation_images), self.data.validation_labels
+            )
+            outcome = replace(
+                outcome,
+                test=scores,
+                confusion=tuple(tuple(row) for row in counts.tolist()),
+                predictions=labels.pack(predicted.cpu().numpy()),
+                calibration={
+                    "softmax": _calibration(logits.softmax(1), target),
+                    "link": _calibration(self.loss.probabilities(logits), target),
+                    "scaled": _calibration((logits.double() / temperature).softmax(1).float(), target),
+                },
+                temperature=temperature.item(),
+            )
+        if self.task.keep_weights:
+            outcome = replace(outcome, weights=weights_as_bytes(self.network))
+        return outcome
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        inputs = inputs.contiguous(memory_format=self.memory_format)
+        if not self.autocast:
+            return self.network(inputs)  # type: ignore[no-any-return]
+        with torch.autocast(self.data.device.type, dtype=torch.bfloat16):
+            logits = self.network(inputs)
+        return logits.float()  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _outputs(self, images: Tensor) -> Tensor:
+        self.network.eval()
+        chunks = []
+        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
+        for start in range(0, len(images), size):
+            chunks.append(self._logits(self.data.normalised(images[start : start + size])))
+        return torch.cat(chunks)
+
+    @torch.no_grad()
+    def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:
+        """Return every metric; None if an output is not finite."""
+        probabilities = self.loss.probabilities(logits)
+        if not bool(torch.isfinite(probabilities).all()):
+            return None
+        balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
+        return metrics.evaluate(probabilities, target, balanced)
+
+
+def _calibration(probabilities: Tensor, target: Tensor) -> Calibration:
+    scores = metrics.evaluate(probabilities, target)
+    bins = metrics.reliability(probabilities, target)
+    return Calibration(nll=scores["nll"], brier=scores["brier"], bins=bins)
+
+
+@contextmanager
+def _reproducible(device: str) -> Iterator[None]:
+    """One thread, deterministic kernels, no denormals; the caller's settings come back afterwards."""
+    random_state, num_threads = torch.random.get_rng_state(), torch.get_num_threads()
+    cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+    try:
+        if device == "cpu":
+            torch.set_num_threads(1)
+            # The weights of a dying network shrink into denormal numbers, which a CPU adds many times slower.
+            torch.set_flush_denormal(True)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        yield
+    finally:
+        torch.random.set_rng_state(random_state)
+        torch.set_num_threads(num_threads)
+        torch.set_flush_denormal(False)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn

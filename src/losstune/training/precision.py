@@ -1,0 +1,30 @@
+"""In which number format a network is trained."""
+
+from __future__ import annotations
+
+import torch
+
+from losstune.config.settings import ModelSettings, TrainingSettings
+
+
+def resolve_precision(training: TrainingSettings, model: ModelSettings, device: str) -> TrainingSettings:
+    """Replace precision ``"auto"`` by bfloat16 where it is faster, else by float32.
+
+    On a GPU that is every convolutional network; on a CPU only deep ones, and only where the CPU multiplies
+    bfloat16 in hardware.
+    """
+    if training.precision != "auto":
+        return training
+    deep = model.name == "resnet" or model.name.startswith("torchvision:")
+    if device == "cuda":
+        pays = model.name != "mlp" and torch.cuda.is_bf16_supported()
+    else:
+        pays = deep and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _cpu_multiplies_bfloat16()
+    return training.model_copy(update={"precision": "bfloat16" if pays else "float32"})
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(
+        capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile")
+    )

@@ -1,0 +1,91 @@
+"""What a training is given, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.core.records import Calibration, Configuration, Epoch, Status
+from losstune.training import metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to train. Together with the data it determines the outcomes; nothing else may.
+
+    Attributes:
+        configuration: Loss, its hyperparameters, learning rate and weight decay.
+        seeds: One training per seed; each is the root of that training's streams for initialisation, order,
+            augmentation and dropout.
+        model: The architecture.
+        training: Epochs, batch size, optimiser and so on; `precision` is resolved (not ``"auto"``).
+        device: ``"cpu"`` or ``"cuda"``.
+        test: Whether to score the trained model on the test split.
+        keep_weights: Whether to return the trained weights.
+        early_stopping: The rule by which others may end the training early, in words; None if it runs to the end.
+    """
+
+    configuration: Configuration
+    seeds: tuple[int, ...]
+    model: ModelSettings
+    training: TrainingSettings
+    device: str
+    test: bool = False
+    keep_weights: bool = False
+    early_stopping: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """The prepared data as it lies on the disk.
+
+    Attributes:
+        train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; so are the others.
+        train_labels: Class indices, (N,) int64; so are the others.
+        mean: Of each channel over the training split, in stored units.
+        std: Of each channel over the training split, in stored units; above 0.
+        num_classes: Number of classes.
+        digest: Identity of the content.
+    """
+
+    train_images: NDArray[np.generic]
+    train_labels: NDArray[np.int64]
+    validation_images: NDArray[np.generic]
+    validation_labels: NDArray[np.int64]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_classes: int
+    digest: str
+    test_images: NDArray[np.generic] | None = None
+    test_labels: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one training ended; the fields are those of :class:`losstune.core.records.Record`.
+
+    Attributes:
+        weights: The trained weights in safetensors format, or None.
+    """
+
+    status: Status
+    cause: str | None
+    num_parameters: int
+    curve: tuple[Epoch, ...]
+    validation: dict[str, float]
+    test: dict[str, float] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    predictions: str | None = None
+    calibration: dict[str, Calibration] | None = None
+    temperature: float | None = None
+    weights: bytes | None = None
+
+
+def failed(task: Task, cause: str) -> list[Outcome]:
+    """Return the outcomes of a task that raised: the worst scores, and why."""
+    worst = metrics.worst_scores()
+    outcome = Outcome(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
+    return [replace(outcome, test=worst if task.test else None) for _ in task.seeds]

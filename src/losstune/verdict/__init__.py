@@ -1,0 +1,1 @@
+"""From records to decisions: numbers in, numbers out; nothing is drawn here."""

@@ -1,0 +1,139 @@
+"""What shows that a study can be trusted: the identity gate, the noise floor, the positive control."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from losstune.core.records import Record, place_of
+from losstune.verdict import wording
+from losstune.verdict.comparison import Rules, blocks_difference, compare, outcome_of
+from losstune.verdict.control_results import Control, IdentityCheck, NoisePair, PositiveControl
+
+Generator = Callable[..., np.random.Generator]
+
+
+def control_of(
+    baseline: str,
+    twins: Mapping[str, str],
+    blocks: Mapping[str, Sequence[Record]],
+    confirm_records: Sequence[Record],
+    rules: Rules,
+    metric: str,
+    generator: Generator,
+) -> Control:
+    """Gather the evidence.
+
+    Args:
+        baseline: The loss that all are held against.
+        twins: Loss to the loss of this study that it is identical to.
+        blocks: Each loss's blocks in order.
+        confirm_records: All records of the confirmation, the controls' among them.
+        rules: The study's rules.
+        metric: What the verdict is about.
+        generator: Gives a random stream for coordinates.
+    """
+    scores = {loss: scores_of(records, metric) for loss, records in blocks.items()}
+    pairs = tuple(
+        NoisePair(
+            loss=loss,
+            equals=twin,
+            difference=compare(scores, twin, [], rules, _of_pair(twin, generator))[loss],
+        )
+        for loss, twin in twins.items()
+        if scores.get(loss) and scores.get(twin)
+    )
+    crippled = [record for record in confirm_records if record.role == "crippled"]
+    return Control(
+        identity=_check_identity(baseline, twins, blocks, confirm_records),
+        positive=_positive(crippled, scores.get(baseline, []), rules, metric, generator),
+        pairs=pairs,
+        noise_floor=max((abs(pair.difference.mean) for pair in pairs), default=None),
+    )
+
+
+def _of_pair(twin: str, generator: Generator) -> Callable[[str], np.random.Generator]:
+    return lambda loss: generator("difference", loss, twin)
+
+
+def scores_of(records: Iterable[Record], metric: str) -> list[float]:
+    """Return the test scores of blocks."""
+    return [(record.test or {})[metric] for record in records]
+
+
+def _positive(
+    crippled: Sequence[Record], baseline: Sequence[float], rules: Rules, metric: str, generator: Generator
+) -> PositiveControl | None:
+    if not crippled or not baseline:
+        return None
+    scores = scores_of(sorted(crippled, key=lambda record: place_of(record, rules.num_searches)), metric)
+    difference = blocks_difference(scores, baseline, rules, generator("difference", "crippled"))
+    difference = difference.model_copy(update={"p_holm": difference.p_value})
+    # What the test would say if every block were lost by the same margin: the least p-value there can be.
+    num_blocks = min(len(scores), len(baseline))
+    best = blocks_difference(
+        [-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain")
+    )
+    outcome = outcome_of(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
+    return PositiveControl(
+        learning_rate=crippled[0].configuration.learning_rate,
+        difference=difference,
+        detected=None if best.p_value > rules.alpha else outcome == "worse",
+    )
+
+
+def _check_identity(
+    baseline: str,
+    twins: Mapping[str, str],
+    blocks: Mapping[str, Sequence[Record]],
+    confirm_records: Iterable[Record],
+) -> IdentityCheck | None:
+    equal_losses = [loss for loss, twin in twins.items() if twin == baseline]
+    if not equal_losses or baseline not in blocks:
+        return None
+    expected = blocks[baseline][0]
+    controls = [record for record in confirm_records if record.role == "control"]
+    if not controls:
+        return IdentityCheck(loss=equal_losses[0], passed=False, detail="it was not trained")
+    for control in controls:
+        detail = _first_disagreement(expected, control)
+        if detail:
+            return IdentityCheck(loss=control.configuration.loss, passed=False, detail=detail)
+    return IdentityCheck(
+        loss=controls[0].configuration.loss,
+        passed=True,
+        detail=f"{wording.count(len(expected.curve), 'epoch')} and all test scores agree to the bit",
+    )
+
+
+def _first_disagreement(expected: Record, found: Record) -> str:
+    if found.seed != expected.seed:
+        return "it was trained on another seed"
+    for name in ("learning_rate", "weight_decay"):
+        if getattr(found.configuration, name) != getattr(expected.configuration, name):
+            return f"it was trained with another {name.replace('_', ' ')}"
+    if found.status != expected.status:
+        return f"it {found.status}, where the baseline {expected.status}"
+    for left, right in zip(expected.curve, found.curve, strict=False):
+        if _text(left.train_loss) != _text(right.train_loss):
+            losses = f"{right.train_loss!r} against {left.train_loss!r}"
+            return f"they part at epoch {left.epoch}: training loss {losses}"
+        if _text(left.model_dump()) != _text(right.model_dump()):
+            return f"they part at epoch {left.epoch}, in the validation scores"
+    if len(found.curve) != len(expected.curve):
+        return f"it trained for {len(found.curve)} epochs, the baseline for {len(expected.curve)}"
+    for split, left_scores, right_scores in (
+        ("validation", expected.validation, found.validation),
+        ("test", expected.test, found.test),
+    ):
+        if _text(left_scores) != _text(right_scores):
+            return f"their {split} scores differ"
+    return "" if expected.confusion == found.confusion else "their predictions differ"
+
+
+def _text(value: Any) -> str:
+    # The text of a float is exact, and unlike the float itself a NaN's equals a NaN's.
+    return json.dumps(value, sort_keys=True)

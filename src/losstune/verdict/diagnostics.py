@@ -1,0 +1,99 @@
+"""What else the records tell: the optimiser's curse, the sources of variance, the calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from losstune import statistics
+from losstune.core.records import Record
+from losstune.verdict.numbers import Score
+from losstune.verdict.results import CalibrationResult, Variances
+
+
+def optimism_of(
+    winners: Sequence[Record],
+    blocks: Sequence[Record],
+    metric: str,
+    *,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Score:
+    """Return the winners' validation scores in their searches minus those on fresh seeds, the mean over the blocks.
+
+    Both are on the same split with the same configuration, so what is left is the luck of having been chosen. The
+    interval is that of the fresh seeds' mean.
+    """
+    chosen = {winner.search: winner.validation[metric] for winner in winners}
+    excess = [chosen[block.search] - block.validation[metric] for block in blocks]
+    estimate = statistics.mean_with_interval(excess, confidence=confidence, rng=rng)
+    return Score(mean=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def variances_of(
+    trials: Mapping[str, Sequence[Record]],
+    blocks: Mapping[str, Sequence[Record]],
+    metric: str,
+    num_searches: int,
+) -> Variances | None:
+    """Split the variance of validation scores by source, over what trained to the end.
+
+    Losses that lost a block are left out, and so are blocks that not all losses have. None where fewer than two losses,
+    or fewer than two blocks of a search, are left.
+    """
+    whole = {
+        loss: records
+        for loss, records in blocks.items()
+        if all(record.status == "finished" for record in records)
+    }
+    by_search = min((len(records) for records in whole.values()), default=0) // num_searches
+    if len(whole) < 2 or by_search < 2:
+        return None
+    components = statistics.components_of_variance(
+        [
+            [
+                [record.validation[metric] for record in records[search::num_searches][:by_search]]
+                for search in range(num_searches)
+            ]
+            for records in whole.values()
+        ],
+        _scores_by_search(trials, metric),
+    )
+    return Variances(**asdict(components))
+
+
+def _scores_by_search(trials: Mapping[str, Sequence[Record]], metric: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for loss, records in trials.items():
+        for record in records:
+            if record.status == "finished":
+                found.setdefault(f"{loss} {record.search}", []).append(record.validation[metric])
+    return found
+
+
+def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResult], float | None]:
+    """Return a loss's calibration by way of making probabilities, and the mean temperature."""
+    rows = [record for record in blocks if record.calibration]
+    if not rows:
+        return {}, None
+    found = {}
+    for way in ("softmax", "link", "scaled"):
+        values = [(record.calibration or {})[way] for record in rows]
+        found[way] = CalibrationResult(
+            nll=_mean([value.nll for value in values]),
+            brier=_mean([value.brier for value in values]),
+            ece=_mean([statistics.ece(value.bins) for value in values]),
+            debiased_ece=max(0.0, _mean([statistics.debiased_ece(value.bins) for value in values])),
+            bins=tuple(
+                (sum(b[0] for b in column), sum(b[1] for b in column), math.fsum(b[2] for b in column))
+                for column in zip(*(value.bins for value in values), strict=True)
+            ),
+        )
+    return found, _mean([record.temperature for record in rows if record.temperature is not None])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,73 @@
+"""The trainings that diverged or failed, and of what."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from losstune.core.records import Record
+
+_EPOCH = re.compile(r" in epoch \d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Trainings of a loss that were lost in the same way.
+
+    Attributes:
+        loss: Its name.
+        status: ``"diverged"`` or ``"failed"``.
+        cause: In one line, without the epoch in which it showed.
+        num_trials: How many of the search.
+        num_blocks: How many of the confirmation, controls included.
+    """
+
+    loss: str
+    status: str
+    cause: str
+    num_trials: int
+    num_blocks: int
+
+
+def is_lost(record: Record) -> bool:
+    """Return whether a training came to no result: it diverged, or it failed."""
+    return record.status in ("diverged", "failed")
+
+
+def lost_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Lost]:
+    """Return what was lost, failures first, then by how much was.
+
+    Args:
+        trials: The search.
+        blocks: The confirmation, its controls among it.
+    """
+    of_trials, of_blocks = _counted(trials), _counted(blocks)
+    found = [
+        Lost(
+            loss=loss,
+            status=status,
+            cause=cause,
+            num_trials=of_trials[loss, status, cause],
+            num_blocks=of_blocks[loss, status, cause],
+        )
+        for loss, status, cause in of_trials | of_blocks
+    ]
+    return sorted(
+        found,
+        key=lambda lost: (
+            lost.status != "failed",
+            -(lost.num_trials + lost.num_blocks),
+            lost.loss,
+            lost.cause,
+        ),
+    )
+
+
+def _counted(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
+    return Counter(
+        (record.configuration.loss, record.status, _EPOCH.sub("", record.cause or "no cause recorded"))
+        for record in records
+        if is_lost(record)
+    )

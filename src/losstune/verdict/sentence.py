@@ -1,0 +1,138 @@
+"""The outcomes of all losses in one sentence: which loss to train with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from losstune.verdict import wording
+from losstune.verdict.control_results import Control
+from losstune.verdict.numbers import Difference
+from losstune.verdict.results import LossResult, Verdict
+
+
+def draw_verdict(
+    losses: Sequence[LossResult],
+    control: Control,
+    *,
+    data: str,
+    model: str,
+    metric: str,
+    baseline: str,
+    rope: float,
+    is_amended: bool = False,
+) -> Verdict:
+    """Say which loss to train with.
+
+    There is no verdict if a control failed, the baseline has no winner, or nothing can be held against it. A study
+    whose rules were changed after the test split had been read (`is_amended`) is told so in the sentence itself.
+    """
+    where = f"{data} with the {model}"
+    after = _noise_floor(control) + (
+        " The rules were changed after the test split had been read." if is_amended else ""
+    )
+    reason = _why_no_verdict(losses, control, baseline)
+    if reason:
+        return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
+    metric_name = wording.METRIC_NAMES[metric]
+    candidates = sorted(
+        (
+            (result, result.difference)
+            for result in losses
+            if result.part == "candidate" and result.difference
+        ),
+        key=lambda pair: -pair[1].mean,
+    )
+    better = [(result, difference) for result, difference in candidates if result.outcome == "better"]
+    if better:
+        (best, difference), others = better[0], [result.loss for result, _ in better[1:]]
+        verb = "beats" if len(others) == 1 else "beat"
+        also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
+        rivals = next(result for result in losses if result.loss == baseline).blocks
+        num_higher = sum(
+            ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False)
+        )
+        sentence = (
+            f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference)} points of {metric_name}, "
+            f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
+        )
+        return Verdict(action="use", loss=best.loss, sentence=sentence)
+    closest, difference = candidates[0]
+    standing = _standing(closest, difference, control, rope)
+    outcomes = [result.outcome for result, _ in candidates]
+    if len(candidates) == 1:
+        sentence = f"On {where}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
+    else:
+        tally = ", ".join(
+            f"{outcomes.count(outcome)} {outcome}"
+            for outcome in ("equivalent", "worse", "undecided")
+            if outcome in outcomes
+        )
+        lead = (
+            f"no loss of {len(candidates)} was ahead"
+            if wording.is_zero(difference.mean) or difference.mean < 0
+            else f"no loss of {len(candidates)} was ahead by more than {100 * difference.mean:.2f} points"
+        )
+        sentence = f"On {where}, keep {baseline}: {lead} in {metric_name} ({tally}); {standing}.{after}"
+    return Verdict(action="keep", loss=baseline, sentence=sentence)
+
+
+def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: str) -> str:
+    if not next(result for result in losses if result.loss == baseline).scores:
+        return f"every trial of the baseline {baseline} diverged or failed"
+    if control.identity is not None and not control.identity.passed:
+        return (
+            f"{control.identity.loss} equals {baseline} and was trained on the same seeds, yet it is not the "
+            f"same model ({control.identity.detail}), so no difference between losses can be trusted"
+        )
+    positive = control.positive
+    if positive is not None and positive.detected is False:
+        return (
+            f"{baseline} at a hundredth of its learning rate was not found worse than {baseline} itself "
+            f"({_with_interval(positive.difference)}), so this study could not have found a bad loss either"
+        )
+    if not any(result.part == "candidate" for result in losses):
+        return f"there is no loss to hold against {baseline}"
+    if not any(result.part == "candidate" and result.difference for result in losses):
+        return f"every trial of every loss but {baseline} diverged or failed"
+    return ""
+
+
+def _standing(result: LossResult, difference: Difference, control: Control, rope: float) -> str:
+    stands = (
+        "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
+    )
+    start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
+    if result.outcome == "equivalent":
+        return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
+    if result.outcome != "undecided":
+        return f"{start}, which is {result.outcome}"
+    if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
+        start += ", within the noise floor"
+    settle = (
+        "no number of blocks would settle it"
+        if result.blocks_needed is None
+        else f"{wording.further_blocks(result.blocks_needed)} could settle it"
+    )
+    return f"{start}, undecided: {settle}"
+
+
+def _noise_floor(control: Control) -> str:
+    if control.noise_floor is None:
+        return ""
+    widest = max(control.pairs, key=lambda pair: abs(pair.difference.mean))
+    return (
+        f" Noise floor: {widest.loss} and {widest.equals} are one objective and differ by "
+        f"{100 * control.noise_floor:.2f} points here, each tuned by itself."
+    )
+
+
+def _plus_minus(difference: Difference) -> str:
+    """Return ``0.12 ± 0.20`` in points: the size, and the longer reach of the interval."""
+    reach = max(difference.mean - difference.low, difference.high - difference.mean)
+    size = f"{abs(100 * difference.mean):.2f}"
+    return f"{size} (unbounded)" if math.isinf(reach) else f"{size} ± {100 * reach:.2f}"
+
+
+def _with_interval(difference: Difference) -> str:
+    return f"{wording.points(difference.mean)} points {wording.interval(difference.low, difference.high)}"

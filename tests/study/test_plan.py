@@ -1,0 +1,209 @@
+"""A plan asks for every record once, keeps what is finished, and orders what is left."""
+
+from dataclasses import replace
+
+import pytest
+
+from losstune.config.load import load_params
+from losstune.core.records import Entry, Execution
+from losstune.losses.registry import get
+from losstune.study.jobs import make_unit
+from losstune.study.ledger import Ledger
+from losstune.study.plan import FixedPlan, GrowingPlan, SearchPlan
+from losstune.study.search import GENERATION, space_of
+from tests.factories import make_record
+from tests.paths import REPOSITORY
+
+LOSSES = ("cross_entropy", "focal", "gce")
+
+
+def search_plan(root, *, searches=1, trials=6, sampler="sobol", scheduler="fifo", losses=LOSSES, grace=3):
+    params = load_params(REPOSITORY / "params.yaml")
+    tune = params.tune.model_copy(
+        update={
+            "num_searches": searches,
+            "trials_per_loss": trials,
+            "sampler": sampler,
+            "scheduler": scheduler,
+            "asha": params.tune.asha.model_copy(update={"grace_epochs": grace}),
+        }
+    )
+    params = params.model_copy(update={"losses": losses, "tune": tune})
+    spaces = {loss: space_of(get(loss), params.search_space) for loss in losses}
+    return SearchPlan(
+        params,
+        spaces,
+        Ledger(root),
+        lambda task, search, index: make_unit(
+            task, "tune", "trial", (index,), "data", {"torch": "2"}, search
+        ),
+        "cpu",
+    )
+
+
+def finished(unit, *, accuracy=0.9, status="finished"):
+    record = make_record(stage="tune", accuracy=accuracy, status=status).model_copy(
+        update={
+            "key": unit.keys[0],
+            "search": unit.search,
+            "index": unit.indices[0],
+            "configuration": unit.task.configuration,
+        }
+    )
+    return Entry(
+        record=record,
+        execution=Execution(key=record.key, started_at=0.0, duration_sec=1.0, device="cpu", commit=None),
+    )
+
+
+def work_off(plan, root, limit=None, **outcome):
+    trained = []
+    while (limit is None or len(trained) < limit) and (unit := plan.next()) is not None:
+        entry = finished(unit, **outcome)
+        Ledger(root).put(entry)
+        plan.finish(entry)
+        trained.append(unit)
+    return trained
+
+
+def names(units):
+    return [unit.name for unit in units]
+
+
+def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
+    plan = search_plan(tmp_path, trials=3)
+    assert names(work_off(plan, tmp_path)) == [f"{loss} #0.{index}" for index in range(3) for loss in LOSSES]
+    assert plan.is_complete
+    assert plan.is_exhausted()
+    rows = [(entry.record.configuration.loss, entry.record.index) for entry in plan.entries()]
+    assert rows == [(loss, index) for loss in LOSSES for index in range(3)]
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+@pytest.mark.parametrize("num_done", [0, 1, 7, 17, 18])
+def test_an_interrupted_search_goes_on_with_what_is_missing(tmp_path, sampler, num_done):
+    whole = names(work_off(search_plan(tmp_path / "whole", sampler=sampler), tmp_path / "whole"))
+    before = work_off(search_plan(tmp_path / "cut", sampler=sampler), tmp_path / "cut", limit=num_done)
+    resumed = search_plan(tmp_path / "cut", sampler=sampler)
+    assert len(resumed.kept) == num_done
+    after = work_off(resumed, tmp_path / "cut")
+    assert sorted(names(before) + names(after)) == sorted(whole)
+    assert {unit.keys for unit in before}.isdisjoint(unit.keys for unit in after)
+    assert resumed.is_complete
+
+
+def test_a_search_that_grows_trains_only_the_new(tmp_path):
+    work_off(search_plan(tmp_path, trials=3, losses=LOSSES[:2]), tmp_path)
+    more_trials = search_plan(tmp_path, trials=5, losses=LOSSES[:2])
+    assert names(work_off(more_trials, tmp_path)) == [
+        f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]
+    ]
+    more_losses = search_plan(tmp_path, trials=5, losses=LOSSES)
+    assert names(work_off(more_losses, tmp_path)) == [f"gce #0.{index}" for index in range(5)]
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+def test_searches_of_a_loss_have_no_point_and_no_seed_in_common_but_the_defaults(tmp_path, sampler):
+    plan = search_plan(tmp_path, searches=3, trials=6, sampler=sampler, losses=("focal",))
+    units = work_off(plan, tmp_path)
+    assert [unit.search for unit in units[:6]] == [0, 1, 2, 0, 1, 2]
+    assert len({unit.task.seeds for unit in units}) == 18
+    tried = [unit.task.configuration.learning_rate for unit in units if unit.indices != (0,)]
+    assert len(set(tried)) == 15
+    defaults = {unit.task.configuration.model_dump_json() for unit in units if unit.indices == (0,)}
+    assert len(defaults) == 1
+    rows = [entry.record.number for entry in plan.entries()]
+    assert rows == [f"{search}.{index}" for search in range(3) for index in range(6)]
+
+
+def test_another_search_leaves_the_others_as_they_were(tmp_path):
+    work_off(search_plan(tmp_path, searches=2, trials=3, losses=LOSSES[:2]), tmp_path)
+    grown = search_plan(tmp_path, searches=3, trials=3, losses=LOSSES[:2])
+    assert len(grown.kept) == 12
+    assert {unit.search for unit in work_off(grown, tmp_path)} == {2}
+
+
+def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):
+    plan = search_plan(tmp_path, trials=2 * GENERATION, sampler="tpe", losses=("focal",))
+    first = [plan.next() for _ in range(GENERATION)]
+    assert plan.next() is None
+    assert not plan.is_exhausted()
+    for unit in reversed(first[1:]):
+        plan.finish(finished(unit))
+        assert plan.next() is None
+    plan.finish(finished(first[0]))
+    assert [plan.next().indices for _ in range(GENERATION)] == [
+        (GENERATION + offset,) for offset in range(GENERATION)
+    ]
+    assert plan.is_exhausted()
+
+
+def test_a_trial_that_asha_stopped_counts_for_asha_alone(tmp_path):
+    work_off(search_plan(tmp_path, trials=2, scheduler="asha"), tmp_path, status="stopped")
+    assert len(search_plan(tmp_path, trials=2, scheduler="asha").kept) == 6
+    assert len(search_plan(tmp_path, trials=2, scheduler="fifo").kept) == 0
+
+
+def test_another_rule_of_stopping_asks_for_other_trials(tmp_path):
+    work_off(search_plan(tmp_path, trials=2, scheduler="asha"), tmp_path, status="stopped")
+    assert len(search_plan(tmp_path, trials=2, scheduler="asha", grace=4).kept) == 0
+
+
+def test_a_trial_that_diverged_is_finished_and_one_that_failed_is_tried_again(tmp_path):
+    lost = work_off(search_plan(tmp_path, trials=2), tmp_path, limit=2, status="diverged")
+    work_off(search_plan(tmp_path, trials=2), tmp_path, limit=1, status="failed")
+    again = search_plan(tmp_path, trials=2)
+    assert [entry.record.key for entry in again.kept] == [unit.keys[0] for unit in lost]
+    assert len(work_off(again, tmp_path)) == 4
+    assert again.is_complete
+
+
+def test_a_fixed_plan_keeps_its_order_whatever_finishes_first(tmp_path):
+    units = work_off(search_plan(tmp_path / "elsewhere", trials=2), tmp_path / "elsewhere")
+    plan = FixedPlan(units, Ledger(tmp_path))
+    handed_out = [plan.next() for _ in units]
+    assert names(handed_out) == names(units)
+    assert plan.is_exhausted()
+    for unit in reversed(handed_out):
+        plan.finish(finished(unit))
+    assert [entry.record.key for entry in plan.entries()] == [unit.keys[0] for unit in units]
+
+
+def growing_plan(root, grow, most=12):
+    return GrowingPlan(grow, most, Ledger(root))
+
+
+def block_unit(number):
+    unit = search_plan("unused").next()
+    task = replace(unit.task, seeds=(number,), test=True)
+    return make_unit(task, "confirm", "block", (number,), "data", {"torch": "2"})
+
+
+def test_a_growing_plan_plans_a_block_from_those_before_it(tmp_path):
+    def grow(records):
+        return [] if len(records) >= 6 else [block_unit(len(records)), block_unit(len(records) + 1)]
+
+    plan = growing_plan(tmp_path, grow)
+    assert (plan.total, plan.is_open, plan.is_complete) == (12, True, False)
+    first = [plan.next(), plan.next()]
+    assert plan.next() is None  # the next block waits for this one
+    assert not plan.is_exhausted()
+    for unit in first:
+        entry = finished(unit)
+        Ledger(tmp_path).put(entry)
+        plan.finish(entry)
+    assert len(work_off(plan, tmp_path)) == 4
+    assert (plan.total, plan.is_open, plan.is_complete, plan.is_exhausted()) == (6, False, True, True)
+    again = growing_plan(tmp_path, grow)
+    assert (again.total, again.is_complete, len(again.kept)) == (6, True, 6)
+
+
+def test_a_growing_plan_goes_on_in_the_middle_of_a_block(tmp_path):
+    def grow(records):
+        return [] if records else [block_unit(0), block_unit(1), block_unit(2)]
+
+    work_off(growing_plan(tmp_path, grow), tmp_path, limit=2)
+    plan = growing_plan(tmp_path, grow)
+    assert (len(plan.kept), plan.is_open) == (2, True)
+    assert len(work_off(plan, tmp_path)) == 1
+    assert plan.is_complete

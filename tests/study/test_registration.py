@@ -1,0 +1,162 @@
+"""What was promised is kept, and whoever changes it is told so."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ruamel.yaml import YAML
+
+from losstune.config.load import load_params, parse_params
+from losstune.core.errors import LosstuneError
+from losstune.losses.registry import get
+from losstune.study.registration import (
+    differences,
+    read_registration,
+    register,
+    registration_of,
+    share_registrations,
+    take_registrations,
+    write_registration,
+)
+from losstune.study.search import space_of
+from losstune.study.shared_ledger import SharedLedger
+from tests.paths import REPOSITORY
+
+
+def values():
+    return YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+
+
+def registration(changed=None, data_digest="abc"):
+    params = parse_params(changed or values())
+    spaces = {loss: space_of(get(loss), params.search_space) for loss in params.losses}
+    return registration_of(params, data_digest, spaces)
+
+
+def changed(section, key, value):
+    found = values()
+    (found[section] if section else found)[key] = value
+    return found
+
+
+def test_the_protocol_hash_is_the_same_in_every_process_and_place():
+    code = "from tests.test_registration import registration; print(registration().protocol)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == registration().protocol
+    assert load_params(REPOSITORY / "params.yaml").baseline == registration().terms["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "term"),
+    [
+        ("study", "seed", 1, "study.seed"),
+        ("data", "label_noise", 0.1, "data.label_noise"),
+        ("model", "width", 17, "model.width"),
+        ("training", "epochs", 16, "training.epochs"),
+        ("training", "precision", "float32", "training.precision"),
+        ("tune", "trials_per_loss", 13, "tune.trials_per_loss"),
+        ("tune", "metric", "macro_f1", "tune.metric"),
+        ("confirm", "num_blocks", 11, "confirm.num_blocks"),
+        ("confirm", "stopping", "anytime", "confirm.stopping"),
+        ("report", "rope", 0.01, "report.rope"),
+        ("report", "alpha", 0.01, "report.alpha"),
+        (None, "baseline", "focal", "baseline"),
+        ("search_space", "losses", {"focal": {"gamma": {"low": 0.0, "high": 3.0}}}, "spaces.focal.gamma"),
+    ],
+)
+def test_the_terms_cover(section, key, value, term):
+    later = registration(changed(section, key, value))
+    assert later.protocol != registration().protocol
+    (line,) = differences(registration().terms, later.terms)
+    assert line.startswith(f"{term}: registered ")
+
+
+def test_the_terms_cover_losses_and_data():
+    assert differences(
+        registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms
+    )
+    assert differences(registration().terms, registration(data_digest="abd").terms) == [
+        "data.digest: registered abc, found abd"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("study", "name", "another name"),
+        ("data", "root", "/elsewhere"),
+        ("data", "download", True),
+        ("resources", "executor", "inline"),
+        ("tracking", "enabled", False),
+    ],
+)
+def test_the_terms_do_not_depend_on(section, key, value):
+    later = changed(section, key, value)
+    later["losses"].reverse()
+    assert registration(later).protocol == registration().protocol
+
+
+def test_what_another_machine_has_read_was_read(tmp_path):
+    first, second, shared = tmp_path / "first", tmp_path / "second", str(tmp_path / "shared")
+    register(first, "s", registration(), lambda keys: False, ["a"])
+    there = SharedLedger(shared, tmp_path)
+    share_registrations(first, there)
+    share_registrations(first, there)  # once is enough
+    there.close(wait=True)
+    here = SharedLedger(shared, tmp_path)
+    assert len(here.registrations) == 1
+    take_registrations(second, here)
+    later = registration(changed("report", "rope", 0.02))
+    found = register(second, "s", later, lambda keys: list(keys) == ["a"], ["b"])
+    assert [one.differs for one in found.earlier] == [("report.rope: registered 0.005, found 0.02",)]
+
+
+def test_a_plan_that_was_kept_has_no_earlier_one(tmp_path):
+    first = register(tmp_path, "s", registration(), lambda keys: True, ["k"])
+    assert first.earlier == ()
+    assert register(tmp_path, "s", registration(), lambda keys: True, ["k"]) == first
+
+
+def test_changing_the_rules_after_looking_is_told_and_going_back_is_not(tmp_path):
+    later = registration(changed("report", "rope", 0.02))
+    first = register(tmp_path, "s", registration(), lambda keys: False, ["k"])
+    amended = register(tmp_path, "s", later, lambda keys: keys == ["k"], ["j"])
+    assert [earlier.protocol for earlier in amended.earlier] == [first.protocol]
+    assert amended.earlier[0].differs == ("report.rope: registered 0.005, found 0.02",)
+    assert register(tmp_path, "s", registration(), lambda keys: True, ["k"]).earlier == ()
+
+
+def test_changing_the_rules_before_looking_is_nobodys_business(tmp_path):
+    register(tmp_path, "s", registration(), lambda keys: False, ["k"])
+    later = registration(changed("report", "rope", 0.02))
+    assert register(tmp_path, "s", later, lambda keys: False, ["j"]).earlier == ()
+    assert register(tmp_path, "another study", later, lambda keys: True, ["j"]).earlier == ()
+
+
+def test_a_registration_survives_its_file(tmp_path):
+    path = tmp_path / "registration.json"
+    write_registration(path, registration())
+    assert read_registration(path) == registration()
+
+
+def test_an_edited_registration_is_refused(tmp_path):
+    path = tmp_path / "registration.json"
+    write_registration(path, registration())
+    content = json.loads(path.read_text())
+    content["terms"]["report.rope"] = 0.02
+    path.write_text(json.dumps(content))
+    with pytest.raises(LosstuneError, match="edited afterwards"):
+        read_registration(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"protocol": "x", "terms": 1}'])
+def test_a_damaged_registration_is_one_line(tmp_path, content):
+    path = tmp_path / "registration.json"
+    path.write_text(content)
+    with pytest.raises(LosstuneError, match="is damaged"):
+        read_registration(path)
+    with pytest.raises(LosstuneError, match="no such file"):
+        read_registration(tmp_path / "absent.json")

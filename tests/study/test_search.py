@@ -1,0 +1,206 @@
+"""Proposals: within their ranges, the same whatever runs beside them, and spread out as promised."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import qmc
+
+from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
+from losstune.core.errors import LosstuneError
+from losstune.losses.ranges import Choice, FloatRange
+from losstune.losses.registry import get
+from losstune.study.search import GENERATION, centred, depends_on, propose, space_of
+from tests.factories import make_record
+
+LEARNING_RATE = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
+WEIGHT_DECAY = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-2)
+
+
+def settings(sampler="sobol"):
+    return TuneSettings(
+        trials_per_loss=12,
+        sampler=sampler,
+        scheduler="fifo",
+        asha={"grace_epochs": 1, "reduction_factor": 2},
+        metric="accuracy",
+    )
+
+
+def space(loss="focal", **own):
+    replaced = {loss: own} if own else {}
+    return space_of(
+        get(loss),
+        SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, losses=replaced),
+    )
+
+
+def record_of(configuration, index, accuracy):
+    record = make_record(stage="tune", index=index, accuracy=accuracy)
+    return record.model_copy(update={"configuration": configuration})
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "apl", "bi_tempered"])
+def test_every_proposal_lies_in_its_range(sampler, loss):
+    searched, history = space(loss), []
+    for index in range(20):
+        configuration = propose(
+            searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7
+        )
+        point = configuration.hyperparameters | {
+            "learning_rate": configuration.learning_rate,
+            "weight_decay": configuration.weight_decay,
+        }
+        assert all(span.contains(point[name]) for name, span in searched.ranges.items())
+        history.append(record_of(configuration, index, index / 20))
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+def test_the_first_trial_is_the_published_defaults(sampler):
+    first = propose(space("focal"), 0, [], settings(sampler), 7)
+    assert (first.learning_rate, first.weight_decay, first.hyperparameters) == (1e-3, 1e-2, {"gamma": 2.0})
+
+
+def test_sobol_points_are_scipys_and_a_longer_study_begins_with_the_shorter_one():
+    searched = space("focal")
+    units = []
+    for index in range(1, 17):
+        configuration = propose(searched, index, [], settings(), 7)
+        units.append(
+            [
+                (np.log10(configuration.learning_rate) + 5) / 4,
+                (np.log10(configuration.weight_decay) + 5) / 4,
+                configuration.hyperparameters["gamma"] / 5,
+            ]
+        )
+    # Sixteen points of a scrambled Sobol sequence fall one into each sixteenth of every axis; random ones don't.
+    for column in np.array(units).T:
+        assert sorted(np.floor(column * 16).astype(int)) == list(range(16))
+    assert qmc.discrepancy(np.array(units)) < 0.02
+
+
+def test_losses_and_seeds_have_streams_of_their_own():
+    def points(loss, seed):
+        return [propose(space(loss), index, [], settings(), seed).learning_rate for index in range(1, 9)]
+
+    assert points("cross_entropy", 0) == points("cross_entropy", 0)
+    # The A/A control rests on it: two names of one loss are tuned independently.
+    assert set(points("cross_entropy", 0)).isdisjoint(points("kl_divergence", 0))
+    assert set(points("cross_entropy", 0)).isdisjoint(points("cross_entropy", 1))
+
+
+def test_tpe_follows_its_history_and_nothing_else():
+    searched, tune = space("cross_entropy"), settings("tpe")
+
+    def run(target):
+        history = []
+        for index in range(40):
+            configuration = propose(searched, index, history[: depends_on(index, tune)], tune, 3)
+            score = 1 - abs(np.log10(configuration.learning_rate) - target) / 5
+            history.append(record_of(configuration, index, score))
+        return history
+
+    low, high = run(-4.5), run(-1.5)
+    rates = [
+        np.mean([np.log10(record.configuration.learning_rate) for record in found[20:]])
+        for found in (low, high)
+    ]
+    assert rates[0] < -3.7
+    assert rates[1] > -2.3
+    assert [record.configuration for record in run(-4.5)] == [record.configuration for record in low]
+
+
+def test_tpe_waits_for_whole_generations_and_the_others_for_nothing():
+    assert [depends_on(index, settings("tpe")) for index in range(3 * GENERATION)] == (
+        [0] * GENERATION + [GENERATION] * GENERATION + [2 * GENERATION] * GENERATION
+    )
+    assert {depends_on(index, settings("sobol")) for index in range(100)} == {0}
+
+
+def test_a_hyperparameter_can_be_fixed_or_given_another_range():
+    fixed = space("focal", gamma=1.5)
+    assert "gamma" not in fixed.ranges
+    assert all(
+        propose(fixed, index, [], settings(), 0).hyperparameters == {"gamma": 1.5} for index in range(4)
+    )
+    narrowed = space("focal", gamma=LossRangeSettings(low=3.0, high=4.0))
+    assert narrowed.ranges["gamma"] == FloatRange(3.0, 4.0)
+    assert propose(narrowed, 0, [], settings(), 0).hyperparameters == {"gamma": 3.0}
+    widened = space("apl", alpha=LossRangeSettings(low=0.5, high=2.0))
+    assert isinstance(space("apl").ranges["alpha"], Choice)
+    assert widened.ranges["alpha"] == FloatRange(0.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "own", "message"),
+    [
+        (
+            "focal",
+            {"gama": 1.0},
+            "search_space.losses.focal: unknown hyperparameter 'gama'; did you mean 'gamma'? (focal has gamma)",
+        ),
+        (
+            "logit_norm",
+            {"tau": LossRangeSettings(low=0.0, high=1.0)},
+            "search_space.losses.logit_norm.tau.low: found 0, expected a number > 0",
+        ),
+        ("gce", {"q": 1.5}, "search_space.losses.gce.q: found 1.5, expected a number in [0, 1]"),
+        ("focal", {"gamma": -1}, "search_space.losses.focal.gamma: found -1, expected a number >= 0"),
+        (
+            "entmax",
+            {"alpha": LossRangeSettings(low=1.5, high=4.0)},
+            "search_space.losses.entmax.alpha.high: found 4, expected a number in (1, 3]",
+        ),
+        # Defined at 0, where it is the log-loss, but 0 has no logarithm.
+        (
+            "tsallis_score",
+            {"beta": LossRangeSettings(low=0.0, high=1.0)},
+            "search_space.losses.tsallis_score.beta: a log range needs low > 0, found 0.0",
+        ),
+    ],
+)
+def test_a_wrong_replacement_is_explained(loss, own, message):
+    with pytest.raises(LosstuneError) as caught:
+        space(loss, **own)
+    assert str(caught.value) == message
+
+
+def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps():
+    plain = space()
+    moved = centred(plain, 4.0)
+    assert moved.ranges["learning_rate"] == FloatRange(1e-5 / 4, 1e-1 / 4, "log")
+    assert moved.ranges["weight_decay"] == FloatRange(4e-5, 4e-1, "log")
+    assert moved.defaults["learning_rate"] == pytest.approx(1e-3 / 4)
+    assert moved.ranges["gamma"] == plain.ranges["gamma"]
+    weights = []
+    for scale, chosen in ((1.0, plain), (4.0, moved)):
+        weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
+        rate, decay = chosen.defaults["learning_rate"], chosen.defaults["weight_decay"]
+        optimizer = torch.optim.SGD([weight], lr=rate, weight_decay=decay, momentum=0.9)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (scale * (weight**4).sum()).backward()
+            optimizer.step()
+        weights.append(weight.detach())
+    torch.testing.assert_close(*weights)
+
+
+@pytest.mark.parametrize("scale", [0.0, math.inf, math.nan])
+def test_a_loss_without_a_scale_cannot_be_centred(scale):
+    with pytest.raises(LosstuneError, match=r"search_space\.centre_learning_rate: focal has gradient scale"):
+        centred(space(), scale)
+
+
+def test_a_search_of_many_trials_draws_its_points_a_few_times_and_not_for_each(monkeypatch):
+    drawn, draw = [], qmc.Sobol.random_base2
+
+    def counting(sequence, m):
+        drawn.append(m)
+        return draw(sequence, m)
+
+    monkeypatch.setattr(qmc.Sobol, "random_base2", counting)
+    for index in range(200):
+        propose(space(), index, [], settings(), seed=77)
+    assert drawn == [5, 6, 7, 8]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from losstune.verdict.blocks import block_id, blocks_by_loss, confirmed_configurations
+from tests.report.studies import make_block
+
+
+def test_blocks_are_ordered_and_controls_left_out():
+    records = [
+        make_block("focal", 1, 0.9),
+        make_block("gce", 0, 0.8),
+        make_block("focal", 0, 0.7),
+        make_block("cross_entropy", 0, 0.9, role="control"),
+        make_block("cross_entropy", 0, 0.1, role="crippled"),
+    ]
+    found = blocks_by_loss(records)
+    assert {loss: [block.test["accuracy"] for block in blocks] for loss, blocks in found.items()} == {
+        "focal": [0.7, 0.9],
+        "gce": [0.8],
+    }
+
+
+def test_two_losses_share_the_identity_of_a_block():
+    assert block_id(make_block("focal", 3, 0.9)) == block_id(make_block("gce", 3, 0.1))
+    assert block_id(make_block("focal", 3, 0.9)) != block_id(make_block("focal", 2, 0.9))
+
+
+def test_a_configuration_is_named_once():
+    blocks = [make_block("focal", block, 0.9, hyperparameters={"gamma": 2.0}) for block in range(3)]
+    assert confirmed_configurations(blocks) == [(search, blocks[0].configuration) for search in (0, 1)]

@@ -1,0 +1,49 @@
+"""What the report says of trainings that were lost."""
+
+from losstune.verdict.failures import Lost, lost_of
+from tests.factories import make_record
+
+
+def lost(loss, index, status, cause, **placed):
+    record = make_record(loss=loss, index=index, accuracy=0.0, status=status, **placed)
+    return record.model_copy(update={"cause": cause})
+
+
+def test_what_was_lost_in_the_same_way_is_told_once():
+    trials = [
+        lost("focal", 0, "diverged", "the training loss became nan in epoch 3"),
+        lost("focal", 1, "diverged", "the training loss became nan in epoch 12"),
+        lost("square", 0, "failed", "RuntimeError: in epoch 3 of nothing"),
+        make_record(loss="square", index=1, accuracy=0.5),
+    ]
+    blocks = [
+        lost("focal", 0, "diverged", "the training loss became nan in epoch 1", stage="confirm"),
+        lost("focal", 1, "diverged", "the training loss became inf in epoch 1", stage="confirm"),
+    ]
+    assert lost_of(trials, blocks) == [
+        Lost(
+            loss="square",
+            status="failed",
+            cause="RuntimeError: in epoch 3 of nothing",
+            num_trials=1,
+            num_blocks=0,
+        ),
+        Lost(
+            loss="focal",
+            status="diverged",
+            cause="the training loss became nan",
+            num_trials=2,
+            num_blocks=1,
+        ),
+        Lost(
+            loss="focal",
+            status="diverged",
+            cause="the training loss became inf",
+            num_trials=0,
+            num_blocks=1,
+        ),
+    ]
+
+
+def test_nothing_lost_is_nothing_told():
+    assert lost_of([make_record(loss="focal", index=0, accuracy=0.5)], []) == []

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from losstune.training.metrics import METRICS
+from losstune.verdict import wording
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (wording.points(0.0023), "+0.23"),
+        (wording.points(-0.0123), "-1.23"),
+        (wording.points(-0.00001), "+0.00"),
+        (wording.interval(-0.001, 0.005), "[-0.10, +0.50]"),
+        (wording.interval(-math.inf, math.inf), "[unbounded]"),
+        (wording.score("accuracy", 0.97222), "97.22%"),
+        (wording.score("nll", 0.10449), "0.104"),
+        (wording.score("nll", math.inf), "∞"),
+        (wording.p_value(0.0009), "<0.001"),
+        (wording.p_value(0.0391), "0.039"),
+        (wording.seconds(0.824), "0.82 s"),
+        (wording.seconds(75.2), "75 s"),
+        (wording.seconds(240), "4.0 min"),
+        (wording.seconds(9000), "2.5 h"),
+        (wording.count(1, "block"), "1 block"),
+        (wording.count(1200, "block"), "1,200 blocks"),
+        (wording.enumeration(["a"]), "a"),
+        (wording.enumeration(["a", "b", "c"]), "a, b and c"),
+        (wording.number(0.0031623), "0.00316"),
+    ],
+)
+def test_wording(found, expected):
+    assert found == expected
+
+
+def test_every_metric_has_a_name_and_a_unit():
+    assert list(wording.METRIC_NAMES) == list(METRICS)
+    assert {name for name, metric in METRICS.items() if metric.bounds == (0.0, 1.0)} == wording.PERCENTAGES
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "short"),
+    [
+        (1, "about 1 more block", "+1"),
+        (1000, "about 1,000 more blocks", "+1,000"),
+        (8484, "over 1,000 more blocks", ">1,000"),
+    ],
+)
+def test_more_blocks_than_anyone_would_train_are_not_counted(amount, text, short):
+    assert wording.further_blocks(amount) == text
+    assert wording.further_blocks_short(amount) == short
