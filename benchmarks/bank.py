@@ -20,7 +20,7 @@ from losstune.config.schema import Params
 from losstune.core.files import write_atomically
 from losstune.core.records import Configuration
 from losstune.core.seeds import derive_seed
-from losstune.stages import execute as session
+from losstune.stages import execute
 from losstune.stages.study import check_names, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.ledger import Ledger, locked
@@ -61,8 +61,8 @@ def points(space: Space, num_configurations: int) -> list[Configuration]:
     sobol = qmc.Sobol(len(space.ranges), scramble=True, rng=derive_seed(STUDY_SEED, "search", LOSS) % 2**32)
     drawn = [
         {
-            name: span.from_unit(float(unit))
-            for (name, span), unit in zip(space.ranges.items(), row, strict=True)
+            name: span.from_unit(float(job))
+            for (name, span), job in zip(space.ranges.items(), row, strict=True)
         }
         for row in sobol.random_base2(num_bits)
     ]
@@ -75,8 +75,8 @@ def bank(num_configurations: int, num_seeds: int) -> str:
     space = check_names(params)[LOSS]
     study = open_study(params, ROOT, ROOT, find_device)
     configurations = points(space, num_configurations)
-    units = [
-        study.make_unit(
+    jobs = [
+        study.make_job(
             Task(
                 configuration=configuration,
                 seeds=(derive_seed(STUDY_SEED, "bank", seed),),
@@ -95,8 +95,8 @@ def bank(num_configurations: int, num_seeds: int) -> str:
     ]
     with locked(ROOT, "bank"):
         ledger = Ledger(ROOT)
-        plan = FixedPlan(units, ledger)
-        session.execute(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
+        plan = FixedPlan(jobs, ledger)
+        execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["configuration", "learning_rate", "weight_decay", "seed", "validation", "test"])

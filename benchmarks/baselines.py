@@ -90,8 +90,8 @@ def make_losstune_train(folder: Path) -> TrainOne:
             device=study.device,
         )
         loss = get(configuration.loss).bind(configuration.hyperparameters)
-        *_, outcomes = train(task, arrays, loss)
-        return outcomes[0].validation["accuracy"]
+        *_, results = train(task, arrays, loss)
+        return results[0].validation["accuracy"]
 
     return train_one
 

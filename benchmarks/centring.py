@@ -50,7 +50,7 @@ def main() -> None:
     print(f"{'':<52}{'centred':>10}{'as given':>10}")
     for name, figure in (
         ("diverged", lambda rows: sum(row.status == "diverged" for row in rows)),
-        ("learnt next to nothing, diverged ones included", lambda rows: sum(map(_is_lost, rows))),
+        ("learnt next to nothing, diverged ones included", lambda rows: sum(map(_has_failed, rows))),
         ("median validation accuracy of all trainings, %", lambda rows: 100 * _median_accuracy(rows)),
         ("median over losses of the best accuracy, %", lambda rows: 100 * _median_best(rows)),
         ("spread of the best learning rates, decades", _spread),
@@ -62,7 +62,7 @@ def main() -> None:
         cells = f"{loss:<22}"
         for centre, width in ((True, 14), (False, 17)):
             rows = [row for row in found[centre] if row.configuration.loss == loss]
-            cells += f"{sum(map(_is_lost, rows)):{width}}{_best_rate(rows):12.3g}"
+            cells += f"{sum(map(_has_failed, rows)):{width}}{_best_rate(rows):12.3g}"
         print(cells)
 
 
@@ -93,7 +93,7 @@ def _study(folder: Path, losses: list[str], trials: int, *, centre: bool) -> lis
     return list(read_records(folder / TRIALS))
 
 
-def _is_lost(record: Record) -> bool:
+def _has_failed(record: Record) -> bool:
     num_classes = 10
     return record.status in {"diverged", "failed"} or record.validation["accuracy"] < 2 / num_classes
 

@@ -88,8 +88,8 @@ def _measure(
     results = timed(
         "results", lambda: build_results(params, facts, trials, blocks, equals={}, protocol="0" * 64)
     )
-    evidence = timed(
-        "evidence",
+    diagnostics = timed(
+        "diagnostics",
         lambda: gather(
             results,
             trials,
@@ -100,11 +100,11 @@ def _measure(
             test_labels=LABELS_N,
         ),
     )
-    drawn = timed("figures", lambda: figures.draw(results, evidence))
-    downloads = timed("CSV files", lambda: csv_files(results, evidence))
+    drawn = timed("figures", lambda: figures.draw(results, diagnostics))
+    downloads = timed("CSV files", lambda: csv_files(results, diagnostics))
     page = timed(
         "page",
-        lambda: render_page(results, params, evidence, drawn, downloads, commit=None, versions={}),
+        lambda: render_page(results, params, diagnostics, drawn, downloads, commit=None, versions={}),
     )
     if path:
         path.write_text(page, encoding="utf-8")
@@ -133,9 +133,11 @@ def _trials(params: Params) -> list[Record]:
         for search, index in product(range(params.tune.num_searches), range(params.tune.trials_per_loss)):
             rate = float(10.0 ** rng.uniform(-5, -1))
             score = 0.9 - 0.06 * (math.log10(rate) + 3 - 0.01 * number) ** 2 + 0.01 * float(rng.normal())
-            is_lost = rate > 0.03 and rng.random() < 0.5
+            has_failed = rate > 0.03 and rng.random() < 0.5
             made.append(
-                _record(loss, "trial", search, index, rate, score, "diverged" if is_lost else "finished", rng)
+                _record(
+                    loss, "trial", search, index, rate, score, "diverged" if has_failed else "finished", rng
+                )
             )
     return made
 
@@ -164,8 +166,8 @@ def _record(
     rng: np.random.Generator,
 ) -> Record:
     """Return a training that ended at that score; one of a trial reads no test split."""
-    is_lost, is_block = status != "finished", role == "block"
-    score = 0.0 if is_lost else min(max(round(score * NUM_TEST) / NUM_TEST, 0.0), 1.0)
+    has_failed, is_block = status != "finished", role == "block"
+    score = 0.0 if has_failed else min(max(round(score * NUM_TEST) / NUM_TEST, 0.0), 1.0)
     names = ("accuracy", "balanced_accuracy", "macro_f1")
     scores = dict.fromkeys(names, score) | {"nll": 2.0 - score, "brier": 1.0 - score, "ece": 0.05}
     found_N = LABELS_N.copy()
@@ -190,7 +192,7 @@ def _record(
         status=status,
         num_parameters=1000,
         curve=()
-        if is_lost
+        if has_failed
         else tuple(
             Epoch(
                 epoch=epoch,

@@ -2,7 +2,7 @@
 
     python benchmarks/validity.py            # writes docs/validity.md and docs/validity.svg
 
-(a) Simulated studies: thirteen candidates and a control against a baseline, each the outcome of searches that are lucky
+(a) Simulated studies: thirteen candidates and a control against a baseline, each of searches that are lucky
 or not, scores with a spread of their own and one that all losses of a block share, in steps of one test sample. (b)
 A/A studies from a bank of real trainings (`benchmarks/bank.csv`, made by bank.py): every "loss" is cross-entropy with
 searches of its own, so whoever calls one better or worse is wrong. Both go through
@@ -38,7 +38,7 @@ from losstune.statistics import (
     searches_to_differ,
     searches_to_match,
 )
-from losstune.verdict.comparison import Rules, compare, outcome_of
+from losstune.verdict.comparison import Rules, compare, decide
 
 ROOT = Path(__file__).resolve().parent.parent
 BANK = ROOT / "benchmarks" / "bank.csv"
@@ -81,11 +81,11 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Decision:
     """What three protocols said of one study.
 
     Attributes:
-        ours: Outcome of each candidate by losstune's rules, in order.
+        ours: Decision of each candidate by losstune's rules, in order.
         naive: The same by an unpaired t-test on three seeds.
         best: The same by comparing the best of three seeds.
         num_blocks: Mean number of blocks of a candidate.
@@ -175,10 +175,10 @@ def _planned(kind: Scenario) -> Scenario:
     return replace(kind, num_searches=num_searches, num_blocks=by_search * num_searches)
 
 
-def simulated(scenario: Scenario, number: int) -> Outcome:
+def simulated(scenario: Scenario, number: int) -> Decision:
     """Draw a study of that kind and judge it."""
     rng = np.random.default_rng(derive_seed(0, "validity", scenario.name, number))
-    num_arms = NUM_CANDIDATES + 2  # the baseline, its twin, the candidates
+    num_arms = NUM_CANDIDATES + 2  # the baseline, its identical loss, the candidates
     truth = np.array([0.0, 0.0, *scenario.differences])
     luck = np.full(num_arms, scenario.luck)
     if scenario.wild is not None:
@@ -197,7 +197,7 @@ def simulated(scenario: Scenario, number: int) -> Outcome:
     return judge(blocks, unpaired, scenario.rope, scenario.num_searches, scenario.anytime)
 
 
-def resampled(rope: float, effect: float, bank: tuple[Array, Array], number: int) -> Outcome:
+def resampled(rope: float, effect: float, bank: tuple[Array, Array], number: int) -> Decision:
     """Draw an A/A study from the bank and judge it.
 
     Args:
@@ -232,11 +232,11 @@ def resampled(rope: float, effect: float, bank: tuple[Array, Array], number: int
     return judge(blocks, unpaired, rope, NUM_SEARCHES, anytime=False)
 
 
-def judge(blocks: Array, unpaired: Array, rope: float, num_searches: int, anytime: bool) -> Outcome:
+def judge(blocks: Array, unpaired: Array, rope: float, num_searches: int, anytime: bool) -> Decision:
     """Judge a study by all protocols.
 
     Args:
-        blocks: Paired test scores (arm, block): the baseline, its twin, the candidates.
+        blocks: Paired test scores (arm, block): the baseline, its identical loss, the candidates.
         unpaired: Test scores (arm, seed) of the naive protocols.
         rope: Of losstune's rules.
         num_searches: Block b is of search b modulo `num_searches`.
@@ -244,7 +244,7 @@ def judge(blocks: Array, unpaired: Array, rope: float, num_searches: int, anytim
     """
     rules = Rules(alpha=ALPHA, rope=rope, power=POWER, num_searches=num_searches, anytime=anytime)
     candidates = [f"candidate {number}" for number in range(NUM_CANDIDATES)]
-    scores = dict(zip(["baseline", "twin", *candidates], blocks.tolist(), strict=True))
+    scores = dict(zip(["baseline", "identical loss", *candidates], blocks.tolist(), strict=True))
     if anytime:
         for loss in candidates:
             _, num_blocks = first_decision(
@@ -256,8 +256,8 @@ def judge(blocks: Array, unpaired: Array, rope: float, num_searches: int, anytim
             )
             scores[loss] = scores[loss][:num_blocks]
     differences = compare(scores, "baseline", candidates, rules, lambda _: np.random.default_rng(0))
-    floor = abs(differences["twin"].mean)
-    ours = [outcome_of(differences[loss], alpha=ALPHA, rope=rope, noise_floor=floor) for loss in candidates]
+    floor = abs(differences["identical loss"].mean)
+    ours = [decide(differences[loss], alpha=ALPHA, rope=rope, noise_floor=floor) for loss in candidates]
     naive = []
     for row in unpaired[2:]:
         if np.ptp(row) == np.ptp(unpaired[0]) == 0.0:
@@ -269,7 +269,7 @@ def judge(blocks: Array, unpaired: Array, rope: float, num_searches: int, anytim
         else:
             naive.append("better" if row.mean() > unpaired[0].mean() else "worse")
     best = ["better" if row.max() > unpaired[0].max() else "undecided" for row in unpaired[2:]]
-    return Outcome(
+    return Decision(
         ours=tuple(ours),
         naive=tuple(naive),
         best=tuple(best),
@@ -301,32 +301,32 @@ def shown(counts: tuple[int, int]) -> str:
     return f"{100 * counts[0] / counts[1]:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def false_claim(outcomes: tuple[str, ...], differences: tuple[float, ...]) -> bool:
+def false_claim(decisions: tuple[str, ...], differences: tuple[float, ...]) -> bool:
     """Whether a study calls a loss better or worse that is not, or the wrong way round."""
     return any(
-        (outcome == "better" and truth <= 0.0) or (outcome == "worse" and truth >= 0.0)
-        for outcome, truth in zip(outcomes, differences, strict=True)
+        (decision == "better" and truth <= 0.0) or (decision == "worse" and truth >= 0.0)
+        for decision, truth in zip(decisions, differences, strict=True)
     )
 
 
-def run(jobs: list[Callable[[int], Outcome]], num_studies: int, workers: int) -> list[list[Outcome]]:
+def run(jobs: list[Callable[[int], Decision]], num_studies: int, workers: int) -> list[list[Decision]]:
     """Judge so many studies of each kind."""
-    found: list[list[Outcome]] = []
+    found: list[list[Decision]] = []
     with (
         ProcessPoolExecutor(workers, initializer=_prepare) as pool,
         Progress(len(jobs) * num_studies, "validity", unit="study") as progress,
     ):
         for job in jobs:
-            outcomes = []
-            for outcome in pool.map(job, range(num_studies), chunksize=20):
-                outcomes.append(outcome)
-                progress.update(len(found) * num_studies + len(outcomes))
-            found.append(outcomes)
+            decisions = []
+            for decision in pool.map(job, range(num_studies), chunksize=20):
+                decisions.append(decision)
+                progress.update(len(found) * num_studies + len(decisions))
+            found.append(decisions)
     return found
 
 
 def _prepare() -> None:
-    # The bootstrap intervals are described, not decided by; a study's outcomes are the same without them.
+    # The bootstrap intervals are described, not decided by; a study's decisions are the same without them.
     paired.NUM_RESAMPLES = 9
     # Flips drawn at random keep the level, however few; ten thousand resolve alpha / 13 well enough.
     paired.MAX_EXACT_BLOCKS, paired.NUM_RANDOM_FLIPS = 12, 9_999
@@ -350,8 +350,8 @@ def main() -> None:
         options.workers,
     )
     rows = []
-    for kind, outcomes in zip(kinds, by_kind, strict=True):
-        blocks = f"{np.mean([o.num_blocks for o in outcomes]):.0f}"
+    for kind, decisions in zip(kinds, by_kind, strict=True):
+        blocks = f"{np.mean([o.num_blocks for o in decisions]):.0f}"
         size = f"{kind.num_searches} x {kind.num_blocks // kind.num_searches}"
         rows.append(
             _row(
@@ -359,10 +359,10 @@ def main() -> None:
                 size,
                 kind.truth,
                 kind.differences,
-                outcomes,
+                decisions,
             )
         )
-    for (name, rope, effect), outcomes in zip(real, by_study, strict=True):
+    for (name, rope, effect), decisions in zip(real, by_study, strict=True):
         truth = "one better" if effect else "all equal"
         rows.append(
             _row(
@@ -370,7 +370,7 @@ def main() -> None:
                 f"{NUM_SEARCHES} x {NUM_BLOCKS // NUM_SEARCHES}",
                 truth,
                 (effect, *(0.0,) * (NUM_CANDIDATES - 1)),
-                outcomes,
+                decisions,
             )
         )
     for row in rows:
@@ -384,17 +384,17 @@ def main() -> None:
     print(f"wrote {options.output}")
 
 
-def _row(name: str, size: str, truth: str, differences: tuple[float, ...], outcomes: list[Outcome]) -> Row:
-    protocols = [[getattr(o, who) for o in outcomes] for who in ("ours", "naive", "best")]
+def _row(name: str, size: str, truth: str, differences: tuple[float, ...], decisions: list[Decision]) -> Row:
+    protocols = [[getattr(o, who) for o in decisions] for who in ("ours", "naive", "best")]
     wrong = [share(false_claim(said, differences) for said in protocol) for protocol in protocols]
     right: list[tuple[int, int]] = []
     if truth == "one better":
         right = [share(said[0] == "better" for said in protocol) for protocol in protocols]
     elif truth == "equivalent":
-        right = [share(o.ours[0] == "equivalent" for o in outcomes)]
+        right = [share(o.ours[0] == "equivalent" for o in decisions)]
     elif truth == "not equivalent":
         # The error here is to call a loss equivalent whose difference is as large as the ROPE.
-        wrong = [share(o.ours[0] == "equivalent" for o in outcomes)]
+        wrong = [share(o.ours[0] == "equivalent" for o in decisions)]
     return name, size, wrong, right
 
 

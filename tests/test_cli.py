@@ -9,8 +9,9 @@ from ruamel.yaml import YAML
 
 from losstune.cli import main as cli
 from losstune.losses.registry import registry
+from tests.paths import REPOSITORY
 
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = REPOSITORY / "params.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -100,13 +101,13 @@ def test_check_counts_what_will_be_trained(study, capsys):
     assert (code, err) == (0, "")
     assert "4 losses x 2 searches x 5 trials = 40 trainings" in out
     planned = (
-        "4 losses x 7 blocks + 1 control (kl_divergence as cross_entropy) + 7 of the crippled cross_entropy"
+        "4 losses x 7 blocks + 1 control (kl_divergence as cross_entropy) + 7 of the degraded cross_entropy"
     )
     assert f"{planned} = 36 trainings" in " ".join(out.split())
     # What is fixed is not searched.
     assert "searched  learning_rate, weight_decay; focal gamma\n" in out
     study({"losses": ["cross_entropy", "focal"]})
-    assert "2 losses x 7 blocks + 7 of the crippled cross_entropy = 21 trainings" in run(capsys, "check")[1]
+    assert "2 losses x 7 blocks + 7 of the degraded cross_entropy = 21 trainings" in run(capsys, "check")[1]
 
 
 def test_help_keeps_its_lines(monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from losstune.study.sources import LOSSTUNE, modules_of_stage
+from tests.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
+ROOT = REPOSITORY
 DVC_YAML = ROOT / "dvc.yaml"
 STAGES = ("prepare", "tune", "confirm", "report")
 

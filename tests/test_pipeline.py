@@ -93,7 +93,7 @@ def test_four_stages_end_in_a_sentence(done):
     assert "kept 0, to train 18" in done["tune"].stdout
     assert (
         "kept 0, to train 13" in done["confirm"].stdout
-    )  # three losses, three blocks, a control, three crippled
+    )  # three losses, three blocks, a control, three degraded
     sentence = json.loads((study / "results.json").read_text())["verdict"]["sentence"]
     assert " ".join(done["report"].stdout.split()).endswith(sentence)
     assert json.loads((study / "metrics.json").read_text())["winner"]
@@ -107,24 +107,24 @@ def test_four_stages_end_in_a_sentence(done):
 
     blocks = rows(study / "results/confirm/blocks.jsonl")
     (control,) = [row for row in blocks if row["role"] == "control"]
-    (twin,) = [
+    (equal_loss,) = [
         row
         for row in blocks
         if (row["search"], row["index"], row["role"]) == (0, 0, "block")
         and row["configuration"]["loss"] == "cross_entropy"
     ]
-    crippled = [row for row in blocks if row["role"] == "crippled"]
-    assert [(row["search"], row["index"]) for row in crippled] == [(0, 0), (1, 0), (0, 1)]
+    degraded = [row for row in blocks if row["role"] == "degraded"]
+    assert [(row["search"], row["index"]) for row in degraded] == [(0, 0), (1, 0), (0, 1)]
     rates = {
         row["search"]: row["configuration"]["learning_rate"]
         for row in blocks
         if (row["configuration"]["loss"], row["role"]) == ("cross_entropy", "block")
     }
-    for row in crippled:
+    for row in degraded:
         assert row["configuration"]["learning_rate"] == pytest.approx(rates[row["search"]] / 100)
     for field in ("seed", "curve", "validation", "test", "confusion", "predictions", "calibration"):
-        assert control[field] == twin[field]
-    assert control["configuration"] == twin["configuration"] | {"loss": "kl_divergence"}
+        assert control[field] == equal_loss[field]
+    assert control["configuration"] == equal_loss["configuration"] | {"loss": "kl_divergence"}
     seeds = {(row["search"], row["index"], row["seed"]) for row in blocks}
     assert len(seeds) == 3
     trial_seeds = {row["seed"] for row in rows(study / "results/tune/trials.jsonl")}
@@ -166,7 +166,7 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(done, study):
 
 GROWTH = {
     "another loss": ({"losses": [*SMALL["losses"], "gce"]}, (18, 6), (13, 3)),
-    "more blocks": ({"confirm.num_blocks": 4}, (18, 0), (13, 4)),  # one of each loss, one of the crippled
+    "more blocks": ({"confirm.num_blocks": 4}, (18, 0), (13, 4)),  # one of each loss, one of the degraded
     "more trials": ({"tune.trials_per_loss": 4}, (18, 6), None),  # where they win, their blocks are new
     "all of it": (
         {"losses": [*SMALL["losses"], "gce"], "tune.trials_per_loss": 4, "confirm.num_blocks": 4},
@@ -249,7 +249,7 @@ def test_a_study_that_is_too_small_is_undecided(done):
 
 
 def test_anytime_stopping_ends_early_and_says_what_it_saved(study):
-    # In so wide a ROPE the crippled baseline would be equivalent, too.
+    # In so wide a ROPE the degraded baseline would be equivalent, too.
     anytime = {"confirm.stopping": "anytime", "confirm.num_blocks": 40, "confirm.positive_control": False}
     write_params(study, anytime | {"report.rope": 0.9})
     done = run_all(study)

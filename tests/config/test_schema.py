@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 from losstune.config.load import load_params, parse_params
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
+from tests.paths import REPOSITORY
 
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = REPOSITORY / "params.yaml"
 REMOVE = object()
 
 

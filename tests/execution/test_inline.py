@@ -5,7 +5,7 @@ import time
 import pytest
 
 from losstune.execution import inline
-from losstune.study.jobs import make_unit, train_timed
+from losstune.study.jobs import make_job, train_timed
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan
 from tests.small import digits_arrays, small_task
@@ -28,19 +28,19 @@ def train_or_hang(task, arrays, rungs):
 
 def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, HANGING, 1e-2)]
-    units = [
-        make_unit(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
+    jobs = [
+        make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
     ]
     found = []
     started = time.monotonic()
     inline.run(
-        FixedPlan(units, Ledger(tmp_path)),
+        FixedPlan(jobs, Ledger(tmp_path)),
         train_or_hang,
         digits_arrays(),
         None,
-        lambda unit, timed: found.append(timed.outcomes[0]),
+        lambda job, timed: found.append(timed.results[0]),
         limit_min=0.02,
     )
-    assert [outcome.status for outcome in found] == ["finished", "failed", "finished"]
+    assert [result.status for result in found] == ["finished", "failed", "finished"]
     assert found[1].cause == "TimeoutError: took longer than resources.trial_time_limit, 0.02 minutes"
     assert time.monotonic() - started < 50

@@ -63,8 +63,8 @@ def test_ignored_samples_have_no_part_whatever_they_hold(spec):
 def test_survives_pickling_copying_and_moving(spec):
     logits_NC, target_N = batch(dtype=torch.float32)
     module = spec.bind().as_module(weight=torch.rand(5), class_counts=[9, 8, 7, 6, 5])
-    for twin in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        torch.testing.assert_close(twin(logits_NC, target_N), module(logits_NC, target_N))
+    for equal_loss in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
+        torch.testing.assert_close(equal_loss(logits_NC, target_N), module(logits_NC, target_N))
     moved = module.to("meta")
     assert moved(logits_NC.to("meta"), target_N.to("meta")).device.type == "meta"
 

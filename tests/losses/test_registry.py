@@ -7,7 +7,7 @@ import torch
 from losstune import losses
 from losstune.core.errors import LosstuneError
 from losstune.losses import registry as registry_module
-from losstune.losses.registry import find, get, registry, twin_of
+from losstune.losses.registry import find, get, identical_to, registry
 from tests.losses.cases import batch, each_spec, gradient
 
 DEFAULT_SCREEN = {
@@ -35,11 +35,13 @@ def test_name_is_that_of_the_module(spec):
 def test_equals_names_a_loss_that_is_identical_on_hard_labels(spec):
     if spec.equals is None:
         return
-    twin = get(spec.equals)
-    assert twin.equals is None
+    equal_loss = get(spec.equals)
+    assert equal_loss.equals is None
     logits_NC, target_N = batch(dtype=torch.float32, scale=10)
-    assert torch.equal(spec.bind()(logits_NC, target_N), twin.bind()(logits_NC, target_N))
-    assert torch.equal(gradient(spec.bind(), logits_NC, target_N), gradient(twin.bind(), logits_NC, target_N))
+    assert torch.equal(spec.bind()(logits_NC, target_N), equal_loss.bind()(logits_NC, target_N))
+    assert torch.equal(
+        gradient(spec.bind(), logits_NC, target_N), gradient(equal_loss.bind(), logits_NC, target_N)
+    )
 
 
 def test_losses_that_do_not_name_each_other_differ():
@@ -80,8 +82,10 @@ def test_an_alias_brings_its_hyperparameters():
 
 def test_two_losses_of_one_alias_are_an_error(monkeypatch):
     adjusted = get("logit_adjusted")
-    twin = dataclasses.replace(get("focal"), aliases=adjusted.aliases)
-    monkeypatch.setattr(registry_module, "registry", lambda: {"focal": twin, "logit_adjusted": adjusted})
+    equal_loss = dataclasses.replace(get("focal"), aliases=adjusted.aliases)
+    monkeypatch.setattr(
+        registry_module, "registry", lambda: {"focal": equal_loss, "logit_adjusted": adjusted}
+    )
     with pytest.raises(LosstuneError, match="'balanced_softmax' names two losses"):
         registry_module.aliases.__wrapped__()
 
@@ -117,7 +121,7 @@ def test_a_module_beside_the_others_is_all_it_takes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("loss", "among", "twin"),
+    ("loss", "among", "equal_loss"),
     [
         ("cross_entropy", ["focal", "kl_divergence"], "kl_divergence"),
         ("kl_divergence", ["focal", "cross_entropy"], "cross_entropy"),
@@ -126,12 +130,12 @@ def test_a_module_beside_the_others_is_all_it_takes(tmp_path, monkeypatch):
         ("focal", [], None),
     ],
 )
-def test_twin(loss, among, twin):
-    assert twin_of(loss, among) == twin
+def test_twin(loss, among, equal_loss):
+    assert identical_to(loss, among) == equal_loss
 
 
 def test_losses_that_equal_a_third_are_twins_whether_or_not_it_is_there():
     equals = {"kl_divergence": "cross_entropy", "another": "cross_entropy"}
-    assert twin_of("kl_divergence", ["focal", "another"], equals) == "another"
-    assert twin_of("another", ["kl_divergence", "cross_entropy"], equals) == "kl_divergence"
-    assert twin_of("cross_entropy", ["another", "kl_divergence"], equals) == "another"
+    assert identical_to("kl_divergence", ["focal", "another"], equals) == "another"
+    assert identical_to("another", ["kl_divergence", "cross_entropy"], equals) == "kl_divergence"
+    assert identical_to("cross_entropy", ["another", "kl_divergence"], equals) == "another"

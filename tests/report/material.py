@@ -6,7 +6,7 @@ import numpy as np
 
 from losstune.core.labels import pack
 from losstune.core.records import Calibration
-from losstune.report.diagnostics import Evidence, gather
+from losstune.report.diagnostics import Diagnostics, gather
 from tests.factories import make_execution
 from tests.report.studies import Study, place
 
@@ -14,7 +14,7 @@ RATES = (1e-5, 1e-1)
 BINS = ((0, 0, 0.0), (50, 20, 25.0), (50, 45, 45.0))
 
 
-def evidence_of(study: Study, **replaced) -> Evidence:
+def diagnostics_of(study: Study, **replaced) -> Diagnostics:
     """Gathered from a study whose every training took two seconds and searched four decades."""
     settings = {
         "executions": [make_execution(record) for record in (*study.tune, *study.confirm)],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 from losstune.config.load import load_params
 from losstune.config.schema import Params
@@ -13,8 +12,9 @@ from losstune.core.records import Record, place_of
 from losstune.verdict.analysis import build_results
 from losstune.verdict.results import DataFacts, Results
 from tests.factories import make_record
+from tests.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
+ROOT = REPOSITORY
 NUM_SEARCHES = 2
 EQUALS = {"kl_divergence": "cross_entropy"}
 DATA = DataFacts(
@@ -51,12 +51,12 @@ def make_study(
     alpha: float = 0.05,
     rope: float = 0.005,
     metric: str = "accuracy",
-    crippled: float | None = 0.5,
+    degraded: float | None = 0.5,
     stopping: str = "fixed",
 ) -> Study:
     """Two searches of three trials a loss, the second of which wins, and their blocks, in turn, of these accuracies.
 
-    `crippled` is the accuracy of the positive control on each of its blocks; None for none.
+    `degraded` is the accuracy of the positive control on each of its blocks; None for none.
     """
     params = load_params(ROOT / "params.yaml")
     num_blocks = len(next(iter(scores.values())))
@@ -92,16 +92,16 @@ def make_study(
         for search in range(NUM_SEARCHES)
         for index in range(3)
     ]
-    twins = [
+    identical = [
         loss
         for loss in scores
         if loss != baseline and equals.get(loss, loss) == equals.get(baseline, baseline)
     ]
-    if twins and baseline in scores:
-        confirm.append(make_block(twins[0], 0, scores[baseline][0], role="control"))
-    if crippled is not None:
+    if identical and baseline in scores:
+        confirm.append(make_block(identical[0], 0, scores[baseline][0], role="control"))
+    if degraded is not None:
         confirm += [
-            make_block(baseline, block, crippled, role="crippled") for block in range(min(num_blocks, 8))
+            make_block(baseline, block, degraded, role="degraded") for block in range(min(num_blocks, 8))
         ]
     return Study(params, tune, confirm, equals)
 

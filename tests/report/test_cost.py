@@ -5,7 +5,7 @@ import pytest
 from losstune.report.cost import costs_of
 from tests.factories import make_execution
 from tests.report.studies import make_block, make_study, place
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 
 def costs(study, durations, default=1.0):
@@ -29,7 +29,7 @@ def test_two_blocks_by_hand():
         ("focal", "trial", 0): 60.0,
         ("cross_entropy", "block", 0): 2.0,
         ("cross_entropy", "block", 1): 2.0,
-        ("cross_entropy", "crippled", 0): 1e6,
+        ("cross_entropy", "degraded", 0): 1e6,
     }
     found = costs(study, durations)
     focal, baseline = found["focal"], found["cross_entropy"]
@@ -37,7 +37,7 @@ def test_two_blocks_by_hand():
     assert focal.sd_sec == pytest.approx(2**0.5)
     assert focal.search_min == pytest.approx(65 / 60)
     assert focal.confirm_min == pytest.approx(8 / 60)
-    assert (focal.num_trainings, focal.share_lost) == (8, pytest.approx(2 / 8))
+    assert (focal.num_trainings, focal.share_failed) == (8, pytest.approx(2 / 8))
     assert (baseline.mean_sec, baseline.relative, baseline.confirm_min) == (2.0, 1.0, pytest.approx(4 / 60))
 
 
@@ -51,7 +51,7 @@ def test_a_block_that_was_cut_short_tells_nothing_of_how_long_a_training_takes()
     found = costs(study, {("focal", "block", 0): 600.0}, default=3.0)["focal"]
     assert (found.mean_sec, found.sd_sec) == (3.0, 0.0)
     assert found.confirm_min == pytest.approx((600 + 9 * 3) / 60)
-    assert found.share_lost == pytest.approx(3 / 16)
+    assert found.share_failed == pytest.approx(3 / 16)
 
 
 def test_one_slow_first_training_does_not_make_the_others_look_fast():

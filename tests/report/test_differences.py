@@ -6,7 +6,7 @@ import pytest
 
 from losstune.report.differences import difference_limits, difference_rows, differences_svg
 from tests.report.studies import EQUALS, make_study
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -56,8 +56,8 @@ def test_controls_stand_below_the_losses():
     results = make_study(scores, equals=EQUALS | {"gce_twin": "gce"}).results()
     rows = difference_rows(results)
     assert [(row.name, row.kind) for row in rows[-2:]] == [
-        ("gce_twin − gce", "twins"),
-        ("crippled baseline", "positive control"),
+        ("gce_twin − gce", "identical losses"),
+        ("degraded baseline", "positive control"),
     ]
     assert rows[-2].difference.mean == pytest.approx(-0.002)
     assert rows[-1].difference == results.control.positive.difference
@@ -68,9 +68,9 @@ def test_controls_stand_below_the_losses():
 
 
 def test_the_crippled_baseline_widens_no_axis_and_has_its_number():
-    with_it, without = (make_study(GATED, crippled=score).results() for score in (0.2, None))
+    with_it, without = (make_study(GATED, degraded=score).results() for score in (0.2, None))
     assert difference_limits(with_it) == difference_limits(without)
     found = texts(differences_svg(with_it))
-    assert {"crippled baseline", "positive control"} <= set(found)
+    assert {"degraded baseline", "positive control"} <= set(found)
     assert any(text.startswith("−70.88 [") for text in found)  # 0.2 less the mean of the first eight blocks
-    assert "crippled baseline" not in texts(differences_svg(without))
+    assert "degraded baseline" not in texts(differences_svg(without))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from losstune.report.downloads import csv_files, data_uri
-from tests.report.material import evidence_of, with_calibration, with_predictions
+from tests.report.material import diagnostics_of, with_calibration, with_predictions
 from tests.report.studies import make_study
-from tests.report.test_analysis import GATED
+from tests.verdict.test_analysis import GATED
 
 NAMES = {
     "best_of.csv",
@@ -20,7 +20,7 @@ NAMES = {
     "confusion_difference.csv",
     "cost.csv",
     "differences.csv",
-    "forgiveness.csv",
+    "sensitivity.csv",
     "learning_curves.csv",
     "learning_rates.csv",
     "losses.csv",
@@ -31,7 +31,7 @@ NAMES = {
 
 def made(study=None, **settings):
     study = study or with_calibration(make_study(GATED, without_winner=["apl"]))
-    return csv_files(study.results(), evidence_of(study, **settings))
+    return csv_files(study.results(), diagnostics_of(study, **settings))
 
 
 def rows(text):
@@ -56,13 +56,13 @@ def test_losses_are_the_numbers_of_the_results():
     assert float(found["focal"]["difference"]) == pytest.approx(focal.difference.mean)
     assert float(found["focal"]["accuracy"]) == pytest.approx(focal.scores["accuracy"].mean)
     assert float(found["focal"]["nll_low"]) == pytest.approx(focal.scores["nll"].low, rel=1e-5)
-    assert (found["focal"]["outcome"], found["apl"]["accuracy"]) == ("better", "")
+    assert (found["focal"]["decision"], found["apl"]["accuracy"]) == ("better", "")
 
 
 def test_differences_hold_the_controls():
     found = {row["name"]: row for row in rows(made()["differences.csv"])}
     assert (found["focal"]["kind"], found["kl_divergence"]["kind"]) == ("better", "identical objective")
-    assert float(found["crippled baseline"]["mean"]) == pytest.approx(0.5 - 0.91, abs=2e-3)
+    assert float(found["degraded baseline"]["mean"]) == pytest.approx(0.5 - 0.91, abs=2e-3)
 
 
 def test_examples_are_named_by_class():

@@ -7,9 +7,9 @@ import pytest
 
 from losstune.report import figures
 from tests.factories import make_record
-from tests.report.material import evidence_of, with_calibration
+from tests.report.material import diagnostics_of, with_calibration
 from tests.report.studies import make_study
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -19,7 +19,7 @@ def texts(svg):
 
 
 def draw(study):
-    return figures.draw(study.results(), evidence_of(study))
+    return figures.draw(study.results(), diagnostics_of(study))
 
 
 def test_figures_are_the_same_bytes_twice_and_carry_no_date():

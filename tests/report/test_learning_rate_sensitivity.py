@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from losstune.report.learning_rate_sensitivity import forgiveness_of, share_near_best
+from losstune.report.learning_rate_sensitivity import sensitivity_of, share_near_best
 from tests.factories import make_record
 from tests.report.studies import make_study
-from tests.report.test_analysis import CROSS_ENTROPY
+from tests.verdict.test_analysis import CROSS_ENTROPY
 
 DECADES = (1e-4, 1.0)
 
@@ -49,6 +49,6 @@ def test_losses_without_a_usable_trial_or_a_range_are_left_out():
     results = make_study(
         {"cross_entropy": CROSS_ENTROPY, "focal": CROSS_ENTROPY}, without_winner=["apl"]
     ).results()
-    found = forgiveness_of(results, study.tune, {"focal": (1e-5, 1e-1), "apl": (1e-5, 1e-1)})
+    found = sensitivity_of(results, study.tune, {"focal": (1e-5, 1e-1), "apl": (1e-5, 1e-1)})
     assert list(found) == ["focal"]
     assert (found["focal"].share, found["focal"].num_decades) == (pytest.approx(1.0), pytest.approx(4.0))

@@ -9,9 +9,9 @@ import pytest
 
 from losstune.report import figures, page, page_rows
 from losstune.report.downloads import csv_files
-from tests.report.material import evidence_of, with_calibration, with_predictions
+from tests.report.material import diagnostics_of, with_calibration, with_predictions
 from tests.report.studies import make_study
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 VOID = {"meta", "br", "use", "path", "rect", "image", "img", "line"}
 GATHERED = ("executions", "test_images", "test_labels")
@@ -42,13 +42,13 @@ class Outline(HTMLParser):
 
 def render(study, **replaced):
     results = study.results()
-    evidence = evidence_of(study, **{name: replaced.pop(name) for name in GATHERED if name in replaced})
+    diagnostics = diagnostics_of(study, **{name: replaced.pop(name) for name in GATHERED if name in replaced})
     settings = {
         "commit": "c0ffee" + "0" * 34,
         "versions": {"torch": "2.15.0", "device": "cpu"},
     } | replaced
-    drawn, files = figures.draw(results, evidence), csv_files(results, evidence)
-    return page.render_page(results, study.params, evidence, drawn, files, **settings), results
+    drawn, files = figures.draw(results, diagnostics), csv_files(results, diagnostics)
+    return page.render_page(results, study.params, diagnostics, drawn, files, **settings), results
 
 
 TEST_SPLIT = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1, 2, 2), dtype=np.uint8)}
@@ -143,7 +143,7 @@ def test_rows_are_called_samples_for_they_need_not_be_images():
 def test_every_csv_file_can_be_saved_from_the_page_and_is_in_it_once():
     study = with_calibration(with_test_split(make_study(GATED)))
     html, results = render(study, **TEST_SPLIT)
-    expected = csv_files(results, evidence_of(study, **TEST_SPLIT))
+    expected = csv_files(results, diagnostics_of(study, **TEST_SPLIT))
     links = dict(re.findall(r'<a download="([\w.]+)" href="([^"]+)">', html))
     assert html.count("<a download=") == len(links) == len(expected)
     for name, text in expected.items():

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from losstune.report import page_rows
-from tests.report.material import evidence_of, with_predictions
+from tests.report.material import diagnostics_of, with_predictions
 from tests.report.studies import make_study, place
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 NAMES = ("zero", "one", "two")
 
@@ -56,7 +56,7 @@ def test_thumbnails_tell_who_was_wrong_and_how_often():
         },
     )
     test = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1, 2, 2), dtype=np.uint8)}
-    (_, gained), (_, lost) = page_rows.thumbnail_rows(evidence_of(study, **test), NAMES)
+    (_, gained), (_, lost) = page_rows.thumbnail_rows(diagnostics_of(study, **test), NAMES)
     keys = ("index", "label", "wrong", "said", "num_blocks", "num_reverse")
     assert [tuple(item[key] for key in keys) for item in gained] == [
         (2, "two", "cross_entropy", "zero", 2, 0)
@@ -68,6 +68,6 @@ def test_thumbnails_tell_who_was_wrong_and_how_often():
 def test_rows_of_features_have_no_thumbnails():
     study = make_study({loss: scores[:2] for loss, scores in GATED.items()})
     study = with_predictions(study, {("cross_entropy", 0): [0, 1, 1], ("focal", 0): [0, 1, 2]})
-    evidence = evidence_of(study, test_labels=np.array([0, 1, 2]), test_images=np.zeros((3, 7)))
-    assert evidence.exchange.mean_gained() == 1
-    assert page_rows.thumbnail_rows(evidence, NAMES) == []
+    diagnostics = diagnostics_of(study, test_labels=np.array([0, 1, 2]), test_images=np.zeros((3, 7)))
+    assert diagnostics.exchange.mean_gained() == 1
+    assert page_rows.thumbnail_rows(diagnostics, NAMES) == []

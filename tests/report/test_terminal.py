@@ -7,7 +7,7 @@ from rich.console import Console
 
 from losstune.report.terminal import print_report
 from tests.report.studies import make_study
-from tests.report.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
 
 
 def printed(results, durations_sec=None, **settings):
@@ -58,7 +58,7 @@ def test_failed_control_is_said():
 @pytest.mark.parametrize("num_losses", [3, 14, 15, 16, 40])
 @pytest.mark.parametrize("num_without", [0, 7])
 def test_fits_on_a_terminal_of_25_lines_with_what_the_verdict_rests_on(num_losses, num_without):
-    # The baseline and its twin come last, so that they are the first to be left out.
+    # The baseline and its identical loss come last, so that they are the first to be left out.
     better = {f"loss_{i}": shifted(0.01 + 0.001 * i, (0.01, -0.02, 0.011)) for i in range(num_losses - 2)}
     scores = {"cross_entropy": CROSS_ENTROPY, "kl_divergence": shifted(-0.001)} | better
     results = make_study(scores, without_winner=[f"lost_{i}" for i in range(num_without)]).results()

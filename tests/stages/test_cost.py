@@ -108,7 +108,7 @@ def test_longer_trainings_are_new_ones(finished):
         (
             {"confirm__stopping": "anytime", "confirm__num_blocks": 20},
             "to train 18 of 18",
-            "at most 69 of 69",  # three losses, a control, eight of the crippled
+            "at most 69 of 69",  # three losses, a control, eight of the degraded
         ),
     ],
 )

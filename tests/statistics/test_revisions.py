@@ -5,8 +5,8 @@ from scipy import stats
 from losstune.statistics.revisions import (
     MeanError,
     effective_searches,
+    revision_errors,
     search_means,
-    side_errors,
     sum_of_errors,
     t_interval,
     t_p_value,
@@ -47,7 +47,7 @@ def test_a_single_loss_is_a_t_test_over_its_searches():
     # Two blocks of each of four searches.
     values = [0.1, 0.4, 0.3, 0.35, 0.2, 0.5, 0.4, 0.15]
     means = np.mean([values[:4], values[4:]], axis=0)
-    (error,) = side_errors([values], 4)
+    (error,) = revision_errors([values], 4)
     oracle = stats.ttest_1samp(means, 0.0)
     assert t_p_value(np.mean(values), error) == pytest.approx(oracle.pvalue)
     assert error.freedom == 3
@@ -62,14 +62,14 @@ def test_what_the_losses_share_and_what_is_their_own():
     own, shared_B = (rest**2).sum() / 6, blocks_LB.mean(0)
     shared = np.mean([shared_B[search::3].var(ddof=1) for search in range(3)])
     parts = own / 3, shared / 12
-    for error in side_errors(list(blocks_LB), 3):
+    for error in revision_errors(list(blocks_LB), 3):
         assert error.standard_error == pytest.approx(np.sqrt(sum(parts)))
         assert error.freedom == 6
 
 
 def test_a_single_block_a_search_leaves_each_loss_its_own():
     values = [[0.0, 1.0], [0.0, 3.0]]
-    assert side_errors(values, 2) == [
+    assert revision_errors(values, 2) == [
         MeanError(pytest.approx(0.5), 1),
         MeanError(pytest.approx(1.5), 1),
     ]
@@ -78,7 +78,7 @@ def test_a_single_block_a_search_leaves_each_loss_its_own():
 def test_a_gamble_is_set_apart():
     values = np.random.default_rng(5).normal(0, 0.001, size=(9, 12))
     gamble = values[4] + np.tile([0.0, 0.2, -0.1], 4)
-    errors = side_errors([*values[:4], gamble, *values[5:]], 3)
+    errors = revision_errors([*values[:4], gamble, *values[5:]], 3)
     means = [gamble[search::3].mean() for search in range(3)]
     assert errors[4] == MeanError(pytest.approx(np.std(means, ddof=1) / np.sqrt(3)), 2)
     assert errors[0].standard_error < 0.001
@@ -86,7 +86,7 @@ def test_a_gamble_is_set_apart():
 
 def test_a_loss_with_fewer_blocks_is_less_sure():
     values = np.random.default_rng(6).normal(size=(5, 12))
-    errors = side_errors([values[0][:8], *values[1:]], 2)
+    errors = revision_errors([values[0][:8], *values[1:]], 2)
     assert errors[0].standard_error > errors[1].standard_error
 
 
@@ -101,7 +101,7 @@ def test_a_loss_with_fewer_blocks_is_less_sure():
 )
 def test_bad_layouts(scores, num_searches, message):
     with pytest.raises(ValueError, match=message):
-        side_errors(scores, num_searches)
+        revision_errors(scores, num_searches)
 
 
 @pytest.mark.parametrize("num_losses", [2, 4, 13])
@@ -115,7 +115,7 @@ def test_a_difference_of_nothing_is_found_at_the_level(num_losses, shared, luck)
     for _ in range(num_studies):
         blocks_LB = np.tile(rng.normal(0, luck, (num_losses, 2)), 8)
         blocks_LB += rng.normal(0, shared, 16) + rng.normal(0, 1, (num_losses, 16))
-        error = side_errors(list(blocks_LB), 2)[0]
+        error = revision_errors(list(blocks_LB), 2)[0]
         found += t_p_value(blocks_LB[0].mean(), error) <= 0.05
     # Three standard errors of so many studies above 0.05.
     assert found / num_studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / num_studies)

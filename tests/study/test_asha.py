@@ -1,11 +1,11 @@
-"""Successive halving: Ray's own implementation is the oracle for one ladder; ladders of different losses never meet."""
+"""Successive halving: Ray's own implementation is the oracle for one bracket; brackets of losses never meet."""
 
 import random
 from types import SimpleNamespace
 
 import pytest
 
-from losstune.study.asha import Ladders, rungs
+from losstune.study.asha import Brackets, rungs
 from tests.factories import make_record
 
 
@@ -20,19 +20,19 @@ def test_one_ladder_decides_as_ray_does(factor):
     from ray.tune.schedulers import ASHAScheduler
 
     oracle = ASHAScheduler(metric="score", mode="max", max_t=81, grace_period=3, reduction_factor=factor)
-    ladders = Ladders(rungs(3, factor, 81), factor, "accuracy")
+    brackets = Brackets(rungs(3, factor, 81), factor, "accuracy")
     generator = random.Random(5)
     decisions = []
     for number in range(60):
         trial = SimpleNamespace(trial_id=str(number))
         oracle.on_trial_add(None, trial)
         quality = generator.random()
-        for epoch in ladders.rungs:
+        for epoch in brackets.rungs:
             score = quality + 0.1 * generator.random()
             stops = (
                 oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
             )
-            goes_on = ladders.goes_on("focal", 0, epoch, score)
+            goes_on = brackets.goes_on("focal", 0, epoch, score)
             decisions.append((stops, goes_on))
             if stops:
                 break
@@ -41,12 +41,12 @@ def test_one_ladder_decides_as_ray_does(factor):
 
 
 def test_a_loss_that_learns_later_is_not_judged_by_one_that_learns_early():
-    ladders = Ladders((1,), 2, "accuracy")
-    assert all(ladders.goes_on("quick", 0, 1, score) for score in (0.7, 0.8, 0.9))
-    assert ladders.goes_on("slow", 0, 1, 0.1)
-    assert not ladders.goes_on("quick", 0, 1, 0.1)
+    brackets = Brackets((1,), 2, "accuracy")
+    assert all(brackets.goes_on("quick", 0, 1, score) for score in (0.7, 0.8, 0.9))
+    assert brackets.goes_on("slow", 0, 1, 0.1)
+    assert not brackets.goes_on("quick", 0, 1, 0.1)
     # Nor is a search by another search of the same loss: they are to tell nothing of each other.
-    assert ladders.goes_on("quick", 1, 1, 0.1)
+    assert brackets.goes_on("quick", 1, 1, 0.1)
 
 
 def test_a_resumed_ladder_judges_as_if_it_had_gone_on():
@@ -54,7 +54,7 @@ def test_a_resumed_ladder_judges_as_if_it_had_gone_on():
         make_record(loss="focal", stage="tune", index=index, accuracy=0.5 + index / 100, num_epochs=4)
         for index in range(8)
     ]
-    resumed, straight = Ladders((1, 2), 2, "accuracy"), Ladders((1, 2), 2, "accuracy")
+    resumed, straight = Brackets((1, 2), 2, "accuracy"), Brackets((1, 2), 2, "accuracy")
     for record in finished:
         resumed.remember(record)
         for epoch in record.curve[:2]:

@@ -1,4 +1,4 @@
-"""A unit's key depends on all that determines the outcome and on nothing else."""
+"""A job's key depends on all that determines the result and on nothing else."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import pytest
 
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
-from losstune.study.jobs import entries_of, is_out_of_memory, make_unit, train_timed
+from losstune.study.jobs import entries_of, is_out_of_memory, make_job, train_timed
 from losstune.training.task import Task
 from tests.small import digits_arrays, small_task
 
@@ -32,7 +32,7 @@ TASK = Task(
 
 
 def key(task=TASK, stage="tune", role="trial", index=0, data="data", torch="2.15.0"):
-    return make_unit(task, stage, role, (index,), data, {"torch": torch}).keys[0]
+    return make_job(task, stage, role, (index,), data, {"torch": torch}).keys[0]
 
 
 CHANGES = {
@@ -68,7 +68,7 @@ def test_stage_role_and_number_do_not():
 
 
 def test_each_seed_of_a_unit_has_the_key_it_would_have_alone():
-    both = make_unit(
+    both = make_job(
         dataclasses.replace(TASK, seeds=(1, 2)), "tune", "trial", (0, 1), "data", {"torch": "2.15.0"}
     )
     assert both.keys == (key(), key(dataclasses.replace(TASK, seeds=(2,))))
@@ -77,18 +77,18 @@ def test_each_seed_of_a_unit_has_the_key_it_would_have_alone():
 def test_an_exception_in_a_loss_is_that_trials_outcome():
     task = small_task("focal", hyperparameters={"gamma": 2.0, "delta": 1.0})
     (timed,) = train_timed(task, digits_arrays(), ())
-    (outcome,) = timed.outcomes
-    assert outcome.status == "failed"
-    assert outcome.cause == "ValueError: focal has no hyperparameter 'delta'; it has gamma"
-    assert outcome.validation["accuracy"] == 0.0
+    (result,) = timed.results
+    assert result.status == "failed"
+    assert result.cause == "ValueError: focal has no hyperparameter 'delta'; it has gamma"
+    assert result.validation["accuracy"] == 0.0
 
 
 def test_entries_carry_what_was_trained():
     task = small_task("focal", seeds=(4, 5), epochs=1)
-    unit = make_unit(task, "confirm", "block", (0, 1), "data", {"torch": "2.15.0"})
+    job = make_job(task, "confirm", "block", (0, 1), "data", {"torch": "2.15.0"})
     (timed,) = train_timed(task, digits_arrays(), ())
-    first, second = (entry for entry, _ in entries_of(unit, timed, "abc-dirty"))
-    assert (first.record.key, second.record.key) == unit.keys
+    first, second = (entry for entry, _ in entries_of(job, timed, "abc-dirty"))
+    assert (first.record.key, second.record.key) == job.keys
     assert (first.record.index, second.record.index) == (0, 1)
     assert (first.record.seed, second.record.seed) == (4, 5)
     assert first.record.validation != second.record.validation

@@ -7,7 +7,7 @@ import pytest
 from losstune.config.load import load_params
 from losstune.core.records import Entry, Execution
 from losstune.losses.registry import get
-from losstune.study.jobs import make_unit
+from losstune.study.jobs import make_job
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, SearchPlan
 from losstune.study.search import GENERATION, space_of
@@ -34,20 +34,18 @@ def search_plan(root, *, searches=1, trials=6, sampler="sobol", scheduler="fifo"
         params,
         spaces,
         Ledger(root),
-        lambda task, search, index: make_unit(
-            task, "tune", "trial", (index,), "data", {"torch": "2"}, search
-        ),
+        lambda task, search, index: make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}, search),
         "cpu",
     )
 
 
-def finished(unit, *, accuracy=0.9, status="finished"):
+def finished(job, *, accuracy=0.9, status="finished"):
     record = make_record(stage="tune", accuracy=accuracy, status=status).model_copy(
         update={
-            "key": unit.keys[0],
-            "search": unit.search,
-            "index": unit.indices[0],
-            "configuration": unit.task.configuration,
+            "key": job.keys[0],
+            "search": job.search,
+            "index": job.indices[0],
+            "configuration": job.task.configuration,
         }
     )
     return Entry(
@@ -58,16 +56,16 @@ def finished(unit, *, accuracy=0.9, status="finished"):
 
 def work_off(plan, root, limit=None, **outcome):
     trained = []
-    while (limit is None or len(trained) < limit) and (unit := plan.next()) is not None:
-        entry = finished(unit, **outcome)
+    while (limit is None or len(trained) < limit) and (job := plan.next()) is not None:
+        entry = finished(job, **outcome)
         Ledger(root).put(entry)
         plan.finish(entry)
-        trained.append(unit)
+        trained.append(job)
     return trained
 
 
-def names(units):
-    return [unit.name for unit in units]
+def names(jobs):
+    return [job.name for job in jobs]
 
 
 def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
@@ -88,7 +86,7 @@ def test_an_interrupted_search_goes_on_with_what_is_missing(tmp_path, sampler, n
     assert len(resumed.kept) == num_done
     after = work_off(resumed, tmp_path / "cut")
     assert sorted(names(before) + names(after)) == sorted(whole)
-    assert {unit.keys for unit in before}.isdisjoint(unit.keys for unit in after)
+    assert {job.keys for job in before}.isdisjoint(job.keys for job in after)
     assert resumed.is_complete
 
 
@@ -105,12 +103,12 @@ def test_a_search_that_grows_trains_only_the_new(tmp_path):
 @pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
 def test_searches_of_a_loss_have_no_point_and_no_seed_in_common_but_the_defaults(tmp_path, sampler):
     plan = search_plan(tmp_path, searches=3, trials=6, sampler=sampler, losses=("focal",))
-    units = work_off(plan, tmp_path)
-    assert [unit.search for unit in units[:6]] == [0, 1, 2, 0, 1, 2]
-    assert len({unit.task.seeds for unit in units}) == 18
-    tried = [unit.task.configuration.learning_rate for unit in units if unit.indices != (0,)]
+    jobs = work_off(plan, tmp_path)
+    assert [job.search for job in jobs[:6]] == [0, 1, 2, 0, 1, 2]
+    assert len({job.task.seeds for job in jobs}) == 18
+    tried = [job.task.configuration.learning_rate for job in jobs if job.indices != (0,)]
     assert len(set(tried)) == 15
-    defaults = {unit.task.configuration.model_dump_json() for unit in units if unit.indices == (0,)}
+    defaults = {job.task.configuration.model_dump_json() for job in jobs if job.indices == (0,)}
     assert len(defaults) == 1
     rows = [entry.record.number for entry in plan.entries()]
     assert rows == [f"{search}.{index}" for search in range(3) for index in range(6)]
@@ -120,7 +118,7 @@ def test_another_search_leaves_the_others_as_they_were(tmp_path):
     work_off(search_plan(tmp_path, searches=2, trials=3, losses=LOSSES[:2]), tmp_path)
     grown = search_plan(tmp_path, searches=3, trials=3, losses=LOSSES[:2])
     assert len(grown.kept) == 12
-    assert {unit.search for unit in work_off(grown, tmp_path)} == {2}
+    assert {job.search for job in work_off(grown, tmp_path)} == {2}
 
 
 def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):
@@ -128,8 +126,8 @@ def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):
     first = [plan.next() for _ in range(GENERATION)]
     assert plan.next() is None
     assert not plan.is_exhausted()
-    for unit in reversed(first[1:]):
-        plan.finish(finished(unit))
+    for job in reversed(first[1:]):
+        plan.finish(finished(job))
         assert plan.next() is None
     plan.finish(finished(first[0]))
     assert [plan.next().indices for _ in range(GENERATION)] == [
@@ -153,20 +151,20 @@ def test_a_trial_that_diverged_is_finished_and_one_that_failed_is_tried_again(tm
     lost = work_off(search_plan(tmp_path, trials=2), tmp_path, limit=2, status="diverged")
     work_off(search_plan(tmp_path, trials=2), tmp_path, limit=1, status="failed")
     again = search_plan(tmp_path, trials=2)
-    assert [entry.record.key for entry in again.kept] == [unit.keys[0] for unit in lost]
+    assert [entry.record.key for entry in again.kept] == [job.keys[0] for job in lost]
     assert len(work_off(again, tmp_path)) == 4
     assert again.is_complete
 
 
 def test_a_fixed_plan_keeps_its_order_whatever_finishes_first(tmp_path):
-    units = work_off(search_plan(tmp_path / "elsewhere", trials=2), tmp_path / "elsewhere")
-    plan = FixedPlan(units, Ledger(tmp_path))
-    handed_out = [plan.next() for _ in units]
-    assert names(handed_out) == names(units)
+    jobs = work_off(search_plan(tmp_path / "elsewhere", trials=2), tmp_path / "elsewhere")
+    plan = FixedPlan(jobs, Ledger(tmp_path))
+    handed_out = [plan.next() for _ in jobs]
+    assert names(handed_out) == names(jobs)
     assert plan.is_exhausted()
-    for unit in reversed(handed_out):
-        plan.finish(finished(unit))
-    assert [entry.record.key for entry in plan.entries()] == [unit.keys[0] for unit in units]
+    for job in reversed(handed_out):
+        plan.finish(finished(job))
+    assert [entry.record.key for entry in plan.entries()] == [job.keys[0] for job in jobs]
 
 
 def growing_plan(root, grow, most=12):
@@ -174,9 +172,9 @@ def growing_plan(root, grow, most=12):
 
 
 def block_unit(number):
-    unit = search_plan("unused").next()
-    task = replace(unit.task, seeds=(number,), test=True)
-    return make_unit(task, "confirm", "block", (number,), "data", {"torch": "2"})
+    job = search_plan("unused").next()
+    task = replace(job.task, seeds=(number,), test=True)
+    return make_job(task, "confirm", "block", (number,), "data", {"torch": "2"})
 
 
 def test_a_growing_plan_plans_a_block_from_those_before_it(tmp_path):
@@ -188,8 +186,8 @@ def test_a_growing_plan_plans_a_block_from_those_before_it(tmp_path):
     first = [plan.next(), plan.next()]
     assert plan.next() is None  # the next block waits for this one
     assert not plan.is_exhausted()
-    for unit in first:
-        entry = finished(unit)
+    for job in first:
+        entry = finished(job)
         Ledger(tmp_path).put(entry)
         plan.finish(entry)
     assert len(work_off(plan, tmp_path)) == 4

@@ -41,7 +41,7 @@ def changed(section, key, value):
 
 
 def test_the_protocol_hash_is_the_same_in_every_process_and_place():
-    code = "from tests.test_registration import registration; print(registration().protocol)"
+    code = "from tests.study.test_registration import registration; print(registration().protocol)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

@@ -9,7 +9,7 @@ import pytest
 from losstune.core.errors import LosstuneError
 from losstune.study.ledger import Ledger
 from losstune.study.shared_ledger import NUM_AT_A_TIME, SharedLedger
-from tests.test_ledger import entry
+from tests.study.test_ledger import entry
 
 
 @pytest.fixture(params=["folder", "object store"])

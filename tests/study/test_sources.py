@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from losstune.study.sources import LOSSTUNE, SourceTree, code_digest, stage_dependencies, transitive_imports
+from losstune.study.sources import LOSSTUNE, SourceTree, code_digest, modules_of_stage, transitive_imports
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -98,24 +98,6 @@ def test_a_class_body_is_top_level(tmp_path):
 def test_an_unknown_module_is_an_error(tree):
     with pytest.raises(ValueError, match=r"pkg has no module 'pkg\.none'"):
         tree.closure(["pkg.none"])
-
-
-def test_folding(tree):
-    assert tree.files(["pkg", "pkg.low"]) == ["pkg/__init__.py", "pkg/low.py"]
-    assert tree.files(["pkg.plugins", "pkg.plugins.one", "pkg.plugins.two", "pkg.plugins.finder"]) == [
-        "pkg/plugins"
-    ]
-    assert tree.files(["pkg.plugins", "pkg.plugins.one"]) == ["pkg/plugins/__init__.py", "pkg/plugins/one.py"]
-    assert tree.files(list(tree.modules)) == ["pkg"]
-
-
-def test_data_files_come_with_their_package(tree):
-    assert tree.files(["pkg.inner", "pkg.inner.deep", "pkg.inner.twin"]) == ["pkg/inner"]
-    assert tree.files(["pkg.inner", "pkg.inner.deep"]) == [
-        "pkg/inner/__init__.py",
-        "pkg/inner/deep.py",
-        "pkg/inner/page.html.j2",
-    ]
 
 
 BEFORE = '''"""Head."""
@@ -229,4 +211,4 @@ def test_code_digest_is_one_per_set_of_modules():
 
 def test_an_unknown_stage_is_an_error():
     with pytest.raises(ValueError, match=r"no module"):
-        stage_dependencies("none")
+        modules_of_stage("none")

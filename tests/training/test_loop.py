@@ -63,10 +63,10 @@ def test_it_trains_as_the_textbook_loop_does(model):
     arrays = digits_arrays()
     task = small_task(model=model, learning_rate=3e-3, test=True, keep_weights=True)
     network, losses = textbook_loop(task, arrays)
-    ((outcome,),) = run(task)
-    assert outcome.status == "finished"
-    assert [epoch.train_loss for epoch in outcome.curve] == pytest.approx(losses, rel=2e-3)
-    weights = load(outcome.weights)
+    ((result,),) = run(task)
+    assert result.status == "finished"
+    assert [epoch.train_loss for epoch in result.curve] == pytest.approx(losses, rel=2e-3)
+    weights = load(result.weights)
     for name, expected in network.state_dict().items():
         torch.testing.assert_close(weights[name], expected, rtol=2e-2, atol=2e-3)
 
@@ -74,22 +74,22 @@ def test_it_trains_as_the_textbook_loop_does(model):
 def test_scores_are_those_of_the_weights():
     arrays = digits_arrays()
     task = small_task(epochs=10, test=True, keep_weights=True)
-    ((outcome,),) = run(task)
+    ((result,),) = run(task)
     network = build_model(task.model, (1, 8, 8), 10)
-    network.load_state_dict(load(outcome.weights))
+    network.load_state_dict(load(result.weights))
     network.eval()
     for images, labels, scores in (
-        (arrays.validation_images, arrays.validation_labels, outcome.validation),
-        (arrays.test_images, arrays.test_labels, outcome.test),
+        (arrays.validation_images, arrays.validation_labels, result.validation),
+        (arrays.test_images, arrays.test_labels, result.test),
     ):
         inputs = (torch.from_numpy(images).float() - arrays.mean[0]) / arrays.std[0]
         probabilities = network(inputs).double().softmax(1).detach().numpy()
         assert scores["accuracy"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
         assert scores["nll"] == pytest.approx(log_loss(labels, probabilities, labels=range(10)), rel=1e-4)
     expected = confusion_matrix(arrays.test_labels, probabilities.argmax(1), labels=range(10))
-    np.testing.assert_array_equal(np.array(outcome.confusion), expected)
-    assert outcome.curve[-1].validation == outcome.validation
-    assert outcome.validation["accuracy"] > 0.8
+    np.testing.assert_array_equal(np.array(result.confusion), expected)
+    assert result.curve[-1].validation == result.validation
+    assert result.validation["accuracy"] > 0.8
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn", "resnet"])
@@ -113,18 +113,18 @@ def test_the_caller_keeps_its_random_state_and_threads():
 
 def test_several_seeds_give_what_each_gives_alone():
     (together,) = run(small_task(seeds=(1, 2, 3), model="cnn", epochs=2))
-    for seed, outcome in zip((1, 2, 3), together, strict=True):
+    for seed, result in zip((1, 2, 3), together, strict=True):
         ((alone,),) = run(small_task(seeds=(seed,), model="cnn", epochs=2))
-        assert outcome == alone
-    assert len({outcome.curve[-1].train_loss for outcome in together}) == 3
+        assert result == alone
+    assert len({result.curve[-1].train_loss for result in together}) == 3
 
 
 def test_equal_losses_under_equal_seeds_are_the_same_to_the_bit():
-    twins = [
+    identical = [
         run(small_task(loss, model="cnn", test=True, keep_weights=True))[0][0]
         for loss in ("cross_entropy", "kl_divergence")
     ]
-    assert twins[0] == twins[1]
+    assert identical[0] == identical[1]
 
 
 def skewed_arrays():
@@ -149,8 +149,8 @@ def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
 
     task = small_task(epochs=1)
     train_one = BoundLoss(replace(get("logit_adjusted"), function=function), {"tau": 1.0})
-    *_, (outcome,) = train(task, arrays, train_one)
-    assert outcome.status == "finished"
+    *_, (result,) = train(task, arrays, train_one)
+    assert result.status == "finished"
     assert seen[0].tolist() == np.bincount(arrays.train_labels, minlength=10).tolist()
 
 
@@ -175,9 +175,9 @@ def test_a_loss_on_cosines_gets_them():
         return get("cosface").function(logits_NC, target_N, s, m)
 
     loss = BoundLoss(replace(get("cosface"), function=function), {"s": 20.0, "m": 0.35})
-    *_, (outcome,) = train(small_task(epochs=12, learning_rate=1e-2), digits_arrays(), loss)
+    *_, (result,) = train(small_task(epochs=12, learning_rate=1e-2), digits_arrays(), loss)
     assert max(logits_NC.abs().max().item() for logits_NC in seen) <= 1 + 1e-5
-    assert outcome.validation["accuracy"] > 0.8
+    assert result.validation["accuracy"] > 0.8
 
 
 def test_one_sigmoid_per_class_starts_from_the_rare_positive():
@@ -198,8 +198,8 @@ def test_one_sigmoid_per_class_starts_from_the_rare_positive():
 def test_rungs_show_the_way_and_the_end_is_the_same():
     straight = run(small_task(epochs=6))
     by_rungs = run(small_task(epochs=6), rungs=(2, 4, 6))
-    assert [outcomes[0].status for outcomes in by_rungs] == ["stopped", "stopped", "finished"]
-    assert [len(outcomes[0].curve) for outcomes in by_rungs] == [2, 4, 6]
+    assert [results[0].status for results in by_rungs] == ["stopped", "stopped", "finished"]
+    assert [len(results[0].curve) for results in by_rungs] == [2, 4, 6]
     assert by_rungs[-1] == straight[-1]
     assert by_rungs[0][0].validation == straight[0][0].curve[1].validation
 
@@ -228,26 +228,26 @@ def test_a_loss_that_is_not_finite_diverges_with_the_worst_scores(value):
         losses = nn.functional.cross_entropy(logits_NC, target, reduction="none")
         return losses + value if len(calls) > 15 else losses
 
-    (outcome,) = run(small_task(epochs=50, test=True), loss=_loss(function))[-1]
-    assert outcome.status == "diverged"
-    assert outcome.cause == f"the training loss became {value} in epoch 2"
-    assert len(outcome.curve) == 1
-    for scores in (outcome.validation, outcome.test):
+    (result,) = run(small_task(epochs=50, test=True), loss=_loss(function))[-1]
+    assert result.status == "diverged"
+    assert result.cause == f"the training loss became {value} in epoch 2"
+    assert len(result.curve) == 1
+    for scores in (result.validation, result.test):
         assert (scores["accuracy"], scores["nll"]) == (0.0, math.inf)
     assert len(calls) == 20  # the epochs after it are not trained
 
 
 def test_weights_that_overflow_diverge():
-    (outcome,) = run(small_task(epochs=20, learning_rate=1e30, optimizer="sgd", schedule="constant"))[-1]
-    assert outcome.status == "diverged"
-    assert "epoch 1" in outcome.cause
+    (result,) = run(small_task(epochs=20, learning_rate=1e30, optimizer="sgd", schedule="constant"))[-1]
+    assert result.status == "diverged"
+    assert "epoch 1" in result.cause
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_schedule_is_linear_then_cosine(optimizer):
     task = small_task(epochs=8, warmup_fraction=0.25, learning_rate=0.1, optimizer=optimizer)
-    ((outcome,),) = run(task)
-    rates = [epoch.learning_rate for epoch in outcome.curve]
+    ((result,),) = run(task)
+    rates = [epoch.learning_rate for epoch in result.curve]
     num_batches = 320 // 32
     expected = []
     for epoch in range(1, 9):
@@ -315,6 +315,6 @@ def test_precision_is_resolved_once_and_for_all():
 
 
 def test_bfloat16_trains(monkeypatch):
-    ((outcome,),) = run(small_task(model="cnn", epochs=8, precision="bfloat16", test=True))
-    assert outcome.status == "finished"
-    assert outcome.test["accuracy"] > 0.5
+    ((result,),) = run(small_task(model="cnn", epochs=8, precision="bfloat16", test=True))
+    assert result.status == "finished"
+    assert result.test["accuracy"] > 0.5

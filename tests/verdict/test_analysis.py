@@ -28,7 +28,7 @@ def test_four_outcomes():
             "gce": shifted(0.004, (0.02, -0.02)),
         }
     ).results()
-    assert {loss.loss: loss.outcome for loss in results.losses} == {
+    assert {loss.loss: loss.decision for loss in results.losses} == {
         "cross_entropy": None,
         "kl_divergence": None,
         "focal": "better",
@@ -70,7 +70,7 @@ def test_verdict_follows_the_metric_that_was_tuned():
         else record
         for record in study.confirm
     ]
-    assert study.results().of("focal").outcome == "worse"
+    assert study.results().of("focal").decision == "worse"
 
 
 def test_holm_counts_candidates_only():
@@ -105,11 +105,11 @@ def test_alias_of_a_candidate_is_shown_but_not_counted():
 
 def test_significant_difference_below_the_noise_floor_is_undecided():
     scores = {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.02)}
-    assert make_study(scores).results().of("focal").outcome == "better"
+    assert make_study(scores).results().of("focal").decision == "better"
     results = make_study(scores | {"kl_divergence": shifted(-0.025)}).results()
     assert results.control.noise_floor == pytest.approx(0.025)
     assert results.of("focal").difference.p_holm < 0.05
-    assert results.of("focal").outcome == "undecided"
+    assert results.of("focal").decision == "undecided"
     assert (
         "focal is ahead by 2.00 ± 0.00 points, within the noise floor, undecided" in results.verdict.sentence
     )
@@ -121,7 +121,7 @@ def test_significant_difference_below_the_noise_floor_is_undecided():
 
 def test_wide_rope_makes_equivalent():
     scores = {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.02, (0.001, -0.001))}
-    assert make_study(scores, rope=0.03).results().of("focal").outcome == "equivalent"
+    assert make_study(scores, rope=0.03).results().of("focal").decision == "equivalent"
 
 
 GATED = {
@@ -159,7 +159,7 @@ def test_one_bit_in_the_training_loss_fails_the_gate():
     assert results.verdict.sentence.startswith(
         "No verdict on digits with the cnn: kl_divergence equals cross_entropy"
     )
-    assert all(loss.outcome is None and loss.blocks_needed is None for loss in results.losses)
+    assert all(loss.decision is None and loss.blocks_needed is None for loss in results.losses)
     assert results.of("focal").difference is not None
 
 
@@ -212,12 +212,12 @@ def test_diverged_block_counts_with_the_worst_score():
     ]
     results = study.results()
     focal = results.of("focal")
-    assert focal.num_lost_blocks == 1
+    assert focal.num_failed_blocks == 1
     assert focal.scores["accuracy"].mean == pytest.approx(
         np.mean([*shifted(0.02)[:3], 0.0, *shifted(0.02)[4:]])
     )
     assert (focal.scores["nll"].mean, focal.scores["nll"].low) == (float("inf"), None)
-    assert focal.outcome == "undecided"
+    assert focal.decision == "undecided"
     assert "focal diverged or failed in 1 of 10 blocks, counted with the worst scores." in results.notes
 
 
@@ -226,7 +226,7 @@ def test_loss_without_winner_is_reported_and_not_counted():
         {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.02)}, without_winner=["apl"]
     ).results()
     apl = results.of("apl")
-    assert (apl.winner, apl.blocks, apl.difference, apl.outcome) == (None, (), None, None)
+    assert (apl.winner, apl.blocks, apl.difference, apl.decision) == (None, (), None, None)
     assert apl.num_trials == {"diverged": 6}
     assert results.of("focal").difference.p_holm == 2 / 1024
     assert "apl has no winner: all trials of one of its searches diverged or failed." in results.notes
@@ -248,7 +248,7 @@ def test_study_of_the_control_alone_gives_no_verdict():
 def test_too_few_blocks_are_noted():
     few = {"cross_entropy": CROSS_ENTROPY[:5], "focal": shifted(0.02)[:5]}
     results = make_study(few).results()
-    assert results.of("focal").outcome == "undecided"
+    assert results.of("focal").decision == "undecided"
     assert results.of("focal").difference.low == float("-inf")
     # Three blocks of one search, two of the other: with another search of three they are nine.
     assert results.of("focal").blocks_needed == 4
@@ -266,22 +266,22 @@ def test_blocks_that_are_just_enough_are_noted():
 
     results = study(6).results()
     assert results.of("focal").difference.p_holm == 2 / 2**6
-    assert results.of("focal").outcome == "better"
+    assert results.of("focal").decision == "better"
     assert (
         "6 blocks are just enough for 1 loss: Holm's p-value is 0.031 at best, for a loss that is ahead or behind in "
         "every block, and one tie with cross_entropy doubles that, above 0.05. 8 or more leave room for ties "
         "(confirm.num_blocks)."
     ) in results.notes
     # It is no empty threat: with one tie nothing is found, and with eight blocks it still is.
-    for num_blocks, outcome in ((6, "undecided"), (8, "better")):
+    for num_blocks, decision in ((6, "undecided"), (8, "better")):
         tied = study(num_blocks)
         tied.confirm[0] = make_block("focal", 0, CROSS_ENTROPY[0])
-        assert tied.results().of("focal").outcome == outcome
+        assert tied.results().of("focal").decision == decision
     assert not any("confirm.num_blocks" in note for note in study(7).results().notes)
 
 
 def test_twins_of_a_twin_are_twins_of_the_baseline():
-    # The baseline is itself another loss's twin, and a third loss equals that one: all three are one.
+    # The baseline is itself another loss's identical loss, and a third loss equals that one: all three are one.
     scores = {
         "focal": shifted(0.02),
         "kl_divergence": CROSS_ENTROPY,
@@ -349,9 +349,9 @@ def test_results_can_be_written_as_strict_json():
 @pytest.mark.parametrize(("score", "expected"), [(0.75, "better"), (0.25, "worse")])
 def test_a_difference_on_the_border_of_the_rope_is_not_within(score, expected):
     results = make_study(
-        {"cross_entropy": [0.5] * 8, "focal": [score] * 8}, rope=0.25, crippled=0.0
+        {"cross_entropy": [0.5] * 8, "focal": [score] * 8}, rope=0.25, degraded=0.0
     ).results()
-    assert results.of("focal").outcome == expected
+    assert results.of("focal").decision == expected
 
 
 def test_baseline_stays_the_baseline_behind_its_twin():

@@ -10,7 +10,7 @@ def test_blocks_are_ordered_and_controls_left_out():
         make_block("gce", 0, 0.8),
         make_block("focal", 0, 0.7),
         make_block("cross_entropy", 0, 0.9, role="control"),
-        make_block("cross_entropy", 0, 0.1, role="crippled"),
+        make_block("cross_entropy", 0, 0.1, role="degraded"),
     ]
     found = blocks_by_loss(records)
     assert {loss: [block.test["accuracy"] for block in blocks] for loss, blocks in found.items()} == {

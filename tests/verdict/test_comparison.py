@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from losstune import statistics
-from losstune.verdict.comparison import Rules, blocks_needed, compare, outcome_of
+from losstune.verdict.comparison import Rules, blocks_needed, compare, decide
 from losstune.verdict.numbers import Difference
 
 
@@ -58,7 +58,7 @@ def test_outcome(settings, noise_floor, expected):
     given = difference(**settings, p_holm=0.5 if p_holm is None else p_holm).model_copy(
         update={"p_holm": p_holm}
     )
-    assert outcome_of(given, alpha=0.05, rope=0.005, noise_floor=noise_floor) == expected
+    assert decide(given, alpha=0.05, rope=0.005, noise_floor=noise_floor) == expected
 
 
 RULES = Rules(alpha=0.05, rope=0.005, power=0.8, num_searches=2)
@@ -110,7 +110,7 @@ def test_the_larger_p_value_and_the_wider_interval_count():
     assert lucky.p_value == lucky.p_search
     assert lucky.low == lucky.search_low < 0.0 < paired.low
     assert lucky.high == lucky.search_high > paired.high
-    assert outcome_of(lucky, alpha=0.05, rope=0.005, noise_floor=None) == "undecided"
+    assert decide(lucky, alpha=0.05, rope=0.005, noise_floor=None) == "undecided"
 
 
 def test_searches_with_unequal_blocks_weigh_less():

@@ -50,8 +50,8 @@ def test_calibration_is_the_mean_over_blocks_and_pools_the_bins():
 
 def test_a_positive_control_that_is_missed_ends_without_a_verdict():
     scores = {loss: values * 3 for loss, values in SCORES.items()}
-    results = make_study(scores, crippled=0.93).results()
+    results = make_study(scores, degraded=0.93).results()
     assert results.control.positive.detected is False
     assert (results.verdict.action, results.verdict.loss) == ("none", None)
     assert "could not have found a bad loss either" in results.verdict.sentence
-    assert make_study(scores, crippled=0.3).results().control.positive.detected
+    assert make_study(scores, degraded=0.3).results().control.positive.detected

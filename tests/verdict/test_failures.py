@@ -1,6 +1,6 @@
 """What the report says of trainings that were lost."""
 
-from losstune.verdict.failures import Lost, lost_of
+from losstune.verdict.failures import Failures, failures_of
 from tests.factories import make_record
 
 
@@ -20,22 +20,22 @@ def test_what_was_lost_in_the_same_way_is_told_once():
         lost("focal", 0, "diverged", "the training loss became nan in epoch 1", stage="confirm"),
         lost("focal", 1, "diverged", "the training loss became inf in epoch 1", stage="confirm"),
     ]
-    assert lost_of(trials, blocks) == [
-        Lost(
+    assert failures_of(trials, blocks) == [
+        Failures(
             loss="square",
             status="failed",
             cause="RuntimeError: in epoch 3 of nothing",
             num_trials=1,
             num_blocks=0,
         ),
-        Lost(
+        Failures(
             loss="focal",
             status="diverged",
             cause="the training loss became nan",
             num_trials=2,
             num_blocks=1,
         ),
-        Lost(
+        Failures(
             loss="focal",
             status="diverged",
             cause="the training loss became inf",
@@ -46,4 +46,4 @@ def test_what_was_lost_in_the_same_way_is_told_once():
 
 
 def test_nothing_lost_is_nothing_told():
-    assert lost_of([make_record(loss="focal", index=0, accuracy=0.5)], []) == []
+    assert failures_of([make_record(loss="focal", index=0, accuracy=0.5)], []) == []

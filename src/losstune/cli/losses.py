@@ -123,7 +123,7 @@ def identities() -> None:
 
     from losstune.losses.registry import registry
     from losstune.losses.tools.cases import imbalanced
-    from losstune.losses.tools.equivalence import equivalence_classes
+    from losstune.losses.tools.identity import equivalence_classes
 
     by_head: dict[str, dict[str, Any]] = {}
     for name, spec in registry().items():

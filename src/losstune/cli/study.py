@@ -31,9 +31,9 @@ def check() -> None:
     That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
     """
     params = load_params()
-    from losstune.losses.registry import twin_of
+    from losstune.losses.registry import identical_to
     from losstune.stages.checked import checked_spaces, hints
-    from losstune.stages.confirm import num_crippled
+    from losstune.stages.confirm import num_degraded
     from losstune.stages.data_rows import data_rows
     from losstune.stages.device import check_device
     from losstune.study.search import SHARED
@@ -48,11 +48,11 @@ def check() -> None:
         params.tune.trials_per_loss,
     )
     num_blocks = params.confirm.num_blocks
-    twin = twin_of(params.baseline, params.losses)
-    crippled = num_crippled(params)
-    num_confirmed = num_losses * num_blocks + (twin is not None) + crippled
-    control = f" + 1 control ({twin} as {params.baseline})" if twin else ""
-    control += f" + {crippled} of the crippled {params.baseline}" if crippled else ""
+    equal_loss = identical_to(params.baseline, params.losses)
+    degraded = num_degraded(params)
+    num_confirmed = num_losses * num_blocks + (equal_loss is not None) + degraded
+    control = f" + 1 control ({equal_loss} as {params.baseline})" if equal_loss else ""
+    control += f" + {degraded} of the degraded {params.baseline}" if degraded else ""
     at_most = "at most " if params.confirm.stopping == "anytime" else ""
     own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)

@@ -13,10 +13,10 @@ Status = Literal["finished", "stopped", "diverged", "failed"]
 output became NaN or infinite. ``failed``: an exception. The last two carry the worst score of every metric."""
 
 Stage = Literal["tune", "confirm"]
-Role = Literal["trial", "block", "control", "crippled"]
+Role = Literal["trial", "block", "control", "degraded"]
 """``trial``: a configuration of the search. ``block``: a winner on a fresh seed. ``control``: the baseline's winning
 configuration trained with the loss that equals it, on the first block's seeds: it must agree to the bit.
-``crippled``: the baseline's winner at a hundredth of its learning rate, on a block's seeds: it must be found worse."""
+``degraded``: the baseline's winner at a hundredth of its learning rate, on a block's seeds: it must be found worse."""
 
 
 class Row(BaseModel):
@@ -151,7 +151,7 @@ class Execution(Row):
 
 
 class Entry(Row):
-    """A unit of finished work as the ledger keeps it."""
+    """A finished training as the ledger keeps it."""
 
     record: Record
     execution: Execution

@@ -1,4 +1,4 @@
-"""Train a plan in this process, one unit after the other: for tests and tiny studies."""
+"""Train a plan in this process, one job after the other: for tests and tiny studies."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from losstune.study.asha import Ladders
-from losstune.study.jobs import Timed, Train, Unit
+from losstune.study.asha import Brackets
+from losstune.study.jobs import Job, Timed, Train
 from losstune.study.plan import Plan
 from losstune.training.task import Arrays
 
@@ -18,36 +18,36 @@ def run(
     plan: Plan,
     train: Train,
     arrays: Arrays,
-    ladders: Ladders | None,
-    on_finished: Callable[[Unit, Timed], None],
+    brackets: Brackets | None,
+    on_finished: Callable[[Job, Timed], None],
     limit_min: float | None = None,
 ) -> None:
-    """Train every unit of the plan.
+    """Train every job of the plan.
 
     Args:
         plan: What to train; `on_finished` is expected to tell it what is finished.
         train: The training function.
         arrays: The data.
-        ladders: Early stopping, or None.
-        on_finished: Called with each unit and what came of it.
+        brackets: Early stopping, or None.
+        on_finished: Called with each job and what came of it.
         limit_min: Minutes that one training may take; `train` sees a ``TimeoutError`` then. None for no limit.
     """
-    while (unit := plan.next()) is not None:
+    while (job := plan.next()) is not None:
         with _limited(limit_min):
-            timed = _trained(unit, train, arrays, ladders)
-        on_finished(unit, timed)
+            timed = _trained(job, train, arrays, brackets)
+        on_finished(job, timed)
 
 
-def _trained(unit: Unit, train: Train, arrays: Arrays, ladders: Ladders | None) -> Timed:
-    for timed in train(unit.task, arrays, ladders.rungs if ladders else ()):
-        outcome = timed.outcomes[0]
-        if outcome.status != "stopped" or ladders is None:
+def _trained(job: Job, train: Train, arrays: Arrays, brackets: Brackets | None) -> Timed:
+    for timed in train(job.task, arrays, brackets.rungs if brackets else ()):
+        result = timed.results[0]
+        if result.status != "stopped" or brackets is None:
             return timed
-        latest = outcome.curve[-1]
-        score = latest.validation[ladders.metric]
-        if not ladders.goes_on(unit.task.configuration.loss, unit.search, latest.epoch, score):
+        latest = result.curve[-1]
+        score = latest.validation[brackets.metric]
+        if not brackets.goes_on(job.task.configuration.loss, job.search, latest.epoch, score):
             return timed
-    raise AssertionError("a training ends with an outcome")
+    raise AssertionError("a training ends with a result")
 
 
 @contextmanager

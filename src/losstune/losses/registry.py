@@ -95,13 +95,13 @@ def bind(name: str, hyperparameters: Mapping[str, Value]) -> BoundLoss:
     return spec.bind({**fixed, **hyperparameters})
 
 
-def twin_of(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = None) -> str | None:
+def identical_to(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = None) -> str | None:
     """Return the first of `among` that is `loss` under another name, or None.
 
     Two losses are one with hard labels if one equals the other, or both equal the same third.
 
     Args:
-        loss: Name of a loss; it is no twin of its own.
+        loss: Name of a loss; it does not count as identical to itself.
         among: Names of losses.
         equals: Loss to the loss that it is identical to, as :attr:`LossSpec.equals`; the catalogue's by default.
     """
@@ -111,7 +111,7 @@ def twin_of(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = 
     return next((name for name in among if name != loss and equals.get(name, name) == canonical), None)
 
 
-def twins_among(
+def identical_losses(
     losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Map each of `losses` that is another of them to it: to the baseline, or else to the one named first.
@@ -119,10 +119,10 @@ def twins_among(
     Args:
         losses: Names of losses.
         baseline: One of them.
-        equals: As for :func:`twin_of`.
+        equals: As for :func:`identical_to`.
     """
     return {
-        loss: twin
+        loss: equal_loss
         for position, loss in enumerate(losses)
-        if loss != baseline and (twin := twin_of(loss, (baseline, *losses[:position]), equals))
+        if loss != baseline and (equal_loss := identical_to(loss, (baseline, *losses[:position]), equals))
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from losstune.core.records import Execution, Record
-from losstune.verdict.failures import is_lost
+from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 
 
@@ -32,7 +32,7 @@ class Cost:
             moves a mean; None if either is not known.
         search_min: Of all trials together.
         confirm_min: Of all blocks together.
-        share_lost: Of all trainings, those that diverged or failed, 0 to 1.
+        share_failed: Of all trainings, those that diverged or failed, 0 to 1.
     """
 
     loss: str
@@ -42,7 +42,7 @@ class Cost:
     relative: float | None
     search_min: float
     confirm_min: float
-    share_lost: float
+    share_failed: float
 
 
 def costs_of(
@@ -86,7 +86,7 @@ def _cost(
 ) -> Cost:
     median = _median(durations)
     num_trainings = len(trials) + len(blocks)
-    num_lost = sum(is_lost(record) for record in (*trials, *blocks))
+    num_failed = sum(has_failed(record) for record in (*trials, *blocks))
     return Cost(
         loss=loss,
         num_trainings=num_trainings,
@@ -95,7 +95,7 @@ def _cost(
         relative=median / reference if median is not None and reference else None,
         search_min=math.fsum(seconds.get(record.key, 0.0) for record in trials) / 60.0,
         confirm_min=math.fsum(seconds.get(record.key, 0.0) for record in blocks) / 60.0,
-        share_lost=num_lost / num_trainings if num_trainings else 0.0,
+        share_failed=num_failed / num_trainings if num_trainings else 0.0,
     )
 
 

@@ -12,12 +12,12 @@ from losstune.core.records import Execution, Record
 from losstune.report.confusion import Counts, confusion_difference
 from losstune.report.cost import Cost, costs_of
 from losstune.report.examples import Exchange, Labels, exchange_of
-from losstune.report.learning_rate_sensitivity import Forgiveness, forgiveness_of
+from losstune.report.learning_rate_sensitivity import LearningRateSensitivity, sensitivity_of
 from losstune.report.tables import winner_curves
 from losstune.report.thumbnails import thumbnails
 from losstune.report.weights import Weights, weights_of
 from losstune.verdict.blocks import blocks_by_loss
-from losstune.verdict.failures import Lost, lost_of
+from losstune.verdict.failures import Failures, failures_of
 from losstune.verdict.results import Results
 
 MOST_EXAMPLES = 12
@@ -25,7 +25,7 @@ MOST_EXAMPLES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Diagnostics:
     """What the page tells beyond the results.
 
     Attributes:
@@ -34,7 +34,7 @@ class Evidence:
         curves: Mean validation score by epoch, see :func:`losstune.report.tables.winner_curves`.
         costs: Of every loss.
         lost: What diverged or failed, and of what.
-        forgiveness: By loss.
+        sensitivity: By loss.
         weights: How hard the losses pull.
         exchange: Test examples gained and lost by the loss in focus; None if it is the baseline, or the blocks have
             no predictions.
@@ -47,8 +47,8 @@ class Evidence:
     blocks: Mapping[str, Sequence[Record]]
     curves: Mapping[str, Sequence[float]]
     costs: Sequence[Cost]
-    lost: Sequence[Lost]
-    forgiveness: Mapping[str, Forgiveness]
+    lost: Sequence[Failures]
+    sensitivity: Mapping[str, LearningRateSensitivity]
     weights: Sequence[Weights]
     exchange: Exchange | None
     images: Mapping[int, str]
@@ -69,7 +69,7 @@ def gather(
     learning_rates: Mapping[str, tuple[float, float]],
     test_images: NDArray[Any] | None = None,
     test_labels: Labels | None = None,
-) -> Evidence:
+) -> Diagnostics:
     """Gather it.
 
     Args:
@@ -91,13 +91,13 @@ def gather(
     if exchange and test_images is not None and test_images.ndim == 4:
         shown = [*exchange.gained(MOST_EXAMPLES), *exchange.lost(MOST_EXAMPLES)]
         images = thumbnails(test_images, [example.index for example in shown])
-    return Evidence(
+    return Diagnostics(
         trials=tune_records,
         blocks=blocks,
         curves=winner_curves(results, confirm_records),
         costs=costs_of(results, tune_records, confirm_records, executions),
-        lost=lost_of(tune_records, confirm_records),
-        forgiveness=forgiveness_of(results, tune_records, learning_rates),
+        lost=failures_of(tune_records, confirm_records),
+        sensitivity=sensitivity_of(results, tune_records, learning_rates),
         weights=weights_of(results, blocks),
         exchange=exchange,
         images=images,

@@ -27,11 +27,11 @@ class DifferenceRow:
     """A row of the forest plot.
 
     Attributes:
-        name: Of the loss; of the two losses of a pair; or ``crippled baseline``.
-        kind: The outcome, or what else the row is: ``identical objective`` (another loss under a second name),
-            ``twins`` (two names of one loss, neither the baseline), ``positive control``.
+        name: Of the loss; of the two losses of a pair; or ``degraded baseline``.
+        kind: The decision, or what else the row is: ``identical objective`` (another loss under a second name),
+            ``identical losses`` (two names of one loss, neither the baseline), ``positive control``.
         colour: Name of the colour.
-        difference: The loss minus the baseline; for twins, the first minus the second.
+        difference: The loss minus the baseline; for identical losses, the first minus the second.
     """
 
     name: str
@@ -41,7 +41,7 @@ class DifferenceRow:
 
 
 def difference_rows(results: Results) -> list[DifferenceRow]:
-    """Return the rows from top to bottom: the losses, the best first, then twins, then the positive control."""
+    """Return the rows from top to bottom: the losses, the best first, identical losses, the positive control."""
     losses = [
         DifferenceRow(
             name=loss.loss,
@@ -55,16 +55,19 @@ def difference_rows(results: Results) -> list[DifferenceRow]:
     losses.sort(key=lambda row: -row.difference.mean)
     controls = [
         DifferenceRow(
-            name=f"{pair.loss} − {pair.equals}", kind="twins", colour="control", difference=pair.difference
+            name=f"{pair.loss} − {pair.equals}",
+            kind="identical losses",
+            colour="control",
+            difference=pair.difference,
         )
         for pair in results.control.pairs
-        if pair.equals != results.baseline  # a twin of the baseline has its row among the losses
+        if pair.equals != results.baseline  # what equals the baseline has its row among the losses
     ]
     if results.control.positive:
         positive = results.control.positive.difference
         controls.append(
             DifferenceRow(
-                name="crippled baseline", kind="positive control", colour="control", difference=positive
+                name="degraded baseline", kind="positive control", colour="control", difference=positive
             )
         )
     return [*losses, *controls]
@@ -77,7 +80,7 @@ def differences_svg(results: Results) -> str:
     two identical losses differ by. A difference far outside the others is cut at the frame and drawn as an arrow.
     """
     rows = difference_rows(results)[::-1]
-    num_controls = sum(row.kind in ("twins", "positive control") for row in rows)
+    num_controls = sum(row.kind in ("identical losses", "positive control") for row in rows)
     low, high = difference_limits(results)
     height = _TOP_INCHES + _BOTTOM_INCHES + _ROW_INCHES * max(len(rows), 1)
     left = 0.03 + max([1.2, *(_INCHES_A_LETTER * len(row.name) for row in rows)]) / WIDTH_INCHES

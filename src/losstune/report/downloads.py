@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from losstune.report import tables
-from losstune.report.diagnostics import Evidence
+from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
 from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
 
 
-def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
+def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     """Return CSV text by file name. Scores are shares, 0 to 1; a value that isn't there is empty.
 
     All but ``cost.csv`` hold the same bytes for the same results.
@@ -29,13 +29,13 @@ def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
             ),
         ),
         "losses.csv": _csv(*_losses(results)),
-        "forgiveness.csv": _csv(
+        "sensitivity.csv": _csv(
             ("loss", "share_near_best", "decades_searched"),
-            ((loss, fit.share, fit.num_decades) for loss, fit in evidence.forgiveness.items()),
+            ((loss, fit.share, fit.num_decades) for loss, fit in diagnostics.sensitivity.items()),
         ),
-        "learning_rates.csv": tables.learning_rates_csv(results, evidence.trials),
+        "learning_rates.csv": tables.learning_rates_csv(results, diagnostics.trials),
         "best_of.csv": tables.best_of_csv(results),
-        "learning_curves.csv": tables.learning_curves_csv(evidence.curves),
+        "learning_curves.csv": tables.learning_curves_csv(diagnostics.curves),
         "calibration.csv": _csv(
             ("loss", "probabilities", "nll", "brier", "ece", "debiased_ece", "temperature"),
             (
@@ -57,7 +57,7 @@ def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
                 "relative_to_baseline",
                 "search_min",
                 "confirm_min",
-                "share_lost",
+                "share_failed",
             ),
             (
                 (
@@ -68,33 +68,33 @@ def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
                     cost.relative,
                     cost.search_min,
                     cost.confirm_min,
-                    cost.share_lost,
+                    cost.share_failed,
                 )
-                for cost in evidence.costs
+                for cost in diagnostics.costs
             ),
         ),
-        "configurations.csv": _csv(*_configurations(evidence)),
+        "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(
             ("loss", "hyperparameters", "p_true", "pull", "share_of_largest"),
             (
                 (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
-                for curve in evidence.weights
+                for curve in diagnostics.weights
                 for point in zip(curve.probabilities, curve.pulls, curve.scaled(), strict=True)
             ),
         ),
-        "confusion.csv": tables.confusion_csv(results, evidence.blocks),
+        "confusion.csv": tables.confusion_csv(results, diagnostics.blocks),
         "confusion_difference.csv": _csv(
             ("loss", "baseline", "actual", "predicted", "difference"),
             (
                 (results.subject(), results.baseline, names[label], names[predicted], int(count))
-                for label, row in enumerate(evidence.confusion)
+                for label, row in enumerate(diagnostics.confusion)
                 for predicted, count in enumerate(row)
                 if count
             ),
         ),
     }
-    if evidence.exchange is not None:
-        exchange = evidence.exchange
+    if diagnostics.exchange is not None:
+        exchange = diagnostics.exchange
         made["examples.csv"] = _csv(
             (
                 "test_sample",
@@ -111,7 +111,7 @@ def csv_files(results: Results, evidence: Evidence) -> dict[str, str]:
                     names[example.label],
                     exchange.num_blocks,
                     example.num_gained,
-                    example.num_lost,
+                    example.num_failed,
                     names[example.said],
                     names[example.baseline_said],
                 )
@@ -128,7 +128,7 @@ def data_uri(text: str) -> str:
 
 def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     scores = [name for metric in METRICS for name in (metric, f"{metric}_low", f"{metric}_high")]
-    header = ("loss", "part", "outcome", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
+    header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
     return (*header, *scores), (_loss(loss) for loss in results.ranked())
 
 
@@ -141,13 +141,13 @@ def _loss(loss: LossResult) -> Sequence[Any]:
     )
     scores = [loss.scores.get(metric) for metric in METRICS]
     values = [value for s in scores for value in ((s.mean, s.low, s.high) if s else (None,) * 3)]
-    return (loss.loss, loss.part, loss.outcome, *compared, loss.blocks_needed, *values)
+    return (loss.loss, loss.part, loss.decision, *compared, loss.blocks_needed, *values)
 
 
-def _configurations(evidence: Evidence) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+def _configurations(diagnostics: Diagnostics) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     found = [
         (search, configuration)
-        for blocks in evidence.blocks.values()
+        for blocks in diagnostics.blocks.values()
         for search, configuration in confirmed_configurations(blocks)
     ]
     return ("loss", "search", "learning_rate", "weight_decay", "hyperparameters"), (

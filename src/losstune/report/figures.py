@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
-from losstune.report.diagnostics import Evidence
+from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import differences_svg
 from losstune.report.panels import (
     colour_of,
@@ -30,15 +30,15 @@ from losstune.verdict import wording
 from losstune.verdict.results import Results
 
 
-def draw(results: Results, evidence: Evidence) -> dict[str, str]:
+def draw(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     """Return the figures as SVG text by file name."""
     return {
         "differences.svg": differences_svg(results),
-        "learning_rate.svg": learning_rate_svg(results, evidence.trials, evidence.blocks),
+        "learning_rate.svg": learning_rate_svg(results, diagnostics.trials, diagnostics.blocks),
         "best_of.svg": best_of_svg(results),
-        "learning_curves.svg": learning_curves_svg(results, evidence.curves),
+        "learning_curves.svg": learning_curves_svg(results, diagnostics.curves),
         "reliability.svg": reliability_svg(results),
-        "weights.svg": weights_svg(results, evidence.weights),
+        "weights.svg": weights_svg(results, diagnostics.weights),
     }
 
 

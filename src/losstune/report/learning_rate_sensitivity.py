@@ -16,7 +16,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Forgiveness:
+class LearningRateSensitivity:
     """How much of the searched learning rates serves a loss.
 
     Attributes:
@@ -28,9 +28,9 @@ class Forgiveness:
     num_decades: float
 
 
-def forgiveness_of(
+def sensitivity_of(
     results: Results, tune_records: Iterable[Record], learning_rates: Mapping[str, tuple[float, float]]
-) -> dict[str, Forgiveness]:
+) -> dict[str, LearningRateSensitivity]:
     """Return how forgiving each loss is whose range of learning rates is given and which has a usable trial.
 
     Args:
@@ -48,7 +48,7 @@ def forgiveness_of(
             scores = [record.validation[results.metric] for record in trials[loss]]
             rates = [record.configuration.learning_rate for record in trials[loss]]
             share = share_near_best(rates, scores, (low, high), tolerance=TOLERANCE)
-            found[loss] = Forgiveness(share, float(np.log10(high / low)))
+            found[loss] = LearningRateSensitivity(share, float(np.log10(high / low)))
     return found
 
 

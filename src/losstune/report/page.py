@@ -12,7 +12,7 @@ from markupsafe import Markup
 from losstune import __version__
 from losstune.config.schema import Params
 from losstune.report import page_rows
-from losstune.report.diagnostics import Evidence
+from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
 from losstune.report.figures import themed
 from losstune.report.learning_rate_sensitivity import TOLERANCE
@@ -28,7 +28,7 @@ _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
 def render_page(
     results: Results,
     params: Params,
-    evidence: Evidence,
+    diagnostics: Diagnostics,
     figures: Mapping[str, str],
     csv_files: Mapping[str, str],
     *,
@@ -40,7 +40,7 @@ def render_page(
     Args:
         results: The numbers.
         params: The study's settings, for the account of the protocol.
-        evidence: What the page tells beyond the results.
+        diagnostics: What the page tells beyond the results.
         figures: SVG text by file name, see :func:`losstune.report.figures.draw`.
         csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
         commit: That trained the models, or None outside Git.
@@ -56,7 +56,7 @@ def render_page(
     environment.filters |= {"minus": _minus, "points": wording.points, "number": wording.number}
     environment.filters |= {"further_blocks": wording.further_blocks, "seconds": wording.seconds}
     names, focus = results.data.class_names, results.losses_in_focus()
-    by_loss = {cost.loss: cost for cost in evidence.costs}
+    by_loss = {cost.loss: cost for cost in diagnostics.costs}
     page = environment.get_template("page.html.j2").render(
         results=results,
         params=params,
@@ -67,21 +67,24 @@ def render_page(
         ],
         figures={name.removesuffix(".svg"): _inline(name, svg) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
-        forgiveness=sorted(
-            ((loss, found.share) for loss, found in evidence.forgiveness.items()), key=lambda pair: -pair[1]
+        sensitivity=sorted(
+            ((loss, found.share) for loss, found in diagnostics.sensitivity.items()),
+            key=lambda pair: -pair[1],
         ),
         tolerance=TOLERANCE,
         fewest=FEWEST,
         costs=[by_loss[loss.loss] for loss in results.ranked()],
-        lost=evidence.lost,
-        on_gpu="cuda" in evidence.devices,
+        lost=diagnostics.lost,
+        on_gpu="cuda" in diagnostics.devices,
         subject=results.subject(),
-        weights=[curve for curve in evidence.weights if curve.loss in focus],
+        weights=[curve for curve in diagnostics.weights if curve.loss in focus],
         sure=SURE,
-        exchange=evidence.exchange,
-        thumbs=page_rows.thumbnail_rows(evidence, names),
-        changes=page_rows.change_rows(evidence.confusion, names),
-        confusions=[page_rows.confusion_rows(loss, evidence.blocks.get(loss, ()), names) for loss in focus],
+        exchange=diagnostics.exchange,
+        thumbs=page_rows.thumbnail_rows(diagnostics, names),
+        changes=page_rows.change_rows(diagnostics.confusion, names),
+        confusions=[
+            page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus
+        ],
         num_candidates=sum(
             loss.part == "candidate" and loss.difference is not None for loss in results.losses
         ),

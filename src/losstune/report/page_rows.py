@@ -10,7 +10,7 @@ import numpy as np
 
 from losstune.core.records import Record
 from losstune.report.confusion import Counts
-from losstune.report.diagnostics import MOST_EXAMPLES, Evidence
+from losstune.report.diagnostics import MOST_EXAMPLES, Diagnostics
 from losstune.report.tables import confusion_counts
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
@@ -27,7 +27,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
     return {
         "loss": loss.loss,
         "result": loss,
-        "outcome": loss.standing,
+        "decision": loss.standing,
         "score": wording.score(results.metric, score.mean) if score else "",
         "score_interval": ""
         if score is None or score.low is None or score.high is None
@@ -134,9 +134,11 @@ def change_rows(difference_CC: Counts, class_names: Sequence[str]) -> dict[str, 
     }
 
 
-def thumbnail_rows(evidence: Evidence, class_names: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+def thumbnail_rows(
+    diagnostics: Diagnostics, class_names: Sequence[str]
+) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the examples to show, gained and then lost, each list with its title; none without images."""
-    exchange, images = evidence.exchange, evidence.images
+    exchange, images = diagnostics.exchange, diagnostics.images
     if exchange is None or not images:
         return []
     ours, theirs = exchange.loss, exchange.baseline
@@ -148,8 +150,8 @@ def thumbnail_rows(evidence: Evidence, class_names: Sequence[str]) -> list[tuple
                 "label": class_names[example.label],
                 "wrong": theirs if is_gained else ours,
                 "said": class_names[example.baseline_said if is_gained else example.said],
-                "num_blocks": example.num_gained if is_gained else example.num_lost,
-                "num_reverse": example.num_lost if is_gained else example.num_gained,
+                "num_blocks": example.num_gained if is_gained else example.num_failed,
+                "num_reverse": example.num_failed if is_gained else example.num_gained,
             }
             for example in examples
         ]

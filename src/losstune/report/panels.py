@@ -83,5 +83,5 @@ def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, fl
 
 
 def colour_of(loss: LossResult) -> str:
-    """Return the name of a loss's colour: that of its outcome, or of what it is."""
-    return loss.outcome or ("control" if loss.part in ("control", "alias") else "undecided")
+    """Return the name of a loss's colour: that of its decision, or of what it is."""
+    return loss.decision or ("control" if loss.part in ("control", "alias") else "undecided")

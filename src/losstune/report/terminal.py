@@ -40,7 +40,7 @@ def print_report(
     Args:
         results: The numbers.
         durations_sec: Mean seconds of a training by loss, see
-            :meth:`losstune.report.diagnostics.Evidence.durations_sec`.
+            :meth:`losstune.report.diagnostics.Diagnostics.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
     console = narrow(console)
@@ -49,7 +49,7 @@ def print_report(
     table.add_column("loss", overflow="fold")
     for title in (metric, f"difference, {100 * (1 - results.alpha):g}%", "Holm p"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("outcome, blocks to go", no_wrap=True)
+    table.add_column("decision, blocks to go", no_wrap=True)
     for title in ("NLL", "ECE", "training", "lost"):
         table.add_column(title, justify="right", no_wrap=True)
     below = _below(results)
@@ -104,12 +104,12 @@ def control_line(results: Results) -> str:
     if positive is not None and positive.detected is not None:
         by = f"{wording.points(positive.difference.mean)} points"
         found = f"found worse by {by}" if positive.detected else f"NOT found worse ({by})"
-        parts.append(f"The crippled {results.baseline} was {found}.")
+        parts.append(f"The degraded {results.baseline} was {found}.")
     return " ".join(parts)
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
-    style = _STYLES.get(result.outcome or "", "dim" if result.part != "candidate" else "")
+    style = _STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
     difference = result.difference
     scores = result.scores
     lost = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))

@@ -16,7 +16,7 @@ from losstune.core.records import Record
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
 from losstune.verdict import wording
 from losstune.verdict.blocks import confirmed_configurations
-from losstune.verdict.failures import is_lost
+from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 
 MOST_POINTS = 300
@@ -43,7 +43,7 @@ def learning_rate_svg(
     for record in tune_records:
         trials[record.configuration.loss].append(record)
     shown = [record for loss in results.losses for record in trials[loss.loss]]
-    usable = [record.validation[results.metric] for record in shown if not is_lost(record)]
+    usable = [record.validation[results.metric] for record in shown if not has_failed(record)]
     low, high = score_limits(usable, quantile=0.25)
     rates = [record.configuration.learning_rate for record in shown] or [1e-3]
     first, last = min(rates) / 2, max(rates) * 2
@@ -75,8 +75,8 @@ def _draw_trials(
     scores: tuple[float, float],
 ) -> None:
     low = scores[0]
-    lost = [record for record in trials if is_lost(record)]
-    whole = [record for record in trials if not is_lost(record)]
+    lost = [record for record in trials if has_failed(record)]
+    whole = [record for record in trials if not has_failed(record)]
     below = [record for record in whole if 100 * record.validation[metric] < low]
     inside = [record for record in whole if 100 * record.validation[metric] >= low]
     at_foot = axes.get_xaxis_transform()

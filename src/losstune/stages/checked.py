@@ -8,7 +8,7 @@ from pathlib import Path
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.data import imbalance, prepared
-from losstune.stages.equivalent_losses import known_class_counts, twin_lines
+from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model
 from losstune.stages.study import check_names
@@ -36,7 +36,7 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return what is no mistake and yet to be known before a study is run: a topic and a line each."""
-    found = [("twins", line) for line in twin_lines(spaces, known_class_counts(folder))]
+    found = [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     try:
         manifest = prepared.read_manifest(folder / PREPARED)
     except LosstuneError:

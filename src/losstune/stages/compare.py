@@ -6,7 +6,7 @@ from pathlib import Path
 
 from losstune.config.load import load_params
 from losstune.report.compare.comparison import Comparison, Link, compare
-from losstune.report.compare.revisions import Places, read_side
+from losstune.report.compare.revisions import Places, read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.layout import BLOCK_EXECUTIONS, PREPARED, REGISTRATION, RESULTS
 
@@ -27,12 +27,12 @@ def compare_revisions(folder: Path, name_a: str, name_b: str, *, force: bool) ->
     """
     # Both names first, so that a mistyped second one is told at once.
     trees = find_tree(folder, name_a), find_tree(folder, name_b)
-    a, b = (read_side(tree, PLACES) for tree in trees)
+    a, b = (read_revision(tree, PLACES) for tree in trees)
     return compare(a, b, force=force)
 
 
 def with_links(comparison: Comparison, root: Path) -> Comparison:
-    """Add the MLflow runs of both sides; those of the commits that trained first, if MLflow knows them.
+    """Add the MLflow runs of both revisions; those of the commits that trained first, if MLflow knows them.
 
     Args:
         comparison: What was compared.
@@ -43,12 +43,12 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
     settings = load_params().tracking
     links: list[Link] = []
     notes = list(comparison.notes)
-    for side in (comparison.a, comparison.b):
-        runs, problem = find_runs(settings, root, side.protocol)
+    for revision in (comparison.a, comparison.b):
+        runs, problem = find_runs(settings, root, revision.protocol)
         if problem:
-            notes.append(f"MLflow, {side.name}: {problem}")
+            notes.append(f"MLflow, {revision.name}: {problem}")
         links += [
-            Link(side=side.name, run=run.name, url=run.url, commit=run.commit, versions=run.versions)
+            Link(revision=revision.name, run=run.name, url=run.url, commit=run.commit, versions=run.versions)
             for run in runs
         ]
     notes += _version_notes(comparison, links)
@@ -56,12 +56,12 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
 
 
 def _version_notes(comparison: Comparison, links: list[Link]) -> list[str]:
-    """Say which libraries differ between the runs of the two sides, as MLflow's tags tell it."""
+    """Say which libraries differ between the runs of the two revisions, as MLflow's tags tell it."""
     found: list[dict[str, set[str]]] = []
-    for side in (comparison.a, comparison.b):
+    for revision in (comparison.a, comparison.b):
         versions: dict[str, set[str]] = {}
         for link in links:
-            if link.side == side.name:
+            if link.revision == revision.name:
                 for name, version in link.versions.items():
                     versions.setdefault(name, set()).add(version)
         found.append(versions)

@@ -9,8 +9,8 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Configuration, Record, Role, place_of
 from losstune.core.seeds import derive_seed
-from losstune.losses.registry import twin_of, twins_among
-from losstune.stages import execute as session
+from losstune.losses.registry import identical_losses, identical_to
+from losstune.stages import execute
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
     BLOCKS,
@@ -23,14 +23,14 @@ from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
-from losstune.study.jobs import Unit
+from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger, locked
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
 from losstune.study.registration import register, share_registrations, take_registrations, write_registration
 from losstune.study.selection import select_winners
 from losstune.training.task import Task
 
-CRIPPLED_BY = 0.01
+DEGRADED_BY = 0.01
 """What the baseline's learning rate is multiplied by for the positive control."""
 
 
@@ -54,7 +54,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         winners = _winners(study)
         plan = plan_blocks(study, winners, ledger)
         _register(study, winners, ledger)
-        session.execute(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
+        execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
 
 
@@ -67,8 +67,8 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     return plan_blocks(study, _winners(study), ledger)
 
 
-def num_crippled(params: Params) -> int:
-    """Return on how many blocks, from the first, the crippled baseline is trained."""
+def num_degraded(params: Params) -> int:
+    """Return on how many blocks, from the first, the degraded baseline is trained."""
     confirm = params.confirm
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
@@ -77,20 +77,18 @@ def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: L
     """Plan the blocks of these winners, one of each of a loss's searches, and the controls."""
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
-        num_controls = num_crippled(params) + (twin_of(params.baseline, params.losses) is not None)
+        num_controls = num_degraded(params) + (identical_to(params.baseline, params.losses) is not None)
         most = len(winners) * confirm.num_blocks + num_controls
         return GrowingPlan(_grow(study, winners), most, ledger)
-    units = [
-        unit for place in range(confirm.num_blocks) for unit in _block_units(study, winners, place, winners)
-    ]
-    return FixedPlan(units, ledger)
+    jobs = [job for place in range(confirm.num_blocks) for job in _block_jobs(study, winners, place, winners)]
+    return FixedPlan(jobs, ledger)
 
 
 def undecided_after(records: Sequence[Record], params: Params, winners: Sequence[str]) -> set[str]:
     """Return the candidates for which the e-process has not decided on the blocks so far."""
     metric, report = params.tune.metric, params.report
-    twins = twins_among(params.losses, params.baseline)
-    candidates = [loss for loss in winners if loss != params.baseline and loss not in twins]
+    identical = identical_losses(params.losses, params.baseline)
+    candidates = [loss for loss in winners if loss != params.baseline and loss not in identical]
     scores: dict[str, list[float]] = {loss: [] for loss in winners}
     for record in records:
         if record.role == "block" and record.test is not None:
@@ -114,13 +112,13 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
     return undecided
 
 
-def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Unit]]:
+def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Job]]:
     params = study.params
-    twins = twins_among(params.losses, params.baseline)
+    identical = identical_losses(params.losses, params.baseline)
     # The losses that stay to the end: the baseline, and those whose difference is the noise floor.
-    yardsticks = {params.baseline, *twins, *twins.values()}
+    yardsticks = {params.baseline, *identical, *identical.values()}
 
-    def grow(records: list[Record]) -> list[Unit]:
+    def grow(records: list[Record]) -> list[Job]:
         num_searches = params.tune.num_searches
         start = 1 + max((place_of(record, num_searches) for record in records), default=-1)
         undecided = undecided_after(records, params, list(winners))
@@ -129,9 +127,9 @@ def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[li
             return []
         # A block of every search at a time, so that each loss ends with as many of each.
         return [
-            unit
+            job
             for place in range(start, min(start + num_searches, params.confirm.num_blocks))
-            for unit in _block_units(study, winners, place, undecided | yardsticks)
+            for job in _block_jobs(study, winners, place, undecided | yardsticks)
         ]
 
     return grow
@@ -152,7 +150,7 @@ def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
 def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
     if ledger.shared is not None:
         take_registrations(study.root, ledger.shared)
-    keys = [unit.keys[0] for unit in _block_units(study, winners, 0, winners)]
+    keys = [job.keys[0] for job in _block_jobs(study, winners, 0, winners)]
     registration = register(
         study.root,
         study.params.study.name,
@@ -170,14 +168,14 @@ def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Led
         )
 
 
-def _block_units(
+def _block_jobs(
     study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]
-) -> list[Unit]:
+) -> list[Job]:
     """Return a block's trainings: of `losses`, and of the controls that belong to it."""
     params, losses = study.params, set(losses)
     index, search = divmod(place, params.tune.num_searches)
 
-    def unit(configuration: Configuration, role: Role) -> Unit:
+    def job(configuration: Configuration, role: Role) -> Job:
         task = Task(
             configuration=configuration,
             seeds=(derive_seed(params.study.seed, "confirm", search, index),),
@@ -187,16 +185,16 @@ def _block_units(
             test=True,
             keep_weights=index == 0 and role == "block",
         )
-        return study.make_unit(task, "confirm", role, search, index)
+        return study.make_job(task, "confirm", role, search, index)
 
-    units = [
-        unit(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses
+    jobs = [
+        job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses
     ]
     baseline = winners[params.baseline][search].configuration
-    twin = twin_of(params.baseline, params.losses)
-    if twin is not None and place == 0:
-        units.append(unit(baseline.model_copy(update={"loss": twin}), "control"))
-    if place < num_crippled(params):
-        crippled = CRIPPLED_BY * baseline.learning_rate
-        units.append(unit(baseline.model_copy(update={"learning_rate": crippled}), "crippled"))
-    return units
+    equal_loss = identical_to(params.baseline, params.losses)
+    if equal_loss is not None and place == 0:
+        jobs.append(job(baseline.model_copy(update={"loss": equal_loss}), "control"))
+    if place < num_degraded(params):
+        degraded = DEGRADED_BY * baseline.learning_rate
+        jobs.append(job(baseline.model_copy(update={"learning_rate": degraded}), "degraded"))
+    return jobs

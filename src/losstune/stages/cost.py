@@ -12,14 +12,13 @@ from losstune.config.schema import Params
 from losstune.core.progress import format_duration
 from losstune.core.records import Entry, Record
 from losstune.execution.cluster import address_source, cluster_address
-from losstune.stages import confirm, tune
-from losstune.stages import execute as session
+from losstune.stages import confirm, execute, tune
 from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
 from losstune.study.cost import Estimate, Timings, estimate
-from losstune.study.jobs import Unit
+from losstune.study.jobs import Job
 from losstune.study.plan import Plan
 from losstune.study.selection import best_of_searches
 
@@ -44,7 +43,7 @@ class Work:
     stage: str
     num_asked: int
     num_kept: int
-    missing: Sequence[Unit]
+    missing: Sequence[Job]
     num_unknown: int
     may_be_fewer: bool
     epochs_may_be_fewer: bool
@@ -56,7 +55,7 @@ class Work:
 
     def by_loss(self) -> dict[str, int]:
         """Return loss to number of trainings; an empty name stands for those that are not known."""
-        counts = Counter(unit.task.configuration.loss for unit in self.missing)
+        counts = Counter(job.task.configuration.loss for job in self.missing)
         return {**counts, "": self.num_unknown}
 
 
@@ -180,7 +179,7 @@ def _counts(work: Work, study: Study) -> str:
 
 def _told(found: Estimate, study: Study, num_workers: int | None) -> str:
     """Return, say, ``about 2.1 core-minutes, 1:05 to 1:30 on 2 cores``."""
-    gpus = 0.0 if study.device == "cpu" else session.share_of(study).gpus
+    gpus = 0.0 if study.device == "cpu" else execute.resources_of(study).gpus
     minutes = found.busy_sec / 60 * (gpus or 1)
     text = f"about {minutes:,.1f} {'GPU' if gpus else 'core'}-minutes"
     if found.wall_sec is None:
@@ -207,7 +206,7 @@ def _num_workers(study: Study) -> int | None:
     if study.device == "cuda":
         import torch
 
-        num = min(num, int(torch.cuda.device_count() / session.share_of(study).gpus))
+        num = min(num, int(torch.cuda.device_count() / execute.resources_of(study).gpus))
     return max(1, num if resources.max_concurrent == "auto" else min(num, resources.max_concurrent))
 
 
@@ -229,8 +228,8 @@ def _timings(
     if num_workers is None:
         resources = study.params.resources.model_copy(update={"executor": "inline"})
         study = replace(study, params=study.params.model_copy(update={"resources": resources}))
-    units = [unit for work in works for unit in work.missing]
-    measured = measure(study, units, num_workers or 1, together if is_known else None)
+    jobs = [job for work in works for job in work.missing]
+    measured = measure(study, jobs, num_workers or 1, together if is_known else None)
     if not is_known:
         whole = "whole" if measured.passes == epochs else f"of {measured.passes:.2g} of {epochs} epochs"
         return dict.fromkeys(kept, measured.timings), f"{measured.num} trainings, {whole}, just now"

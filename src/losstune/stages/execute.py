@@ -15,8 +15,8 @@ from losstune.stages.interrupts import interruptible
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study
 from losstune.study import provenance
-from losstune.study.asha import Ladders
-from losstune.study.jobs import Timed, Unit, entries_of, train_timed
+from losstune.study.asha import Brackets
+from losstune.study.jobs import Job, Timed, entries_of, train_timed
 from losstune.study.ledger import Ledger
 from losstune.study.plan import Plan
 from losstune.tracking import experiment_of, open_tracker
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from losstune.execution import trials
 
 
-def execute(
+def execute_stage(
     study: Study,
     stage: Stage,
     plan: Plan,
     ledger: Ledger,
     read: Callable[[], Arrays],
-    ladders: Ladders | None = None,
+    brackets: Brackets | None = None,
 ) -> None:
     """Train what the plan asks for and the ledger doesn't hold; `read` gives the data, if any is needed.
 
@@ -50,8 +50,8 @@ def execute(
     ledger.share(entry.record.key for entry in plan.kept)
     for entry in plan.kept:
         tracker.log(entry)
-        if ladders is not None:
-            ladders.remember(entry.record)
+        if brackets is not None:
+            brackets.remember(entry.record)
     num_to_train = plan.total - num_kept
     print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
     if num_to_train and git.commit is None and git.problem is not None:
@@ -61,14 +61,14 @@ def execute(
             arrays = read()  # what is wrong with the data is told before any progress
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
-                def finished(unit: Unit, timed: Timed) -> None:
-                    for entry, weights in entries_of(unit, timed, commit):
+                def finished(job: Job, timed: Timed) -> None:
+                    for entry, weights in entries_of(job, timed, commit):
                         ledger.put(entry, weights)
                         plan.finish(entry)
                         tracker.log(entry)
-                    progress.update(plan.num_finished - num_kept, unit.name)
+                    progress.update(plan.num_finished - num_kept, job.name)
 
-                train_plan(study, plan, arrays, ladders, finished)
+                train_plan(study, plan, arrays, brackets, finished)
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -87,14 +87,18 @@ def execute(
 
 
 def train_plan(
-    study: Study, plan: Plan, arrays: Arrays, ladders: Ladders | None, finished: Callable[[Unit, Timed], None]
+    study: Study,
+    plan: Plan,
+    arrays: Arrays,
+    brackets: Brackets | None,
+    finished: Callable[[Job, Timed], None],
 ) -> None:
     """Train what the plan hands out by the executor that the settings name; `finished` has to tell it what is done."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline
 
-        inline.run(plan, train_timed, arrays, ladders, finished, resources.trial_time_limit)
+        inline.run(plan, train_timed, arrays, brackets, finished, resources.trial_time_limit)
         return
     with collection_paused():
         from losstune.execution import trials  # 1 s to import, which a study without Ray is spared
@@ -103,20 +107,20 @@ def train_plan(
         plan,
         train_timed,
         arrays,
-        ladders,
+        brackets,
         finished,
         resources=resources,
-        share=share_of(study),
+        per_trial=resources_of(study),
         versions=study.versions,
     )
 
 
-def share_of(study: Study) -> trials.Share:
+def resources_of(study: Study) -> trials.TrialResources:
     """Return what one training of the study gets of the machine."""
     from losstune.execution import trials
 
     num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
-    return trials.share_of(study.device, study.params.resources, num_per_gpu)
+    return trials.resources_of(study.device, study.params.resources, num_per_gpu)
 
 
 def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:

@@ -85,7 +85,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         imbalance=imbalance.hint(study.manifest, params.tune.metric, params.report.rope),
     )
     test = prepared.read_test(folder / PREPARED)
-    evidence = gather(
+    diagnostics = gather(
         results,
         trials,
         blocks,
@@ -94,7 +94,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         test_images=test.images,
         test_labels=test.labels,
     )
-    plots, csvs = figures.draw(results, evidence), csv_files(results, evidence)
+    plots, csvs = figures.draw(results, diagnostics), csv_files(results, diagnostics)
     for name, text in (plots | csvs).items():
         write_atomically(folder / PLOTS / name, text)
     facts = provenance.collect(folder)
@@ -103,7 +103,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     page = render_page(
         results,
         study.params,
-        evidence,
+        diagnostics,
         plots,
         csvs,
         commit=_commit(block_executions),
@@ -116,7 +116,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if summary.problem:
         print(summary.problem, file=sys.stderr)
     print(f"The whole report: {REPORT}", flush=True)
-    print_report(results, evidence.durations_sec())
+    print_report(results, diagnostics.durations_sec())
 
 
 def show(study: Study) -> TrackingSummary:
@@ -195,10 +195,10 @@ def _flat(results: Results) -> dict[str, float]:
 
 
 def _outcomes(results: Results) -> dict[str, str]:
-    """Return the verdict and every loss's outcome, to filter studies by."""
-    outcomes = {f"outcome.{result.loss}": result.outcome for result in results.losses if result.outcome}
+    """Return the verdict and every loss's decision, to filter studies by."""
+    decisions = {f"decision.{result.loss}": result.decision for result in results.losses if result.decision}
     verdict = {"verdict": results.verdict.action, "baseline": results.baseline}
-    return verdict | outcomes | ({"winner": results.verdict.loss} if results.verdict.loss else {})
+    return verdict | decisions | ({"winner": results.verdict.loss} if results.verdict.loss else {})
 
 
 def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str, Record]:

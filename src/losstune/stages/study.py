@@ -17,7 +17,7 @@ from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import require_model
-from losstune.study.jobs import Unit, make_unit
+from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
 from losstune.study.search import Space, centred, space_of
@@ -53,10 +53,10 @@ class Study:
         """Return the hash of the registration's terms."""
         return self.registration.protocol
 
-    def make_unit(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Unit:
+    def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Give a task its identity; tuning's doesn't depend on the test split."""
         data_digest = self.manifest.digest if task.test else self.manifest.development_digest
-        return make_unit(task, stage, role, (index,), data_digest, self.versions, search)
+        return make_job(task, stage, role, (index,), data_digest, self.versions, search)
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:

@@ -15,11 +15,11 @@ import numpy as np
 import psutil
 
 from losstune.core.errors import LosstuneError
-from losstune.stages import execute as session
+from losstune.stages import execute
 from losstune.stages.interrupts import interruptible
 from losstune.stages.study import Study, read_arrays
 from losstune.study.cost import Timings, gaps
-from losstune.study.jobs import Timed, Unit, entries_of, train_timed
+from losstune.study.jobs import Job, Timed, entries_of, train_timed
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan
 from losstune.training.task import Arrays, Task
@@ -49,13 +49,13 @@ class Measured:
 
 
 def measure(
-    study: Study, units: Sequence[Unit], num_workers: int, known: Mapping[str, Sequence[float]] | None
+    study: Study, jobs: Sequence[Job], num_workers: int, known: Mapping[str, Sequence[float]] | None
 ) -> Measured:
-    """Train a few units, shortened where they are long, by the study's executor.
+    """Train a few jobs, shortened where they are long, by the study's executor.
 
     Args:
         study: The study; nothing in its folder is written, and the test split's files are not opened.
-        units: What it lacks; those that are trained are spread over them.
+        jobs: What it lacks; those that are trained are spread over them.
         num_workers: Trainings that run at the same time.
         known: Loss to durations of whole trainings, if they are known: then only start and end are of interest.
 
@@ -69,22 +69,22 @@ def measure(
     pass_sec = (
         float(np.median([sec for times in known.values() for sec in times])) / epochs
         if known
-        else _pass_sec(units[0].task, arrays)
+        else _pass_sec(jobs[0].task, arrays)
     )
     affordable = budget_sec * num_workers / max(pass_sec, 1e-9)  # passes
     fewest = max(FEWEST, 2 * num_workers)
-    num = min(len(units), fewest if known else max(fewest, min(MOST, int(affordable / epochs))))
-    chosen = [units[number * len(units) // num] for number in range(num)]
-    passes = _passes(affordable / num, units[0].task, arrays)
-    chosen = [replace(unit, task=_shortened(unit.task, passes)) for unit in chosen]
+    num = min(len(jobs), fewest if known else max(fewest, min(MOST, int(affordable / epochs))))
+    chosen = [jobs[number * len(jobs) // num] for number in range(num)]
+    passes = _passes(affordable / num, jobs[0].task, arrays)
+    chosen = [replace(job, task=_shortened(job.task, passes)) for job in chosen]
     timed, start_and_end_sec = _train(study, chosen, _part(arrays, passes))
     seconds: dict[str, list[float]] = {}
-    for unit, one in timed:
-        if one.outcomes[0].status != "failed":
-            loss = unit.task.configuration.loss
+    for job, one in timed:
+        if one.results[0].status != "failed":
+            loss = job.task.configuration.loss
             seconds.setdefault(loss, []).append(one.duration_sec * epochs / passes)
     if not seconds:
-        cause = timed[0][1].outcomes[0].cause if timed else "no worker trained"
+        cause = timed[0][1].results[0].cause if timed else "no worker trained"
         raise LosstuneError(f"cost: all {num} trainings that were tried failed; the first: {cause}")
     between = gaps((one.started_at, one.started_at + one.duration_sec) for _, one in timed)
     return Measured(
@@ -98,21 +98,21 @@ def measure(
     )
 
 
-def _train(study: Study, units: Sequence[Unit], arrays: Arrays) -> tuple[list[tuple[Unit, Timed]], float]:
-    """Return what came of each unit, and the seconds before the first and after the last of them."""
-    timed: list[tuple[Unit, Timed]] = []
+def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tuple[Job, Timed]], float]:
+    """Return what came of each job, and the seconds before the first and after the last of them."""
+    timed: list[tuple[Job, Timed]] = []
     with tempfile.TemporaryDirectory(prefix="losstune-cost-") as temp, interruptible():
         ledger = Ledger(Path(temp))
-        plan = FixedPlan(units, ledger)
+        plan = FixedPlan(jobs, ledger)
 
-        def finished(unit: Unit, outcome: Timed) -> None:
-            timed.append((unit, outcome))
-            for entry, _ in entries_of(unit, outcome, None):
+        def finished(job: Job, result: Timed) -> None:
+            timed.append((job, result))
+            for entry, _ in entries_of(job, result, None):
                 ledger.put(entry)
                 plan.finish(entry)
 
         start = time.time()
-        session.train_plan(study, plan, arrays, None, finished)
+        execute.train_plan(study, plan, arrays, None, finished)
         end = time.time()
     # Or nanobind tells at the end of the process that what was imported to train, and is frozen now, is leaked.
     gc.unfreeze()

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.stages import execute as session
-from losstune.stages.equivalent_losses import twin_lines
+from losstune.stages import execute
+from losstune.stages.identical_losses import identical_lines
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
-from losstune.study.asha import Ladders, rungs
+from losstune.study.asha import Brackets, rungs
 from losstune.study.ledger import Ledger, locked
 from losstune.study.plan import SearchPlan
 
@@ -32,17 +32,19 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
-    for line in twin_lines(study.spaces, study.manifest.counts.train):
+    for line in identical_lines(study.spaces, study.manifest.counts.train):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
     with open_ledger(params, root) as ledger, locked(root, "tune"):
         plan = make_plan(study, ledger)
-        ladders = None
+        brackets = None
         if params.tune.scheduler == "asha":
             asha = params.tune.asha
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
-            ladders = Ladders(epochs, asha.reduction_factor, params.tune.metric)
-        session.execute(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), ladders)
+            brackets = Brackets(epochs, asha.reduction_factor, params.tune.metric)
+        execute.execute_stage(
+            study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets
+        )
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 
@@ -52,6 +54,6 @@ def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
         study.params,
         study.spaces,
         ledger,
-        lambda task, search, index: study.make_unit(task, "tune", "trial", search, index),
+        lambda task, search, index: study.make_job(task, "tune", "trial", search, index),
         study.device,
     )

@@ -1,8 +1,8 @@
-"""Two sides of one study, each with its own searches: whether a loss's score differs between them.
+"""Two revisions of one study, each with its own searches: whether a loss's score differs between them.
 
 Like :mod:`losstune.statistics.replication` it takes the search for the unit that is replicated. There, losses of one
 study are compared, and what they share in a search's blocks cancels. Here one loss is compared with itself elsewhere,
-and what all losses of a side share is part of the difference.
+and what all losses of a revision share is part of the difference.
 
 Shape suffixes: L losses; S searches; B blocks, which go round: block b belongs to search b modulo S.
 """
@@ -54,7 +54,7 @@ def effective_searches(num_blocks: int, num_searches: int) -> float:
     return num_blocks**2 / sum(size**2 for size in sizes)
 
 
-def side_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[MeanError]:
+def revision_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[MeanError]:
     """Estimate the error of each loss's mean over its blocks, the luck of its searches included.
 
     A block's value is ``x_lb = loss_l + luck_ls + block_b + own_lb``: the losses of a study are searched
@@ -76,8 +76,8 @@ def side_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[MeanErro
     does; each then has the variance of its own searches alone.
 
     Args:
-        scores: For each loss, a value for each block: paired differences between the sides, or one side's scores.
-            Losses may differ in blocks, which count from the first; as many as all have tell the variances.
+        scores: For each loss, a value for each block: paired differences between the revisions, or one revision's
+            scores. Losses may differ in blocks, which count from the first; as many as all have tell the variances.
         num_searches: S, at least 2.
 
     Raises:
@@ -127,7 +127,7 @@ def welch_error(scores_B: ArrayLike, others_B: ArrayLike) -> MeanError:
     errors = []
     for values_B in (finite(scores_B), finite(others_B)):
         if values_B.size < 2:
-            raise ValueError("a comparison needs at least 2 blocks a side, found 1")
+            raise ValueError("a comparison needs at least 2 blocks a revision, found 1")
         errors.append(MeanError(float(values_B.std(ddof=1)) / math.sqrt(values_B.size), values_B.size - 1))
     return sum_of_errors(*errors)
 

@@ -1,7 +1,7 @@
-"""Asynchronous successive halving with one ladder per search: trials compete within it only.
+"""Asynchronous successive halving with one bracket per search: trials compete within it only.
 
-A loss with a small gradient learns later; on a ladder shared with others it would be stopped for what it is
-rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one ladder).
+A loss with a small gradient learns later; on a bracket shared with others it would be stopped for what it is
+rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one bracket).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, .
     return tuple(found)
 
 
-class Ladders:
+class Brackets:
     """The scores seen at each rung of each search.
 
     A trial goes on from a rung if its score is at or above the (1 - 1/factor) quantile of the scores that came

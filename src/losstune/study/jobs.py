@@ -14,11 +14,11 @@ from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.losses.registry import get
 from losstune.study.sources import code_digest
 from losstune.training.loop import train
-from losstune.training.task import Arrays, Outcome, Task, failed
+from losstune.training.task import Arrays, Task, TrainingResult, failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Job:
     """One configuration with one or more seeds: what a worker trains in one go.
 
     Attributes:
@@ -45,7 +45,7 @@ class Unit:
         return {
             "trial": f"{loss} #{numbers}",
             "block": f"{loss}, block {numbers}",
-            "crippled": f"{loss} crippled, block {numbers}",
+            "degraded": f"{loss} degraded, block {numbers}",
         }.get(self.role, f"{loss}, control")
 
 
@@ -54,14 +54,14 @@ class Timed:
     """Outcomes with when and where they were trained; what a worker sends back.
 
     Attributes:
-        outcomes: One per seed.
+        results: One per seed.
         started_at: Unix time, seconds.
-        duration_sec: Wall-clock of one seed: that of the unit shared out evenly.
+        duration_sec: Wall-clock of one seed: that of the job shared out evenly.
         device: Such as ``"cpu"``.
         out_of_memory: Whether it failed because the memory of the device, or of the host, ran out.
     """
 
-    outcomes: list[Outcome]
+    results: list[TrainingResult]
     started_at: float
     duration_sec: float
     device: str
@@ -80,7 +80,7 @@ Train = Callable[[Task, Arrays, tuple[int, ...]], Iterator[Timed]]
 """Trains a task, yielding at rungs and at the end; see :func:`train_timed`."""
 
 
-def make_unit(
+def make_job(
     task: Task,
     stage: Stage,
     role: Role,
@@ -88,10 +88,10 @@ def make_unit(
     data_digest: str,
     versions: Mapping[str, str],
     search: int = 0,
-) -> Unit:
+) -> Job:
     """Give a task its identity.
 
-    A key is the hash of all that determines the outcome: the data's content, the task, the code that trains it
+    A key is the hash of all that determines the result: the data's content, the task, the code that trains it
     (its own loss's, not other losses'), the kind of device and the `versions` of the libraries that compute it.
     Neither paths nor hosts nor the number of workers enter it.
     """
@@ -109,16 +109,16 @@ def make_unit(
         "versions": dict(versions),
     }
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
-    return Unit(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
+    return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
 
 
 def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[Timed]:
-    """Train a task and time it. An exception becomes outcomes with status ``"failed"`` and its text as the cause."""
+    """Train a task and time it. An exception becomes results with status ``"failed"`` and its text as the cause."""
     started_at, start = time.time(), time.perf_counter()
 
-    def timed(outcomes: list[Outcome], *, out_of_memory: bool = False) -> Timed:
+    def timed(results: list[TrainingResult], *, out_of_memory: bool = False) -> Timed:
         return Timed(
-            outcomes=outcomes,
+            results=results,
             started_at=started_at,
             duration_sec=(time.perf_counter() - start) / len(task.seeds),
             device=task.device,
@@ -127,15 +127,15 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
 
     try:
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
-        for outcomes in train(task, arrays, loss, rungs):
-            yield timed(outcomes)
-    except Exception as error:  # whatever a model or loss raises is that trial's outcome, not the study's end
-        outcomes = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
+        for results in train(task, arrays, loss, rungs):
+            yield timed(results)
+    except Exception as error:  # whatever a model or loss raises is that trial's result, not the study's end
+        results = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
         out_of_memory = is_out_of_memory(error)
         del error  # its traceback holds what filled the memory
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
-        yield timed(outcomes, out_of_memory=out_of_memory)
+        yield timed(results, out_of_memory=out_of_memory)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -146,30 +146,28 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_FULL_MEMORY)
 
 
-def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:
+def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:
     """Turn what a worker sent back into ledger entries, each with its weights if they are to be kept."""
     entries = []
-    for key, index, seed, outcome in zip(
-        unit.keys, unit.indices, unit.task.seeds, timed.outcomes, strict=True
-    ):
+    for key, index, seed, result in zip(job.keys, job.indices, job.task.seeds, timed.results, strict=True):
         record = Record(
             key=key,
-            stage=unit.stage,
-            role=unit.role,
-            search=unit.search,
+            stage=job.stage,
+            role=job.role,
+            search=job.search,
             index=index,
             seed=seed,
-            configuration=unit.task.configuration,
-            status=outcome.status,
-            cause=outcome.cause,
-            num_parameters=outcome.num_parameters,
-            curve=outcome.curve,
-            validation=outcome.validation,
-            test=outcome.test,
-            confusion=outcome.confusion,
-            predictions=outcome.predictions,
-            calibration=outcome.calibration,
-            temperature=outcome.temperature,
+            configuration=job.task.configuration,
+            status=result.status,
+            cause=result.cause,
+            num_parameters=result.num_parameters,
+            curve=result.curve,
+            validation=result.validation,
+            test=result.test,
+            confusion=result.confusion,
+            predictions=result.predictions,
+            calibration=result.calibration,
+            temperature=result.temperature,
         )
         execution = Execution(
             key=key,
@@ -178,5 +176,5 @@ def entries_of(unit: Unit, timed: Timed, commit: str | None) -> list[tuple[Entry
             device=timed.device,
             commit=commit,
         )
-        entries.append((Entry(record=record, execution=execution), outcome.weights))
+        entries.append((Entry(record=record, execution=execution), result.weights))
     return entries

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from losstune.config.schema import Params
 from losstune.core.records import Entry, Record
 from losstune.core.seeds import derive_seed
-from losstune.study.jobs import Unit
+from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger
 from losstune.study.search import Space, depends_on, propose
 from losstune.training.task import Task
@@ -32,7 +32,7 @@ class Plan:
         self._ledger = ledger
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
-        self._missing: list[tuple[tuple[int, int], Unit]] = []
+        self._missing: list[tuple[tuple[int, int], Job]] = []
 
     @property
     def total(self) -> int:
@@ -54,12 +54,12 @@ class Plan:
         """Whether every record that the stage asks for is there."""
         return self.num_finished == self.total
 
-    def next(self) -> Unit | None:
-        """Return the next unit to train; None if none can be started now, for good or until others finish."""
+    def next(self) -> Job | None:
+        """Return the next job to train; None if none can be started now, for good or until others finish."""
         return heapq.heappop(self._missing)[1] if self._missing else None
 
     def is_exhausted(self) -> bool:
-        """Whether every unit has been handed out, so that ``next`` will never again return one."""
+        """Whether every job has been handed out, so that ``next`` will never again return one."""
         return not self._missing and self._has_explored_all()
 
     def finish(self, entry: Entry) -> None:
@@ -70,17 +70,17 @@ class Plan:
         """Return all entries in the order of the plan, whatever the order in which they were trained."""
         return [self._entries[key] for key in self._order if key in self._entries]
 
-    def _add(self, unit: Unit, priority: tuple[int, int]) -> bool:
-        # Takes a unit up; says whether the ledger had it.
-        assert len(unit.keys) == 1, "stages plan one seed a unit"
-        key = unit.keys[0]
+    def _add(self, job: Job, priority: tuple[int, int]) -> bool:
+        # Takes a job up; says whether the ledger had it.
+        assert len(job.keys) == 1, "stages plan one seed a job"
+        key = job.keys[0]
         self._order.append(key)
         entry = self._ledger.get(key)
         if entry is not None and entry.record.status != "failed":
             self._entries[key] = entry
             self.kept.append(entry)
             return True
-        heapq.heappush(self._missing, (priority, unit))
+        heapq.heappush(self._missing, (priority, job))
         return False
 
     def _has_explored_all(self) -> bool:
@@ -88,26 +88,26 @@ class Plan:
 
 
 class FixedPlan(Plan):
-    """A list of units that is known from the start, trained in its order."""
+    """A list of jobs that is known from the start, trained in its order."""
 
-    def __init__(self, units: Iterable[Unit], ledger: Ledger) -> None:
-        units = list(units)
-        super().__init__(len(units), ledger)
-        for position, unit in enumerate(units):
-            self._add(unit, (position, 0))
+    def __init__(self, jobs: Iterable[Job], ledger: Ledger) -> None:
+        jobs = list(jobs)
+        super().__init__(len(jobs), ledger)
+        for position, job in enumerate(jobs):
+            self._add(job, (position, 0))
 
 
 class GrowingPlan(Plan):
     """Units that are planned a block at a time, each block from the records of those before it.
 
     Args:
-        grow: Given all records so far, in the order of the plan, returns the next block's units; none to end. It must
+        grow: Given all records so far, in the order of the plan, returns the next block's jobs; none to end. It must
             depend on its argument alone, so that an interrupted plan grows again as it had grown.
         most: Number of records there can be.
         ledger: Where finished work is looked up.
     """
 
-    def __init__(self, grow: Callable[[list[Record]], list[Unit]], most: int, ledger: Ledger) -> None:
+    def __init__(self, grow: Callable[[list[Record]], list[Job]], most: int, ledger: Ledger) -> None:
         super().__init__(most, ledger)
         self._grow, self._is_closed = grow, False
         self._extend()
@@ -137,10 +137,10 @@ class GrowingPlan(Plan):
 
     def _extend(self) -> None:
         while not self._is_closed and self.num_finished == len(self._order):
-            units = self._grow([entry.record for entry in self.entries()])
-            self._is_closed = not units
-            for unit in units:
-                self._add(unit, (len(self._order), 0))
+            jobs = self._grow([entry.record for entry in self.entries()])
+            self._is_closed = not jobs
+            for job in jobs:
+                self._add(job, (len(self._order), 0))
 
 
 class SearchPlan(Plan):
@@ -150,7 +150,7 @@ class SearchPlan(Plan):
         params: The study.
         spaces: Search space per loss, in the study's order.
         ledger: Where finished work is looked up.
-        make: Turns a task, its search and its trial number into a unit.
+        make: Turns a task, its search and its trial number into a job.
         device: Kind of device to train on.
     """
 
@@ -159,7 +159,7 @@ class SearchPlan(Plan):
         params: Params,
         spaces: Mapping[str, Space],
         ledger: Ledger,
-        make: Callable[[Task, int, int], Unit],
+        make: Callable[[Task, int, int], Job],
         device: str,
     ) -> None:
         tune = params.tune

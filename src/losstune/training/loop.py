@@ -1,4 +1,4 @@
-"""The trial hot path: one configuration and several seeds in, one outcome per seed out.
+"""The trial hot path: one configuration and several seeds in, one result per seed out.
 
 The data stays in memory as tensors, a CPU training uses one thread, and nothing is copied to the host but a few
 numbers an epoch. Shape suffixes: N samples, C classes.
@@ -24,7 +24,7 @@ from losstune.training import metrics
 from losstune.training.augmentation import augment
 from losstune.training.device_data import DeviceData
 from losstune.training.optimisation import learning_rate_at, make_optimizer
-from losstune.training.task import Arrays, Outcome, Task
+from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
 """Pixels (or features) that are evaluated at once; a batch of evaluation has as many samples as that allows."""
@@ -34,11 +34,11 @@ MAX_EVALUATION_BATCH = 2048
 
 def train(
     task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()
-) -> Iterator[list[Outcome]]:
+) -> Iterator[list[TrainingResult]]:
     """Train one model per seed with `loss`, which is the one that the task's configuration names.
 
-    Yields the outcomes so far, with status ``"stopped"``, after every epoch named in `rungs` that is not the
-    last, so that the caller can give up there; and at the end the final outcomes, one per seed in order. A
+    Yields the results so far, with status ``"stopped"``, after every epoch named in `rungs` that is not the
+    last, so that the caller can give up there; and at the end the final results, one per seed in order. A
     training whose loss or outputs become NaN or infinite ends as ``"diverged"`` with the worst scores.
     """
     data = DeviceData.of(arrays, torch.device(task.device))
@@ -49,7 +49,7 @@ def train(
             for training in trainings:
                 training.run_epoch(epoch)
             if epoch in rungs and epoch < task.training.epochs:
-                yield [training.outcome("stopped") for training in trainings]
+                yield [training.result("stopped") for training in trainings]
         yield [training.finish() for training in trainings]
 
 
@@ -116,10 +116,10 @@ class _Training:
                 Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores)
             )
 
-    def outcome(self, status: Status) -> Outcome:
+    def result(self, status: Status) -> TrainingResult:
         if self.cause:
             status = "diverged"
-        return Outcome(
+        return TrainingResult(
             status=status,
             cause=self.cause,
             num_parameters=self.num_parameters,
@@ -128,10 +128,10 @@ class _Training:
             test=metrics.worst_scores() if self.cause and self.task.test else None,
         )
 
-    def finish(self) -> Outcome:
-        outcome = self.outcome("finished")
+    def finish(self) -> TrainingResult:
+        result = self.result("finished")
         if self.cause:
-            return outcome
+            return result
         if self.task.test:
             if self.data.test_images is None or self.data.test_labels is None:
                 raise ValueError("a task asks for test scores, but was given no test split")
@@ -139,14 +139,14 @@ class _Training:
             scores = self._scores(logits, target)
             if scores is None:
                 self.cause = "the model's outputs became NaN or infinite on the test split"
-                return self.outcome("diverged")
+                return self.result("diverged")
             predicted = self.loss.probabilities(logits).argmax(1)
             counts = metrics.confusion_matrix(predicted, target, self.data.num_classes)
             temperature = metrics.fit_temperature(
                 self._outputs(self.data.validation_images), self.data.validation_labels
             )
-            outcome = replace(
-                outcome,
+            result = replace(
+                result,
                 test=scores,
                 confusion=tuple(tuple(row) for row in counts.tolist()),
                 predictions=labels.pack(predicted.cpu().numpy()),
@@ -158,8 +158,8 @@ class _Training:
                 temperature=temperature.item(),
             )
         if self.task.keep_weights:
-            outcome = replace(outcome, weights=weights_as_bytes(self.network))
-        return outcome
+            result = replace(result, weights=weights_as_bytes(self.network))
+        return result
 
     def _logits(self, inputs: Tensor) -> Tensor:
         inputs = inputs.contiguous(memory_format=self.memory_format)

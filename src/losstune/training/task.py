@@ -14,7 +14,7 @@ from losstune.training import metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What to train. Together with the data it determines the outcomes; nothing else may.
+    """What to train. Together with the data it determines the results; nothing else may.
 
     Attributes:
         configuration: Loss, its hyperparameters, learning rate and weight decay.
@@ -64,7 +64,7 @@ class Arrays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingResult:
     """How one training ended; the fields are those of :class:`losstune.core.records.Record`.
 
     Attributes:
@@ -84,8 +84,8 @@ class Outcome:
     weights: bytes | None = None
 
 
-def failed(task: Task, cause: str) -> list[Outcome]:
-    """Return the outcomes of a task that raised: the worst scores, and why."""
+def failed(task: Task, cause: str) -> list[TrainingResult]:
+    """Return the results of a task that raised: the worst scores, and why."""
     worst = metrics.worst_scores()
-    outcome = Outcome(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
-    return [replace(outcome, test=worst if task.test else None) for _ in task.seeds]
+    result = TrainingResult(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
+    return [replace(result, test=worst if task.test else None) for _ in task.seeds]

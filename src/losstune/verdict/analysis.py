@@ -14,14 +14,14 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Record, place_of
 from losstune.core.seeds import derive_seed
-from losstune.losses.registry import twins_among
+from losstune.losses.registry import identical_losses
 from losstune.study import selection
 from losstune.study.registration import Earlier
-from losstune.verdict.comparison import Rules, blocks_needed, compare, outcome_of
+from losstune.verdict.comparison import Rules, blocks_needed, compare, decide
 from losstune.verdict.control_results import Control
 from losstune.verdict.controls import control_of
 from losstune.verdict.diagnostics import calibration_of, optimism_of, variances_of
-from losstune.verdict.failures import is_lost
+from losstune.verdict.failures import has_failed
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
 from losstune.verdict.numbers import Score
@@ -70,14 +70,14 @@ def build_results(
     winners = {loss: winners[loss] for loss in params.losses if loss in winners}
     blocks = {loss: _blocks_of(searches, confirmed[loss], params) for loss, searches in winners.items()}
     _require_pairing(blocks)
-    twins = twins_among(params.losses, params.baseline, equals)
+    identical = identical_losses(params.losses, params.baseline, equals)
     losses = [
-        _describe(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), twins)
+        _describe(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical)
         for loss in params.losses
     ]
     control = control_of(
         params.baseline,
-        twins,
+        identical,
         blocks,
         confirm_records,
         rules,
@@ -215,16 +215,18 @@ def _describe(
     trials: Sequence[Record],
     winners: Sequence[Record],
     blocks: Sequence[Record],
-    twins: Mapping[str, str],
+    identical: Mapping[str, str],
 ) -> LossResult:
     metric = params.tune.metric
     defaults = [record.validation[metric] for record in trials if record.index == 0]
-    twin = twins.get(loss)
-    part: Part = "candidate" if twin is None else "control" if twin == params.baseline else "alias"
+    equal_loss = identical.get(loss)
+    part: Part = (
+        "candidate" if equal_loss is None else "control" if equal_loss == params.baseline else "alias"
+    )
     facts: dict[str, Any] = {
         "loss": loss,
         "part": "baseline" if loss == params.baseline else part,
-        "equals": twin,
+        "equals": equal_loss,
         "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
         "default_validation": math.fsum(defaults) / len(defaults) if defaults else None,
     }
@@ -245,7 +247,7 @@ def _describe(
         winner_index=winner.index,
         winner_validation=winner.validation[metric],
         num_parameters=winner.num_parameters,
-        num_lost_blocks=sum(is_lost(block) for block in blocks),
+        num_failed_blocks=sum(has_failed(block) for block in blocks),
         blocks=scores,
         scores={
             name: _score([block[name] for block in scores], params, _generator(params, "score", loss, name))
@@ -295,23 +297,23 @@ def _compare_with_baseline(losses: Sequence[LossResult], params: Params, rules: 
 
 
 def _judge(losses: Sequence[LossResult], control: Control, rules: Rules) -> list[LossResult]:
-    """Add the outcomes of the candidates, and what the undecided still need."""
+    """Add the decisions of the candidates, and what the undecided still need."""
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
     judged = []
     for result in losses:
         if result.part == "candidate" and result.difference is not None:
-            outcome = outcome_of(
+            decision = decide(
                 result.difference, alpha=rules.alpha, rope=rules.rope, noise_floor=control.noise_floor
             )
             needed = None
-            if outcome == "undecided":
+            if decision == "undecided":
                 needed = blocks_needed(
                     result.difference,
                     num_blocks=len(result.blocks),
                     num_candidates=num_candidates,
                     rules=rules,
                 )
-            result = result.model_copy(update={"outcome": outcome, "blocks_needed": needed})
+            result = result.model_copy(update={"decision": decision, "blocks_needed": needed})
         judged.append(result)
     return judged
 

@@ -15,12 +15,12 @@ import numpy as np
 from losstune import statistics
 from losstune.statistics import SearchError, blocks_to_differ, blocks_to_match
 from losstune.verdict.numbers import Difference
-from losstune.verdict.results import Outcome
+from losstune.verdict.results import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How outcomes are drawn.
+    """How decisions are drawn.
 
     Attributes:
         alpha: Level of the tests, over all candidates together.
@@ -139,7 +139,7 @@ def _with_searches(
 
 
 class Decidable(Protocol):
-    """What an outcome follows from, see :class:`losstune.verdict.numbers.Difference`."""
+    """What an decision follows from, see :class:`losstune.verdict.numbers.Difference`."""
 
     @property
     def mean(self) -> float: ...  # noqa: D102
@@ -151,7 +151,7 @@ class Decidable(Protocol):
     def equivalence_high(self) -> float: ...  # noqa: D102
 
 
-def outcome_of(difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None) -> Outcome:
+def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None) -> Decision:
     """Return what a difference against the baseline means.
 
     In this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);

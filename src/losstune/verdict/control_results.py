@@ -32,7 +32,7 @@ class PositiveControl(Row):
     """The baseline at a hundredth of its learning rate: a study that can't tell it from the baseline can tell nothing.
 
     Attributes:
-        learning_rate: Of the crippled baseline.
+        learning_rate: Of the degraded baseline.
         difference: Against the baseline, over the blocks on which it was trained.
         detected: Whether it is found worse by the rules that hold for losses; None where the blocks are too few for
             any difference to be found.

@@ -10,7 +10,7 @@ import numpy as np
 
 from losstune.core.records import Record, place_of
 from losstune.verdict import wording
-from losstune.verdict.comparison import Rules, blocks_difference, compare, outcome_of
+from losstune.verdict.comparison import Rules, blocks_difference, compare, decide
 from losstune.verdict.control_results import Control, IdentityCheck, NoisePair, PositiveControl
 
 Generator = Callable[..., np.random.Generator]
@@ -18,7 +18,7 @@ Generator = Callable[..., np.random.Generator]
 
 def control_of(
     baseline: str,
-    twins: Mapping[str, str],
+    identical: Mapping[str, str],
     blocks: Mapping[str, Sequence[Record]],
     confirm_records: Sequence[Record],
     rules: Rules,
@@ -29,7 +29,7 @@ def control_of(
 
     Args:
         baseline: The loss that all are held against.
-        twins: Loss to the loss of this study that it is identical to.
+        identical: Loss to the loss of this study that it is identical to.
         blocks: Each loss's blocks in order.
         confirm_records: All records of the confirmation, the controls' among them.
         rules: The study's rules.
@@ -40,23 +40,23 @@ def control_of(
     pairs = tuple(
         NoisePair(
             loss=loss,
-            equals=twin,
-            difference=compare(scores, twin, [], rules, _of_pair(twin, generator))[loss],
+            equals=equal_loss,
+            difference=compare(scores, equal_loss, [], rules, _of_pair(equal_loss, generator))[loss],
         )
-        for loss, twin in twins.items()
-        if scores.get(loss) and scores.get(twin)
+        for loss, equal_loss in identical.items()
+        if scores.get(loss) and scores.get(equal_loss)
     )
-    crippled = [record for record in confirm_records if record.role == "crippled"]
+    degraded = [record for record in confirm_records if record.role == "degraded"]
     return Control(
-        identity=_check_identity(baseline, twins, blocks, confirm_records),
-        positive=_positive(crippled, scores.get(baseline, []), rules, metric, generator),
+        identity=_check_identity(baseline, identical, blocks, confirm_records),
+        positive=_positive(degraded, scores.get(baseline, []), rules, metric, generator),
         pairs=pairs,
         noise_floor=max((abs(pair.difference.mean) for pair in pairs), default=None),
     )
 
 
-def _of_pair(twin: str, generator: Generator) -> Callable[[str], np.random.Generator]:
-    return lambda loss: generator("difference", loss, twin)
+def _of_pair(equal_loss: str, generator: Generator) -> Callable[[str], np.random.Generator]:
+    return lambda loss: generator("difference", loss, equal_loss)
 
 
 def scores_of(records: Iterable[Record], metric: str) -> list[float]:
@@ -65,11 +65,11 @@ def scores_of(records: Iterable[Record], metric: str) -> list[float]:
 
 
 def _positive(
-    crippled: Sequence[Record], baseline: Sequence[float], rules: Rules, metric: str, generator: Generator
+    degraded: Sequence[Record], baseline: Sequence[float], rules: Rules, metric: str, generator: Generator
 ) -> PositiveControl | None:
-    if not crippled or not baseline:
+    if not degraded or not baseline:
         return None
-    scores = scores_of(sorted(crippled, key=lambda record: place_of(record, rules.num_searches)), metric)
+    scores = scores_of(sorted(degraded, key=lambda record: place_of(record, rules.num_searches)), metric)
     difference = blocks_difference(scores, baseline, rules, generator("difference", "crippled"))
     difference = difference.model_copy(update={"p_holm": difference.p_value})
     # What the test would say if every block were lost by the same margin: the least p-value there can be.
@@ -77,21 +77,21 @@ def _positive(
     best = blocks_difference(
         [-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain")
     )
-    outcome = outcome_of(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
+    decision = decide(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
     return PositiveControl(
-        learning_rate=crippled[0].configuration.learning_rate,
+        learning_rate=degraded[0].configuration.learning_rate,
         difference=difference,
-        detected=None if best.p_value > rules.alpha else outcome == "worse",
+        detected=None if best.p_value > rules.alpha else decision == "worse",
     )
 
 
 def _check_identity(
     baseline: str,
-    twins: Mapping[str, str],
+    identical: Mapping[str, str],
     blocks: Mapping[str, Sequence[Record]],
     confirm_records: Iterable[Record],
 ) -> IdentityCheck | None:
-    equal_losses = [loss for loss, twin in twins.items() if twin == baseline]
+    equal_losses = [loss for loss, equal_loss in identical.items() if equal_loss == baseline]
     if not equal_losses or baseline not in blocks:
         return None
     expected = blocks[baseline][0]

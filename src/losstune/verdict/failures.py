@@ -13,7 +13,7 @@ _EPOCH = re.compile(r" in epoch \d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class Failures:
     """Trainings of a loss that were lost in the same way.
 
     Attributes:
@@ -31,12 +31,12 @@ class Lost:
     num_blocks: int
 
 
-def is_lost(record: Record) -> bool:
+def has_failed(record: Record) -> bool:
     """Return whether a training came to no result: it diverged, or it failed."""
     return record.status in ("diverged", "failed")
 
 
-def lost_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Lost]:
+def failures_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Failures]:
     """Return what was lost, failures first, then by how much was.
 
     Args:
@@ -45,7 +45,7 @@ def lost_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Lost]:
     """
     of_trials, of_blocks = _counted(trials), _counted(blocks)
     found = [
-        Lost(
+        Failures(
             loss=loss,
             status=status,
             cause=cause,
@@ -69,5 +69,5 @@ def _counted(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     return Counter(
         (record.configuration.loss, record.status, _EPOCH.sub("", record.cause or "no cause recorded"))
         for record in records
-        if is_lost(record)
+        if has_failed(record)
     )

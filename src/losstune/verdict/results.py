@@ -15,7 +15,7 @@ from losstune.verdict.numbers import Difference, Real, Score
 RESULTS_VERSION = 3
 
 
-Outcome = Literal["better", "equivalent", "worse", "undecided"]
+Decision = Literal["better", "equivalent", "worse", "undecided"]
 Part = Literal["baseline", "candidate", "control", "alias"]
 """What a loss is in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
 candidate. Neither of these two is counted as a candidate: one loss under two names must not get two
@@ -97,11 +97,11 @@ class LossResult(Row):
         default_validation: The final validation score at the published defaults, mean over the searches; the worst
             score where it diverged.
         num_parameters: Trainable parameters of its model.
-        num_lost_blocks: Blocks that diverged or failed; they count with the worst scores.
+        num_failed_blocks: Blocks that diverged or failed; they count with the worst scores.
         blocks: Test scores of every block, in order: the first of every search, then the second of every search.
         scores: Mean test score by metric.
         difference: Against the baseline, in the study's metric; None for the baseline itself.
-        outcome: What follows from the difference; None unless the loss is a candidate and the control held.
+        decision: What follows from the difference; None unless the loss is a candidate and the control held.
         blocks_needed: For an undecided loss, about how many further blocks would settle it; None if none
             would.
         optimism: The optimiser's curse: the winners' validation scores in their searches minus those on the blocks'
@@ -124,11 +124,11 @@ class LossResult(Row):
     winner_validation: float | None = None
     default_validation: float | None = None
     num_parameters: int | None = None
-    num_lost_blocks: int = 0
+    num_failed_blocks: int = 0
     blocks: tuple[dict[str, Real], ...] = ()
     scores: dict[str, Score] = Field(default_factory=dict)
     difference: Difference | None = None
-    outcome: Outcome | None = None
+    decision: Decision | None = None
     blocks_needed: int | None = None
     optimism: Score | None = None
     best_of: tuple[float, ...] = ()
@@ -138,12 +138,12 @@ class LossResult(Row):
 
     @property
     def standing(self) -> str:
-        """Return the outcome in a word or two, or why there is none."""
+        """Return the decision in a word or two, or why there is none."""
         if self.winner is None:
             return "no winner"
         if self.part in ("control", "alias"):
             return "identical objective"
-        return self.outcome or ("no verdict" if self.part == "candidate" else self.part)
+        return self.decision or ("no verdict" if self.part == "candidate" else self.part)
 
 
 class Variances(Row):

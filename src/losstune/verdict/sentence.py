@@ -1,4 +1,4 @@
-"""The outcomes of all losses in one sentence: which loss to train with."""
+"""The decisions of all losses in one sentence: which loss to train with."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_verdict(
         ),
         key=lambda pair: -pair[1].mean,
     )
-    better = [(result, difference) for result, difference in candidates if result.outcome == "better"]
+    better = [(result, difference) for result, difference in candidates if result.decision == "better"]
     if better:
         (best, difference), others = better[0], [result.loss for result, _ in better[1:]]
         verb = "beats" if len(others) == 1 else "beat"
@@ -59,14 +59,14 @@ def draw_verdict(
         return Verdict(action="use", loss=best.loss, sentence=sentence)
     closest, difference = candidates[0]
     standing = _standing(closest, difference, control, rope)
-    outcomes = [result.outcome for result, _ in candidates]
+    decisions = [result.decision for result, _ in candidates]
     if len(candidates) == 1:
         sentence = f"On {where}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
     else:
         tally = ", ".join(
-            f"{outcomes.count(outcome)} {outcome}"
-            for outcome in ("equivalent", "worse", "undecided")
-            if outcome in outcomes
+            f"{decisions.count(decision)} {decision}"
+            for decision in ("equivalent", "worse", "undecided")
+            if decision in decisions
         )
         lead = (
             f"no loss of {len(candidates)} was ahead"
@@ -103,10 +103,10 @@ def _standing(result: LossResult, difference: Difference, control: Control, rope
         "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
     )
     start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
-    if result.outcome == "equivalent":
+    if result.decision == "equivalent":
         return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
-    if result.outcome != "undecided":
-        return f"{start}, which is {result.outcome}"
+    if result.decision != "undecided":
+        return f"{start}, which is {result.decision}"
     if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
         start += ", within the noise floor"
     settle = (

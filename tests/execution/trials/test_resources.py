@@ -3,24 +3,24 @@
 import pytest
 
 from losstune.config.load import load_params
-from losstune.execution.trials import Share, share_of
+from losstune.execution.trials import TrialResources, resources_of
 from tests.paths import REPOSITORY
 
 RESOURCES = load_params(REPOSITORY / "params.yaml").resources
-SHARED_GPU = Share(cpus=1, gpus=0.25)
+SHARED_GPU = TrialResources(cpus=1, gpus=0.25)
 
 
 @pytest.mark.parametrize(
     ("device", "setting", "expected"),
     [
-        ("cpu", "auto", Share(cpus=1, gpus=0)),
-        ("cuda", "auto", Share(cpus=1, gpus=0.25)),
-        ("cuda", 2, Share(cpus=1, gpus=0.5)),
+        ("cpu", "auto", TrialResources(cpus=1, gpus=0)),
+        ("cuda", "auto", TrialResources(cpus=1, gpus=0.25)),
+        ("cuda", 2, TrialResources(cpus=1, gpus=0.5)),
     ],
 )
 def test_small_models_share_a_gpu(device, setting, expected):
     resources = RESOURCES.model_copy(update={"trials_per_gpu": setting})
-    assert share_of(device, resources, num_per_gpu=4) == expected
+    assert resources_of(device, resources, num_per_gpu=4) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_small_models_share_a_gpu(device, setting, expected):
 )
 def test_a_node_of_few_cores_can_still_fill_its_gpus(nodes, cpus):
     fitted = SHARED_GPU.fitted(nodes)
-    assert fitted == Share(cpus=cpus, gpus=0.25)
+    assert fitted == TrialResources(cpus=cpus, gpus=0.25)
     for node_cpus, node_gpus in nodes:
         assert fitted.cpus * node_gpus / fitted.gpus <= node_cpus
 
 
 def test_on_cores_alone_there_is_nothing_to_fit():
-    assert Share(cpus=1, gpus=0).fitted([(1, 8)]) == Share(cpus=1, gpus=0)
+    assert TrialResources(cpus=1, gpus=0).fitted([(1, 8)]) == TrialResources(cpus=1, gpus=0)
 
 
 def test_alone_nothing_else_fits_beside_it():
-    assert SHARED_GPU.alone([(16, 1)]) == Share(cpus=1, gpus=1.0)
-    assert Share(cpus=1, gpus=0).alone([(2, 0), (8, 0), (4, 0)]) == Share(cpus=8, gpus=0)
+    assert SHARED_GPU.alone([(16, 1)]) == TrialResources(cpus=1, gpus=1.0)
+    assert TrialResources(cpus=1, gpus=0).alone([(2, 0), (8, 0), (4, 0)]) == TrialResources(cpus=8, gpus=0)

@@ -2,42 +2,42 @@
 
 import pytest
 
-from losstune.execution.trials.retries import Attempt, Attempts
-from losstune.study.jobs import make_unit
+from losstune.execution.trials.retries import Attempt, Retries
+from losstune.study.jobs import make_job
 from tests.small import small_task
 
-UNIT = make_unit(small_task(), "tune", "trial", (0,), "data", {"torch": "2"})
+UNIT = make_job(small_task(), "tune", "trial", (0,), "data", {"torch": "2"})
 
 
-def mishaps_until_given_up(mishap):
-    attempts, attempt, num = Attempts(), Attempt(UNIT), 1
-    while attempts.goes_again(attempt, mishap):
-        again = attempts.next()
+def mishaps_until_given_up(kind):
+    retries, attempt, num = Retries(), Attempt(UNIT), 1
+    while retries.goes_again(attempt, kind):
+        again = retries.next()
         assert again is not None
-        assert again.unit is UNIT
-        assert len(attempts) == 0
+        assert again.job is UNIT
+        assert len(retries) == 0
         attempt, num = again, num + 1
-    assert attempts.next() is None
+    assert retries.next() is None
     return num, attempt.alone
 
 
 @pytest.mark.parametrize(
-    ("mishap", "num", "alone"),
+    ("kind", "num", "alone"),
     [("node", 11, False), ("worker", 2, True), ("memory", 2, True), ("time", 1, False)],
 )
-def test_what_may_be_chance_is_tried_again_and_what_may_be_a_neighbour_alone(mishap, num, alone):
-    assert mishaps_until_given_up(mishap) == (num, alone)
+def test_what_may_be_chance_is_tried_again_and_what_may_be_a_neighbour_alone(kind, num, alone):
+    assert mishaps_until_given_up(kind) == (num, alone)
 
 
 def test_mishaps_are_counted_by_kind():
-    attempts = Attempts()
-    assert attempts.goes_again(Attempt(UNIT), "node")
-    assert attempts.goes_again(Attempt(UNIT), "memory")
-    assert not attempts.goes_again(Attempt(UNIT), "memory")
-    assert attempts.goes_again(Attempt(UNIT), "node")
+    retries = Retries()
+    assert retries.goes_again(Attempt(UNIT), "node")
+    assert retries.goes_again(Attempt(UNIT), "memory")
+    assert not retries.goes_again(Attempt(UNIT), "memory")
+    assert retries.goes_again(Attempt(UNIT), "node")
 
 
 def test_a_node_lost_while_alone_leaves_it_alone():
-    attempts = Attempts()
-    assert attempts.goes_again(Attempt(UNIT, alone=True), "node")
-    assert attempts.next() == Attempt(UNIT, alone=True)
+    retries = Retries()
+    assert retries.goes_again(Attempt(UNIT, alone=True), "node")
+    assert retries.next() == Attempt(UNIT, alone=True)

@@ -1,4 +1,4 @@
-"""Ray runs a plan: the same outcomes as one after the other, early stopping, and a worker's death survived."""
+"""Ray runs a plan: the same results as one after the other, early stopping, and a worker's death survived."""
 
 import os
 import time
@@ -9,8 +9,8 @@ import ray
 from losstune.config.load import load_params
 from losstune.core.errors import LosstuneError
 from losstune.execution import inline, trials
-from losstune.study.asha import Ladders
-from losstune.study.jobs import Timed, make_unit, train_timed
+from losstune.study.asha import Brackets
+from losstune.study.jobs import Timed, make_job, train_timed
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan
 from losstune.training.task import failed
@@ -38,7 +38,7 @@ def train_or_fill_memory(task, arrays, rungs):
 
 def train_raising(error, task):
     yield Timed(
-        outcomes=failed(task, str(error)), started_at=0.0, duration_sec=0.0, device="cpu", out_of_memory=True
+        results=failed(task, str(error)), started_at=0.0, duration_sec=0.0, device="cpu", out_of_memory=True
     )
 
 
@@ -49,34 +49,34 @@ def train_or_hang(task, arrays, rungs):
 
 
 def plan_of(tmp_path, tasks):
-    units = [
-        make_unit(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
+    jobs = [
+        make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
     ]
-    return FixedPlan(units, Ledger(tmp_path))
+    return FixedPlan(jobs, Ledger(tmp_path))
 
 
-def run(tmp_path, tasks, *, executor, ladders=None, train=train_timed, versions=None, **resources):
-    outcomes = {}
+def run(tmp_path, tasks, *, executor, brackets=None, train=train_timed, versions=None, **resources):
+    results = {}
 
-    def finished(unit, timed):
-        assert unit.indices not in outcomes
-        outcomes[unit.indices[0]] = timed.outcomes[0]
+    def finished(job, timed):
+        assert job.indices not in results
+        results[job.indices[0]] = timed.results[0]
 
     plan = plan_of(tmp_path, tasks)
     if executor == "inline":
-        inline.run(plan, train, digits_arrays(), ladders, finished)
+        inline.run(plan, train, digits_arrays(), brackets, finished)
     else:
         trials.run(
             plan,
             train,
             digits_arrays(),
-            ladders,
+            brackets,
             finished,
             resources=RESOURCES.model_copy(update=resources),
-            share=trials.Share(cpus=1, gpus=0),
+            per_trial=trials.TrialResources(cpus=1, gpus=0),
             versions=versions,
         )
-    return [outcomes.get(index) for index in range(len(tasks))]
+    return [results.get(index) for index in range(len(tasks))]
 
 
 def test_ray_gives_what_one_process_gives(tmp_path):
@@ -91,10 +91,10 @@ def test_ray_gives_what_one_process_gives(tmp_path):
 
 def test_a_dead_worker_costs_its_trial_alone(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
-    outcomes = run(tmp_path, tasks, executor="ray", train=train_or_die, max_concurrent=1)
-    assert [outcome.status for outcome in outcomes] == ["finished", "failed", "finished", "finished"]
-    assert outcomes[1].cause.startswith("the worker died twice: ")
-    assert outcomes[1].validation["accuracy"] == 0.0
+    results = run(tmp_path, tasks, executor="ray", train=train_or_die, max_concurrent=1)
+    assert [result.status for result in results] == ["finished", "failed", "finished", "finished"]
+    assert results[1].cause.startswith("the worker died twice: ")
+    assert results[1].validation["accuracy"] == 0.0
 
 
 def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
@@ -104,31 +104,31 @@ def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
         for rate in (1e-2, 1e-5)
         for loss in ("cross_entropy", "square")
     ]
-    outcomes = {}
+    results = {}
     for executor in ("ray", "inline"):
-        ladders = Ladders((2, 4), 2, "accuracy")
-        outcomes[executor] = run(tmp_path, tasks, executor=executor, ladders=ladders, max_concurrent=1)
-    assert outcomes["ray"] == outcomes["inline"]
-    assert [outcome.status for outcome in outcomes["ray"]] == ["finished", "finished", "stopped", "stopped"]
-    assert [len(outcome.curve) for outcome in outcomes["ray"]] == [6, 6, 2, 2]
+        brackets = Brackets((2, 4), 2, "accuracy")
+        results[executor] = run(tmp_path, tasks, executor=executor, brackets=brackets, max_concurrent=1)
+    assert results["ray"] == results["inline"]
+    assert [result.status for result in results["ray"]] == ["finished", "finished", "stopped", "stopped"]
+    assert [len(result.curve) for result in results["ray"]] == [6, 6, 2, 2]
 
 
 @pytest.mark.slow
 def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path, monkeypatch):
     monkeypatch.setattr("losstune.execution.trials.connection.available_cpus", lambda: 2)
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
-    outcomes = run(tmp_path, tasks, executor="ray", train=train_or_fill_memory)
-    assert outcomes == run(tmp_path, tasks, executor="inline")
+    results = run(tmp_path, tasks, executor="ray", train=train_or_fill_memory)
+    assert results == run(tmp_path, tasks, executor="inline")
 
 
 @pytest.mark.slow
 def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2)]
-    outcomes = run(
+    results = run(
         tmp_path, tasks, executor="ray", train=train_or_hang, max_concurrent=1, trial_time_limit=0.15
     )
-    assert [outcome.status for outcome in outcomes] == ["finished", "failed", "finished"]
-    assert outcomes[1].cause == "took longer than resources.trial_time_limit, 0.15 minutes"
+    assert [result.status for result in results] == ["finished", "failed", "finished"]
+    assert results[1].cause == "took longer than resources.trial_time_limit, 0.15 minutes"
 
 
 def test_a_worker_with_other_libraries_trains_nothing(tmp_path):

@@ -25,12 +25,12 @@ def study_values(
     alpha: float = 0.05,
     rope: float = 0.005,
     action: str = "keep",
-    twins: Mapping[str, str] = TWINS,
+    identical: Mapping[str, str] = TWINS,
 ) -> dict[str, object]:
     """Return the contents of a ``results.json`` in which each loss has these scores in its blocks."""
 
     def entry(loss: str, blocks: Sequence[float]) -> dict[str, object]:
-        part = "baseline" if loss == baseline else "control" if loss in twins else "candidate"
+        part = "baseline" if loss == baseline else "control" if loss in identical else "candidate"
         difference = None
         if loss != baseline and blocks:
             mean = float(np.mean(np.subtract(blocks, scores[baseline][: len(blocks)])))
@@ -38,10 +38,10 @@ def study_values(
         return {
             "loss": loss,
             "part": part,
-            "equals": twins.get(loss),
+            "equals": identical.get(loss),
             "blocks": [{metric: score, "nll": "Infinity"} for score in blocks],
             "difference": difference,
-            "outcome": "undecided" if part == "candidate" and difference and action != "none" else None,
+            "decision": "undecided" if part == "candidate" and difference and action != "none" else None,
         }
 
     return {

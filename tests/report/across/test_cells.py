@@ -108,7 +108,7 @@ def test_one_study_is_no_comparison(tmp_path):
 )
 def test_another_question_is_refused(tmp_path, settings, found):
     one = write_study(tmp_path / "one", SCORES)
-    other = write_study(tmp_path / "other", SCORES, digest="60", twins={}, **settings)
+    other = write_study(tmp_path / "other", SCORES, digest="60", identical={}, **settings)
     message = f"{other}/results.json: {found} as in {one}, or there is nothing to compare"
     assert refusal([one, other]) == message
 

@@ -84,10 +84,11 @@ def test_profiles(across, scores):
 
 def test_a_twin_is_shown_and_changes_nothing(tmp_path, across, scores):
     without = comparison(tmp_path / "without", [{loss: cell[loss] for loss in METHODS} for cell in scores])
-    twin = by_name(across)["kl_divergence"]
-    assert (twin.mean_rank, twin.p_holm, twin.standing, twin.part) == (None, None, None, "control")
-    assert twin.iqm is not None
-    assert across.losses[-1] == twin
+    equal_loss = by_name(across)["kl_divergence"]
+    assert (equal_loss.mean_rank, equal_loss.p_holm, equal_loss.standing) == (None, None, None)
+    assert equal_loss.part == "control"
+    assert equal_loss.iqm is not None
+    assert across.losses[-1] == equal_loss
     assert (across.p_friedman, across.groups) == (without.p_friedman, without.groups)
     for loss in METHODS[1:]:
         assert by_name(across)[loss].p_holm == by_name(without)[loss].p_holm
@@ -96,7 +97,7 @@ def test_a_twin_is_shown_and_changes_nothing(tmp_path, across, scores):
 
 def test_a_loss_that_is_a_twin_anywhere_is_one_everywhere(tmp_path, scores):
     folders = write_cells(tmp_path, scores)
-    write_study(folders[0], scores[0], data="npz", digest="00", twins={"js": "gce"})
+    write_study(folders[0], scores[0], data="npz", digest="00", identical={"js": "gce"})
     found = by_name(compare(read_cells(folders)))
     assert {loss for loss, result in found.items() if result.mean_rank is None} == {"js", "kl_divergence"}
     assert found["js"].equals == "gce"
@@ -149,7 +150,7 @@ def test_a_cell_without_a_verdict_has_no_say_and_is_listed(tmp_path, scores):
     assert [loss.iqm for loss in across.losses] == [loss.iqm for loss in only.losses]
     assert [cell.name for cell in across.cells if not cell.is_counted] == ["cell3"]
     assert across.notes[0] == "cell3 has no verdict, and so no say in any number over studies."
-    assert {cell.outcome for loss in across.losses for cell in loss.cells if cell.cell == "cell3"} == {None}
+    assert {cell.decision for loss in across.losses for cell in loss.cells if cell.cell == "cell3"} == {None}
     assert [cell.cell for cell in across.losses[0].cells] == [f"cell{number}" for number in range(8)]
 
 

@@ -1,13 +1,13 @@
 from losstune.report.compare.changes import Change, changes_between
 from losstune.report.compare.code import CodeChange
 from losstune.report.compare.lines import change_lines
-from losstune.report.compare.revisions import read_side
+from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
 
 
-def sides(repo, a, b):
-    return [read_side(find_tree(repo.folder, name), PLACES) for name in (a, b)]
+def revisions(repo, a, b):
+    return [read_revision(find_tree(repo.folder, name), PLACES) for name in (a, b)]
 
 
 def test_lines_name_what_is_the_same_too(history_repo):
@@ -28,14 +28,14 @@ def test_a_loss_of_its_own_is_named(history_repo):
 
 
 def test_settings_are_those_that_were_registered(history_repo):
-    a, b = sides(history_repo, "base", "seeds")
+    a, b = revisions(history_repo, "base", "seeds")
     found = changes_between(a, b, CodeChange(is_known=False))
     assert found.params == (Change(name="study.seed", a="20260", b="7"),)
     assert found.data == ()
 
 
 def test_pins_that_moved(history_repo, tmp_path):
-    a, b = sides(history_repo, "base", "base")
+    a, b = revisions(history_repo, "base", "base")
     from dataclasses import replace
 
     b = replace(b, pins={"torch": "2.16.0", "ray": "2.60"}, devices=("cuda",))

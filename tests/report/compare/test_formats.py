@@ -41,7 +41,7 @@ def test_json_reads_back(noise):
     values = json.loads(formatted(noise, "json"))
     assert values["sentence"] == noise.sentence
     rows = {row["loss"]: row for row in values["scores"]["losses"]}
-    assert rows["focal"]["outcome"] == "worse"
+    assert rows["focal"]["decision"] == "worse"
     assert rows["focal"]["difference"]["num_blocks"] == [16, 16]
 
 
@@ -69,7 +69,7 @@ def test_html_is_balanced(noise):
             assert open_tags.pop() == tag
 
     linked = noise.model_copy(
-        update={"links": (Link(side="base", run="report", url="http://127.0.0.1:5000/#/x"),)}
+        update={"links": (Link(revision="base", run="report", url="http://127.0.0.1:5000/#/x"),)}
     )
     Parser().feed(formatted(linked, "html"))
     assert open_tags == []

@@ -111,12 +111,12 @@ def test_a_merge_that_takes_one_parents_results_is_folded(tmp_path):
     git(tmp_path, "init", "-q", "-b", "main")
     repo.put("results.json", "[1]")
     repo.commit("One", "one")
-    git(tmp_path, "switch", "-qc", "side")
+    git(tmp_path, "switch", "-qc", "revision")
     repo.put("results.json", "[2]")
     repo.commit("Two", "two")
     git(tmp_path, "switch", "-q", "main")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Aside")
-    git(tmp_path, "merge", "-q", "--no-ff", "-m", "Merge", "side")
+    git(tmp_path, "merge", "-q", "--no-ff", "-m", "Merge", "revision")
     found = history(tmp_path, RESULTS)
     assert sorted(entry.message for entry in found) == ["One", "Two"]
     assert sum(entry.num_folded for entry in found) == 2

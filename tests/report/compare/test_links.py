@@ -17,16 +17,16 @@ def test_runs_of_both_sides_and_what_their_versions_differ_in(
     monkeypatch.chdir(history_repo.folder)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.create_experiment("study", artifact_location=str(tmp_path / "mlruns"))
-    for side, torch in ((comparison.a, "2.15.0"), (comparison.b, "2.16.0")):
+    for revision, torch in ((comparison.a, "2.15.0"), (comparison.b, "2.16.0")):
         tags = {
             "losstune.role": "stage",
-            "losstune.protocol_hash": side.protocol,
+            "losstune.protocol_hash": revision.protocol,
             "losstune.version.torch": torch,
             "losstune.version.ray": "2.60",
         }
-        client.create_run(experiment, run_name=f"report {side.name}", tags=tags)
+        client.create_run(experiment, run_name=f"report {revision.name}", tags=tags)
     linked = with_links(comparison, tmp_path)
-    assert [(link.side, link.run) for link in linked.links] == [
+    assert [(link.revision, link.run) for link in linked.links] == [
         ("base", "report base"),
         ("range", "report range"),
     ]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from losstune.core.errors import LosstuneError
-from losstune.report.compare.comparability import obstacles
+from losstune.report.compare.comparability import comparability
 from losstune.report.compare.outs import read_out
-from losstune.report.compare.revisions import read_side
+from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
 from tests.report.compare.repo import Repo, block_scores, git
@@ -25,12 +25,12 @@ def repo(tmp_path):
     return repo
 
 
-def side(repo, name="workspace"):
-    return read_side(find_tree(repo.folder, name), PLACES)
+def revision(repo, name="workspace"):
+    return read_revision(find_tree(repo.folder, name), PLACES)
 
 
 def test_a_side_knows_its_terms(repo):
-    found = side(repo, "base")
+    found = revision(repo, "base")
     assert found.seed == 20260
     assert found.version == "0.1.0"
     assert found.test_digest == "7e" * 32
@@ -41,7 +41,7 @@ def test_no_results(repo):
     git(repo.folder, "rm", "-q", "results.json")
     repo.commit("Without", "without")
     with pytest.raises(LosstuneError) as raised:
-        side(repo, "without")
+        revision(repo, "without")
     assert "has no results.json in Git nor in DVC's cache" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -57,7 +57,7 @@ def test_no_results(repo):
 def test_results_that_cannot_be_read(repo, text, message):
     repo.put("results.json", text)
     with pytest.raises(LosstuneError) as raised:
-        side(repo)
+        revision(repo)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -66,7 +66,7 @@ def test_settings_edited_after_the_run_are_noted(repo):
     params = (repo.folder / "params.yaml").read_text()
     assert "epochs: 15" in params
     repo.put("params.yaml", params.replace("epochs: 15", "epochs: 16"))
-    (note,) = side(repo).notes
+    (note,) = revision(repo).notes
     assert note == (
         "workspace: its results.json was made under other settings than its params.yaml says (training.epochs); "
         "`dvc repro` makes it anew."
@@ -76,7 +76,7 @@ def test_settings_edited_after_the_run_are_noted(repo):
 def test_a_registration_of_something_else_does_not_count(repo):
     values = json.loads((repo.folder / "results.json").read_text())
     repo.put("results.json", json.dumps(values | {"protocol": "00" * 32}))
-    found = side(repo)
+    found = revision(repo)
     assert found.terms is None
     assert any("no results/confirm/registration.json goes with" in note for note in found.notes)
     assert any("results.json differs from that of the commit" in note for note in found.notes)
@@ -98,19 +98,19 @@ def test_a_registration_of_something_else_does_not_count(repo):
 )
 def test_what_is_an_obstacle_and_what_a_change(repo, changed, line):
     repo.write(block_scores(), **changed)
-    assert obstacles(side(repo, "base"), side(repo)) == ([line] if line else [])
+    assert comparability(revision(repo, "base"), revision(repo)) == ([line] if line else [])
 
 
 def test_other_data_without_a_manifest_is_an_obstacle(repo):
     repo.write(block_scores(), digest="11" * 32)
     (repo.folder / "data/prepared/manifest.json").unlink()
-    (line,) = obstacles(side(repo, "base"), side(repo))
+    (line,) = comparability(revision(repo, "base"), revision(repo))
     assert line.startswith("data.digest: digits 5f5f5f5f5f5f at base, digits 111111111111 at workspace")
 
 
 def test_another_protocol_version_is_an_obstacle(repo):
     repo.put("src/losstune/__init__.py", '__version__ = "0.2.3"\n')
-    assert obstacles(side(repo, "base"), side(repo)) == [
+    assert comparability(revision(repo, "base"), revision(repo)) == [
         "losstune's protocol version: 0.1 at base, 0.2 at workspace"
     ]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from losstune.core.errors import LosstuneError
-from losstune.report.compare.revisions import read_side
+from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.scores import compare_scores, design_of
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
@@ -65,7 +65,7 @@ def test_other_seeds_are_no_pairs(history_repo):
     bounds = oracle.confidence_interval(0.95)
     assert row.low <= bounds.low + 1e-12
     assert row.high >= bounds.high - 1e-12
-    assert {loss.outcome for loss in found.scores.losses} <= {"equivalent", "undecided", None}
+    assert {loss.decision for loss in found.scores.losses} <= {"equivalent", "undecided", None}
 
 
 def test_noise_in_the_training_labels_is_a_drop_with_an_interval(history_repo):
@@ -74,7 +74,7 @@ def test_noise_in_the_training_labels_is_a_drop_with_an_interval(history_repo):
     assert found.scores.design == "paired"
     assert found.scores.why.endswith("not the same training data")
     row = of(found, "cross_entropy")
-    assert row.outcome == "worse"
+    assert row.decision == "worse"
     assert -0.07 < row.difference.low < -0.05 < row.difference.high < -0.03
     assert row.difference.p_blocks == 2 / 2**16
     assert "worse for cross_entropy" in found.sentence
@@ -83,12 +83,12 @@ def test_noise_in_the_training_labels_is_a_drop_with_an_interval(history_repo):
 
 
 def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
-    a, b = (read_side(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
+    a, b = (read_revision(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
     control = b.results.control.model_copy(update={"noise_floor": 0.06})
     b = replace(b, results=b.results.model_copy(update={"control": control}))
-    # Both sides ended at the same configurations: the luck of a search is none of their difference.
+    # Both revisions ended at the same configurations: the luck of a search is none of their difference.
     assert all(row.same_winners for row in compare_scores(a, b).losses)
-    assert {row.outcome for row in compare_scores(a, b).losses} == {"worse", None}
+    assert {row.decision for row in compare_scores(a, b).losses} == {"worse", None}
     losses = [
         loss.model_copy(
             update={
@@ -104,11 +104,11 @@ def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
     ]
     b = replace(b, results=b.results.model_copy(update={"losses": tuple(losses)}))
     assert not any(row.same_winners for row in compare_scores(a, b).losses)
-    assert {row.outcome for row in compare_scores(a, b).losses} == {"undecided", None}
+    assert {row.decision for row in compare_scores(a, b).losses} == {"undecided", None}
 
 
 def test_other_test_splits_are_no_pairs(history_repo):
-    a, b = (read_side(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
+    a, b = (read_revision(find_tree(history_repo.folder, name), PLACES) for name in ("base", "noise"))
     assert design_of(a, b)[0] == "paired"
     assert design_of(a, replace(b, test_digest="00" * 32)) == ("unpaired", "the test splits differ")
     # Without a manifest, other data may have another test split.
@@ -118,7 +118,7 @@ def test_other_test_splits_are_no_pairs(history_repo):
 @pytest.mark.parametrize("change", ["seed", "noise"])
 def test_nothing_is_found_where_nothing_changed(history_repo, change):
     """Studies of the same truth, a search's luck in each: the share of claims keeps to the level."""
-    a = read_side(find_tree(history_repo.folder, "base"), PLACES)
+    a = read_revision(find_tree(history_repo.folder, "base"), PLACES)
     rng, num_studies, claims = np.random.default_rng(8), 60, 0
 
     def study(results):
@@ -136,13 +136,13 @@ def test_nothing_is_found_where_nothing_changed(history_repo, change):
         terms = dict(a.terms) | ({"study.seed": 7} if change == "seed" else {})
         found = compare_scores(first, replace(a, results=study(a.results), terms=terms))
         assert found.design == ("unpaired" if change == "seed" else "paired")
-        claims += any(row.outcome in ("better", "worse") for row in found.losses)
+        claims += any(row.decision in ("better", "worse") for row in found.losses)
     assert claims / num_studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / num_studies)
 
 
 def test_a_changed_default_moves_one_loss(history_repo):
     found = compare(history_repo, "base", "default")
-    assert of(found, "focal").outcome == "better"
+    assert of(found, "focal").decision == "better"
     # Every block is ahead by the same two points: no spread at all.
     assert of(found, "focal").difference.mean == pytest.approx(0.02)
     ranked = [row.loss for row in found.scores.losses if row.loss != "focal"]
@@ -159,7 +159,7 @@ def test_a_control_gets_no_outcome_of_its_own(history_repo):
     assert row.is_control
     assert row.difference is not None
     assert row.difference.p_holm is None
-    assert row.outcome is None
+    assert row.decision is None
 
 
 def test_holm_counts_the_losses_that_are_tested(history_repo):
@@ -181,5 +181,5 @@ def test_another_metric_is_refused(history_repo):
 
 def test_force_compares_and_keeps_the_obstacle(history_repo):
     found = compare(history_repo, "base", "metric", force=True)
-    assert found.obstacles == ("tune.metric: accuracy at base, macro_f1 at metric",)
+    assert found.comparability == ("tune.metric: accuracy at base, macro_f1 at metric",)
     assert found.scores.metric == "macro_f1"

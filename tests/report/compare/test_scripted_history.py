@@ -152,7 +152,7 @@ def test_every_pair(history, a, b):
     if "metric" in (a, b):
         with pytest.raises(LosstuneError, match=r"cannot be compared: tune\.metric: .*; `--force`"):
             compare_revisions(history.folder, a, b, force=False)
-        assert compare_revisions(history.folder, a, b, force=True).obstacles
+        assert compare_revisions(history.folder, a, b, force=True).comparability
         return
     there, back = (compare_revisions(history.folder, *pair, force=False) for pair in ((a, b), (b, a)))
     paired = "seeds" not in (a, b)
@@ -192,7 +192,7 @@ def test_the_noise_shows_a_drop_with_an_interval(history):
     comparison = json.loads(history.losstune("compare", "base", "noise", "--format", "json"))
     assert comparison["changes"]
     losses = {loss["loss"]: loss for loss in comparison["scores"]["losses"]}
-    assert losses["cross_entropy"]["outcome"] == "worse"
+    assert losses["cross_entropy"]["decision"] == "worse"
     assert losses["cross_entropy"]["difference"]["high"] < 0
     said = history.losstune("compare", "base", "noise")
     assert "data: data.digest: " in said

@@ -4,7 +4,7 @@ from losstune.report.compare.scores import LossComparison, ScoreComparison, Side
 from losstune.report.compare.sentence import sentence_of
 
 
-def row(loss, outcome=None, mean=0.0, low=-0.001, high=0.001, **fields):
+def row(loss, decision=None, mean=0.0, low=-0.001, high=0.001, **fields):
     difference = SideDifference(
         mean=mean,
         low=low,
@@ -16,7 +16,7 @@ def row(loss, outcome=None, mean=0.0, low=-0.001, high=0.001, **fields):
         p_search=0.5,
         num_blocks=(16, 16),
     )
-    return LossComparison(loss=loss, a=None, b=None, difference=difference, outcome=outcome, **fields)
+    return LossComparison(loss=loss, a=None, b=None, difference=difference, decision=decision, **fields)
 
 
 def sentence(*rows):

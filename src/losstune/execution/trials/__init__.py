@@ -6,7 +6,7 @@ neither Tune's own snapshots nor its loggers are used.
 
 from losstune.execution.trials.connection import available_cpus
 from losstune.execution.trials.nodes import Node, survey
-from losstune.execution.trials.resources import Share, share_of
+from losstune.execution.trials.resources import TrialResources, resources_of
 from losstune.execution.trials.run import run
 
-__all__ = ["Node", "Share", "available_cpus", "run", "share_of", "survey"]
+__all__ = ["Node", "TrialResources", "available_cpus", "resources_of", "run", "survey"]

@@ -10,7 +10,7 @@ from losstune.config.schema import ResourceSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class TrialResources:
     """What one trial gets.
 
     Attributes:
@@ -21,7 +21,7 @@ class Share:
     cpus: float
     gpus: float
 
-    def fitted(self, nodes: Iterable[tuple[float, float]]) -> Share:
+    def fitted(self, nodes: Iterable[tuple[float, float]]) -> TrialResources:
         """Return the share with so few cores that every node's GPUs can be filled.
 
         Args:
@@ -33,7 +33,7 @@ class Share:
         ratios = [cpus / (gpus / self.gpus) for cpus, gpus in nodes if gpus and cpus]
         return replace(self, cpus=min([self.cpus, *(math.floor(100 * ratio) / 100 for ratio in ratios)]))
 
-    def alone(self, nodes: Iterable[tuple[float, float]]) -> Share:
+    def alone(self, nodes: Iterable[tuple[float, float]]) -> TrialResources:
         """Return a share beside which nothing else fits: a whole GPU, or all cores of the largest node.
 
         Args:
@@ -44,7 +44,7 @@ class Share:
         return replace(self, cpus=max((cpus for cpus, _ in nodes), default=self.cpus))
 
 
-def share_of(device: str, resources: ResourceSettings, num_per_gpu: int) -> Share:
+def resources_of(device: str, resources: ResourceSettings, num_per_gpu: int) -> TrialResources:
     """Return what one trial gets: a core, and on a GPU its part of one.
 
     Args:
@@ -53,7 +53,7 @@ def share_of(device: str, resources: ResourceSettings, num_per_gpu: int) -> Shar
         num_per_gpu: What ``"auto"`` means for this model.
     """
     if device == "cpu":
-        return Share(cpus=1, gpus=0)
-    return Share(
+        return TrialResources(cpus=1, gpus=0)
+    return TrialResources(
         cpus=1, gpus=1 / (num_per_gpu if resources.trials_per_gpu == "auto" else resources.trials_per_gpu)
     )

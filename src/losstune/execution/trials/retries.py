@@ -11,33 +11,33 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Literal
 
-from losstune.study.jobs import Unit
+from losstune.study.jobs import Job
 
-Mishap = Literal["node", "worker", "memory", "time"]
+FailureKind = Literal["node", "worker", "memory", "time"]
 
-MOST_AGAIN: dict[Mishap, int] = {"node": 10, "worker": 1, "memory": 1, "time": 0}
-"""How often a training is done again after each kind of mishap."""
+MAX_RETRIES: dict[FailureKind, int] = {"node": 10, "worker": 1, "memory": 1, "time": 0}
+"""How often a training is done again after each kind of failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A unit to train, and how.
+    """A job to train, and how.
 
     Attributes:
-        unit: What to train.
+        job: What to train.
         alone: Whether it gets a device, or a node's cores, to itself.
     """
 
-    unit: Unit
+    job: Job
     alone: bool = False
 
 
-class Attempts:
+class Retries:
     """Units whose worker was lost, and how often each was."""
 
     def __init__(self) -> None:
         self._waiting: deque[Attempt] = deque()
-        self._mishaps: Counter[tuple[str, Mishap]] = Counter()
+        self._failures: Counter[tuple[str, FailureKind]] = Counter()
 
     def __len__(self) -> int:
         """Return how many wait to be tried again."""
@@ -47,12 +47,12 @@ class Attempts:
         """Return the next to try again, or None."""
         return self._waiting.popleft() if self._waiting else None
 
-    def goes_again(self, attempt: Attempt, mishap: Mishap) -> bool:
-        """Note a mishap; say whether the unit is tried again, and then hold it ready for :meth:`next`."""
-        mark = attempt.unit.keys[0], mishap
-        self._mishaps[mark] += 1
-        if self._mishaps[mark] > MOST_AGAIN[mishap]:
+    def goes_again(self, attempt: Attempt, kind: FailureKind) -> bool:
+        """Note a failure; say whether the job is tried again, and then hold it ready for :meth:`next`."""
+        mark = attempt.job.keys[0], kind
+        self._failures[mark] += 1
+        if self._failures[mark] > MAX_RETRIES[kind]:
             return False
-        alone = attempt.alone or mishap != "node"
-        self._waiting.append(Attempt(attempt.unit, alone=alone))
+        alone = attempt.alone or kind != "node"
+        self._waiting.append(Attempt(attempt.job, alone=alone))
         return True

@@ -1,4 +1,4 @@
-"""Hands a plan's units to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
+"""Hands a plan's jobs to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.execution.cluster import address_source
 from losstune.execution.trials.connection import connected
-from losstune.execution.trials.resources import Share
-from losstune.execution.trials.retries import MOST_AGAIN, Attempt, Attempts, Mishap
-from losstune.study.asha import Ladders
-from losstune.study.jobs import Timed, Train, Unit
+from losstune.execution.trials.resources import TrialResources
+from losstune.execution.trials.retries import MAX_RETRIES, Attempt, FailureKind, Retries
+from losstune.study.asha import Brackets
+from losstune.study.jobs import Job, Timed, Train
 from losstune.study.plan import Plan
 from losstune.study.provenance import public_versions
 from losstune.training.task import Arrays, failed
@@ -44,25 +44,25 @@ def run(
     plan: Plan,
     train: Train,
     arrays: Arrays,
-    ladders: Ladders | None,
-    on_finished: Callable[[Unit, Timed], None],
+    brackets: Brackets | None,
+    on_finished: Callable[[Job, Timed], None],
     *,
     resources: ResourceSettings,
-    share: Share,
+    per_trial: TrialResources,
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    """Train every unit of the plan on a Ray that is started here, or on a running one if an address is given.
+    """Train every job of the plan on a Ray that is started here, or on a running one if an address is given.
 
-    A unit whose worker is lost is done again as :mod:`losstune.execution.trials.retries` says, and otherwise fails.
+    A job whose worker is lost is done again as :mod:`losstune.execution.trials.retries` says, and otherwise fails.
 
     Args:
         plan: What to train; `on_finished` is expected to tell it what is finished.
         train: The training function; must be importable by name in the workers.
         arrays: The data; put into Ray's object store once.
-        ladders: Early stopping, or None.
-        on_finished: Called in this process, with each unit and what came of it.
+        brackets: Early stopping, or None.
+        on_finished: Called in this process, with each job and what came of it.
         resources: Concurrency and the address of a cluster.
-        share: What one trial gets.
+        per_trial: What one trial gets.
         versions: Of the libraries that a worker has to have; None where workers are of this very installation.
 
     Raises:
@@ -78,7 +78,7 @@ def run(
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
         driver = _Driver(
             plan=plan,
-            ladders=ladders,
+            brackets=brackets,
             on_finished=on_finished,
             source=address_source(resources),
             limit_sec=None
@@ -89,15 +89,15 @@ def run(
             _Trial,
             arrays=arrays,
             train=train,
-            rungs=ladders.rungs if ladders is not None else (),
+            rungs=brackets.rungs if brackets is not None else (),
             versions=dict(versions or {}),
         )
         limit = None if resources.max_concurrent == "auto" else resources.max_concurrent
         tuner = tune.Tuner(
-            tune.with_resources(trainable, _Request(share)),
+            tune.with_resources(trainable, _Request(per_trial)),
             tune_config=tune.TuneConfig(
                 search_alg=_PlanSearcher(driver),
-                scheduler=_LadderScheduler(driver),
+                scheduler=_AshaScheduler(driver),
                 num_samples=-1,  # until the searcher says that there is nothing left
                 max_concurrent_trials=limit,
                 reuse_actors=True,
@@ -114,7 +114,7 @@ def run(
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]
-    """Runs in a worker: trains a unit up to its next rung at each step. One worker trains many units in turn."""
+    """Runs in a worker: trains a job up to its next rung at each step. One worker trains many jobs in turn."""
 
     def setup(
         self,
@@ -133,20 +133,20 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._progress: Iterator[Timed] = self._train(
-            new_config["attempt"].unit.task, self._arrays, self._rungs
+            new_config["attempt"].job.task, self._arrays, self._rungs
         )
         return True
 
     def step(self) -> dict[str, Any]:
         timed = next(self._progress)
-        return {"timed": timed, "done": timed.outcomes[0].status != "stopped"}
+        return {"timed": timed, "done": timed.results[0].status != "stopped"}
 
 
 class _Request:
     """What Tune asks Ray for, trial by trial."""
 
-    def __init__(self, share: Share) -> None:
-        self._share = share
+    def __init__(self, per_trial: TrialResources) -> None:
+        self._per_trial = per_trial
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         # Looked at anew each time: a node may have joined or left.
@@ -155,10 +155,10 @@ class _Request:
             for node in ray.nodes()
             if node["Alive"]
         ]
-        share = self._share.fitted(nodes)
+        per_trial = self._per_trial.fitted(nodes)
         if config["attempt"].alone:
-            share = share.alone(nodes)
-        return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
+            per_trial = per_trial.alone(nodes)
+        return tune.PlacementGroupFactory([{"CPU": per_trial.cpus, "GPU": per_trial.gpus}])
 
 
 @dataclass(eq=False)
@@ -166,11 +166,11 @@ class _Driver:
     """The driver's side of a run, shared by the three hooks that Tune calls."""
 
     plan: Plan
-    ladders: Ladders | None
-    on_finished: Callable[[Unit, Timed], None]
+    brackets: Brackets | None
+    on_finished: Callable[[Job, Timed], None]
     limit_sec: float | None
     source: str
-    attempts: Attempts = field(default_factory=Attempts)
+    retries: Retries = field(default_factory=Retries)
     num_out: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -179,31 +179,31 @@ class _Driver:
 
     def next(self) -> Attempt | None:
         """Return what to train next; None if nothing can be started now."""
-        attempt = self.attempts.next()
-        if attempt is None and (unit := self.plan.next()) is not None:
-            attempt = Attempt(unit)
+        attempt = self.retries.next()
+        if attempt is None and (job := self.plan.next()) is not None:
+            attempt = Attempt(job)
         self.num_out += attempt is not None
         return attempt
 
     def is_over(self) -> bool:
         """Whether nothing is left to train, and nothing out there can come back to be trained again."""
-        return not self.num_out and not self.attempts and self.plan.is_exhausted()
+        return not self.num_out and not self.retries and self.plan.is_exhausted()
 
     def finish(self, attempt: Attempt, timed: Timed) -> None:
         """Take what a worker sent."""
         self.num_out -= 1
-        if not (timed.out_of_memory and self.attempts.goes_again(attempt, "memory")):
-            self.on_finished(attempt.unit, timed)
+        if not (timed.out_of_memory and self.retries.goes_again(attempt, "memory")):
+            self.on_finished(attempt.job, timed)
 
-    def lose(self, attempt: Attempt, mishap: Mishap, cause: str) -> None:
-        """Note that a worker is lost: its unit is tried again, or has failed of `cause`."""
+    def lose(self, attempt: Attempt, kind: FailureKind, cause: str) -> None:
+        """Note that a worker is lost: its job is tried again, or has failed of `cause`."""
         self.num_out -= 1
-        if not self.attempts.goes_again(attempt, mishap):
-            task = attempt.unit.task
+        if not self.retries.goes_again(attempt, kind):
+            task = attempt.job.task
             timed = Timed(
-                outcomes=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device
+                results=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device
             )
-            self.on_finished(attempt.unit, timed)
+            self.on_finished(attempt.job, timed)
 
 
 class _PlanSearcher(Searcher):  # type: ignore[misc]
@@ -229,7 +229,7 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
         """Nothing to restore: the ledger is the truth."""
 
 
-class _LadderScheduler(FIFOScheduler):  # type: ignore[misc]
+class _AshaScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, driver: _Driver) -> None:
         super().__init__()
         self._driver = driver
@@ -246,16 +246,16 @@ class _LadderScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         timed: Timed = result["timed"]
-        ladders = self._driver.ladders
-        if result["done"] or ladders is None:
+        brackets = self._driver.brackets
+        if result["done"] or brackets is None:
             return str(self.CONTINUE)
-        latest = timed.outcomes[0].curve[-1]
-        unit: Unit = trial.config["attempt"].unit
-        rung = unit.keys[0], latest.epoch
-        if rung not in self._decided:  # else it is done again, and its score stands on the ladder already
-            score = latest.validation[ladders.metric]
-            loss = unit.task.configuration.loss
-            self._decided[rung] = ladders.goes_on(loss, unit.search, latest.epoch, score)
+        latest = timed.results[0].curve[-1]
+        job: Job = trial.config["attempt"].job
+        rung = job.keys[0], latest.epoch
+        if rung not in self._decided:  # else it is done again, and its score stands on the bracket already
+            score = latest.validation[brackets.metric]
+            loss = job.task.configuration.loss
+            self._decided[rung] = brackets.goes_on(loss, job.search, latest.epoch, score)
         return str(self.CONTINUE if self._decided[rung] else self.STOP)
 
 
@@ -288,7 +288,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
             self._driver.finish(trial.config["attempt"], timed)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        # The training function turns exceptions into outcomes, so here the worker itself is lost.
+        # The training function turns exceptions into results, so here the worker itself is lost.
         self._running.pop(trial.trial_id, None)
         reason = _reason(trial)
         if OTHER_LIBRARIES in reason:
@@ -302,7 +302,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
             )
         elif any(sign in reason for sign in SIGNS_OF_A_LOST_NODE):
             self._driver.lose(
-                attempt, "node", f"its node went away {MOST_AGAIN['node'] + 1} times: {in_one_line(reason)}"
+                attempt, "node", f"its node went away {MAX_RETRIES['node'] + 1} times: {in_one_line(reason)}"
             )
         else:
             self._driver.lose(attempt, "worker", f"the worker died twice: {in_one_line(reason)}")

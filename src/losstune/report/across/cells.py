@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.verdict import wording
-from losstune.verdict.results import RESULTS_VERSION, Outcome, Part
+from losstune.verdict.results import RESULTS_VERSION, Decision, Part
 
 RESULTS = Path("results.json")
 
@@ -42,7 +42,7 @@ class LossRead(_Read):
     num_parameters: int | None = None
     blocks: tuple[dict[str, float], ...]
     difference: DifferenceRead | None
-    outcome: Outcome | None
+    decision: Decision | None
 
 
 class DataRead(_Read):

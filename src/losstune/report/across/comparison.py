@@ -56,8 +56,8 @@ def compare(cells: Sequence[Cell]) -> Across:
             f"without one: {missing}"
         )
     first = counted[0].study
-    methods, twins, left_out = _sort_out(counted)
-    differences = {loss: [_differences(cell, loss) for cell in counted] for loss in (*methods, *twins)}
+    methods, identical, left_out = _sort_out(counted)
+    differences = {loss: [_differences(cell, loss) for cell in counted] for loss in (*methods, *identical)}
     means_TM = np.array([[differences[loss][t].mean() for loss in methods] for t in range(len(counted))])
     ranking = rank_methods(means_TM, alpha=first.alpha)
     p_holm = dict(zip(methods, against_baseline(means_TM, methods.index(first.baseline)), strict=True))
@@ -65,18 +65,18 @@ def compare(cells: Sequence[Cell]) -> Across:
     thresholds = _thresholds([differences[loss] for loss in methods], max(c.study.rope for c in counted))
     order = np.argsort(ranking.mean_ranks, kind="stable").tolist()
     iqms = {loss: _iqm(loss, runs, first.alpha) for loss, runs in differences.items()}
-    noise_floor = _noise_floor(twins, differences, first.baseline, first.alpha)
+    noise_floor = _noise_floor(identical, differences, first.baseline, first.alpha)
     losses = []
-    for loss in (*(methods[place] for place in order), *twins):
-        is_baseline, is_twin = loss == first.baseline, loss in twins
-        place = None if is_twin else methods.index(loss)
+    for loss in (*(methods[place] for place in order), *identical):
+        is_baseline, is_identical = loss == first.baseline, loss in identical
+        place = None if is_identical else methods.index(loss)
         losses.append(
             LossAcross(
                 loss=loss,
-                part="baseline" if is_baseline else twins[loss].part if is_twin else "candidate",
-                equals=twins[loss].equals if is_twin else None,
+                part="baseline" if is_baseline else identical[loss].part if is_identical else "candidate",
+                equals=identical[loss].equals if is_identical else None,
                 mean_rank=None if place is None else ranking.mean_ranks[place],
-                p_holm=None if is_baseline or is_twin else p_holm[loss],
+                p_holm=None if is_baseline or is_identical else p_holm[loss],
                 standing=None
                 if place is None or is_baseline
                 else _standing(iqms[loss].value, noise_floor, p_holm[loss] <= first.alpha),
@@ -116,21 +116,21 @@ def compare(cells: Sequence[Cell]) -> Across:
 
 
 def _sort_out(cells: Sequence[Cell]) -> tuple[list[str], dict[str, LossRead], list[str]]:
-    """Return the methods, the twins, and the losses that some cell lacks, each in the order of the studies.
+    """Return the methods, the identical losses, and the losses that some cell lacks, each in the order of the studies.
 
-    A loss that is a twin anywhere is one everywhere: in a cell without its other half it is still no loss of its own.
+    A loss that equals another anywhere counts as equal everywhere: also in a cell that lacks the other.
 
     Raises:
         LosstuneError: If too few methods are left.
     """
     every = list(dict.fromkeys(result.loss for cell in cells for result in cell.study.losses))
     shared = [loss for loss in every if all(cell.study.of(loss) for cell in cells)]
-    twins: dict[str, LossRead] = {}
+    identical: dict[str, LossRead] = {}
     for cell in cells:
         for result in cell.study.losses:
             if result.loss in shared and result.part in ("control", "alias"):
-                twins.setdefault(result.loss, result)
-    methods = [loss for loss in shared if loss not in twins]
+                identical.setdefault(result.loss, result)
+    methods = [loss for loss in shared if loss not in identical]
     left_out = [loss for loss in every if loss not in shared]
     if len(methods) < MIN_METHODS:
         also = f"; {', '.join(left_out)} not in all of them" if left_out else ""
@@ -138,7 +138,7 @@ def _sort_out(cells: Sequence[Cell]) -> tuple[list[str], dict[str, LossRead], li
             f"found {wording.count(len(methods), 'loss', 'losses')} in all {len(cells)} studies "
             f"({', '.join(methods)}), expected {MIN_METHODS} or more to rank{also}"
         )
-    return methods, twins, left_out
+    return methods, identical, left_out
 
 
 def _differences(cell: Cell, loss: str) -> Array:
@@ -180,12 +180,12 @@ def _standing(iqm: float, noise_floor: float | None, is_significant: bool) -> St
 
 
 def _noise_floor(
-    twins: Mapping[str, LossRead], differences: Mapping[str, Sequence[Array]], baseline: str, alpha: float
+    identical: Mapping[str, LossRead], differences: Mapping[str, Sequence[Array]], baseline: str, alpha: float
 ) -> float | None:
-    """Return the largest interquartile mean of the differences between a twin and what it equals."""
+    """Return the largest interquartile mean of the differences between an identical loss and what it equals."""
     found = []
-    for name, twin in twins.items():
-        other = twin.equals or baseline
+    for name, equal_loss in identical.items():
+        other = equal_loss.equals or baseline
         if other in differences:
             pairs = zip(differences[name], differences[other], strict=True)
             apart = [ours[: len(theirs)] - theirs[: len(ours)] for ours, theirs in pairs]
@@ -214,7 +214,7 @@ def _in_cell(cell: Cell, result: LossRead) -> InCell:
         mean=difference.mean if difference else None,
         low=difference.low if difference else None,
         high=difference.high if difference else None,
-        outcome=result.outcome if cell.is_counted else None,
+        decision=result.decision if cell.is_counted else None,
     )
 
 

@@ -81,7 +81,7 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
                 "interval": ""
                 if cell.low is None or cell.high is None
                 else wording.interval(cell.low, cell.high),
-                "outcome": cell.outcome or ("" if facts.is_counted else "not counted"),
+                "decision": cell.decision or ("" if facts.is_counted else "not counted"),
                 "shade": "hit" if (cell.mean or 0.0) > 0 else "miss",
                 "share": f"{0.4 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",
             }

@@ -6,7 +6,7 @@ from typing import Literal
 
 from losstune.core.records import Row
 from losstune.verdict.numbers import Real
-from losstune.verdict.results import Outcome, Part
+from losstune.verdict.results import Decision, Part
 
 ACROSS_VERSION = 1
 
@@ -31,14 +31,14 @@ class InCell(Row):
         mean: Difference against the baseline, the mean over blocks; None if the loss has no winner there.
         low: Lower bound of the study's own interval.
         high: Upper bound of it.
-        outcome: As the study found; None for twins, and where there is no verdict.
+        decision: As the study found; None for identical losses, and where there is no verdict.
     """
 
     cell: str
     mean: float | None
     low: Real | None
     high: Real | None
-    outcome: Outcome | None
+    decision: Decision | None
 
 
 class LossAcross(Row):
@@ -46,9 +46,10 @@ class LossAcross(Row):
 
     Attributes:
         loss: Its name.
-        part: ``baseline``, ``candidate``, or a twin that counts as no method of its own: ``control`` or ``alias``.
-        equals: The loss that a twin is identical to.
-        mean_rank: Over cells, 1 is best; None for twins.
+        part: ``baseline`` or ``candidate``; ``control`` or ``alias`` for a loss that equals another and is no method
+            of its own.
+        equals: The loss that a control or an alias equals.
+        mean_rank: Over cells, 1 is best; None for identical losses.
         p_holm: Wilcoxon's signed-rank test over cells, corrected by Holm's method for all candidates; None but for
             candidates.
         standing: What follows from it; None but for candidates.
@@ -115,12 +116,12 @@ class Across(Row):
         alpha: Level of the tests; intervals are at 1 - alpha.
         cells: The studies, as they were given.
         num_data: Data sets among the cells that count; what shares samples is one.
-        losses: The methods from best to worst mean rank, then the twins.
+        losses: The methods from best to worst mean rank, then the identical losses.
         p_friedman: Of the hypothesis that all methods rank alike.
         critical_difference: Nemenyi's, of mean ranks.
         groups: Runs of methods whose mean ranks differ by less, best first.
-        noise_floor: By how much the interquartile means of two identical losses differ, the most of all twins; None
-            without twins.
+        noise_floor: By how much the interquartile means of two identical losses differ, the most of all pairs; None
+            without a pair.
         nemenyi: P-value of every two methods, in the order of :attr:`losses`.
         thresholds: Of the performance profiles, in units of the metric.
         notes: What a careful reader should know, one sentence each.

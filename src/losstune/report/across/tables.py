@@ -37,9 +37,9 @@ def losses_csv(across: Across) -> str:
 
 
 def cells_csv(across: Across) -> str:
-    """Return a row for each loss in each cell: its difference, the study's interval and the study's outcome."""
+    """Return a row for each loss in each cell: its difference, the study's interval and the study's decision."""
     return csv_text(
-        ("loss", "cell", "difference", "low", "high", "outcome"),
+        ("loss", "cell", "difference", "low", "high", "decision"),
         (
             (
                 loss.loss,
@@ -47,7 +47,7 @@ def cells_csv(across: Across) -> str:
                 _number(cell.mean),
                 _number(cell.low),
                 _number(cell.high),
-                cell.outcome or "",
+                cell.decision or "",
             )
             for loss in across.losses
             if loss.part != "baseline"

@@ -60,12 +60,12 @@ def verdicts(across: Across) -> str:
 
 
 def tally(loss: LossAcross) -> str:
-    """Return how often a loss had which outcome: ``1 better, 3 equivalent``."""
-    outcomes = [cell.outcome for cell in loss.cells if cell.outcome]
+    """Return how often a loss had which decision: ``1 better, 3 equivalent``."""
+    decisions = [cell.decision for cell in loss.cells if cell.decision]
     return ", ".join(
-        f"{outcomes.count(outcome)} {outcome}"
-        for outcome in ("better", "equivalent", "undecided", "worse")
-        if outcome in outcomes
+        f"{decisions.count(decision)} {decision}"
+        for decision in ("better", "equivalent", "undecided", "worse")
+        if decision in decisions
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from losstune.core.records import Row
 from losstune.report.compare.code import CodeChange
-from losstune.report.compare.revisions import Side
+from losstune.report.compare.revisions import Revision
 
 NOTHING = "nothing"
 
@@ -38,7 +38,7 @@ class Changes(Row):
         data: The data's content.
         versions: Of losstune and of pinned libraries, and the kind of device that trained.
         code: See :class:`losstune.report.compare.code.CodeChange`.
-        same_searches: Losses whose searches ended at the same configurations at both sides.
+        same_searches: Losses whose searches ended at the same configurations at both revisions.
     """
 
     params: tuple[Change, ...]
@@ -48,10 +48,12 @@ class Changes(Row):
     same_searches: tuple[str, ...] = ()
 
 
-def changes_between(a: Side, b: Side, code: CodeChange, same_searches: tuple[str, ...] = ()) -> Changes:
-    """List what differs between two sides.
+def changes_between(
+    a: Revision, b: Revision, code: CodeChange, same_searches: tuple[str, ...] = ()
+) -> Changes:
+    """List what differs between two revisions.
 
-    A setting is taken from the registration, which is what was run, where there is one on both sides; settings that
+    A setting is taken from the registration, which is what was run, where there is one on both revisions; settings that
     are not registered, such as ``resources``, from ``params.yaml``.
     """
     settings: list[Change] = []
@@ -83,15 +85,15 @@ def changes_between(a: Side, b: Side, code: CodeChange, same_searches: tuple[str
     )
 
 
-def _data_of(side: Side) -> dict[str, Any]:
-    data = side.results.data
+def _data_of(revision: Revision) -> dict[str, Any]:
+    data = revision.results.data
     facts: dict[str, Any] = {
         "data.digest": data.digest[:12],
         "training samples": data.num_train,
         "validation samples": data.num_validation,
         "test samples": data.num_test,
     }
-    return facts | ({"test split": side.test_digest[:12]} if side.test_digest else {})
+    return facts | ({"test split": revision.test_digest[:12]} if revision.test_digest else {})
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:

@@ -50,7 +50,7 @@ def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
     Args:
         a: One state.
         b: The other.
-        losses: Names of the losses that either side trained.
+        losses: Names of the losses that either revision trained.
 
     Raises:
         LosstuneError: If a file is not Python.

@@ -1,12 +1,12 @@
-"""When a comparison means nothing: the two sides do not measure the same thing."""
+"""When a comparison means nothing: the two revisions do not measure the same thing."""
 
 from __future__ import annotations
 
-from losstune.report.compare.revisions import Side
+from losstune.report.compare.revisions import Revision
 
 
-def obstacles(a: Side, b: Side) -> list[str]:
-    """Return a line for every field in which the sides differ and that makes their scores incomparable.
+def comparability(a: Revision, b: Revision) -> list[str]:
+    """Return a line for every field in which the revisions differ and that makes their scores incomparable.
 
     These are what a score *is*: the metric, the test split's content, the rule that picks the winners, and losstune's
     minor version, which counts changes of the protocol. Everything else (search space, seeds, budget, noise in the
@@ -33,9 +33,9 @@ def obstacles(a: Side, b: Side) -> list[str]:
     return lines
 
 
-def _data_line(name: str, a: Side, b: Side, digest_a: str, digest_b: str) -> str:
-    def of(side: Side, digest: str) -> str:
-        return f"{side.results.data.name} {digest[:12]} at {side.tree.name}"
+def _data_line(name: str, a: Revision, b: Revision, digest_a: str, digest_b: str) -> str:
+    def of(revision: Revision, digest: str) -> str:
+        return f"{revision.results.data.name} {digest[:12]} at {revision.tree.name}"
 
     return f"{name}: {of(a, digest_a)}, {of(b, digest_b)}"
 

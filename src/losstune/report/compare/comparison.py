@@ -6,8 +6,8 @@ from losstune.core.errors import LosstuneError
 from losstune.core.records import Row
 from losstune.report.compare.changes import Changes, changes_between
 from losstune.report.compare.code import code_change
-from losstune.report.compare.comparability import obstacles
-from losstune.report.compare.revisions import Side
+from losstune.report.compare.comparability import comparability
+from losstune.report.compare.revisions import Revision
 from losstune.report.compare.scores import ScoreComparison, compare_scores
 from losstune.report.compare.sentence import sentence_of
 
@@ -16,22 +16,22 @@ class Link(Row):
     """A run in MLflow.
 
     Attributes:
-        side: What the revision is called.
+        revision: What the revision is called.
         run: Name of the run.
         url: Address in MLflow's interface.
         commit: Commit that logged it, short; None where it has none.
         versions: Of the libraries that it ran with.
     """
 
-    side: str
+    revision: str
     run: str
     url: str
     commit: str | None = None
     versions: dict[str, str] = {}  # noqa: RUF012  (pydantic copies it)
 
 
-class SideFacts(Row):
-    """What identifies a side.
+class RevisionFacts(Row):
+    """What identifies a revision.
 
     Attributes:
         name: What the user called it.
@@ -60,7 +60,8 @@ class Comparison(Row):
     Attributes:
         a: The first.
         b: The second.
-        obstacles: Fields in which the protocols differ so that the scores mean different things; empty unless forced.
+        comparability: Fields in which the protocols differ so that the scores mean different things; empty unless
+            forced.
         changes: What differs.
         scores: Every loss.
         sentence: The answer.
@@ -68,9 +69,9 @@ class Comparison(Row):
         links: Runs in MLflow, if asked for.
     """
 
-    a: SideFacts
-    b: SideFacts
-    obstacles: tuple[str, ...]
+    a: RevisionFacts
+    b: RevisionFacts
+    comparability: tuple[str, ...]
     changes: Changes
     scores: ScoreComparison
     sentence: str
@@ -78,13 +79,13 @@ class Comparison(Row):
     links: tuple[Link, ...] = ()
 
 
-def compare(a: Side, b: Side, *, force: bool = False) -> Comparison:
+def compare(a: Revision, b: Revision, *, force: bool = False) -> Comparison:
     """Compare two revisions of a study.
 
     Raises:
         LosstuneError: If the protocols make it meaningless and it is not forced; the message says in what they differ.
     """
-    found = obstacles(a, b)
+    found = comparability(a, b)
     if found and not force:
         raise LosstuneError(
             f"{a.tree.name} and {b.tree.name} cannot be compared: {'; '.join(found)}; `--force` compares with a warning"
@@ -97,7 +98,7 @@ def compare(a: Side, b: Side, *, force: bool = False) -> Comparison:
     return Comparison(
         a=_facts(a),
         b=_facts(b),
-        obstacles=tuple(found),
+        comparability=tuple(found),
         changes=changes_between(a, b, code, same),
         scores=scores,
         sentence=sentence_of(name_a, name_b, scores),
@@ -105,21 +106,21 @@ def compare(a: Side, b: Side, *, force: bool = False) -> Comparison:
     )
 
 
-def _facts(side: Side) -> SideFacts:
-    tree = side.tree
-    return SideFacts(
+def _facts(revision: Revision) -> RevisionFacts:
+    tree = revision.tree
+    return RevisionFacts(
         name=tree.name,
         title=tree.title,
         commit=tree.commit,
         is_workspace=tree.is_workspace,
         is_dirty=tree.is_dirty,
-        protocol=side.results.protocol,
-        trained_at=side.commits,
-        verdict=side.results.verdict.sentence,
+        protocol=revision.results.protocol,
+        trained_at=revision.commits,
+        verdict=revision.results.verdict.sentence,
     )
 
 
-def _notes(a: Side, b: Side, scores: ScoreComparison) -> list[str]:
+def _notes(a: Revision, b: Revision, scores: ScoreComparison) -> list[str]:
     notes = []
     compared = [loss for loss in scores.losses if loss.difference is not None or loss.is_identical]
     same = [loss for loss in compared if loss.same_winners]
@@ -130,7 +131,7 @@ def _notes(a: Side, b: Side, scores: ScoreComparison) -> list[str]:
             else f"The searches of {len(same)} of {len(compared)} losses"
         )
         notes.append(
-            f"{which} ended at the same configurations at both sides: there it is the same searches' luck."
+            f"{which} ended at the same configurations at both revisions: there it is the same searches' luck."
         )
     for setting in ("alpha", "rope"):
         values = getattr(a.results, setting), getattr(b.results, setting)
@@ -141,6 +142,6 @@ def _notes(a: Side, b: Side, scores: ScoreComparison) -> list[str]:
     alone = [loss for loss in scores.losses if loss.difference is None and not loss.is_identical]
     if alone:
         notes.append(
-            f"Not compared, for want of blocks at both sides: {', '.join(loss.loss for loss in alone)}."
+            f"Not compared, for want of blocks at both revisions: {', '.join(loss.loss for loss in alone)}."
         )
     return notes

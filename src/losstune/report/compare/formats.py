@@ -58,7 +58,7 @@ def _table(comparison: Comparison, colour: bool) -> str:
     for note in comparison.notes:
         say(f"Note: {note}", "dim")
     for link in comparison.links:
-        say(f"MLflow, {link.side}: {link.run} {link.url}")
+        say(f"MLflow, {link.revision}: {link.run} {link.url}")
     say(comparison.sentence, "bold")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
@@ -66,7 +66,7 @@ def _table(comparison: Comparison, colour: bool) -> str:
 def _markdown(comparison: Comparison) -> str:
     lines = [f"**{_plain(comparison.sentence)}**", ""]
     lines += [f"> {_plain(line)}" for line in warning_lines(comparison)] + (
-        [""] if comparison.obstacles else []
+        [""] if comparison.comparability else []
     )
     head = headings(comparison)
     lines += ["| " + " | ".join(map(_plain, head)) + " |", "|-|" + "-:|" * (len(head) - 2) + "-|"]
@@ -78,7 +78,9 @@ def _markdown(comparison: Comparison) -> str:
     ]
     lines += [f"- {_plain(line)}" for line in change_lines(comparison)]
     lines += [f"- {_plain(note)}" for note in comparison.notes]
-    lines += [f"- MLflow, {_plain(link.side)}: [{_plain(link.run)}]({link.url})" for link in comparison.links]
+    lines += [
+        f"- MLflow, {_plain(link.revision)}: [{_plain(link.run)}]({link.url})" for link in comparison.links
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +114,9 @@ def _html(comparison: Comparison) -> str:
     body += [Markup("</tbody></table>"), tag("p", design_line(comparison))]
     items = [tag("li", line) for line in (*change_lines(comparison), *comparison.notes)]
     for link in comparison.links:
-        items += [Markup('<li>MLflow, {}: <a href="{}">{}</a></li>').format(link.side, link.url, link.run)]
+        items += [
+            Markup('<li>MLflow, {}: <a href="{}">{}</a></li>').format(link.revision, link.url, link.run)
+        ]
     body += [tag("ul", Markup("\n").join(items))]
     return str(
         Markup(

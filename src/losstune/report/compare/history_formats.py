@@ -53,7 +53,7 @@ def history_text(entries: Sequence[Entry], form: str, *, colour: bool = False) -
 def history_svg(entries: Sequence[Entry]) -> str:
     """Draw the baseline's score with its interval, and the winner's, against the commits, oldest first.
 
-    A vertical line marks where metric, baseline, model or data changed: its two sides are of different things.
+    A vertical line marks where metric, baseline, model or data changed: its two revisions are of different things.
     """
     oldest_first = list(reversed(entries))
     with drawing_style("history"):

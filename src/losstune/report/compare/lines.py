@@ -21,7 +21,7 @@ def headings(comparison: Comparison) -> tuple[str, ...]:
         comparison.b.name,
         f"difference, points, {level:g}%",
         "Holm p",
-        "outcome",
+        "decision",
     )
 
 
@@ -31,11 +31,11 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def outcome_text(loss: LossComparison) -> str:
-    """Return the outcome in a word, or why there is none."""
+    """Return the decision in a word, or why there is none."""
     if loss.is_identical:
         return "identical"
-    if loss.outcome is not None:
-        return loss.outcome
+    if loss.decision is not None:
+        return loss.decision
     if loss.difference is None:
         return "not compared"
     return "control"
@@ -50,7 +50,7 @@ def change_lines(comparison: Comparison) -> list[str]:
         lines[0] += f"; and {len(params) - MOST_CHANGES} more"
     lines.append("data: " + ("; ".join(map(str, changes.data)) or "the same"))
     if not code.is_known:
-        lines.append("code: not known, losstune's source is not in the repository at both sides")
+        lines.append("code: not known, losstune's source is not in the repository at both revisions")
     elif code.is_identical:
         lines.append("code of a training: identical")
     else:
@@ -78,7 +78,7 @@ def design_line(comparison: Comparison) -> str:
 
 def warning_lines(comparison: Comparison) -> list[str]:
     """Say what makes a forced comparison meaningless."""
-    return [f"WARNING: forced although the protocols differ in {line}" for line in comparison.obstacles]
+    return [f"WARNING: forced although the protocols differ in {line}" for line in comparison.comparability]
 
 
 def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:

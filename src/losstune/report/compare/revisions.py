@@ -1,4 +1,4 @@
-"""One side of a comparison: a study's numbers at a revision, and what they were made of."""
+"""One revision of a comparison: a study's numbers at a revision, and what they were made of."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Revision:
     """A study at a revision.
 
     Attributes:
@@ -55,7 +55,7 @@ class Side:
         pins: Version by library, from ``constraints.txt``.
         devices: Kinds of device that trained the blocks; empty where no cache has the executions.
         commits: Commits that trained them, short.
-        notes: What a careful reader should know of this side.
+        notes: What a careful reader should know of this revision.
     """
 
     tree: Tree
@@ -75,7 +75,7 @@ class Side:
         return (self.terms or self.params).get("study.seed")
 
 
-def read_side(tree: Tree, places: Places) -> Side:
+def read_revision(tree: Tree, places: Places) -> Revision:
     """Read a study at a revision.
 
     Raises:
@@ -87,7 +87,7 @@ def read_side(tree: Tree, places: Places) -> Side:
     manifest = _json(tree.read(places.manifest))
     is_of_this_data = manifest.get("digest") == results.data.digest
     executions = _executions(tree, places.executions)
-    return Side(
+    return Revision(
         tree=tree,
         results=results,
         terms=terms,
@@ -175,12 +175,12 @@ def _notes(
         notes.append(f"{tree.name}: the control failed there, so its numbers are not to be trusted.")
     if results.control.positive is not None and results.control.positive.detected is False:
         notes.append(
-            f"{tree.name}: the crippled baseline was not found worse there, so little can be found at all."
+            f"{tree.name}: the degraded baseline was not found worse there, so little can be found at all."
         )
     if results.stopping == "anytime":
         notes.append(
             f"{tree.name}: stopped its losses when their e-processes decided, so the blocks are as many as was enough "
-            "there; intervals between the two sides are a little too sure of that."
+            "there; intervals between the two revisions are a little too sure of that."
         )
     if tree.is_workspace and tree.commit is not None:
         kept = Tree(folder=tree.folder, name="HEAD", commit=tree.commit).read(places.results)

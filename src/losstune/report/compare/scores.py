@@ -1,4 +1,4 @@
-"""Every loss's test scores at one revision against those at another: differences, intervals, outcomes."""
+"""Every loss's test scores at one revision against those at another: differences, intervals, decisions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from losstune import statistics
 from losstune.core.records import Row
 from losstune.core.seeds import derive_seed
-from losstune.report.compare.revisions import Side
+from losstune.report.compare.revisions import Revision
 from losstune.statistics.revisions import (
     MeanError,
-    side_errors,
+    revision_errors,
     sum_of_errors,
     t_interval,
     t_p_value,
     welch_error,
 )
-from losstune.verdict.comparison import outcome_of
+from losstune.verdict.comparison import decide
 from losstune.verdict.numbers import Real, Score
-from losstune.verdict.results import LossResult, Outcome
+from losstune.verdict.results import Decision, LossResult
 
 Design = Literal["paired", "unpaired"]
 
@@ -63,9 +63,9 @@ class LossComparison(Row):
         b: The same at B.
         is_identical: Whether every block has the same scores at both, to the bit.
         same_winners: Whether every search ended at the same configuration at both.
-        is_control: Whether it is another loss under a second name, which gets no outcome of its own.
-        difference: None where it is missing at a side, the blocks are too few, or they are identical.
-        outcome: What follows from it; None where there is no difference or no claim to make.
+        is_control: Whether it is another loss under a second name, which gets no decision of its own.
+        difference: None where it is missing at a revision, the blocks are too few, or they are identical.
+        decision: What follows from it; None where there is no difference or no claim to make.
     """
 
     loss: str
@@ -75,7 +75,7 @@ class LossComparison(Row):
     same_winners: bool = False
     is_control: bool = False
     difference: SideDifference | None = None
-    outcome: Outcome | None = None
+    decision: Decision | None = None
 
 
 class ScoreComparison(Row):
@@ -85,10 +85,10 @@ class ScoreComparison(Row):
         metric: B's.
         alpha: Level of the tests, B's.
         rope: Smallest difference that matters in practice, B's.
-        noise_floor: The larger one of what identical losses, tuned apart, differ by at either side; None without any.
-            A smaller difference is no claim, unless the design is paired and both sides' searches ended at the same
-            configurations.
-        design: ``paired`` where block b of a loss has the same seed and test split at both sides.
+        noise_floor: The larger one of what identical losses, tuned apart, differ by at either revision; None without
+            any. A smaller difference is no claim, unless the design is paired and both revisions' searches ended at
+            the same configurations.
+        design: ``paired`` where block b of a loss has the same seed and test split at both revisions.
         why: Why the design is what it is, in words.
         losses: Best first, by the score at B.
     """
@@ -101,17 +101,17 @@ class ScoreComparison(Row):
     why: str
     losses: tuple[LossComparison, ...]
 
-    def with_outcome(self, outcome: Outcome) -> list[LossComparison]:
-        """Return the losses of that outcome."""
-        return [loss for loss in self.losses if loss.outcome == outcome]
+    def with_decision(self, decision: Decision) -> list[LossComparison]:
+        """Return the losses of that decision."""
+        return [loss for loss in self.losses if loss.decision == decision]
 
 
-def compare_scores(a: Side, b: Side) -> ScoreComparison:
+def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
     """Compare every loss with itself at the other revision, by B's metric, level and ROPE.
 
     Two tests, as between losses; the larger p-value and the wider interval count. Over the blocks: sign flips of
     paired differences, or else Welch's t test. Over the searches:
-    :func:`losstune.statistics.revisions.side_errors` of the paired differences, or else of each side's scores.
+    :func:`losstune.statistics.revisions.revision_errors` of the paired differences, or else of each revision's scores.
     Holm corrects for the number of losses that are tested. A loss under a second name, and one whose blocks are
     the same to the bit, is not tested.
     """
@@ -137,17 +137,15 @@ def compare_scores(a: Side, b: Side) -> ScoreComparison:
     differences = _differences(scores, searches, design, alpha)
     tested = [name for name in differences if not rows[name].is_control]
     adjusted = statistics.holm([differences[name].p_value for name in tested])
-    floors = [side.results.control.noise_floor for side in (a, b)]
+    floors = [revision.results.control.noise_floor for revision in (a, b)]
     noise_floor = max((floor for floor in floors if floor is not None), default=None)
     for name, p_holm in zip(tested, adjusted, strict=True):
         differences[name] = differences[name].model_copy(update={"p_holm": p_holm})
     for name, difference in differences.items():
         # The floor is what separate searches differ by, and here they may have ended at the same configurations.
         floor = None if design == "paired" and rows[name].same_winners else noise_floor
-        outcome = (
-            outcome_of(difference, alpha=alpha, rope=rope, noise_floor=floor) if name in tested else None
-        )
-        rows[name] = rows[name].model_copy(update={"difference": difference, "outcome": outcome})
+        decision = decide(difference, alpha=alpha, rope=rope, noise_floor=floor) if name in tested else None
+        rows[name] = rows[name].model_copy(update={"difference": difference, "decision": decision})
     return ScoreComparison(
         metric=metric,
         alpha=alpha,
@@ -159,12 +157,12 @@ def compare_scores(a: Side, b: Side) -> ScoreComparison:
     )
 
 
-def design_of(a: Side, b: Side) -> tuple[Design, str]:
+def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
     """Return whether blocks pair by their place, and why.
 
     A block's seed follows from the study's seed, its search and its number there. So with the same root seed and number
-    of searches, the block at a place has the same seed at both sides, and is scored on the same test split. What it was
-    trained on may differ, as may all else that is compared: what the two have in common cancels, whatever it is.
+    of searches, the block at a place has the same seed at both revisions, and is scored on the same test split. What it
+    was trained on may differ, as may all else that is compared: what the two have in common cancels, whatever it is.
     """
     same_test = (
         a.test_digest == b.test_digest
@@ -184,7 +182,7 @@ def design_of(a: Side, b: Side) -> tuple[Design, str]:
     data = (
         "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
     )
-    return "paired", f"a block has the same seed at both sides, and the same {data}"
+    return "paired", f"a block has the same seed at both revisions, and the same {data}"
 
 
 def _differences(
@@ -196,16 +194,16 @@ def _differences(
     if not scores:
         return {}
     if design == "paired":
-        # Blocks count from the first; a side that has more leaves its last ones out.
+        # Blocks count from the first; a revision that has more leaves its last ones out.
         scores = {name: (ours[: len(theirs)], theirs[: len(ours)]) for name, (ours, theirs) in scores.items()}
-        by_search = side_errors([np.subtract(b, a) for a, b in scores.values()], searches[0])
+        by_search = revision_errors([np.subtract(b, a) for a, b in scores.values()], searches[0])
         return {
             name: _paired(name, pair, error, alpha)
             for (name, pair), error in zip(scores.items(), by_search, strict=True)
         }
     errors = [
-        side_errors([pair[side] for pair in scores.values()], num_searches)
-        for side, num_searches in enumerate(searches)
+        revision_errors([pair[revision] for pair in scores.values()], num_searches)
+        for revision, num_searches in enumerate(searches)
     ]
     return {
         name: _unpaired(pair, sum_of_errors(first, second), alpha)
@@ -279,8 +277,8 @@ def _winners(result: LossResult) -> list[object]:
     return [search.winner for search in result.searches]
 
 
-def _by_loss(side: Side) -> dict[str, LossResult]:
-    return {loss.loss: loss for loss in side.results.losses}
+def _by_loss(revision: Revision) -> dict[str, LossResult]:
+    return {loss.loss: loss for loss in revision.results.losses}
 
 
 def _scores(result: LossResult, metric: str) -> list[float]:

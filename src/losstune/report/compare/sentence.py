@@ -9,7 +9,7 @@ _MOST_NAMES = 4
 
 
 def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
-    """Say how B's scores stand to A's, in the outcome words and no others.
+    """Say how B's scores stand to A's, in the decision words and no others.
 
     ``B is 0.40 ± 0.20 points better for cross_entropy and undecided for the rest``. What follows ± is the larger
     half of the interval.
@@ -19,14 +19,14 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
         b: What the second one is called.
         scores: Every loss.
     """
-    told = [loss for loss in scores.losses if loss.outcome is not None or loss.is_identical]
+    told = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
     groups: list[tuple[str, list[LossComparison]]] = []
-    for outcome in ("better", "worse"):
-        for loss in scores.with_outcome(outcome):
-            groups.append((f"{_size(loss)} {outcome}", [loss]))
-    groups.append(("equivalent", scores.with_outcome("equivalent")))
+    for decision in ("better", "worse"):
+        for loss in scores.with_decision(decision):
+            groups.append((f"{_size(loss)} {decision}", [loss]))
+    groups.append(("equivalent", scores.with_decision("equivalent")))
     groups.append(("identical to the bit", [loss for loss in scores.losses if loss.is_identical]))
-    groups.append(("undecided", scores.with_outcome("undecided")))
+    groups.append(("undecided", scores.with_decision("undecided")))
     groups = [(word, losses) for word, losses in groups if losses]
     if not groups:
         return f"{b} and {a} have no loss in common that could be compared."

@@ -7,7 +7,7 @@ import torch
 
 from losstune.losses import get
 from losstune.losses.registry import registry
-from losstune.losses.tools.equivalence import equivalence_classes, relation, twins
+from losstune.losses.tools.identity import equivalence_classes, identical_pairs, relation
 
 COUNTS = {3: torch.tensor([70, 9, 2]), 5: torch.tensor([900, 400, 100, 40, 9])}
 
@@ -153,8 +153,8 @@ def test_near_is_not_the_same(one, other):
 
 def test_declared_twins_are_left_out():
     losses = {name: get(name) for name in ("cross_entropy", "kl_divergence", "focal")}
-    assert [pair[:2] for pair in twins(losses)] == [("cross_entropy", "kl_divergence")]
-    assert twins(losses, [("kl_divergence", "cross_entropy")]) == []
+    assert [pair[:2] for pair in identical_pairs(losses)] == [("cross_entropy", "kl_divergence")]
+    assert identical_pairs(losses, [("kl_divergence", "cross_entropy")]) == []
 
 
 def test_a_relation_reads_as_a_formula():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from losstune.config.schema import RangeSettings, SearchSpaceSettings
 from losstune.losses.registry import get
-from losstune.stages.equivalent_losses import twin_lines
+from losstune.stages.identical_losses import identical_lines
 from losstune.study.search import space_of
 
 RANGE = RangeSettings(low=1e-4, high=1e-1, scale="log", default=1e-2)
@@ -10,7 +10,7 @@ RANGE = RangeSettings(low=1e-4, high=1e-1, scale="log", default=1e-2)
 
 def lines(*names, counts=(90, 90, 90), **own):
     settings = SearchSpaceSettings(learning_rate=RANGE, weight_decay=RANGE, losses=own)
-    return twin_lines({name: space_of(get(name), settings) for name in names}, counts)
+    return identical_lines({name: space_of(get(name), settings) for name in names}, counts)
 
 
 def test_a_study_of_different_losses_says_nothing_nor_of_its_control():

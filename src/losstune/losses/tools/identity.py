@@ -180,7 +180,7 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
     return scale, offset, error
 
 
-def twins(
+def identical_pairs(
     losses: Mapping[str, Loss],
     declared: Sequence[tuple[str, str]] = (),
     class_counts: Sequence[int] = CLASS_COUNTS,

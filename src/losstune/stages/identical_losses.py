@@ -14,7 +14,7 @@ from losstune.core.errors import LosstuneError
 from losstune.data import prepared
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
-from losstune.losses.tools.equivalence import Loss, Relation, twins
+from losstune.losses.tools.identity import Loss, Relation, identical_pairs
 from losstune.stages.layout import PREPARED
 from losstune.study.search import Space
 
@@ -22,7 +22,7 @@ MOST_CLASSES = 20
 """At which losses are compared; more would only take longer."""
 
 
-def twin_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
+def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
     """Return a line for each pair of losses that are one at their published hyperparameters.
 
     The declared control pair is left out: that its losses are one is what it is for. Losses for different last
@@ -43,7 +43,7 @@ def twin_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> li
     return [
         _line(one, other, found)
         for losses in by_head.values()
-        for one, other, found in twins(losses, declared, (num_classes,))
+        for one, other, found in identical_pairs(losses, declared, (num_classes,))
     ]
 
 
