@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from losstune.config.load import load_params
+from losstune.config.load import load_params, study_root
 from losstune.config.matrix import load_matrix
 from losstune.core.errors import LosstuneError
 from tests.commands import DVC, environment
@@ -129,3 +129,21 @@ def test_dvc_takes_the_text_as_it_stands_and_the_path_that_check_gives(project, 
     ended = _repro(project.folder)
     assert ended.returncode == 0, ended.stderr
     assert os.path.exists("data/prepared/manifest.json")
+
+
+def test_the_root_is_where_dvc_says(monkeypatch, tmp_path):
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / "copy"
+    (copy / ".dvc").mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert study_root() == copy
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert study_root() == tmp_path
+
+
+def test_the_root_without_dvc(monkeypatch, tmp_path):
+    inside = tmp_path / "studies" / "one"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    assert study_root() == Path.cwd()
+    (tmp_path / ".dvc").mkdir()
+    assert study_root() == Path.cwd().parents[1]

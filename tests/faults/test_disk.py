@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from losstune.cli import main
+from losstune.cli.main import main
 from losstune.study import ledger
 from tests.faults.study import LOSSTUNE, RESULTS, SMALL, KilledStudy, environment, short_temp
 from tests.test_dvc_repro import make_checkout

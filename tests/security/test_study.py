@@ -69,7 +69,7 @@ def watch(event, arguments):
         raise ConnectionRefusedError(f"{event} {host}: a test forbids it")
 
 sys.addaudithook(watch)
-from losstune.cli import main
+from losstune.cli.main import main
 
 codes = {}
 for command in json.loads(sys.argv[1]):

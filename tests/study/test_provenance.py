@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -118,23 +117,6 @@ def test_the_repository_of_another_user_is_told_with_gits_own_cure(work_tree, mo
     assert "git config --global --add safe.directory" in state.problem
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        (URL, "https://example.com/group/study.git"),
-        ("https://a-token@example.com/x.git", "https://example.com/x.git"),
-        ("https://example.com:8443/x.git?private_token=secret", "https://example.com:8443/x.git"),
-        ("ssh://git:secret@example.com:22/x.git", "ssh://git@example.com:22/x.git"),
-        ("git@example.com:group/x.git", "git@example.com:group/x.git"),
-        ("/srv/git/x.git", "/srv/git/x.git"),
-        ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"),
-        ("postgresql://me:secret@example.com/mlflow", "postgresql://example.com/mlflow"),
-    ],
-)
-def test_credentials_are_not_shown(url, shown):
-    assert provenance.without_credentials(url) == shown
-
-
 def test_facts_of_a_dvc_stage(work_tree, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "tune")
     monkeypatch.setenv("DVC_EXP_NAME", "puny-axle")
@@ -152,7 +134,7 @@ def test_facts_of_a_dvc_stage(work_tree, monkeypatch):
 
 def test_facts_are_gathered_without_importing_a_library():
     code = (
-        "import sys; from losstune import provenance; provenance.collect(); "
+        "import sys; from losstune.study import provenance; provenance.collect(); "
         "print(sorted({'torch', 'ray', 'mlflow', 'dvc', 'numpy', 'optuna'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -162,21 +144,3 @@ def test_facts_are_gathered_without_importing_a_library():
 def test_what_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr(provenance, "DISTRIBUTIONS", ("numpy", "no-such-distribution"))
     assert provenance.versions().keys() == {"python", "numpy"}
-
-
-def test_the_root_is_where_dvc_says(monkeypatch, tmp_path):
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "copy"
-    (copy / ".dvc").mkdir(parents=True)
-    monkeypatch.chdir(copy)
-    assert provenance.study_root() == copy
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert provenance.study_root() == tmp_path
-
-
-def test_the_root_without_dvc(monkeypatch, tmp_path):
-    inside = tmp_path / "studies" / "one"
-    inside.mkdir(parents=True)
-    monkeypatch.chdir(inside)
-    assert provenance.study_root() == Path.cwd()
-    (tmp_path / ".dvc").mkdir()
-    assert provenance.study_root() == Path.cwd().parents[1]

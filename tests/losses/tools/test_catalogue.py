@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from losstune.cli import main
+from losstune.cli.main import main
 from losstune.losses.registry import registry
 from losstune.losses.spec import Family
 from losstune.losses.tools.catalogue import ORDERS, TRAITS, choose, description, table_rows

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from losstune.cli import main
+from losstune.cli.main import main
 from losstune.losses.tools.plugin import specs_in
 
 GOOD = """

@@ -19,8 +19,8 @@ def history_repo(tmp_path_factory) -> Repo:
     repo.commit("A study", "base")
     # Comments, a docstring, and a module that no training rests on.
     repo.put_sources(
-        metrics='"""How good."""\n\n\ndef accuracy(hits, all):\n    # Between 0 and 1.\n    return hits / all\n',
-        report="from losstune import training\n\nTITLE = 'the report'\n",
+        training__metrics='"""How good."""\n\n\ndef accuracy(hits, all):\n    # 0 to 1.\n    return hits / all\n',
+        report__page="from losstune.training import loop\n\nTITLE = 'the report'\n",
     )
     repo.commit("Say what accuracy is", "refactor")
     repo.put_sources()

@@ -23,9 +23,11 @@ LEVELS = {"cross_entropy": 0.970, "kl_divergence": 0.971, "focal": 0.960, "gce":
 
 SOURCES = {
     "__init__.py": '"""A package."""\n__version__ = "0.1.0"\n',
-    "metrics.py": "def accuracy(hits, all):\n    return hits / all\n",
-    "training.py": "from losstune.training.metrics import accuracy\n\n\ndef train():\n    return accuracy(1, 2)\n",
-    "report.py": "from losstune import training\n\nTITLE = 'report'\n",
+    "training/__init__.py": "",
+    "training/metrics.py": "def accuracy(hits, all):\n    return hits / all\n",
+    "training/loop.py": "from losstune.training.metrics import accuracy\n\n\ndef train():\n    return accuracy(1, 2)\n",
+    "report/__init__.py": "",
+    "report/page.py": "from losstune.training import loop\n\nTITLE = 'report'\n",
     "losses/__init__.py": "",
     "losses/spec.py": "class LossSpec: ...\n",
     "losses/cross_entropy.py": "from losstune.losses.spec import LossSpec\n\nSPEC = LossSpec()\n",

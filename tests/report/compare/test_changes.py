@@ -16,7 +16,7 @@ def test_lines_name_what_is_the_same_too(history_repo):
         "settings: the same",
         "data: the same",
         "code of a training: identical",
-        "other code, which no training rests on: differs in losstune.report",
+        "other code, which no training rests on: differs in losstune.report.page",
         "versions: the same, as far as they are pinned",
     ]
 

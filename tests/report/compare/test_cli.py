@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from losstune.cli import main
+from losstune.cli.main import main
 from tests.report.compare.repo import git
 
 

@@ -124,6 +124,16 @@ def test_a_dirty_work_tree_is_named_and_left_as_it_is(repo):
     assert (git(repo.folder, "status", "--porcelain"), git(repo.folder, "stash", "list")) == before
 
 
+def test_the_training_code_is_found_in_the_layout_of_version_0_1(repo):
+    git(repo.folder, "rm", "-rq", "src/losstune/training")
+    repo.put("src/losstune/metrics.py", "def accuracy(hits, all):\n    return hits / all\n")
+    repo.put("src/losstune/training.py", "from losstune.metrics import accuracy\n")
+    repo.commit("As it was", "old")
+    repo.put("src/losstune/metrics.py", "def accuracy(hits, all):\n    return 1 - hits / all\n")
+    found = compare_revisions(repo.folder, "old", "workspace", force=False)
+    assert found.changes.code.trial == ("losstune.metrics",)
+
+
 def test_code_that_is_no_python_is_one_line(repo):
     repo.put("src/losstune/training/metrics.py", "def accuracy(:\n")
     with pytest.raises(LosstuneError, match=r"line 1 of metrics\.py is not Python"):

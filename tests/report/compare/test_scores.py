@@ -26,7 +26,7 @@ def test_a_refactor_is_identical(history_repo):
     assert found.sentence == "Against base, refactor is identical to the bit for all 4 losses."
     code = found.changes.code
     assert code.is_identical
-    assert code.others == ("losstune.report",)
+    assert code.others == ("losstune.report.page",)
     assert found.changes.params == ()
 
 

@@ -71,12 +71,12 @@ def test_what_dvc_keeps_beside_experiments_is_none(repo):
 
 
 def test_one_name_for_two_experiments(repo):
-    first = experiment(repo, "identical loss", "[1]")
+    first = experiment(repo, "twin", "[1]")
     repo.put("other", "")
     repo.commit("Second", "second")
-    second = experiment(repo, "identical loss", "[2]")
+    second = experiment(repo, "twin", "[2]")
     with pytest.raises(LosstuneError, match="2 DVC experiments have this name") as raised:
-        find_tree(repo.folder, "identical loss")
+        find_tree(repo.folder, "twin")
     assert first[:7] in str(raised.value)
     assert second[:7] in str(raised.value)
 
