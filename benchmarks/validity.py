@@ -38,7 +38,8 @@ from losstune.statistics import (
     searches_to_differ,
     searches_to_match,
 )
-from losstune.verdict.comparison import Rules, compare, decide
+from losstune.verdict.comparison import compare, decide
+from losstune.verdict.rules import Rules
 
 ROOT = Path(__file__).resolve().parent.parent
 BANK = ROOT / "benchmarks" / "bank.csv"

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from losstune import statistics
-from losstune.verdict.comparison import Rules, blocks_needed, compare, decide
+from losstune.verdict.comparison import blocks_needed, compare, decide
 from losstune.verdict.numbers import Difference
+from losstune.verdict.rules import Rules
 
 
 def difference(mean, half_width=0.004, p_holm=0.01, sd=0.01):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def sentence(scores, **settings):

@@ -7,6 +7,7 @@ The colours are Okabe and Ito's, which people with any colour vision tell apart.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from matplotlib import rc_context
@@ -65,3 +66,18 @@ def svg_of(figure: Figure) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def themed(svg: str, label: str) -> str:
+    """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
+
+    Identifiers that nothing refers to go, because several figures on a page would repeat them.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    referred = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--fig-{name})")
+    return svg

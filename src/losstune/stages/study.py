@@ -36,7 +36,7 @@ class Study:
         device: ``"cpu"`` or ``"cuda"``.
         spaces: What is searched for each loss.
         registration: All that defines the study.
-        versions: Of the libraries that compute the outcomes, the public part.
+        versions: Of the libraries that compute the results, the public part.
     """
 
     params: Params

@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Number of records the stage asks for; where that depends on the outcomes, the most."""
+        """Number of records the stage asks for; where that depends on the results, the most."""
         return self._total
 
     @property

@@ -10,8 +10,9 @@ import numpy as np
 
 from losstune.core.records import Record, place_of
 from losstune.verdict import wording
-from losstune.verdict.comparison import Rules, blocks_difference, compare, decide
+from losstune.verdict.comparison import blocks_difference, compare, decide
 from losstune.verdict.control_results import Control, IdentityCheck, NoisePair, PositiveControl
+from losstune.verdict.rules import Rules
 
 Generator = Callable[..., np.random.Generator]
 

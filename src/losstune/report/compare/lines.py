@@ -30,7 +30,7 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     return [_row(loss, comparison.scores.metric) for loss in comparison.scores.losses]
 
 
-def outcome_text(loss: LossComparison) -> str:
+def decision_text(loss: LossComparison) -> str:
     """Return the decision in a word, or why there is none."""
     if loss.is_identical:
         return "identical"
@@ -91,7 +91,7 @@ def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
         if difference
         else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
-        outcome_text(loss),
+        decision_text(loss),
     )
 
 
