@@ -1,4 +1,4 @@
-"""The command line. What a command needs is imported when it runs, so that ``--help`` is quick."""
+"""The entry point of the command line. Commands import their libraries when they run, so ``--help`` is quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reads ``params.yaml``. Apart from the settings themselves, so that rewording a message retrains nothing."""
+"""Read ``params.yaml``.
+
+This is apart from the settings' schema, so that a reworded message does not change the identity of a training.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``matrix.yaml``: one study for each pair of a data set and a model, as changes to ``params.yaml``.
 
-Apart from ``params.yaml``, which stays the settings of one study: an entry here is a piece of it, laid over it.
+Each entry is a part of ``params.yaml`` that replaces the value there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with a file of settings, in one line: where, what was found, what is expected."""
+"""Validation messages: where the mistake is, what was found, what is expected. One line."""
 
 from __future__ import annotations
 

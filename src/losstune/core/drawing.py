@@ -1,7 +1,7 @@
-"""How the project's figures look, and how they become SVG text: the same bytes for the same numbers.
+"""The style of all figures, and their conversion to SVG: equal numbers give equal bytes.
 
-The colours are Okabe and Ito's, which people with any colour vision tell apart. Every colour comes from
-:data:`COLOURS`, so that a page can put its own in place of them.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish. Every colour comes from
+:data:`COLOURS`, so that an HTML page can replace them by its own.
 """
 
 from __future__ import annotations

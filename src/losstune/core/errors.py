@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one line, and what to do about it."""
+"""User errors: one line that says what is wrong and how to mend it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and text that is the same wherever it is written."""
+"""Atomic writes, and text with the same bytes on every platform."""
 
 from __future__ import annotations
 

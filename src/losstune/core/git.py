@@ -1,4 +1,4 @@
-"""Asks Git, and passes on why it does not answer. Never waits for its locks."""
+"""Run Git, and pass on its reason when it fails. Git never waits for a lock here."""
 
 from __future__ import annotations
 

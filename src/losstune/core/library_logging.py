@@ -1,4 +1,4 @@
-"""What the libraries are told before they are imported: no noise for the user, no news to anyone else."""
+"""Log levels, warnings and telemetry of the libraries, set before they are imported."""
 
 from __future__ import annotations
 

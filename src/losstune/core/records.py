@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: frozen rows, written once, read by everything else."""
+"""Records of finished trainings: frozen rows, written once, read by everything else."""
 
 from __future__ import annotations
 

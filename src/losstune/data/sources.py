@@ -1,4 +1,4 @@
-"""Where data comes from, by its name in ``params.yaml``."""
+"""Data sources by their name in ``params.yaml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train a plan in this process, one job after the other: for tests and tiny studies."""
+"""Train a plan in this process, one job after the other. For tests and tiny studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a network can be trained on data of a shape, found without a weight, a number or a random draw."""
+"""Check whether a network can be trained on data of a shape, without allocating weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small tables beside the report: what ``dvc metrics`` and ``dvc plots`` read."""
+"""Small tables beside the report, for ``dvc metrics`` and ``dvc plots``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report in a few terminal lines, ending in the verdict."""
+"""The report as a few lines in the terminal, ending in the verdict."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     style = STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
     difference = result.difference
     scores = result.scores
-    lost = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
+    num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
     needed = (
         f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     )
@@ -106,9 +106,9 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
             else ""
         ),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(f"{result.standing}{needed}", style=style),
+        Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
-        Text(str(lost) if lost else ""),
+        Text(str(num_failed) if num_failed else ""),
     ]

@@ -1,4 +1,4 @@
-"""Checks a cell of a matrix before anything is read; apart from its run, which brings the libraries of all stages."""
+"""Check the names in a cell of a matrix. Apart from its run, so that the check imports few libraries."""
 
 from __future__ import annotations
 

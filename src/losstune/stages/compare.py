@@ -1,4 +1,4 @@
-"""``losstune compare``: reads two revisions of the study and prints how they differ."""
+"""``losstune compare``: read two revisions of the study and compare them."""
 
 from __future__ import annotations
 

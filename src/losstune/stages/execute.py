@@ -1,4 +1,4 @@
-"""Trains a stage's plan: ledger, lock, progress, executor and MLflow in one place, for tune and confirm alike."""
+"""Train a stage's plan: ledger, lock, progress, executor and MLflow, for tune and confirm alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says before a study trains which of its losses are one under two names."""
+"""Find losses of a study that are identical, before it trains."""
 
 from __future__ import annotations
 

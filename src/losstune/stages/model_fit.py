@@ -1,4 +1,4 @@
-"""Holds the model against the data before the first training, and before that as far as the settings tell."""
+"""Check that the model fits the data, before the first training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds what was run against what was registered."""
+"""Compare what was run with what was registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last stage: from records to the verdict, as files, as a page, in MLflow and on the terminal."""
+"""The last stage: from records to the verdict, as files, as a page, in MLflow and in the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as the training stages see it: validated settings, the prepared data, the device, the identity of it all."""
+"""A study as the training stages see it: settings, prepared data, device, and the identity of each training."""
 
 from __future__ import annotations
 

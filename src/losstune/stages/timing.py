@@ -1,4 +1,4 @@
-"""Times a few trainings on this machine the way a stage runs them, and keeps none of them."""
+"""Time a few trainings on this machine the way a stage runs them. Their results are not kept."""
 
 from __future__ import annotations
 

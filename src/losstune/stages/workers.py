@@ -1,4 +1,4 @@
-"""Asks the machines that are to train, this one or a cluster's, what they can."""
+"""Find out what the machines that will train can do: this one, or those of a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many blocks a comparison needs, from the spread that was seen."""
+"""How many blocks a comparison needs, given the spread that was observed."""
 
 from __future__ import annotations
 

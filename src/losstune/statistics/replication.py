@@ -1,8 +1,8 @@
-"""Losses compared over independent searches: a claim on a loss is as sure as its searches agree, not its seeds.
+"""Comparison of losses over independent searches: the search is the unit of replication.
 
-A search ends at one configuration, lucky or not, and every block that retrains it carries that luck. So blocks of one
-search are subsamples, and the search is the unit that is replicated: what tells a loss from the luck of its search is
-how much the searches of one loss differ, beyond what all losses share in a search's blocks.
+A search ends at one configuration, by luck or not, and every block that retrains it shares that luck. Blocks of one
+search are therefore subsamples. Whether a difference is more than luck is judged by how much the searches of one loss
+differ, beyond what all losses share in a search's blocks.
 
 Shape suffixes: L losses, the baseline not among them; S searches.
 """

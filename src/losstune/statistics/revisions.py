@@ -1,10 +1,10 @@
-"""Two revisions of one study, each with its own searches: whether a loss's score differs between them.
+"""Comparison of two revisions of a study, each with its own searches.
 
-Like :mod:`losstune.statistics.replication` it takes the search for the unit that is replicated. There, losses of one
-study are compared, and what they share in a search's blocks cancels. Here one loss is compared with itself elsewhere,
+As in :mod:`losstune.statistics.replication`, the search is the unit of replication. There, losses of one study are
+compared, and what they share in a search's blocks cancels. Here one loss is compared with itself at another revision,
 and what all losses of a revision share is part of the difference.
 
-Shape suffixes: L losses; S searches; B blocks, which go round: block b belongs to search b modulo S.
+Shape suffixes: L losses; S searches; B blocks, in turn: block b belongs to search b modulo S.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Anytime-valid evidence from paired blocks: one may look after every block and stop whenever one likes.
+"""Anytime-valid tests on paired blocks: it is valid to look after every block and to stop at any time.
 
 Shape suffixes: B blocks.
 
-The evidence is an e-process of the sign test. Under the null hypothesis the chance that it ever reaches 1/alpha is
-at most alpha (Ville's inequality), however often one looks and whatever makes one stop. Only the signs of the
-differences count, so nothing is assumed of their distribution but that the blocks are independent; ties are dropped.
+The evidence is an e-process of the sign test. Under the null hypothesis the probability that it ever reaches 1/alpha
+is at most alpha (Ville's inequality), under any stopping rule. Only the signs of the differences count, so the only
+assumption on their distribution is that blocks are independent. Ties are dropped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Units of work: what is trained in one go, under which keys it is kept, and how it becomes a record."""
+"""Jobs: what is trained in one go, the keys under which it is kept, and its record."""
 
 from __future__ import annotations
 

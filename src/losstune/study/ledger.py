@@ -1,7 +1,7 @@
-"""The ledger: every finished training in a file of its own, named by what determines it. It is the truth.
+"""The ledger: one file for each finished training, named by all that determines it. It is the source of truth.
 
-A file appears whole or not at all. Whatever a study asks for next is looked up here first, so nothing that is
-finished is trained again: not after a crash, not when the study grows, not when the data moves.
+A file appears whole or not at all. Every job is looked up here first, so a finished training is never repeated: not
+after a crash, not when the study grows, not when the data moves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a stage has to train, in which order, and what of it the ledger already holds."""
+"""The plan of a stage: what to train, in which order, and what the ledger already holds."""
 
 from __future__ import annotations
 

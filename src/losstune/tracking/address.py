@@ -1,4 +1,4 @@
-"""Where MLflow keeps the study, and under which name."""
+"""Where MLflow stores the study, and the name of the experiment."""
 
 from __future__ import annotations
 

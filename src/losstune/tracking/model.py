@@ -1,4 +1,4 @@
-"""A trained model in MLflow: an exported graph with its signature, loadable without losstune and without pickle."""
+"""A trained model in MLflow: an exported graph with its signature. It loads without losstune and without pickle."""
 
 from __future__ import annotations
 

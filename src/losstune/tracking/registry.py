@@ -1,4 +1,4 @@
-"""Models of a finished study in MLflow's registry, under aliases by which they are loaded and served."""
+"""Register the models of a finished study in MLflow's model registry, with aliases for loading and serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow is to show of a stage and of each of its trainings: names, tags, parameters, metrics. Knows no MLflow."""
+"""What MLflow shows of a stage and its trainings: names, tags, parameters, metrics. Does not import mlflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that keeps MLflow in step with a running stage, and the means to fill MLflow again from records."""
+"""The thread that updates MLflow while a stage runs, and the function that fills MLflow from records."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The trial hot path: one configuration and several seeds in, one result per seed out.
+"""The training loop: one configuration and several seeds in, one result per seed out.
 
-The data stays in memory as tensors, a CPU training uses one thread, and nothing is copied to the host but a few
-numbers an epoch. Shape suffixes: N samples, C classes.
+The data stays in memory as tensors, a CPU training uses one thread, and only a few numbers an epoch are copied to the
+host. Shape suffixes: N samples, C classes.
 """
 
 from __future__ import annotations

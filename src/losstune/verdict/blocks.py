@@ -1,4 +1,4 @@
-"""Which trainings of the confirmation belong together, and whether they are all there."""
+"""Group the trainings of the confirmation into blocks, and check that they are complete."""
 
 from __future__ import annotations
 

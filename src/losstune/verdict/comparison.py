@@ -1,6 +1,6 @@
-"""Every loss against the baseline, from arrays of block scores: the decision procedure of a study, whole.
+"""Compare every loss with the baseline, given the block scores: the decision procedure of a study.
 
-``benchmarks/validity.py`` puts this very code to the test on studies whose truth is known.
+``benchmarks/validity.py`` runs this code on studies whose truth is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The evidence that a study can be trusted, as ``results.json`` holds it."""
+"""Results of the controls, as in ``results.json``."""
 
 from __future__ import annotations
 

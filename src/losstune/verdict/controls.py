@@ -1,4 +1,4 @@
-"""What shows that a study can be trusted: the identity gate, the noise floor, the positive control."""
+"""The controls of a study: the identity check, the noise floor, the positive control."""
 
 from __future__ import annotations
 

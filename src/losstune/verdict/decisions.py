@@ -1,4 +1,4 @@
-"""The decision on every loss: its difference from the baseline, and what follows from it."""
+"""Decide on every loss: its difference from the baseline, and what follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All about one loss by itself: its trials, its winners and their scores."""
+"""The results of one loss by itself: trials, winners and their scores."""
 
 from __future__ import annotations
 

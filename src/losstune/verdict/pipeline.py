@@ -1,6 +1,6 @@
-"""From records to the verdict: winners, blocks, losses, controls, comparison, decisions, sentence. A module each.
+"""From records to the verdict, one module a step: blocks, loss results, controls, comparison, decisions, sentence.
 
-Works on rows alone: no files, no clock, no network.
+Works on records alone: no files, no clock, no network.
 """
 
 from __future__ import annotations

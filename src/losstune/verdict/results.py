@@ -1,4 +1,4 @@
-"""The shape of ``results.json``: all numbers of a verdict, and nothing that differs between equal runs."""
+"""The schema of ``results.json``: all numbers of a verdict. Equal runs give equal files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decisions of all losses in one sentence: which loss to train with."""
+"""The verdict in one sentence: which loss to train with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds the number of blocks against the stopping rule of an anytime study."""
+"""Check the number of blocks against the stopping rule of an anytime study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: the same on the page, in the terminal and in the verdict."""
+"""Number formats that the page, the terminal and the verdict share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hands a plan's jobs to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
+"""Hand a plan's jobs to Ray Tune, return their results to the caller, and repeat those whose worker was lost."""
 
 from __future__ import annotations
 

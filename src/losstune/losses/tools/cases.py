@@ -1,4 +1,4 @@
-"""What a loss is tried on: settings of its hyperparameters, class frequencies, logits and targets.
+"""Inputs for the contract tests: hyperparameters, class frequencies, logits and targets.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,6 +1,6 @@
-"""What a spec claims of its loss at the published hyperparameters, held against what is measured.
+"""Contract tests of the properties that a spec declares, at the published hyperparameters.
 
-A claim has to hold for every number of classes; what is denied has to fail for one.
+A declared property has to hold for every number of classes; a denied one has to fail for at least one.
 """
 
 from __future__ import annotations

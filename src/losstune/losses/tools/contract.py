@@ -1,4 +1,4 @@
-"""What every loss has to do, whatever it computes, at any hyperparameters and number of classes.
+"""Contract tests that every loss has to pass, at any hyperparameters and number of classes.
 
 Shape suffixes: N samples, S studies side by side, C classes.
 """

@@ -1,4 +1,4 @@
-"""A hunt for NaN and infinity: hypothesis chooses logits, precision and hyperparameters, and simplifies what it finds.
+"""Search for NaN and infinity with hypothesis, which chooses logits, precision and hyperparameters.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,7 +1,7 @@
-"""Finds losses that are one: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
+"""Find identical losses: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
 
-Such losses train alike but for the learning rate and the length of the last layer's weights. Counting them as
-several gives one loss several chances to win.
+Such losses train alike, up to the learning rate and the norm of the last layer's weights. Counting them as several
+gives one loss several chances to win.
 
 Shape suffixes: N samples, C classes.
 """

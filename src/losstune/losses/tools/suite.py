@@ -1,4 +1,4 @@
-"""Every check that a loss has to pass, run on its spec: ``check(SPEC)`` for a loss of one's own."""
+"""The whole contract: every check that a loss has to pass. ``check(SPEC)`` tests a loss of your own."""
 
 from __future__ import annotations
 

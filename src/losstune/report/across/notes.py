@@ -1,4 +1,4 @@
-"""What a careful reader of a comparison should know: what it can't show, and what was left out."""
+"""Notes on a comparison: its limits, and what was left out."""
 
 from __future__ import annotations
 

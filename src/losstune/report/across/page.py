@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that needs nothing else, in the look of a study's report."""
+"""A comparison as one HTML file, in the style of a study's report."""
 
 from __future__ import annotations
 

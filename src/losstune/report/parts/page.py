@@ -1,4 +1,4 @@
-"""HTML pages that need nothing else: no network, light or dark, on paper too."""
+"""HTML pages from templates. A page needs no network, and works in dark mode and on paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in the terminal, or as text where there is none."""
+"""Tables for the terminal, or as plain text."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.text import Text
 MAX_COLUMNS = 110
 STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
 """The colour of each decision."""
+_MIN_WIDTH = 10  # of a column that wraps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +58,29 @@ def text_of(draw: Callable[[Console], None], *, colour: bool) -> str:
 def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
     """Print a table. In a narrow console optional columns are left out, the last first, before a name is folded."""
     rows = list(rows)
-    optional = [place for place, column in enumerate(columns) if column.optional]
-    for num_left_out in range(len(optional) + 1):
-        left_out = optional[len(optional) - num_left_out :]
-        table = _table(columns, rows, left_out)
-        if console.measure(table).minimum <= console.width:
-            break
-    else:
+    shown = list(range(len(columns)))
+    widths = [
+        _MIN_WIDTH
+        if column.wraps
+        else max(Text(column.title).cell_len, *(row[place].cell_len for row in rows))
+        for place, column in enumerate(columns)
+    ]
+    for place in reversed([place for place, column in enumerate(columns) if column.optional]):
+        if _width([widths[place] for place in shown]) > console.width:
+            shown.remove(place)
+    table = _table([columns[place] for place in shown], [[row[place] for place in shown] for row in rows])
+    if _width([widths[place] for place in shown]) > console.width:
         table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     console.print(table)
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[Text]], left_out: Sequence[int]) -> Table:
-    shown = [place for place in range(len(columns)) if place not in left_out]
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in (columns[place] for place in shown):
+    for column in columns:
         table.add_column(
             Text(column.title),
             justify="right" if column.right else "left",
@@ -79,7 +88,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[Text]], left_out: 
             max_width=column.max_width,
         )
     for row in rows:
-        table.add_row(*(row[place] for place in shown))
+        table.add_row(*row)
     return table
 
 

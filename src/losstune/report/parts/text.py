@@ -1,4 +1,4 @@
-"""Rows as CSV, and objects as JSON: the same bytes for the same numbers."""
+"""CSV and JSON text: equal numbers give equal bytes."""
 
 from __future__ import annotations
 
