@@ -89,7 +89,7 @@ def require_plain_root(root: str, source: str, folder: Path) -> None:
         folder: That `root` is relative to.
 
     Raises:
-        LosstuneError: With the absolute path to write, where it can be told.
+        LosstuneError: With the absolute path to write, where it is known.
     """
     scheme = re.match(r"(?i)[a-z][a-z0-9+.-]+(?=://)|file(?=:/)", root)
     is_plain = not (root.startswith("~") or scheme or re.search(r"\$(\w|\{\w+\})", root))

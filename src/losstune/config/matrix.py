@@ -152,9 +152,7 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
                 raise LosstuneError(f"{key}: both set {both[0]}, expected one of them to")
             name = f"{data}-{model}"
             if any(cell.name == name for cell in cells.values()):
-                raise LosstuneError(
-                    f"{key}: a second cell is named {name}, expected names that tell all apart"
-                )
+                raise LosstuneError(f"{key}: a second cell is named {name}, expected unique names")
             # A seed of its own, or every cell would search the same points, and their luck would not average out.
             seed = derive_seed(params.study.seed, "matrix", name) % 2**53
             study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}

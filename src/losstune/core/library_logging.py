@@ -57,7 +57,7 @@ LOGGER_LEVELS = MappingProxyType(
         "matplotlib": logging.ERROR,
     }
 )
-"""Levels of loggers that would tell the user what is of no use to them."""
+"""Levels of loggers whose messages do not help the user."""
 
 
 IGNORED_WARNINGS = (

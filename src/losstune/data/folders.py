@@ -60,7 +60,7 @@ def find_layout(root: Path) -> Layout:
     """Tell splits from classes; only names are read, and no image is opened.
 
     Raises:
-        LosstuneError: If there are fewer than two classes, the splits' classes differ, or it cannot be told for sure
+        LosstuneError: If there are fewer than two classes, the splits' classes differ, or it is not certain
             what is a split.
         OSError: If a folder cannot be read.
     """

@@ -75,7 +75,7 @@ def load(
     if passed_over:
         endings = shortlist([f"{number:,} {ending}" for ending, number in passed_over.most_common()])
         notes += (f"Not read in the class folders, no image by its ending: {endings}.",)
-    if to_split:  # told before minutes of decoding, not after them
+    if to_split:  # reported before minutes of decoding
         try:
             require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
         except LosstuneError as error:

@@ -45,7 +45,7 @@ def render_page(
     Args:
         results: The numbers.
         params: The study's settings, for the account of the protocol.
-        diagnostics: What the page tells beyond the results.
+        diagnostics: What the page shows beyond the results.
         figures: SVG text by file name, see :func:`losstune.report.figures.draw`.
         csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
         commit: That trained the models, or None outside Git.

@@ -70,11 +70,11 @@ def _line(one: str, other: str, found: Relation) -> str:
 
 
 def _told(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
-    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+    def with_counts(logits_NC: Tensor, target_N: Tensor) -> Tensor:
         # With more classes than the detector looks at: as unequal as the study's.
         counts = np.quantile(class_counts, np.linspace(0, 1, logits_NC.shape[1])).clip(
             min=1
         )  # 0.5 would be a share
         return loss.with_counts(torch.tensor(counts))(logits_NC, target_N)
 
-    return told
+    return with_counts

@@ -60,7 +60,7 @@ class Study:
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:
-    """Check what the file alone can't tell: that losses and model exist, and that ranges fit their losses.
+    """Check what the schema can't: that losses and model exist, and that ranges fit their losses.
 
     Returns:
         The search space of each of the study's losses.

@@ -25,7 +25,7 @@ class Ranking:
     Attributes:
         mean_ranks: By method; 1 is best, ties share the mean of their ranks.
         p_friedman: Of the hypothesis that all methods rank alike: Iman and Davenport's F form of Friedman's test.
-        critical_difference: Nemenyi's: mean ranks that differ by less are not told apart.
+        critical_difference: Nemenyi's: mean ranks that differ by less do not differ significantly.
         groups: The longest runs of methods, best first, within a critical difference of each other; two at least.
     """
 

@@ -71,7 +71,7 @@ def revision_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[Mean
     a single block a search, nothing tells the two parts apart: then it is the variance of the searches' means with
     S - 1 degrees of freedom.
 
-    A loss whose searches differ far more than the others' would be told too surely by a pooled error, and blur
+    A loss whose searches differ far more than the others' would get too small a pooled error, and blur
     theirs. Outward testing sets such losses apart, up to a third of them, as :func:`losstune.statistics.search_errors`
     does; each then has the variance of its own searches alone.
 

@@ -51,7 +51,7 @@ class Ledger:
         """Return the finished work of that key, or None if there is none.
 
         A file that cannot be read as an entry (a disk's fault: files are written whole) counts as none, is set
-        aside, and the user is told.
+        aside, and a message says so.
         """
         path = self._path(key)
         try:
@@ -188,7 +188,7 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
                 print(f"waiting{limit}: {who} is at work on this study", file=sys.stderr)
                 announced = True
     try:
-        with suppress(OSError):  # a full disk: it is only told to others
+        with suppress(OSError):  # a full disk: the name is only informative
             holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:

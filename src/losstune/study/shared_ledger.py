@@ -122,7 +122,7 @@ class SharedLedger:
         self._pool.submit(self._send, folder, [name])
 
     def close(self, *, wait: bool) -> None:
-        """Wait until everything is sent, or drop what isn't, and tell what could not be sent.
+        """Wait until everything is sent, or drop what isn't, and return what could not be sent.
 
         What is not sent now is sent by the next run that asks for it.
         """

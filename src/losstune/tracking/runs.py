@@ -15,7 +15,7 @@ Scalar = str | int | float
 
 RUN_STATUS: Mapping[Status, str] = {
     "finished": "FINISHED",
-    # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status tells it.
+    # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status says so.
     "stopped": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",

@@ -29,7 +29,7 @@ class NoisePair(Row):
 
 
 class PositiveControl(Row):
-    """The baseline at a hundredth of its learning rate: a study that can't tell it from the baseline can tell nothing.
+    """The baseline at a hundredth of its learning rate: a study that does not find it worse can find nothing.
 
     Attributes:
         learning_rate: Of the degraded baseline.

@@ -23,8 +23,8 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         figures: SVG text by file name, see :func:`losstune.report.across.figures.draw`.
         links: By cell, where its report lies as seen from the page; a cell without one is named only.
     """
-    told = [loss.loss for loss in across.losses if loss.standing == "better"]
-    who = ", ".join(told) if len(told) <= MOST_NAMES else f"{len(told)} losses"
+    better = [loss.loss for loss in across.losses if loss.standing == "better"]
+    who = ", ".join(better) if len(better) <= MOST_NAMES else f"{len(better)} losses"
     return render(
         "across.html.j2",
         "losstune.report.across",
@@ -34,8 +34,8 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         links=links,
         metric_name=wording.METRIC_NAMES[across.metric],
         confidence=f"{100 * (1 - across.alpha):g}%",
-        told=bool(told),
-        headline=f"{who} over {across.baseline}" if told else f"None told from {across.baseline}",
+        has_winner=bool(better),
+        headline=f"{who} over {across.baseline}" if better else f"No loss beats {across.baseline}",
         figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
     )
 

@@ -64,12 +64,12 @@ def changes_between(
             change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")
         ]
         settings = _folded(settings)
-    told = {change.name for change in settings}
-    # What follows from a setting of the search space is told as the space of each loss.
+    named = {change.name for change in settings}
+    # What follows from a setting of the search space is listed as the space of each loss.
     settings += [
         change
         for change in _changes(a.params, b.params)
-        if change.name not in registered | told
+        if change.name not in registered | named
         and not (registered and change.name.startswith("search_space."))
     ]
     data = _changes(_data_of(a), _data_of(b))
