@@ -425,8 +425,8 @@ searches of a loss end at have a standard deviation of 0.1 points, unless the na
 - *No search variance*, *large search variance*: this standard deviation is 0 or 0.3 points.
 - *One unstable loss*: the searches of one candidate end at configurations with a standard deviation of 5 points.
 - *Found*: the loss that is better is called better; where all are equal, the first candidate is called equivalent. The
-  numbers of searches and blocks are those that the report would ask for to find it with a power of {power:g}, as in its
-  "about 16 more blocks".
+  numbers of searches and blocks are those that the report would ask for to find it with a power of {power:g}, as in
+  its "about 16 more blocks".
 - *At the ROPE's limit*: the true difference of the first candidate is the ROPE itself. The false claim is to call it
   equivalent.
 - *Anytime*: the e-process tests after every round of blocks, with at most 64 blocks.
@@ -435,9 +435,9 @@ searches of a loss end at have a standard deviation of 0.1 points, unless the na
 
 Every loss is cross-entropy, with {num_searches} searches of its own over {num_trials} trials, the size of the default
 study. The searches end at configurations that really differ. A test over seeds alone takes this for a difference
-between losses: with one search per loss, it called a loss better or worse in 18% of such studies (at `0412548`). The rules
-therefore require two tests, one over the blocks and one over the searches, and use the larger p-value. In *one better*,
-0.6 points are added to the test scores of the first candidate.
+between losses: with one search per loss, it called a loss better or worse in 18% of such studies (at `0412548`). The
+rules therefore require two tests, one over the blocks and one over the searches, and use the larger p-value. In *one
+better*, 0.6 points are added to the test scores of the first candidate.
 
 ## What two searches cannot show
 

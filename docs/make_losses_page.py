@@ -16,14 +16,15 @@ FIGURES = Path(__file__).with_name("gallery")
 HEAD = """# The catalogue
 
 The catalogue has {num_losses} losses and {num_aliases} other names for them. `docs/make_losses_page.py` generates this
-page from the registry, and a test compares it with the code. In the formulas, p = softmax(z), y is the true class and C
-the number of classes.
+page from the registry, and a test compares it with the code. In the formulas, p = softmax(z), y is the true class and
+C the number of classes.
 
-- **Properties** hold at the published hyperparameters, with one class per sample. `losstune.losses.tools` measures each.
-- **Scale** is the size of the gradient with respect to the true logit at equal logits, relative to cross-entropy's, with
-  10 and with 100 classes.
-- **Masking.** A logit of minus infinity masks its class: the loss is then the finite limit, and the other classes still
-  have gradients. "Not maskable" means that the loss is infinite or that no gradient is left.
+- **Properties** hold at the published hyperparameters, with one class per sample. `losstune.losses.tools` measures
+  each.
+- **Scale** is the size of the gradient with respect to the true logit at equal logits, relative to cross-entropy's,
+  with 10 and with 100 classes.
+- **Masking.** A logit of minus infinity masks its class: the loss is then the finite limit, and the other classes
+  still have gradients. "Not maskable" means that the loss is infinite or that no gradient is left.
 
 ```python
 from losstune.losses import get
@@ -31,9 +32,9 @@ from losstune.losses import get
 criterion = get("focal", gamma=2.0).as_module(reduction="mean")  # in place of nn.CrossEntropyLoss
 ```
 
-Complete examples: a [plain loop](examples/plain_loop.py), [Lightning](examples/lightning_module.py) and
-[Hugging Face's Trainer](examples/hugging_face_trainer.py). The [gallery](gallery.md) draws every loss.
-`losstune losses check my_losses.py` tests a loss of your own.
+Complete examples: a [plain loop](examples/plain_loop.py), [Lightning](examples/lightning_module.py) and [Hugging
+Face's Trainer](examples/hugging_face_trainer.py). The [gallery](gallery.md) draws every loss. `losstune losses check
+my_losses.py` tests a loss of your own.
 
 | loss | formula | hyperparameters | properties | scale |
 |-|-|-|-|-|
@@ -77,9 +78,10 @@ def _source(spec: LossSpec) -> str:
 GALLERY_HEAD = """# Gallery
 
 The figures show every loss at its published hyperparameters with 10 classes, in colour, and cross-entropy in grey. All
-classes but the true one have the same logit. The margin is z_y - z_j. p_y is the true class's softmax probability, or that
-of the loss's own link where the logits are cosines. The last panel shows the weight of a sample in the gradient,
-|phi'(p)| p (1 - p). `docs/make_losses_page.py` generates this page from the registry, and a test compares it with the code.
+classes but the true one have the same logit. The margin is z_y - z_j. p_y is the true class's softmax probability, or
+that of the loss's own link where the logits are cosines. The last panel shows the weight of a sample in the gradient,
+|phi'(p)| p (1 - p). `docs/make_losses_page.py` generates this page from the registry, and a test compares it with the
+code.
 
 `losstune losses plot focal focal:gamma=0.5 gce:q=0.3` draws losses and hyperparameters of your choice.
 """
