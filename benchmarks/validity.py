@@ -402,7 +402,7 @@ def _row(name: str, size: str, truth: str, differences: tuple[float, ...], decis
 PAGE = """# Validity: how often is the verdict wrong?
 
 The benchmark creates studies whose true answer is known. losstune's rules judge each study, and so do two naive
-protocols on three seeds per loss: an unpaired t-test at {alpha:g} without correction, and the comparison of the best
+protocols on three seeds per loss: an unpaired t-test at {alpha:g} without correction, and the higher one of the best
 scores. Every study has {num_candidates} candidates. A *false claim* is a loss called better or worse that is not. The
 figures are percentages of the studies, with Clopper-Pearson intervals at 95%.
 
@@ -422,7 +422,8 @@ study's data and model, with 40 seeds each.
 A block's paired difference has a standard deviation of 0.6 points. The true scores of the configurations that the
 searches of a loss end at have a standard deviation of 0.1 points, unless the name gives another (*SD*).
 
-- *No search variance*, *large search variance*: this standard deviation is 0 or 0.3 points.
+- *No search variance*, *large search variance*: this standard deviation is 0 or 0.3 points. It is also 0.3 in *null,
+  anytime* and 0.2 in *all equal, to be shown equivalent*.
 - *One unstable loss*: the searches of one candidate end at configurations with a standard deviation of 5 points.
 - *Found*: the loss that is better is called better; where all are equal, the first candidate is called equivalent. The
   numbers of searches and blocks are those that the report would ask for to find it with a power of {power:g}, as in
