@@ -1,12 +1,12 @@
 # Everything runs in a virtual environment of its own, made on first use. `make PYTHON=python3.12` chooses
 # the Python, `make VENV=folder` the environment.
 
-# The first that is new enough; empty if there is none.
+# The first Python that is new enough; empty if there is none.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 
-# Named by what is to be installed, so that a changed pin installs anew and a touched file does not.
+# The name is a checksum of what is installed, so a changed pin installs anew and a touched file does not.
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
