@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from losstune.statistics.paired import Array, PairedDifference, finite, paired_difference
 
@@ -32,7 +32,7 @@ def e_value_two_sided(num_higher: int, num_lower: int) -> float:
         Ville 1939; Robbins 1970, *Statistical methods related to the law of the iterated logarithm*.
     """
     num_blocks = num_higher + num_lower
-    log_e = num_blocks * math.log(2.0) + float(special.betaln(num_higher + 1, num_lower + 1))
+    log_e = num_blocks * math.log(2.0) + float(scipy.special.betaln(num_higher + 1, num_lower + 1))
     return _exp(log_e)
 
 
@@ -45,8 +45,8 @@ def e_value_one_sided(num_higher: int, num_lower: int) -> float:
     num_blocks = num_higher + num_lower
     log_e = (
         (num_blocks + 1) * math.log(2.0)
-        + float(special.betaln(num_higher + 1, num_lower + 1))
-        + float(stats.beta.logsf(0.5, num_higher + 1, num_lower + 1))
+        + float(scipy.special.betaln(num_higher + 1, num_lower + 1))
+        + float(scipy.stats.beta.logsf(0.5, num_higher + 1, num_lower + 1))
     )
     return _exp(log_e)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -139,7 +139,7 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
         return None
     temperature = TEMPERATURES[best]
     if errors[best] > EXACT:
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
             bounds=(
                 math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
