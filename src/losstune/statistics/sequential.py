@@ -53,7 +53,16 @@ def e_value_one_sided(num_higher: int, num_lower: int) -> float:
 
 def num_control_blocks(alpha: float) -> int:
     """Return the fewest blocks on which a loss that is behind in each can be found so by either test at `alpha`."""
-    return next(blocks for blocks in range(1, 1000) if e_value_two_sided(0, blocks) >= 1.0 / alpha)
+    blocks, wanted = 1, 1.0 / alpha
+    while True:
+        evidence = 2.0**blocks / (blocks + 1)
+        if math.isclose(
+            evidence, wanted, rel_tol=1e-9
+        ):  # as rounded there; not always, for SciPy takes its time to load
+            evidence = e_value_two_sided(0, blocks)
+        if evidence >= wanted:
+            return blocks
+        blocks += 1
 
 
 def first_decision(
