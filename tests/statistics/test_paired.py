@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -182,6 +184,22 @@ def test_holm_against_the_definition():
     assert statistics.holm(p_values) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
     assert statistics.holm([]) == []
+
+
+def test_holm_agrees_with_statsmodels_to_the_bit():
+    from statsmodels.stats.multitest import multipletests
+
+    draws = np.random.default_rng(5)
+    for number in range(200):
+        p_values = (draws.random(1 + number % 30) ** 3).round(number % 20)  # with ties, zeros and ones
+        assert statistics.holm(list(p_values)) == multipletests(p_values, method="holm")[1].tolist()
+
+
+def test_the_package_imports_no_part_of_scipy_that_takes_long():
+    names = {"scipy.stats", "scipy.special", "statsmodels"}
+    script = f"import sys, losstune.statistics; print({names} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_straight_wins_to_a_decision():
     assert (decision, blocks) == ("equivalent", 7)
 
 
+def test_the_number_of_control_blocks_is_the_first_that_can_decide():
+    for blocks in range(2, 40):
+        for alpha in ((blocks + 1) / 2**blocks, 1.0 / e_value_two_sided(0, blocks), 0.7**blocks):
+            expected = next(found for found in range(1, 99) if e_value_two_sided(0, found) >= 1.0 / alpha)
+            assert num_control_blocks(alpha) == expected
+
+
 def test_looking_after_every_block_keeps_the_level():
     rng = np.random.default_rng(5)
     studies = 2000

@@ -9,6 +9,7 @@ import click
 
 from losstune.cli.output import InOrder, echo_row, num_columns, require_choice
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
+from losstune.core.gc_pause import collection_paused
 
 
 @click.group(cls=InOrder, invoke_without_command=True)
@@ -47,8 +48,9 @@ def list_losses(
     from rich.console import Console
     from rich.table import Table
 
-    from losstune.losses.spec import Family
-    from losstune.losses.tools.catalogue import ORDERS, TRAITS, choose, table_rows
+    with collection_paused():
+        from losstune.losses.spec import Family
+        from losstune.losses.tools.catalogue import ORDERS, TRAITS, choose, table_rows
 
     if family is not None:
         require_choice("--family", family, get_args(Family))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from losstune import __version__
 from losstune.cli import compare, losses, study, tracking
 from losstune.cli.output import MAX_COLUMNS, InOrder
+from losstune.core import process_exit
 from losstune.core.errors import LosstuneError, UnfinishedStudyError, printable
 from losstune.core.library_logging import configure_environment
 
@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> Any:
     0: done. 1: a study is unfinished. 2: a user error, printed as one line. 130: interrupted. With ``--debug`` an
     error ends in its traceback and code 1.
     """
+    if arguments is None:  # else the process is another program's
+        process_exit.prepare()
     configure_environment()
     given = sys.argv[1:] if arguments is None else arguments
     code = 0
@@ -96,7 +98,7 @@ def main(arguments: list[str] | None = None) -> Any:
         more = "; finished trainings are kept: fix this and run again" * (error.errno in DISK_ERRORS)
         click.echo(f"losstune: {printable(f'{place}{error.strerror or error}')}{more}", err=True)
         code = EXIT_MISTAKE
-    # Or nanobind tells at the end that what was imported, and is frozen, is leaked.
-    gc.unfreeze()
+    if arguments is None:
+        process_exit.leave_with(code)
     if code:
         sys.exit(code)

@@ -31,12 +31,13 @@ def check() -> None:
     Checks params.yaml, and matrix.yaml if it exists. Trains nothing.
     """
     params = load_params()
-    from losstune.losses.registry import identical_to
-    from losstune.stages.checked import checked_spaces, hints
-    from losstune.stages.confirm import num_degraded
-    from losstune.stages.data_rows import data_rows
-    from losstune.stages.device import check_device
-    from losstune.study.search import SHARED
+    with collection_paused():
+        from losstune.losses.registry import identical_to
+        from losstune.stages.checked import checked_spaces, hints
+        from losstune.stages.confirm import num_degraded
+        from losstune.stages.data_rows import data_rows
+        from losstune.stages.device import check_device
+        from losstune.study.search import SHARED
 
     told_of_data = data_rows(params.data, str(PARAMS_FILE))
     check_device(params.resources)

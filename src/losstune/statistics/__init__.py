@@ -1,6 +1,7 @@
 """Estimates with intervals, tests, and power: arrays in, numbers out.
 
 Imports no other package of losstune. Random draws come from a generator that the caller passes.
+``import scipy`` loads a part of it, such as ``scipy.stats``, on first use: most commands need none.
 """
 
 from losstune.statistics.calibration import debiased_ece, ece

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from losstune.statistics.paired import Array, finite
 from losstune.statistics.replication import OUTLIER_LEVEL, SearchError
@@ -136,12 +136,12 @@ def t_p_value(mean: float, error: MeanError) -> float:
     """Return the two-sided p-value of a mean by Student's t test; without any spread, 1 for zero and else 0."""
     if error.standard_error <= _ROUNDING:
         return 1.0 if abs(mean) <= _ROUNDING else 0.0
-    return float(2.0 * stats.t.sf(abs(mean) / error.standard_error, error.freedom))
+    return float(2.0 * scipy.stats.t.sf(abs(mean) / error.standard_error, error.freedom))
 
 
 def t_interval(mean: float, error: MeanError, *, confidence: float) -> tuple[float, float]:
     """Return the interval of all means that :func:`t_p_value` does not reject at 1 - confidence."""
-    reach = float(stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * error.standard_error
+    reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * error.standard_error
     return mean - reach, mean + reach
 
 
@@ -178,6 +178,6 @@ def _set_apart(layout: Array) -> set[int]:
         rest = max((float(squares.sum()) - float(extra[worst])) / freedom, _ROUNDING**2)
         ratio = float(extra[worst]) / (num_searches - 1) / rest
         taken.append(rows.pop(worst))
-        if stats.f.sf(ratio, num_searches - 1, freedom) * (len(rows) + 1) < OUTLIER_LEVEL:
+        if scipy.stats.f.sf(ratio, num_searches - 1, freedom) * (len(rows) + 1) < OUTLIER_LEVEL:
             num_apart = len(taken)
     return set(taken[:num_apart])
