@@ -147,9 +147,12 @@ def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
         with log.open("w") as out:
             ended = subprocess.run(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
         if ended.returncode:
-            sys.exit(f"{dotted(source)}: mutmut ended with exit code {ended.returncode}; see {log}")
+            print(
+                f"{dotted(source)}: mutmut ended with exit code {ended.returncode}; see {log}",
+                file=sys.stderr,
+            )
     codes = verdicts(folder, source)
-    counts = Counter(status_by_exit_code[codes.get(name)] for name in chosen)
+    counts = Counter(status_by_exit_code[codes[name]] for name in chosen if codes.get(name) is not None)
     counts["mutants"] = len(names)
     return counts
 

@@ -9,7 +9,7 @@ from scipy.stats import qmc
 
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.core.errors import LosstuneError
-from losstune.losses.ranges import Choice, FloatRange
+from losstune.losses.ranges import Choice, FloatRange, IntRange
 from losstune.losses.registry import get
 from losstune.study.search import GENERATION, centred, depends_on, propose, space_of
 from tests.factories import make_record
@@ -131,6 +131,18 @@ def test_a_hyperparameter_can_be_fixed_or_given_another_range():
     widened = space("apl", alpha=LossRangeSettings(low=0.5, high=2.0))
     assert isinstance(space("apl").ranges["alpha"], Choice)
     assert widened.ranges["alpha"] == FloatRange(0.5, 2.0)
+
+
+@pytest.mark.parametrize("value", [3, 3.0])
+def test_a_whole_hyperparameter_stays_whole_however_it_is_written(value):
+    """Records are named by their configuration's JSON, in which 3 and 3.0 differ."""
+    found = space("taylor_ce", order=value).fixed["order"]
+    assert (found, type(found)) == (3, int)
+    found = space("gce", q=1).fixed["q"]
+    assert (found, type(found)) == (1.0, float)
+    narrowed = space("taylor_ce", order=LossRangeSettings(low=value, high=5.0))
+    assert narrowed.ranges["order"] == IntRange(3, 5)
+    assert (narrowed.defaults["order"], type(narrowed.defaults["order"])) == (3, int)
 
 
 @pytest.mark.parametrize(
