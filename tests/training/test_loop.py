@@ -15,7 +15,6 @@ from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.models import build_model
 from losstune.training.loop import train
-from losstune.training.precision import resolve_precision
 from tests.small import digits_arrays, small_task
 
 
@@ -284,14 +283,6 @@ def test_large_data_is_normalised_batch_by_batch_to_the_same_effect(monkeypatch)
     monkeypatch.setattr("losstune.training.device_data.DeviceData._latest", None)
     assert run(small_task(model="cnn", test=True)) == expected
     monkeypatch.setattr("losstune.training.device_data.DeviceData._latest", None)
-
-
-def test_precision_is_resolved_once_and_for_all():
-    task = small_task()
-    automatic = task.training.model_copy(update={"precision": "auto"})
-    assert resolve_precision(automatic, task.model, "cpu").precision == "float32"
-    chosen = task.training.model_copy(update={"precision": "bfloat16"})
-    assert resolve_precision(chosen, task.model, "cpu") is chosen
 
 
 def test_bfloat16_trains(monkeypatch):
