@@ -6,8 +6,8 @@ python benchmarks/mutants.py --sample 40                 # at most 40 mutants of
 
 mutmut mutates a copy of each module below build/mutants and runs the tests that mirror it:
 tests/<package>/test_<module>.py or, where there is no such file, the tests of the package. An interrupted run
-continues where it stopped. A module whose code has changed starts anew. Where only tests have changed, the survivors
-are judged again. `mutmut browse` in build/mutants/<module> shows them.
+continues where it stopped. A module whose code has changed starts anew; where tests or other code have changed, its
+survivors are judged again. `mutmut browse` in build/mutants/<module> shows them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from mutmut.mutation.file_mutation import mutate_file_contents
@@ -76,9 +77,9 @@ def without_decorators(code: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def digest(path: Path) -> str:
-    """Return a hash of a file, or of the Python files in a folder."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+def digest(*folders: Path) -> str:
+    """Return a hash of the Python files in these folders."""
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -88,28 +89,31 @@ def prepare(source: Path) -> Path:
     code = without_decorators((REPOSITORY / source).read_text())
     if not (folder / source).exists() or (folder / source).read_text() != code:
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(
-            REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
-        (folder / source).write_text(code)
-        (folder / "mutants").mkdir()  # a folder of PYTHONPATH that is missing at the start is never searched
+        (folder / "mutants").mkdir(
+            parents=True
+        )  # a folder of PYTHONPATH that is missing at first is never searched
         for name in ("tests", "params.yaml", "dvc.yaml", "docs"):
             (folder / name).symlink_to(REPOSITORY / name)
+    shutil.rmtree(folder / "src", ignore_errors=True)
+    shutil.copytree(
+        REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
+    (folder / source).write_text(code)
     settings = (REPOSITORY / "pyproject.toml").read_text()
     selection = f'only_mutate = ["{source}"]\npytest_add_cli_args_test_selection = ["{mirror(source)}"]\n'
     (folder / "pyproject.toml").write_text(
         re.sub(r"only_mutate = \[.*?\n\]\n", selection, settings, flags=re.DOTALL)
     )
 
-    stamp, tests = folder / "tests.sha256", digest(REPOSITORY / "tests")
-    if not stamp.exists() or stamp.read_text() != tests:
+    stamp, found = folder / "others.sha256", digest(REPOSITORY / "src", REPOSITORY / "tests")
+    if not stamp.exists() or stamp.read_text() != found:
         (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
         if meta(folder, source).exists():
             document = json.loads(meta(folder, source).read_text())
             codes = document["exit_code_by_key"]
             codes |= {name: None for name in codes if status_by_exit_code[codes[name]] not in KILLED}
             meta(folder, source).write_text(json.dumps(document))
-        stamp.write_text(tests)
+        stamp.write_text(found)
     return folder
 
 
@@ -119,9 +123,11 @@ def meta(folder: Path, source: Path) -> Path:
 
 
 def verdicts(folder: Path, source: Path) -> dict[str, int | None]:
-    """Return the exit codes so far."""
-    path = meta(folder, source)
-    return json.loads(path.read_text())["exit_code_by_key"] if path.exists() else {}
+    """Return the exit codes so far; none while mutmut is writing them."""
+    try:
+        return dict(json.loads(meta(folder, source).read_text())["exit_code_by_key"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
@@ -145,10 +151,20 @@ def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
         ]
         log = folder / "mutmut.log"
         with log.open("w") as out:
-            ended = subprocess.run(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
-        if ended.returncode:
+            running = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+            while running.poll() is None:
+                num_left = sum(
+                    code is None for name, code in verdicts(folder, source).items() if name in left
+                )
+                progress(f"{dotted(source)}: {num_left or len(left)} of {len(chosen)} to judge")
+                with suppress(subprocess.TimeoutExpired):
+                    running.wait(2.0)
+            progress("")
+        if running.returncode:
             print(
-                f"{dotted(source)}: mutmut ended with exit code {ended.returncode}; see {log}",
+                f"{dotted(source)}: mutmut ended with exit code {running.returncode}; see {log}",
                 file=sys.stderr,
             )
     codes = verdicts(folder, source)
@@ -158,7 +174,7 @@ def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
 
 
 def main() -> None:
-    """Judge the modules in turn; a line for each, a line for each package, and the survivors' names in a file."""
+    """Judge the modules in turn: a line for each, and one for each package."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,15 +190,19 @@ def main() -> None:
     row = "{:<40}{:>9}{:>9}{:>9}{:>10}{:>8}"
     print(row.format("module", "mutants", "judged", "killed", "survived", "rate"))
     totals: dict[str, Counter[str]] = {}
-    for number, source in enumerate(sources, start=1):
-        if sys.stderr.isatty():
-            print(f"{number} of {len(sources)}: {dotted(source)}", end="\r", file=sys.stderr, flush=True)
+    for source in sources:
         counts = judge(source, arguments.sample, arguments.children)
         totals.setdefault(dotted(source.parent / "_"), Counter()).update(counts)
         print(line(row, dotted(source), counts), flush=True)
     print()
     for package, counts in totals.items():
         print(line(row, package.removesuffix("._"), counts))
+
+
+def progress(text: str) -> None:
+    """Show what is being done, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<100}\r", end="", file=sys.stderr, flush=True)
 
 
 def line(row: str, name: str, counts: Counter[str]) -> str:

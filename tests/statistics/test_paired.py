@@ -266,7 +266,7 @@ def test_a_median_without_jackknife_spread_has_an_interval():
 def test_wilson_interval_agrees_with_statsmodels():
     from statsmodels.stats.proportion import proportion_confint
 
-    for wins, blocks in ((0, 8), (3, 8), (8, 8), (11, 16)):
+    for wins, blocks in ((0, 7), (0, 8), (3, 8), (6, 6), (7, 7), (8, 8), (11, 16)):
         oracle = proportion_confint(wins, blocks, alpha=0.05, method="wilson")
         low, high = statistics.wilson_interval(wins / blocks, blocks, confidence=0.95)
         assert (low, high) == pytest.approx(oracle)

@@ -11,7 +11,6 @@ from scipy.stats import qmc
 
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.core.errors import LosstuneError
-from losstune.core.records import Configuration
 from losstune.core.seeds import derive_seed
 from losstune.losses.ranges import Choice, FloatRange, IntRange
 from losstune.losses.registry import get

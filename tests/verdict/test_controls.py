@@ -14,6 +14,7 @@ from losstune.verdict.controls import control_of
 from tests.factories import make_record
 
 BASE = (0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90, 0.91)
+NOISE = np.array([3, -1, -4, 2, 5, -5, 1, -1]) * 1e-4  # zero in all
 RULES = Rules(alpha=0.05, rope=0.005, power=0.8, num_searches=2)
 
 
@@ -46,7 +47,7 @@ def found(blocks, identical, records=()):
 
 def test_the_noise_floor_is_the_largest_difference_of_losses_that_are_equal():
     blocks = blocks_of(
-        base=BASE, twin=np.add(BASE, 0.001), other=np.add(BASE, 0.05), other_twin=np.add(BASE, 0.047)
+        base=BASE, twin=np.add(BASE, 0.001), other=np.add(BASE, 0.05), other_twin=np.add(BASE, 0.047 + NOISE)
     )
     control = found(blocks, {"twin": "base", "other_twin": "other", "lost": "base", "other": "lost"})
     assert [(pair.loss, pair.equals) for pair in control.pairs] == [("twin", "base"), ("other_twin", "other")]
