@@ -98,9 +98,17 @@ def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searche
         rest = min(without, key=lambda fit: fit.ssr)
         extra = (layout(values).ssr - rest.ssr) / (num_searches - 1)
         p_value = stats.f.sf(extra / (rest.ssr / rest.df_resid), num_searches - 1, rest.df_resid)
-        is_apart = len({error.variance for error in search_errors(with_baseline(values))}) > 1
+        errors = search_errors(with_baseline(values))
+        is_apart = len({error.variance for error in errors}) > 1
         assert is_apart == (p_value * num_losses < OUTLIER_LEVEL), scale
         decisions.append(is_apart)
+        if is_apart and rest is without[0]:
+            own = np.var(values[1] - np.delete(values, 1, axis=0).mean(0), ddof=1)
+            parts = own, rest.mse_resid
+            assert errors[0].variance == pytest.approx(sum(parts) / 2)
+            # Welch's and Satterthwaite's degrees of freedom.
+            expected = sum(parts) ** 2 / (parts[0] ** 2 / (num_searches - 1) + parts[1] ** 2 / rest.df_resid)
+            assert errors[0].freedom == pytest.approx(expected)
     assert {*decisions} == {False, True}
 
 
