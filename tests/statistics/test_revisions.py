@@ -52,6 +52,9 @@ def test_without_spread():
     error = welch_error([1.0, 1.0], [1.0, 1.0, 1.0])
     assert t_p_value(0.0, error) == 1.0
     assert t_p_value(0.1, error) == 0.0
+    # Up to 1e-12 is rounding.
+    assert t_p_value(-1e-12, MeanError(1e-12, 3)) == 1.0
+    assert t_p_value(1.1e-12, MeanError(1e-12, 3)) == 0.0
     assert sum_of_errors(MeanError(0.0, 3), MeanError(2.0, 5)) == MeanError(2.0, pytest.approx(5))
 
 
@@ -85,6 +88,15 @@ def test_a_single_block_a_search_leaves_each_loss_its_own():
         MeanError(pytest.approx(0.5), 1),
         MeanError(pytest.approx(1.5), 1),
     ]
+
+
+def test_one_block_more_than_searches_tells_what_the_losses_share():
+    blocks_LB = np.array([[0.1, 0.5, 0.3], [0.2, 0.1, 0.7], [0.4, 0.3, 0.1]])
+    layout = np.stack([blocks_LB[:, [0, 2]].mean(1), blocks_LB[:, 1]], axis=1)
+    rest = layout - layout.mean(0) - layout.mean(1, keepdims=True) + layout.mean()
+    shared = blocks_LB.mean(0)[[0, 2]].var(ddof=1)
+    expected = np.sqrt((rest**2).sum() / 2 / (9 / 5) + shared / 3)
+    assert revision_errors(list(blocks_LB), 2) == [MeanError(pytest.approx(expected), 1)] * 3
 
 
 def test_a_gamble_is_set_apart():

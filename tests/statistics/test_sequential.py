@@ -12,6 +12,7 @@ from losstune.statistics import (
     e_value_two_sided,
     first_decision,
     num_control_blocks,
+    paired_difference,
     sign_bounds,
 )
 
@@ -49,6 +50,26 @@ def test_straight_wins_to_a_decision():
     assert first_decision([0.0] * 30, alpha=0.05, num_candidates=1, rope=0.0) == (None, 30)
     decision, blocks = first_decision([0.0] * 30, alpha=0.05, num_candidates=13, rope=0.005)
     assert (decision, blocks) == ("equivalent", 7)
+
+
+def test_it_looks_only_after_every_so_many_blocks():
+    wins = [0.02] * 30
+    for every, blocks in ((1, 8), (3, 9), (5, 10), (7, 14)):
+        found = first_decision(wins, alpha=0.05, num_candidates=1, rope=0.0, every=every)
+        assert found == ("higher", blocks)
+    # Ties tell nothing: eight wins among them are still eight.
+    assert first_decision([0.0, 0.02] * 10, alpha=0.05, num_candidates=1, rope=0.0) == ("higher", 16)
+    # Rounding to twelve digits makes ties of what arithmetic left apart.
+    assert first_decision([0.1 + 0.2 - 0.3] * 30, alpha=0.05, num_candidates=1, rope=0.0) == (None, 30)
+    # On the ROPE's border a block speaks for neither side. 2^19 / 20 = 26,214 >= 1000 * 20 > 2^18 / 19.
+    assert first_decision([0.005] * 30, alpha=0.05, num_candidates=1000, rope=0.005) == ("higher", 19)
+    assert first_decision([-0.005] * 30, alpha=0.05, num_candidates=1000, rope=0.005) == ("lower", 19)
+
+
+def test_evidence_beyond_the_largest_number_stays_one():
+    assert math.isfinite(e_value_two_sided(5000, 0))
+    assert math.isfinite(e_value_one_sided(5000, 0))
+    assert e_value_two_sided(5000, 0) == pytest.approx(math.exp(700))
 
 
 def test_looking_after_every_block_keeps_the_level():
@@ -97,3 +118,14 @@ def test_anytime_difference_uses_the_largest_evidence():
     found = anytime_difference(scores, np.zeros(16), alpha=0.05, rng=rng)
     assert found.p_value == pytest.approx(9 / 2**8)
     assert (found.mean, found.median) == (0.0, 0.0)
+    low, high, equivalence_low, equivalence_high = sign_bounds(scores, alpha=0.05)
+    assert (found.low, found.high) == (low, high)
+    assert (found.equivalence_low, found.equivalence_high) == (equivalence_low, equivalence_high)
+    fixed = paired_difference(scores, np.zeros(16), alpha=0.05, rng=np.random.default_rng(8))
+    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (
+        fixed.bca_low,
+        fixed.bca_high,
+        fixed.p_wilcoxon,
+    )
+    # Before the first win or loss there is no evidence, and a p-value is at most one.
+    assert anytime_difference([1.0, 1.0], [1.0, 1.0], alpha=0.05, rng=rng).p_value == 1.0
