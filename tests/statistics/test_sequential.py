@@ -102,6 +102,27 @@ def test_bounds_hold_what_the_e_value_does_not_reject():
     assert sign_bounds(differences[:3], alpha=0.05) == (-math.inf, math.inf, -math.inf, math.inf)
 
 
+@pytest.mark.parametrize("num_blocks", [3, 8, 9, 25, 40])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_bounds_are_the_order_statistics_of_the_evidence(num_blocks, alpha):
+    differences = np.random.default_rng(num_blocks).permutation(np.arange(num_blocks) / 8 - 1)
+    values = sorted(differences.tolist())
+
+    def bounds(evidence):
+        """The values with the most blocks on one side that still speak against a median there."""
+        most = [below for below in range(num_blocks // 2) if evidence(num_blocks - below, below) >= 1 / alpha]
+        return (values[max(most)], values[-1 - max(most)]) if most else (-math.inf, math.inf)
+
+    def two_sided(above, below):
+        return 2**num_blocks / ((num_blocks + 1) * math.comb(num_blocks, below))
+
+    def one_sided(above, below):
+        mean = integrate.quad(lambda p: p**above * (1 - p) ** below, 0.5, 1)[0]
+        return 2 ** (num_blocks + 1) * mean
+
+    assert sign_bounds(differences, alpha=alpha) == (*bounds(two_sided), *bounds(one_sided))
+
+
 def test_the_sequence_of_bounds_covers_at_every_look():
     rng = np.random.default_rng(7)
     missed = 0
