@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-faults ui lint types check install clean
+.PHONY: help repro test test-faults test-mutants ui lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -26,6 +26,9 @@ test: $(STAMP) ## Run the tests, on up to four cores
 
 test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 15 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s
+
+test-mutants: $(STAMP) ## Change the code in one place at a time, and see whether a test fails: hours; ONLY=losstune.training SAMPLE=40
+	@python benchmarks/mutants.py $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 ui: $(STAMP) ## Open the MLflow UI on this machine
 	@losstune ui

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Entry, Execution
 from losstune.study.ledger import Ledger, locked
+from losstune.study.shared_ledger import SharedLedger
 from tests.factories import make_record
 
 
@@ -70,6 +72,24 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         Ledger(tmp_path).put(entry(loss="focal", stage="tune", index=3, accuracy=0.9))
     with pytest.raises(LosstuneError, match=r"\.losstune"), locked(tmp_path, "tune"):
         pass
+
+
+def test_what_others_share_lies_where_ones_own_would(tmp_path, capsys):
+    kept = entry(loss="focal", stage="tune", index=3, accuracy=0.9)
+    Ledger(tmp_path / "own").put(kept)
+    shared = SharedLedger(str(tmp_path / "shared"), tmp_path)
+    theirs = Ledger(tmp_path / "theirs", shared=shared)
+    theirs.put(kept)
+    shared.close(wait=True)
+    taken = Ledger(tmp_path / "taken", shared=SharedLedger(str(tmp_path / "shared"), tmp_path))
+    files = [
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.json")}
+        for root in (tmp_path / "own", tmp_path / "theirs", tmp_path / "taken")
+    ]
+    assert list(files[0]) == [Path(f".losstune/ledger/{kept.record.key[:2]}/{kept.record.key}.json")]
+    assert files[0] == files[1] == files[2]
+    assert taken.get(kept.record.key) == kept
+    assert capsys.readouterr().out == f"ledger: took 1 finished trainings from {tmp_path}/shared\n"
 
 
 HOLD = """
