@@ -8,6 +8,7 @@ import pytest
 
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
+from losstune.study import jobs as study_jobs
 from losstune.study.jobs import entries_of, is_out_of_memory, make_job, train_timed
 from losstune.study.sources import code_digest
 from losstune.training.task import Task
@@ -152,7 +153,8 @@ def test_the_time_of_several_seeds_is_shared_out(monkeypatch):
     assert (bound.spec.name, bound.hyperparameters, rungs) == ("focal", {"gamma": 1.5}, (4, 8))
 
 
-def test_entries_carry_what_was_trained():
+def test_entries_carry_what_was_trained(monkeypatch):
+    monkeypatch.setattr(study_jobs, "processor_name", {"cpu": "Xeon"}.get)
     task = small_task("focal", seeds=(4, 5), epochs=1, test=True, keep_weights=True)
     job = make_job(task, "confirm", "block", (0, 1), "data", {"torch": "2.15.0"}, search=3)
     (timed,) = train_timed(task, digits_arrays(), ())
@@ -173,6 +175,7 @@ def test_entries_carry_what_was_trained():
         assert None not in {name: getattr(result, name) for name in shared - {"cause"}}.values()
         assert weights is result.weights is not None
         assert (execution.key, execution.commit, execution.device) == (key, "abc-dirty", "cpu")
+        assert execution.processor == "Xeon"
         assert (execution.started_at, execution.duration_sec) == (timed.started_at, timed.duration_sec)
     assert entries[0][0].record.validation != entries[1][0].record.validation
 

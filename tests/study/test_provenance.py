@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from losstune.study import provenance
@@ -269,3 +270,9 @@ def test_a_plain_run_has_no_dvc_facts(work_tree):
     assert (facts.dvc_stage, facts.dvc_experiment, facts.dvc_baseline) == (None, None, None)
     assert facts.git == provenance.git_state(work_tree)
     assert facts.hardware.gpus == ()
+
+
+def test_the_processor_is_that_of_the_device():
+    provenance.processor_name.cache_clear()
+    assert provenance.processor_name("cpu") == provenance.hardware().cpu
+    assert torch.cuda.is_available() or provenance.processor_name("cuda") is None
