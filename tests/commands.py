@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
+
+from losstune.cli.main import main
 
 DVC = [sys.executable, "-m", "dvc"]
+LOSSTUNE = [sys.executable, "-m", "losstune"]
 
 
 def clean_environment() -> dict[str, str]:
@@ -35,3 +41,36 @@ def run(folder: Path, *command: str, **variables: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def losstune(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run losstune in this process, which saves the imports of a new one: several seconds each."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.dict(os.environ, clean_environment(), clear=True),
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main(list(arguments))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    done = subprocess.CompletedProcess([*LOSSTUNE, *arguments], code, out.getvalue(), err.getvalue())
+    assert not check or code == 0, done.stderr
+    return done
+
+
+def losstune_process(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run losstune in a process of its own, where the test is about that: its end, its warnings, its workers."""
+    done = subprocess.run(
+        [*LOSSTUNE, *arguments],
+        cwd=folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from tests.cluster.nodes import ADDRESS, cluster, environment, missing
+from tests.commands import losstune_process as losstune
 from tests.paths import REPOSITORY
-from tests.test_pipeline import SMALL, counts, ledger, losstune, rows, write_params
+from tests.test_pipeline import SMALL, counts, ledger, rows, write_params
 
 pytestmark = [
     pytest.mark.slow,

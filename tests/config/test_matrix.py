@@ -12,8 +12,9 @@ from losstune.config.load import load_params
 from losstune.config.matrix import load_matrix
 from losstune.core.errors import LosstuneError
 from losstune.stages.cell_names import check_cell
+from tests.commands import losstune
 from tests.paths import REPOSITORY
-from tests.test_pipeline import SMALL, losstune, write_params
+from tests.test_pipeline import SMALL, write_params
 
 EXAMPLE = REPOSITORY / "examples" / "matrix"
 PARAMS = load_params(REPOSITORY / "params.yaml")

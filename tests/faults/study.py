@@ -43,6 +43,8 @@ SMALL = {
     "tracking.enabled": True,
 }
 
+FEW = {"tune.trials_per_loss": 4, "confirm.num_blocks": 3}
+
 
 @dataclass(frozen=True)
 class Point:

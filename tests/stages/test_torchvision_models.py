@@ -11,7 +11,8 @@ from PIL import Image
 from losstune.cli import main as cli
 from losstune.config.load import load_params
 from losstune.stages import confirm, cost, prepare, report, tune
-from tests.test_pipeline import losstune, rows, write_params
+from tests.commands import losstune_process as losstune
+from tests.test_pipeline import rows, write_params
 
 CLASSES, PER_CLASS, SIDE = ("finch", "robin", "wren"), 12, 32
 SMALLEST = {

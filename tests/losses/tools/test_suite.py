@@ -58,6 +58,7 @@ def claiming(name, **changes):
     ],
     ids=lambda part: part if isinstance(part, str) and " " not in part else "",
 )
+@pytest.mark.usefixtures("claims_alone")
 def test_a_wrong_claim_fails_and_is_told(spec, failing, evidence):
     found = failures(spec)
     assert list(found) == [failing]
@@ -67,6 +68,7 @@ def test_a_wrong_claim_fails_and_is_told(spec, failing, evidence):
 @pytest.mark.parametrize(
     "name", ["maxsup", "exponential", "phuber_ce", "keras_kl_divergence", "weston_watkins"]
 )
+@pytest.mark.usefixtures("claims_alone")
 def test_a_kink_is_found_where_smoothness_is_claimed(name):
     # The second derivative is right wherever it exists: only a search for jumps tells.
     found = failures(claiming(name, smooth=True))
@@ -74,11 +76,13 @@ def test_a_kink_is_found_where_smoothness_is_claimed(name):
     assert "jumps by" in found["smoothness"]
 
 
+@pytest.mark.usefixtures("claims_alone")
 def test_a_wrong_link_fails():
     spec = replace(get("gce"), link=lambda logits_NC, q: softmax_link(logits_NC))
     assert list(failures(spec)) == ["properness"]
 
 
+@pytest.mark.usefixtures("claims_alone")
 def test_a_link_that_passes_over_the_class_frequencies_fails():
     spec = replace(get("logit_adjusted"), link=lambda logits_NC, tau, counts_C: softmax_link(logits_NC))
     assert list(failures(spec)) == ["properness"]
