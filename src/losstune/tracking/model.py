@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from losstune.core.gc_pause import collection_paused
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
@@ -83,7 +85,8 @@ def log_model(client: MlflowClient, run: Run, model: TrainedModel) -> None:
         model_type="classifier",
     )
     try:
-        with tempfile.TemporaryDirectory() as folder, _quiet_export():
+        # To export imports torch's compiler, a third of which would go to the garbage collector.
+        with tempfile.TemporaryDirectory() as folder, collection_paused(), _quiet_export():
             path = Path(folder) / model.name
             mlflow.pytorch.save_model(
                 module,
