@@ -125,6 +125,13 @@ def test_every_source_of_randomness_has_a_stream_of_its_own(monkeypatch):
     assert {*draws} == {derive_seed(5, "dropout")}
 
 
+@pytest.mark.parametrize("missing", ["test_images", "test_labels"])
+def test_a_task_with_test_scores_needs_a_test_split(missing):
+    arrays = replace(digits_arrays(), **{missing: None}, digest=f"no {missing}")
+    with pytest.raises(ValueError, match=r"^a task asks for test scores, but was given no test split$"):
+        run(small_task(epochs=1, test=True), arrays)
+
+
 def test_several_seeds_give_what_each_gives_alone():
     (together,) = run(small_task(seeds=(1, 2, 3), model="cnn", epochs=2))
     for seed, result in zip((1, 2, 3), together, strict=True):
