@@ -129,8 +129,9 @@ def test_the_register_keeps_every_entry_in_order(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         f"{number:04d}-{plan.protocol[:12]}.json" for number, plan in enumerate(plans)
     ]
-    entry = json.loads((folder / f"0000-{plans[0].protocol[:12]}.json").read_text())
-    assert entry == {"terms": plans[0].model_dump(mode="json")["terms"], "keys": ["a", "b"]}
+    entry = {"terms": plans[0].model_dump(mode="json")["terms"], "keys": ["a", "b"]}
+    text = (folder / f"0000-{plans[0].protocol[:12]}.json").read_text()
+    assert text == json.dumps(entry, sort_keys=True, indent=1) + "\n"
     # An entry that cannot be read counts for nothing, but keeps its number.
     (folder / f"0001-{plans[1].protocol[:12]}.json").write_text("{")
     last = register(tmp_path, "s", registration(), lambda keys: True, ["c"])

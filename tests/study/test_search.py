@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -12,7 +13,7 @@ from scipy.stats import qmc
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.seeds import derive_seed
-from losstune.losses.ranges import Choice, FloatRange, IntRange
+from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange
 from losstune.losses.registry import get
 from losstune.study.search import GENERATION, _distribution, centred, depends_on, propose, space_of
 from tests.factories import make_record
@@ -268,6 +269,23 @@ def test_a_wrong_replacement_is_explained(loss, own, message):
     with pytest.raises(LosstuneError) as caught:
         space(loss, **own)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.5, 3.0), (1.0, 2.5)])
+def test_a_whole_range_takes_whole_bounds(low, high):
+    spec = get("taylor_ce")
+    (order,) = spec.hyperparameters
+    spec = replace(spec, hyperparameters=(replace(order, domain=Domain(1.0)),))
+    settings = SearchSpaceSettings(
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        losses={"taylor_ce": {"order": LossRangeSettings(low=low, high=high)}},
+    )
+    with pytest.raises(LosstuneError) as caught:
+        space_of(spec, settings)
+    assert str(caught.value) == (
+        f"search_space.losses.taylor_ce.order: low and high must be whole numbers, found {low} and {high}"
+    )
 
 
 def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps():

@@ -14,6 +14,7 @@ from losstune.core.seeds import derive_seed
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.models import build_model
+from losstune.training.augmentation import augment
 from losstune.training.loop import train
 from tests.small import digits_arrays, small_task
 
@@ -107,6 +108,28 @@ def test_the_caller_keeps_its_random_state_and_threads():
     run(small_task(epochs=1))
     assert torch.equal(torch.rand(4), expected)
     assert torch.get_num_threads() == num_threads
+
+
+def test_every_source_of_randomness_has_a_stream_of_its_own(monkeypatch):
+    """Of initialisation and order the textbook's loop says so; this is of what it doesn't have."""
+    streams, draws = set(), []
+
+    def recorded(images, augmentation, generator):
+        streams.add(generator.initial_seed())
+        draws.append(torch.initial_seed())
+        return augment(images, augmentation, generator)
+
+    monkeypatch.setattr("losstune.training.loop.augment", recorded)
+    run(small_task(model="cnn", epochs=1, augmentation="crop", seeds=(5,)))
+    assert streams == {derive_seed(5, "augmentation")}
+    assert {*draws} == {derive_seed(5, "dropout")}
+
+
+@pytest.mark.parametrize("missing", ["test_images", "test_labels"])
+def test_a_task_with_test_scores_needs_a_test_split(missing):
+    arrays = replace(digits_arrays(), **{missing: None}, digest=f"no {missing}")
+    with pytest.raises(ValueError, match=r"^a task asks for test scores, but was given no test split$"):
+        run(small_task(epochs=1, test=True), arrays)
 
 
 def test_several_seeds_give_what_each_gives_alone():
