@@ -234,7 +234,7 @@ def test_records_that_are_not_what_was_registered_are_refused(finished):
 def test_a_study_that_is_too_small_is_undecided(done):
     results = json.loads((done / "results.json").read_text())
     focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
-    assert (focal["outcome"], results["verdict"]["action"]) == ("undecided", "keep")
+    assert (focal["decision"], results["verdict"]["action"]) == ("undecided", "keep")
     assert focal["blocks_needed"] > 0
     assert results["control"]["positive"]["detected"] is None
     assert any("positive control says nothing" in note for note in results["notes"])
@@ -249,7 +249,7 @@ def test_anytime_stopping_ends_early_and_says_what_it_saved(study):
     results = json.loads((study / "results.json").read_text())
     focal = next(loss for loss in results["losses"] if loss["loss"] == "focal")
     # Seven blocks within so wide a ROPE decide, eight are the first to be as many of both searches.
-    assert (focal["outcome"], len(focal["blocks"])) == ("equivalent", 8)
+    assert (focal["decision"], len(focal["blocks"])) == ("equivalent", 8)
     assert results["num_saved"] == 3 * 40 - 3 * 8
     blocks = (study / "results/confirm/blocks.jsonl").read_bytes()
     assert "to train 0" in losstune(study, "confirm").stdout
@@ -402,13 +402,14 @@ def test_mlflow_shows_the_study_and_can_be_filled_again(finished):
     losstune(finished, "track", "sync")
     assert counts(finished) == whole
 
+    # In new processes: MLflow keeps a database open, and here it is deleted.
     (finished / "mlflow.db").unlink()
     shutil.rmtree(finished / "mlruns")
     before = (finished / "results.json").read_bytes()
-    losstune(finished, "report")
+    losstune_process(finished, "report")
     assert (finished / "results.json").read_bytes() == before
     assert counts(finished) == ({"report": 1}, {})
-    losstune(finished, "track", "sync")
+    losstune_process(finished, "track", "sync")
     assert counts(finished) == whole
     assert list((finished / "mlruns").rglob("report.html"))
 

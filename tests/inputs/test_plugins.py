@@ -126,7 +126,7 @@ def _with(changes: dict[str, Any]) -> Callable[[str], object]:
 def test_a_module_of_the_catalogue_whose_name_is_taken(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [types.SimpleNamespace(name=name) for name in ("focal", "mine")]
+    found = [types.SimpleNamespace(name=name, ispkg=False) for name in ("focal", "mine")]
     modules = _with({"name": "focal"})
     monkeypatch.setattr("losstune.losses.registry.registry", registry.__wrapped__)
     monkeypatch.setattr(pkgutil, "iter_modules", lambda path: found)
