@@ -15,6 +15,17 @@ from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
 
+_COST = [
+    "loss",
+    "num_trainings",
+    "mean_sec",
+    "sd_sec",
+    "relative",
+    "search_min",
+    "confirm_min",
+    "share_failed",
+]
+_COST_NAMES = {"num_trainings": "trainings", "relative": "relative_to_baseline"}
 _csv = partial(csv_text, form=".6g")
 
 
@@ -53,29 +64,8 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
             reliability_rows(results),
         ),
         "cost.csv": _csv(
-            (
-                "loss",
-                "trainings",
-                "mean_sec",
-                "sd_sec",
-                "relative_to_baseline",
-                "search_min",
-                "confirm_min",
-                "share_failed",
-            ),
-            (
-                (
-                    cost.loss,
-                    cost.num_trainings,
-                    cost.mean_sec,
-                    cost.sd_sec,
-                    cost.relative,
-                    cost.search_min,
-                    cost.confirm_min,
-                    cost.share_failed,
-                )
-                for cost in diagnostics.costs
-            ),
+            [_COST_NAMES.get(name, name) for name in _COST],
+            ([getattr(cost, name) for name in _COST] for cost in diagnostics.costs),
         ),
         "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(

@@ -19,12 +19,11 @@ from losstune.stages.layout import (
     read_records,
     write_entries,
 )
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
-from losstune.study.ledger import Ledger, locked
+from losstune.study.ledger import Ledger, locked, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
 from losstune.study.registration import register, share_registrations, take_registrations, write_registration
 from losstune.study.selection import select_winners

@@ -13,12 +13,12 @@ from losstune.core.progress import format_duration
 from losstune.core.records import Entry, Record
 from losstune.execution.cluster import address_source, cluster_address
 from losstune.stages import confirm, execute, tune
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
 from losstune.study.cost import Estimate, Timings, estimate
 from losstune.study.jobs import Job
+from losstune.study.ledger import open_ledger
 from losstune.study.plan import Plan
 from losstune.study.selection import best_of_searches
 

@@ -11,9 +11,9 @@ from losstune.core.errors import LosstuneError
 from losstune.stages import report
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import BLOCKS, read_records
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import open_study
+from losstune.study.ledger import open_ledger
 from losstune.tracking import experiment_of
 
 

@@ -40,12 +40,11 @@ from losstune.stages.layout import (
     read_executions,
     read_records,
 )
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
 from losstune.study import provenance
-from losstune.study.ledger import Ledger
+from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
 from losstune.verdict.pipeline import build_results

@@ -13,10 +13,9 @@ from losstune.core.errors import LosstuneError
 from losstune.stages import confirm, report, tune
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import RESULTS, TRIALS
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
-from losstune.study.ledger import locked
+from losstune.study.ledger import locked, open_ledger
 from losstune.study.plan import Plan
 from losstune.tracking import TrackingSummary, experiment_of
 

@@ -9,11 +9,10 @@ from losstune.config.schema import Params
 from losstune.stages import execute
 from losstune.stages.identical_losses import identical_lines
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
-from losstune.study.ledger import Ledger, locked
+from losstune.study.ledger import Ledger, locked, open_ledger
 from losstune.study.plan import SearchPlan
 
 

@@ -150,6 +150,10 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_FULL_MEMORY)
 
 
+_SHARED = TrainingResult.__annotations__.keys() & Record.model_fields.keys()
+"""Fields that a record takes from the training's result as they are."""
+
+
 def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:
     """Turn what a worker sent back into ledger entries, each with its weights if they are to be kept."""
     entries = []
@@ -162,16 +166,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             index=index,
             seed=seed,
             configuration=job.task.configuration,
-            status=result.status,
-            cause=result.cause,
-            num_parameters=result.num_parameters,
-            curve=result.curve,
-            validation=result.validation,
-            test=result.test,
-            confusion=result.confusion,
-            predictions=result.predictions,
-            calibration=result.calibration,
-            temperature=result.temperature,
+            **{name: getattr(result, name) for name in _SHARED},
         )
         execution = Execution(
             key=key,

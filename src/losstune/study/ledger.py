@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.files import write_atomically
 from losstune.core.records import SCHEMA_VERSION, Entry
@@ -195,3 +196,29 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def open_ledger(params: Params, root: Path, *, look_only: bool = False) -> Iterator[Ledger]:
+    """Open the ledger; at the end wait until the shared one has what it was given, unless the end is a Ctrl-C.
+
+    Args:
+        params: Validated ``params.yaml``.
+        root: Root of the study.
+        look_only: Whether nothing on the disk may change.
+
+    Raises:
+        LosstuneError: If the shared ledger can't be read.
+    """
+    if params.resources.ledger is None:
+        yield Ledger(root, look_only=look_only)
+        return
+    shared = SharedLedger(params.resources.ledger, root)
+    in_time = True
+    try:
+        yield Ledger(root, shared=shared, look_only=look_only)
+    except KeyboardInterrupt:
+        in_time = False
+        raise
+    finally:
+        shared.close(wait=in_time)
