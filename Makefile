@@ -1,18 +1,18 @@
 # Everything runs in a virtual environment of its own, made on first use. `make PYTHON=python3.12` chooses
 # the Python, `make VENV=folder` the environment.
 
-# The first that is new enough; empty if there is none.
+# The first Python that is new enough; empty if there is none.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 
-# Named by what is to be installed, so that a changed pin installs anew and a touched file does not.
+# The name is a checksum of what is installed, so a changed pin installs anew and a touched file does not.
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-faults ui lint types check install clean
+.PHONY: help repro test test-faults test-mutants ui lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -26,6 +26,9 @@ test: $(STAMP) ## Run the tests, on up to four cores
 
 test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 15 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s
+
+test-mutants: $(STAMP) ## Change the code in one place at a time, and see whether a test fails: hours; ONLY=losstune.training SAMPLE=40
+	@python benchmarks/mutants.py $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 ui: $(STAMP) ## Open the MLflow UI on this machine
 	@losstune ui

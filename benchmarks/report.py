@@ -30,7 +30,7 @@ from losstune.report.diagnostics import gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.study.selection import select_winners
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -1,4 +1,4 @@
-"""What a user sees of the command line: mistakes told in one line, help and lists that can be read."""
+"""What a user sees of the command line: errors of one line, help and lists that can be read."""
 
 import shutil
 from pathlib import Path

@@ -316,7 +316,7 @@ def test_an_interrupted_stage_ends_with_a_code_that_dvc_takes_for_a_failure(stud
         process.send_signal(kind)
         message = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert "interrupted; what is finished is kept" in message
+    assert "interrupted; finished trainings are kept" in message
     assert "Traceback" not in message
     assert not (study / "results/tune/trials.jsonl").exists()
 

@@ -20,7 +20,7 @@ from losstune.tracking.ui import _route
 from tests.report.studies import make_study
 from tests.report.test_page import render
 from tests.tracking.conftest import make_entry, make_run
-from tests.verdict.test_analysis import GATED
+from tests.verdict.test_pipeline import GATED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")

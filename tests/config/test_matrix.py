@@ -1,4 +1,4 @@
-"""matrix.yaml: what is laid over what, and mistakes told in one line."""
+"""matrix.yaml: how cells override settings, and its errors."""
 
 import json
 import re
@@ -105,7 +105,7 @@ MISTAKES = [
     ),
     (
         {"data": {"a": {}, "a-b": {}}, "model": {"b-c": {}, "c": {}}},
-        "matrix.data.a-b with matrix.model.c: a second cell is named a-b-c, expected names that tell all apart",
+        "matrix.data.a-b with matrix.model.c: a second cell is named a-b-c, expected unique names",
     ),
 ]
 

@@ -176,7 +176,7 @@ def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, os.strerror(28), "somewhere")
 
     monkeypatch.setattr(os, "fsync", full)
-    expected = "somewhere: No space left on device; what is finished is kept, run again once that is mended"
+    expected = "somewhere: No space left on device; finished trainings are kept: fix this and run again"
     assert project.refused("prepare") == expected
     with pytest.raises(OSError, match="No space left"):
         project.run("--debug", "prepare")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -62,11 +66,34 @@ def test_without_weights_is_the_same_network(builder, channels):
     assert shapes_of(name, shape) == {key: (tensor.shape, tensor.dtype) for key, tensor in real.items()}
 
 
-def test_no_random_number_is_drawn():
+@pytest.mark.parametrize("name", ["mlp", "resnet", "torchvision:mobilenet_v3_small"])
+def test_no_random_number_is_drawn(name):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    fit("torchvision:mobilenet_v3_small", (1, 32, 32), heads={"dropout": {"dropout": 0.5}})
+    fit(name, (1, 32, 32), heads={"dropout": {"dropout": 0.5}})
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet"])
+def test_a_small_network_is_tried_without_torchs_compiler(name):
+    script = f"""
+import sys
+from losstune.config.settings import ModelSettings
+from losstune.models.fitting import require_fit
+heads = [{{}}, {{"normalised": True}}, {{"dropout": 0.5}}, {{"decay": 0.1}}, {{"initial_bias": 1.0}}]
+heads = dict(zip("abcde", heads))
+require_fit(ModelSettings(name="{name}", width=16, depth=2), (3, 32, 32), 5, batch_size=8, heads=heads)
+print(*{{"torch._dynamo", "sympy"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize(("name", "side"), [("mlp", 2**9), ("resnet", 2**11)])
+def test_a_large_network_takes_no_memory(name, side):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fit(name, (3, side, side), width=2**10, depth=2)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import product
 from losstune.config.load import load_params
 from losstune.config.schema import Params
 from losstune.core.records import Record, place_of
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
 from tests.factories import make_record
 from tests.paths import REPOSITORY

@@ -5,7 +5,7 @@ import pytest
 from losstune.report.cost import costs_of
 from tests.factories import make_execution
 from tests.report.studies import make_block, make_study, place
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def costs(study, durations, default=1.0):

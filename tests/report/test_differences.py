@@ -6,7 +6,7 @@ import pytest
 
 from losstune.report.differences import difference_limits, difference_rows, differences_svg
 from tests.report.studies import EQUALS, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,7 +6,7 @@ import pytest
 from losstune.report.learning_rate_sensitivity import sensitivity_of, share_near_best
 from tests.factories import make_record
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY
+from tests.verdict.test_pipeline import CROSS_ENTROPY
 
 DECADES = (1e-4, 1.0)
 

@@ -5,13 +5,12 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-import pytest
 
 from losstune.report import figures, page, page_rows
 from losstune.report.downloads import csv_files
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 VOID = {"meta", "br", "use", "path", "rect", "image", "img", "line"}
 GATHERED = ("executions", "test_images", "test_labels")
@@ -123,14 +122,6 @@ def test_many_classes_show_the_largest_confusions(monkeypatch):
     html, _ = render(study)
     assert 'class="confusion"' not in html
     assert "The most frequent confusions." in html
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("-0.10", "−0.10"), ("[-0.10, +0.50]", "[−0.10, +0.50]"), ("5e-05", "5e-05"), ("resnet-8", "resnet-8")],
-)
-def test_minus(text, expected):
-    assert page._minus(text) == expected
 
 
 def test_rows_are_called_samples_for_they_need_not_be_images():

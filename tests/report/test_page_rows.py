@@ -5,7 +5,7 @@ import numpy as np
 from losstune.report import page_rows
 from tests.report.material import diagnostics_of, with_predictions
 from tests.report.studies import make_study, place
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 NAMES = ("zero", "one", "two")
 

@@ -9,7 +9,7 @@ import pytest
 from losstune.report import tables
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def test_metrics_are_flat_numbers_and_the_verdict():

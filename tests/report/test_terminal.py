@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
+from losstune.losses.registry import registry
 from losstune.report.terminal import print_report
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def printed(results, durations_sec=None, **settings):
@@ -26,6 +28,17 @@ def test_plain_text_within_110_columns_that_ends_in_the_verdict():
     rows = [line.split() for line in text.splitlines()]
     assert ["focal", "93.00%", "+2.00", "[+2.00,", "+2.00]", "0.004", "better"] in [row[:7] for row in rows]
     assert any(row[:1] == ["cross_entropy"] and "75" in row for row in rows)
+
+
+def test_the_longest_name_of_the_catalogue_takes_one_line_at_100_columns():
+    longest = max(registry(), key=len)
+    results = make_study(GATED | {longest: shifted(-0.011, (0.01, -0.02, 0.011))}).results()
+    text = printed(
+        results, {"focal": 0.8, longest: 7500.0}, force_terminal=True, width=100, color_system=None
+    )
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in text.splitlines()]
+    assert any(line.startswith(f"{longest} ") and line.split()[-1] == "h" for line in lines)
+    assert max(map(len, lines)) <= 100
 
 
 def test_best_loss_comes_first_and_losses_without_a_winner_last():

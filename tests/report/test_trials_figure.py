@@ -9,7 +9,7 @@ from losstune.report.trials_figure import learning_rate_svg, thinned
 from losstune.verdict.blocks import blocks_by_loss
 from tests.factories import make_record
 from tests.report.studies import NUM_SEARCHES, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED
 
 SVG = "{http://www.w3.org/2000/svg}"
 

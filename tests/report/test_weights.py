@@ -8,7 +8,7 @@ import pytest
 from losstune.report.weights import Weights, weights_of, weights_svg
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 

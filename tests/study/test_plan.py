@@ -6,11 +6,12 @@ import pytest
 
 from losstune.config.load import load_params
 from losstune.core.records import Entry, Execution
+from losstune.core.seeds import derive_seed
 from losstune.losses.registry import get
 from losstune.study.jobs import make_job
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, SearchPlan
-from losstune.study.search import GENERATION, space_of
+from losstune.study.search import GENERATION, propose, space_of
 from tests.factories import make_record
 from tests.paths import REPOSITORY
 
@@ -75,6 +76,30 @@ def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
     assert plan.is_exhausted()
     rows = [(entry.record.configuration.loss, entry.record.index) for entry in plan.entries()]
     assert rows == [(loss, index) for loss in LOSSES for index in range(3)]
+
+
+def test_a_trial_is_asked_for_as_is_written_out_here(tmp_path):
+    """Whoever changes this makes every search train other trials."""
+    params = load_params(REPOSITORY / "params.yaml")
+    plan = search_plan(
+        tmp_path, searches=2, trials=2, sampler="random", scheduler="asha", losses=("gce", "focal")
+    )
+    jobs = work_off(plan, tmp_path)
+    assert [(job.task.configuration.loss, job.search, job.indices) for job in jobs] == [
+        (loss, search, (index,)) for index in (0, 1) for search in (0, 1) for loss in ("gce", "focal")
+    ]
+    tune = params.tune.model_copy(update={"num_searches": 2, "trials_per_loss": 2, "sampler": "random"})
+    for job in jobs:
+        loss, (index,), task = job.task.configuration.loss, job.indices, job.task
+        assert task.seeds == (derive_seed(params.study.seed, "tune", loss, job.search, index),)
+        space = space_of(get(loss), params.search_space)
+        assert task.configuration == propose(space, index, [], tune, params.study.seed, job.search)
+        assert (task.model, task.training, task.device) == (params.model, params.training, "cpu")
+        assert (task.test, task.keep_weights) == (False, False)
+        factor = params.tune.asha.reduction_factor
+        assert task.early_stopping == f"asha by {params.tune.metric}, grace 3, factor {factor}"
+    fifo = search_plan(tmp_path / "fifo", trials=1)
+    assert {job.task.early_stopping for job in work_off(fifo, tmp_path / "fifo")} == {None}
 
 
 @pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from losstune import statistics
-from losstune.verdict.comparison import Rules, blocks_needed, compare, decide
+from losstune.verdict.comparison import blocks_needed, compare, decide
 from losstune.verdict.numbers import Difference
+from losstune.verdict.rules import Rules
 
 
 def difference(mean, half_width=0.004, p_holm=0.01, sd=0.01):
@@ -119,6 +120,7 @@ def test_searches_with_unequal_blocks_weigh_less():
     # Two blocks of one search and one of the other are worth 9/5 searches.
     (error, _) = statistics.search_errors([[0.01, 0.03], [0.0, 0.01]])
     assert three.search_sd == pytest.approx(error.variance**0.5)
+    assert three.search_freedom == error.freedom == 2
     spread = (2 * error.variance / (9 / 5)) ** 0.5
     reach = stats.t.ppf(0.975, 2) * spread
     assert three.search_high == pytest.approx(np.mean([0.01, 0.03, 0.01]) + reach)

@@ -1,4 +1,4 @@
-"""How the commands print rows, list themselves, and refuse a choice."""
+"""Helpers for the commands: rows of output, the order of commands, checks of options."""
 
 from __future__ import annotations
 

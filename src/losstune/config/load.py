@@ -1,4 +1,7 @@
-"""Reads ``params.yaml``. Apart from the settings themselves, so that rewording a message retrains nothing."""
+"""Read ``params.yaml``.
+
+This is apart from the settings' schema, so that a reworded message does not change the identity of a training.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def require_plain_root(root: str, source: str, folder: Path) -> None:
         folder: That `root` is relative to.
 
     Raises:
-        LosstuneError: With the absolute path to write, where it can be told.
+        LosstuneError: With the absolute path to write, where it is known.
     """
     scheme = re.match(r"(?i)[a-z][a-z0-9+.-]+(?=://)|file(?=:/)", root)
     is_plain = not (root.startswith("~") or scheme or re.search(r"\$(\w|\{\w+\})", root))

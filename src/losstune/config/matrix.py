@@ -1,6 +1,6 @@
 """``matrix.yaml``: one study for each pair of a data set and a model, as changes to ``params.yaml``.
 
-Apart from ``params.yaml``, which stays the settings of one study: an entry here is a piece of it, laid over it.
+Each entry is a part of ``params.yaml`` that replaces the value there.
 """
 
 from __future__ import annotations
@@ -152,9 +152,7 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
                 raise LosstuneError(f"{key}: both set {both[0]}, expected one of them to")
             name = f"{data}-{model}"
             if any(cell.name == name for cell in cells.values()):
-                raise LosstuneError(
-                    f"{key}: a second cell is named {name}, expected names that tell all apart"
-                )
+                raise LosstuneError(f"{key}: a second cell is named {name}, expected unique names")
             # A seed of its own, or every cell would search the same points, and their luck would not average out.
             seed = derive_seed(params.study.seed, "matrix", name) % 2**53
             study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}

@@ -1,4 +1,4 @@
-"""What is wrong with a file of settings, in one line: where, what was found, what is expected."""
+"""Validation messages: where the mistake is, what was found, what is expected. One line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OTHER_WORDS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16", "acc": "ac
 
 
 def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return one line on the most telling mistake, with the keys of the others at its end.
+    """Return one line on the most specific error, with the keys of the others at its end.
 
     Args:
         error: What validating against `model` raised.

@@ -1,4 +1,4 @@
-"""``params.yaml`` as frozen typed objects. An unknown key is an error, and so is a value out of range."""
+"""``params.yaml`` as frozen, typed objects. An unknown key or a value out of range is an error."""
 
 from __future__ import annotations
 

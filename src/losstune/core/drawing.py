@@ -1,12 +1,13 @@
-"""How the project's figures look, and how they become SVG text: the same bytes for the same numbers.
+"""The style of all figures, and their conversion to SVG: equal numbers give equal bytes.
 
-The colours are Okabe and Ito's, which people with any colour vision tell apart. Every colour comes from
-:data:`COLOURS`, so that a page can put its own in place of them.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish. Every colour comes from
+:data:`COLOURS`, so that an HTML page can replace them by its own.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from matplotlib import rc_context
@@ -65,3 +66,18 @@ def svg_of(figure: Figure) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def themed(svg: str, label: str) -> str:
+    """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
+
+    Identifiers that nothing refers to go, because several figures on a page would repeat them.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    referred = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--fig-{name})")
+    return svg

@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one line, and what to do about it."""
+"""User errors: one line that says what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LosstuneError(Exception):
 
 
 class UnfinishedStudyError(Exception):
-    """A stage ended before all that was planned was trained; what is finished is kept. Exit code 1."""
+    """A stage ended before all that was planned was trained; finished trainings are kept. Exit code 1."""
 
 
 def did_you_mean(found: str, allowed: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ def in_one_line(reason: BaseException | str, most: int = MOST_LETTERS) -> str:
         if len(" ".join([word, *end])) > most // 2:
             break
         end.insert(0, word)
-    # A single word that is longer, such as a dump without spaces, has no end that could be told apart.
+    # A single word that is longer, such as a dump without spaces, has no separate end.
     return f"{' '.join(begin) or text[: most // 2]} … {' '.join(end)}".rstrip()
 
 

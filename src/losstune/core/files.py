@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and text that is the same wherever it is written."""
+"""Atomic writes, and text with the same bytes on every platform."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # writing, unlike opening, doesn't tell
+            error.filename = str(path)  # writing, unlike opening, does not set it
         raise
     with suppress(OSError):
         remove_stale_parts(path)
 
 
 def part_name(path: Path) -> str:
-    """Return a name, beside `path`, for what is to become it; it tells which process writes there."""
+    """Return a name, beside `path`, for what is to become it; it names the writing process."""
     return f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
 
 

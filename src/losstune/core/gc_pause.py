@@ -1,4 +1,4 @@
-"""Quick starts and ends of a process that imports torch, ray and mlflow."""
+"""A pause of the garbage collection while torch, ray or mlflow are imported. It shortens start and exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks Git, and passes on why it does not answer. Never waits for its locks."""
+"""Run Git, and pass on its reason when it fails. Git never waits for a lock here."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def _error(folder: Path, command: str, said: str) -> GitError:
             return GitError(
                 f"{folder.absolute()}: lies in a bare Git repository; expected a clone, with a work tree"
             )
-        told = f"Git does not read the repository: {words or f'git {command} failed without a word'}"
+        message = f"Git does not read the repository: {words or f'git {command} failed without a word'}"
         variable = next((name for name in ("GIT_DIR", "GIT_WORK_TREE") if os.environ.get(name)), None)
-        return GitError(told + (f"; {variable} is set, which may be why" if variable else ""))
+        return GitError(message + (f"; {variable} is set, which may be why" if variable else ""))
     if (found := _dot_git(folder)) is not None:
         reason = words if _BOUNDARY in words else "it is empty or damaged"
         return GitError(f"{found}: Git does not take it for a repository: {reason}")

@@ -1,4 +1,4 @@
-"""Class labels as a short text, for rows of JSON."""
+"""Pack class labels into a short text for JSON rows."""
 
 from __future__ import annotations
 

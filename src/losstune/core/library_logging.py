@@ -1,4 +1,4 @@
-"""What the libraries are told before they are imported: no noise for the user, no news to anyone else."""
+"""Log levels, warnings and telemetry of the libraries, set before they are imported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LOGGER_LEVELS = MappingProxyType(
         "matplotlib": logging.ERROR,
     }
 )
-"""Levels of loggers that would tell the user what is of no use to them."""
+"""Levels of loggers whose messages do not help the user."""
 
 
 IGNORED_WARNINGS = (

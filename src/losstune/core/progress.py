@@ -1,4 +1,4 @@
-"""Progress of anything long: a bar on a terminal, a few plain lines everywhere else."""
+"""Progress with an ETA: a bar in a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 

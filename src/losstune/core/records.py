@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: frozen rows, written once, read by everything else."""
+"""Records of finished trainings: frozen rows, written once, read by everything else."""
 
 from __future__ import annotations
 
@@ -141,6 +141,7 @@ class Execution(Row):
         duration_sec: Wall-clock of the training with its evaluations.
         device: Kind of device, ``"cpu"`` or ``"cuda"``.
         commit: Git commit that trained it, with ``-dirty`` where the work tree differed; None outside Git.
+        processor: Model of the CPU or GPU that trained it; None where it is not known.
     """
 
     key: str
@@ -148,6 +149,7 @@ class Execution(Row):
     duration_sec: float
     device: str
     commit: str | None
+    processor: str | None = None
 
 
 class Entry(Row):

@@ -1,4 +1,4 @@
-"""Keeps passwords and tokens out of what is shown and written."""
+"""Remove passwords and tokens from text before it is shown or stored."""
 
 from __future__ import annotations
 

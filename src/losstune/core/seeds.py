@@ -1,4 +1,4 @@
-"""Random streams that never meet: one root seed, named coordinates, a hash."""
+"""Independent random streams: a hash of one root seed and named coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large arrays, a block of rows at a time: written, hashed, and measured without a second copy in memory."""
+"""Write, hash and summarise large arrays block by block, without a second copy in memory."""
 
 from __future__ import annotations
 

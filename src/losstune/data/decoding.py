@@ -1,4 +1,4 @@
-"""Many images, in parallel, into one compact array."""
+"""Decode many images in parallel into one compact array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handwritten digits that ship with scikit-learn: real data without a network or an account."""
+"""The handwritten digits that ship with scikit-learn: real data that needs no download."""
 
 from __future__ import annotations
 

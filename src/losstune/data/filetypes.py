@@ -1,4 +1,4 @@
-"""What kind of file lies where another was expected, by its first bytes; nothing in it is run."""
+"""Recognise a file by its first bytes, to say what lies where another type was expected. Nothing is executed."""
 
 from __future__ import annotations
 

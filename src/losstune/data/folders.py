@@ -1,7 +1,7 @@
-"""Which folders below a root are splits and which are classes, by their names and by what they hold.
+"""Decide which folders below a root are splits and which are classes, by their names and contents.
 
-A folder is a split if it is named like one and holds folders, no images: a class may be called "train", too. Where
-names and contents disagree, nothing is guessed: the message says what to rename.
+A folder is a split if it has the name of one and holds folders instead of images: a class may be called "train", too.
+If names and contents disagree, the error message says what to rename.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def find_layout(root: Path) -> Layout:
     """Tell splits from classes; only names are read, and no image is opened.
 
     Raises:
-        LosstuneError: If there are fewer than two classes, the splits' classes differ, or it cannot be told for sure
+        LosstuneError: If there are fewer than two classes, the splits' classes differ, or it is not certain
             what is a split.
         OSError: If a folder cannot be read.
     """

@@ -1,8 +1,8 @@
-"""A folder of images, one folder a class, or one such folder for each split.
+"""An image folder: one folder a class, or one such folder for each split.
 
-With a ``train`` folder that holds class folders, the folders are splits: ``test``, or else ``val``, is the test split;
-where both are there, ``val`` joins the training data, of which ``data.validation_fraction`` is then held out. Without
-one, every folder is a class, and the splits are drawn. :mod:`losstune.data.folders` tells which is which.
+If there is a ``train`` folder with class folders in it, the folders are splits. ``test``, or else ``val``, is the test
+split. If both exist, ``val`` joins the training data, and ``data.validation_fraction`` of that is held out. Without a
+``train`` folder every folder is a class, and the splits are drawn. See :mod:`losstune.data.folders`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def load(
     if passed_over:
         endings = shortlist([f"{number:,} {ending}" for ending, number in passed_over.most_common()])
         notes += (f"Not read in the class folders, no image by its ending: {endings}.",)
-    if to_split:  # told before minutes of decoding, not after them
+    if to_split:  # reported before minutes of decoding
         try:
             require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
         except LosstuneError as error:

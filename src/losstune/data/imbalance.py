@@ -1,4 +1,4 @@
-"""Whether the metric sees the rarest classes, told before a study is trusted on them."""
+"""Warn if the metric hardly depends on the rarest classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the prepared folder holds, in figures."""
+"""The manifest of the prepared folder: its numbers of samples, classes and digests."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Arrays in one ``.npz`` file: images, or rows of features.
 
-The file holds ``images`` (or ``x``, ``X``) and ``labels`` (or ``y``); ``test_images`` and ``test_labels`` are
-its own test split, and ``class_names`` its classes' names. The names that Keras and MedMNIST use
-(``x_train``, ``train_images``, ...) are read, too; a validation split of the file joins the training data.
+The file holds ``images`` (or ``x``, ``X``) and ``labels`` (or ``y``). ``test_images`` and ``test_labels`` are its own
+test split, ``class_names`` the names of its classes. The names that Keras and MedMNIST use (``x_train``,
+``train_images``, ...) are accepted, too. A validation split in the file joins the training data.
 """
 
 from __future__ import annotations

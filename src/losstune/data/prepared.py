@@ -144,7 +144,7 @@ def write(
         if is_first:
             folder.parent.rmdir()
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(folder)  # writing, unlike opening, doesn't tell
+            error.filename = str(folder)  # writing, unlike opening, does not set it
         raise
     return manifest
 

@@ -1,4 +1,4 @@
-"""What every source of data hands over."""
+"""The interface of a data source: what each of them returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data comes from, by its name in ``params.yaml``."""
+"""Data sources by their name in ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load(
 def inspect(settings: DataSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the class names of a folder of images, and what a person should know of how data will be read.
 
-    No sample is read. Data that isn't there yet, or whose source tells nothing, has neither names nor notes.
+    No sample is read. Data that isn't there yet, or whose source has no such facts, has neither names nor notes.
 
     Raises:
         LosstuneError: If the data is there and is not what is wanted, as far as names of files and arrays show it.

@@ -1,4 +1,4 @@
-"""Stratified, seeded, disjoint splits, and label noise. Arrays of labels in, indices and labels out."""
+"""Stratified, seeded, disjoint splits, and label noise. Takes arrays of labels, returns indices and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every torchvision classification data set with whole-number labels, by its class name."""
+"""Every classification data set of torchvision that has integer labels, by its class name."""
 
 from __future__ import annotations
 

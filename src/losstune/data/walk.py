@@ -1,4 +1,4 @@
-"""What a folder of images holds: files and folders by name, without what hides itself."""
+"""List the files and folders of an image folder by name, without hidden ones."""
 
 from __future__ import annotations
 

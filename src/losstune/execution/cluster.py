@@ -1,4 +1,4 @@
-"""Which Ray cluster a study uses, if any; known without Ray itself."""
+"""The address of the Ray cluster that a study uses, if any. Does not import Ray."""
 
 from __future__ import annotations
 

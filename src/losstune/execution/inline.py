@@ -1,4 +1,4 @@
-"""Train a plan in this process, one job after the other: for tests and tiny studies."""
+"""Train a plan in this process, one job after the other. For tests and tiny studies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(
     """Train every job of the plan.
 
     Args:
-        plan: What to train; `on_finished` is expected to tell it what is finished.
+        plan: What to train; `on_finished` must report finished jobs to it.
         train: The training function.
         arrays: The data.
         brackets: Early stopping, or None.

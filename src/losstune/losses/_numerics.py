@@ -1,4 +1,4 @@
-"""What several losses share: arithmetic that is safe in float32 at any logits and never waits for a device.
+"""Arithmetic that several losses share: safe in float32 at any logits, without synchronising with the device.
 
 Shape suffixes: N samples, C classes.
 """

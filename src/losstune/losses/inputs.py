@@ -1,6 +1,6 @@
-"""What a loss is given besides logits, checked at the door: targets, class weights, class counts, hyperparameters.
+"""Validation of a loss's inputs besides logits: targets, class weights, class counts, hyperparameters.
 
-For each batch only types and shapes are looked at, so that a device is never waited for. Values are looked at once,
+For each batch only types and shapes are checked, so that the device is not synchronised. Values are checked once,
 when they are given.
 
 Shape suffixes: N samples, C classes.

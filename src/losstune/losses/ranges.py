@@ -1,4 +1,4 @@
-"""Where a hyperparameter may lie: what a search draws from, and what a formula allows."""
+"""Ranges and domains of hyperparameters: what a search draws from, and what a formula allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loss by name. A module of this package that holds a ``SPEC`` is a loss; nothing else is edited to add one."""
+"""All losses by name. A module of this package with a ``SPEC`` is a loss; nothing else has to be edited to add one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How hard a loss pulls on the true class's logit, against cross-entropy: what its learning rate has to make up for.
+"""The size of a loss's gradient relative to cross-entropy, which its learning rate has to compensate.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,7 +1,6 @@
-"""A loss as text to copy: plain PyTorch that needs nothing of this package.
+"""A loss as text to copy: plain PyTorch without losstune.
 
-The text is the catalogue's own source, a function with the functions that it calls, so that it cannot differ from
-what a study trains.
+The text is the catalogue's own source, with the functions that it calls, so it can't differ from what a study trains.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a loss is: a function from logits to one value per sample, and the facts a study needs about it.
+"""The specification of a loss: a function from logits to one value per sample, and the facts that a study needs.
 
 Shape suffixes: N samples, C classes.
 """

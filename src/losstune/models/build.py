@@ -1,4 +1,4 @@
-"""From ``model`` in ``params.yaml`` to a network."""
+"""Build the network that ``model`` in ``params.yaml`` names."""
 
 from __future__ import annotations
 

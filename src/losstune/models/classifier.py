@@ -1,4 +1,4 @@
-"""A trained network as its user wants it: stored input in, class probabilities out."""
+"""A trained network for users: stored input in, class probabilities out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Whether a network can be trained on data of a shape, found without a weight, a number or a random draw."""
+"""Check whether a network can be trained on data of a shape, without the data."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +12,12 @@ from torch import nn
 
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError
-from losstune.models.build import build_model, without_weights
+from losstune.models.build import BUILT_IN, build_model, without_weights
 from losstune.models.heads import adapt_head
+
+MAX_WEIGHTS = 2**24
+MAX_PRODUCTS = 2**28
+"""What a forward pass of one sample may take so that it is tried on the CPU."""
 
 
 def require_fit(
@@ -25,7 +30,7 @@ def require_fit(
 ) -> None:
     """Refuse what every training would trip over: images too small, too few at a time, a last layer not to change.
 
-    Takes up to a second for each kind of last layer, and next to no memory, for a network of any size.
+    Takes up to a second for each kind of last layer, and at most some 100 MB, for a network of any size.
 
     Args:
         settings: Of the model.
@@ -42,13 +47,39 @@ def require_fit(
         if head in kinds:
             continue
         kinds.append(head)
-        with without_weights():
-            network = build_model(settings, input_shape, num_classes)
-            try:
-                adapt_head(network, num_classes, **head)
-            except LosstuneError as error:
-                raise LosstuneError(f"{error} (losses: {loss})") from None
-        _require_step(network.to("meta"), settings.name, input_shape, batch_size)
+        with torch.random.fork_rng(devices=[]):
+            with without_weights():
+                network = _build(settings, input_shape, num_classes, loss, head)
+            if _is_small(settings.name, network, input_shape):
+                network = _build(settings, input_shape, num_classes, loss, head)
+            else:
+                network = network.to("meta")
+            _require_step(network, settings.name, input_shape, batch_size)
+
+
+def _build(
+    settings: ModelSettings,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    loss: str,
+    head: Mapping[str, Any],
+) -> nn.Module:
+    network = build_model(settings, input_shape, num_classes)
+    try:
+        return adapt_head(network, num_classes, **head)
+    except LosstuneError as error:
+        raise LosstuneError(f"{error} (losses: {loss})") from None
+
+
+def _is_small(name: str, network: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    """Whether the network is tried on the CPU, with weights.
+
+    The meta device takes a network of any size, but what torch computes shapes with there takes as long to import as
+    torch itself.
+    """
+    num_weights = sum(parameter.numel() for parameter in network.parameters())
+    num_products = num_weights * math.prod(input_shape[1:])
+    return name in BUILT_IN and num_weights <= MAX_WEIGHTS and num_products <= MAX_PRODUCTS
 
 
 def _require_step(network: nn.Module, name: str, input_shape: tuple[int, ...], batch_size: int) -> None:
@@ -68,7 +99,8 @@ def _problem(network: nn.Module, input_shape: tuple[int, ...], batch_size: int) 
     """Return why a training step's forward pass fails, or None."""
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-            network(torch.empty(batch_size, *input_shape, device="meta"))
+            # Two samples stand for many: what fails with more fails with two.
+            network(torch.zeros(min(batch_size, 2), *input_shape, device=next(network.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split()).rstrip(".!")
     return None

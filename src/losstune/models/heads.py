@@ -1,4 +1,4 @@
-"""A network's last layer as a loss needs it: normalised, regularised, or started from a given bias."""
+"""The last layer as a loss needs it: normalised, regularised, or with a given initial bias."""
 
 from __future__ import annotations
 

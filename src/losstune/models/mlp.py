@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from losstune.models.initialisation import init_normal
+
 
 def mlp(num_features: int, width: int, depth: int, num_classes: int) -> nn.Sequential:
     """Build a perceptron of `depth` hidden layers of `width` ReLU units; images are flattened.
@@ -20,7 +22,7 @@ def mlp(num_features: int, width: int, depth: int, num_classes: int) -> nn.Seque
     layers: list[nn.Module] = [nn.Flatten()]
     for _ in range(depth):
         linear = nn.Linear(num_features, width)
-        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        init_normal(linear.weight)
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.ReLU(inplace=True)]
         num_features = width

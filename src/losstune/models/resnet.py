@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from losstune.core.errors import LosstuneError
+from losstune.models.initialisation import init_normal
 
 NUM_STAGES = 3
 MIN_SIDE = 4
@@ -59,7 +60,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                init_normal(module.weight, mode="fan_out")
 
     def forward(self, input_NCHW: Tensor) -> Tensor:
         """Return logits (N, num_classes)."""

@@ -1,4 +1,4 @@
-"""Any of torchvision's classification models, fitted to the data; torchvision is imported on first use."""
+"""Any classification model of torchvision, fitted to the data. torchvision is imported on first use."""
 
 from __future__ import annotations
 

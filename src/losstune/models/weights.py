@@ -1,4 +1,4 @@
-"""Trained weights on disk, in the safetensors format: no code in the file, nothing to unpickle."""
+"""Trained weights on disk in the safetensors format: no pickle, no code in the file."""
 
 from __future__ import annotations
 

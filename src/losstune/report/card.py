@@ -1,4 +1,4 @@
-"""What one has to know before one uses a model of the study: its card."""
+"""The model card: what to know before using a model of the study."""
 
 from __future__ import annotations
 

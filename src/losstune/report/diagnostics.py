@@ -26,7 +26,7 @@ MOST_EXAMPLES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
-    """What the page tells beyond the results.
+    """What the page shows beyond the results.
 
     Attributes:
         trials: The records of the search.
@@ -79,7 +79,7 @@ def gather(
         executions: Of both.
         learning_rates: The ends of the searched range by loss.
         test_images: (N, C, H, W), or rows of features (N, D), of which no thumbnails are made.
-        test_labels: True classes (N,); without them no examples are told.
+        test_labels: True classes (N,); without them no examples are shown.
 
     Raises:
         LosstuneError: If the predictions are not of these test samples.

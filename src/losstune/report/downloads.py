@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from losstune.report import tables
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
+from losstune.report.parts.text import csv_text
 from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
+
+_csv = partial(csv_text, form=".6g")
 
 
 def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
@@ -111,7 +115,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
                     names[example.label],
                     exchange.num_blocks,
                     example.num_gained,
-                    example.num_failed,
+                    example.num_lost,
                     names[example.said],
                     names[example.baseline_said],
                 )
@@ -160,7 +164,3 @@ def _configurations(diagnostics: Diagnostics) -> tuple[Sequence[str], Iterator[S
         )
         for search, configuration in found
     )
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return tables.csv_text(header, ([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows))

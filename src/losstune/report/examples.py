@@ -27,7 +27,7 @@ class Example:
         index: Its place in the test split.
         label: Its true class.
         num_gained: Blocks in which the loss was right and the baseline wrong.
-        num_failed: Blocks in which the baseline was right and the loss wrong.
+        num_lost: Blocks in which the baseline was right and the loss wrong.
         said: What the loss predicted most often in the blocks that count as lost; without such, most often at all.
         baseline_said: What the baseline predicted most often in the blocks that count as gained, likewise.
     """
@@ -35,7 +35,7 @@ class Example:
     index: int
     label: int
     num_gained: int
-    num_failed: int
+    num_lost: int
     said: int
     baseline_said: int
 
@@ -62,17 +62,17 @@ class Exchange:
 
     def mean_lost(self) -> float:
         """Return how many examples a block loses on average."""
-        return sum(example.num_failed for example in self.examples) / self.num_blocks
+        return sum(example.num_lost for example in self.examples) / self.num_blocks
 
     def gained(self, most: int) -> list[Example]:
         """Return the examples most often gained: those gained in more blocks than lost, by how many more."""
-        found = [example for example in self.examples if example.num_gained > example.num_failed]
-        return sorted(found, key=lambda e: (e.num_failed - e.num_gained, e.index))[:most]
+        found = [example for example in self.examples if example.num_gained > example.num_lost]
+        return sorted(found, key=lambda e: (e.num_lost - e.num_gained, e.index))[:most]
 
     def lost(self, most: int) -> list[Example]:
         """Return the examples most often lost, likewise."""
-        found = [example for example in self.examples if example.num_failed > example.num_gained]
-        return sorted(found, key=lambda e: (e.num_gained - e.num_failed, e.index))[:most]
+        found = [example for example in self.examples if example.num_lost > example.num_gained]
+        return sorted(found, key=lambda e: (e.num_gained - e.num_lost, e.index))[:most]
 
 
 def exchange_of(
@@ -111,7 +111,7 @@ def exchange_of(
                 index=int(n),
                 label=int(labels_N[n]),
                 num_gained=int(gained_BN[:, n].sum()),
-                num_failed=int(lost_BN[:, n].sum()),
+                num_lost=int(lost_BN[:, n].sum()),
                 said=_most_frequent(ours_BN[:, n], lost_BN[:, n]),
                 baseline_said=_most_frequent(theirs_BN[:, n], gained_BN[:, n]),
             )

@@ -6,7 +6,6 @@ apart. Every colour comes from :data:`COLOURS`, so that a page can put its own i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -97,18 +96,3 @@ def _draw_curve(axes: Axes, curve: Sequence[float], colour: str, *, linewidth: f
     epochs, percent = range(1, len(curve) + 1), [100 * value for value in curve]
     marker = "o" if len(curve) == 1 else ""
     axes.plot(epochs, percent, color=COLOURS[colour], linewidth=linewidth, marker=marker, markersize=3)
-
-
-def themed(svg: str, label: str) -> str:
-    """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
-
-    Identifiers that nothing refers to go, because several figures on a page would repeat them.
-    """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    referred = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
-    for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--fig-{name})")
-    return svg

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from losstune import __version__
 from losstune.config.schema import Params
 from losstune.report import page_rows
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
-from losstune.report.figures import themed
 from losstune.report.learning_rate_sensitivity import TOLERANCE
+from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
 from losstune.report.weights import SURE
 from losstune.verdict import wording
@@ -23,6 +17,17 @@ from losstune.verdict.results import METRICS, Results
 
 # A column more would not fit the page: balanced accuracy is in results.json, and leads where it is chosen.
 _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
+
+
+LABELS = {
+    "differences.svg": "Paired differences against the baseline, with intervals",
+    "learning_rate.svg": "Validation score against learning rate, a panel for each loss",
+    "best_of.svg": "Expected best validation score against the number of trials, a panel for each loss",
+    "learning_curves.svg": "Validation score by epoch, a panel for each loss",
+    "reliability.svg": "Share of right predictions against mean confidence, a panel for each loss",
+    "weights.svg": "Size of the gradient against the probability of the true class",
+}
+"""What a screen reader says of each figure."""
 
 
 def render_page(
@@ -40,24 +45,17 @@ def render_page(
     Args:
         results: The numbers.
         params: The study's settings, for the account of the protocol.
-        diagnostics: What the page tells beyond the results.
+        diagnostics: What the page shows beyond the results.
         figures: SVG text by file name, see :func:`losstune.report.figures.draw`.
         csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
         commit: That trained the models, or None outside Git.
         versions: Package or device to version, in the order in which they are to be shown.
     """
-    environment = Environment(
-        loader=PackageLoader("losstune.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"minus": _minus, "points": wording.points, "number": wording.number}
-    environment.filters |= {"further_blocks": wording.further_blocks, "seconds": wording.seconds}
     names, focus = results.data.class_names, results.losses_in_focus()
     by_loss = {cost.loss: cost for cost in diagnostics.costs}
-    page = environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
+        "losstune.report",
         results=results,
         params=params,
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
@@ -65,7 +63,7 @@ def render_page(
         other_metrics=[
             (name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric
         ],
-        figures={name.removesuffix(".svg"): _inline(name, svg) for name, svg in figures.items()},
+        figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(
             ((loss, found.share) for loss, found in diagnostics.sensitivity.items()),
@@ -90,24 +88,4 @@ def render_page(
         ),
         commit=commit,
         versions=versions,
-        version=__version__,
     )
-    return page.rstrip() + "\n"
-
-
-def _inline(name: str, svg: str) -> Markup:
-    label = {
-        "differences.svg": "Paired differences against the baseline, with intervals",
-        "learning_rate.svg": "Validation score against learning rate, a panel for each loss",
-        "best_of.svg": "Expected best validation score against the number of trials, a panel for each loss",
-        "learning_curves.svg": "Validation score by epoch, a panel for each loss",
-        "reliability.svg": "Share of right predictions against mean confidence, a panel for each loss",
-        "weights.svg": "Size of the gradient against the probability of the true class",
-    }[name]
-    # The figures are made by this package from numbers and from names that matplotlib has escaped.
-    return Markup(themed(svg, label))
-
-
-def _minus(text: Any) -> str:
-    """Set a true minus sign where a hyphen stands for one."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))

@@ -150,8 +150,8 @@ def thumbnail_rows(
                 "label": class_names[example.label],
                 "wrong": theirs if is_gained else ours,
                 "said": class_names[example.baseline_said if is_gained else example.said],
-                "num_blocks": example.num_gained if is_gained else example.num_failed,
-                "num_reverse": example.num_failed if is_gained else example.num_gained,
+                "num_blocks": example.num_gained if is_gained else example.num_lost,
+                "num_reverse": example.num_lost if is_gained else example.num_gained,
             }
             for example in examples
         ]

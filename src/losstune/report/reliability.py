@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a loss is right against how sure it says it is."""
+"""Reliability diagrams: accuracy against confidence."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""Small tables beside the report: what ``dvc metrics`` and ``dvc plots`` read."""
+"""Small tables beside the report, for ``dvc metrics`` and ``dvc plots``."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from losstune.core.records import Record
+from losstune.report.parts.text import csv_text
 from losstune.verdict.results import Results
 
 
@@ -50,11 +49,7 @@ def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
     """Return ``loss,epoch,value`` rows of :func:`winner_curves`."""
     return csv_text(
         ("loss", "epoch", "value"),
-        (
-            (loss, epoch, f"{value:.6f}")
-            for loss, curve in curves.items()
-            for epoch, value in enumerate(curve, 1)
-        ),
+        ((loss, epoch, value) for loss, curve in curves.items() for epoch, value in enumerate(curve, 1)),
     )
 
 
@@ -63,7 +58,7 @@ def best_of_csv(results: Results) -> str:
     return csv_text(
         ("loss", "trials", "value"),
         (
-            (loss.loss, number, f"{value:.6f}")
+            (loss.loss, number, value)
             for loss in results.losses
             for number, value in enumerate(loss.best_of, start=1)
         ),
@@ -81,7 +76,7 @@ def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
             (
                 record.configuration.loss,
                 f"{record.configuration.learning_rate:.6g}",
-                f"{record.validation[results.metric]:.6f}",
+                record.validation[results.metric],
             )
             for record in trials
         ),
@@ -111,12 +106,3 @@ def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> s
             if count
         ),
     )
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV text with a header, lines ended by a line feed."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

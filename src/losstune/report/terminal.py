@@ -1,35 +1,20 @@
-"""The report in a few terminal lines, ending in the verdict."""
+"""The report as a few lines in the terminal, ending in the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results
 
-MAX_COLUMNS = 110
 MAX_LINES = 23
 """The whole report, with a line of its own for the page's path and one for the prompt, fits on a terminal of 25."""
 MAX_NOTES = 2
 _FRAME_LINES = 2  # the table's head and the line below it
-_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
-
-
-def narrow(console: Console | None) -> Console:
-    """Return a console like the given one, or like standard output, at most :data:`MAX_COLUMNS` wide."""
-    console = console or Console(highlight=False)
-    return Console(
-        file=console.file,
-        width=min(console.width, MAX_COLUMNS) if console.is_terminal else MAX_COLUMNS,
-        force_terminal=console.is_terminal,
-        highlight=False,
-        no_color=console.no_color,
-    )
 
 
 def print_report(
@@ -43,28 +28,24 @@ def print_report(
             :meth:`losstune.report.diagnostics.Diagnostics.durations_sec`.
         console: Where to print; standard output by default, plain where that is not a terminal.
     """
-    console = narrow(console)
-    metric = wording.METRIC_NAMES[results.metric]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("loss", overflow="fold")
-    for title in (metric, f"difference, {100 * (1 - results.alpha):g}%", "Holm p"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("decision, blocks to go", no_wrap=True)
-    for title in ("NLL", "ECE", "training", "lost"):
-        table.add_column(title, justify="right", no_wrap=True)
+    console = narrowed(console)
     below = _below(results)
     with console.capture() as capture:
-        for line in below:
-            console.print(line)
+        print_lines(console, below)
     num_below = capture.get().count("\n")
     shown = _rows_that_fit(results, MAX_LINES - num_below - _FRAME_LINES)
-    for result in shown:
-        table.add_row(*_cells(result, results, durations_sec))
-    console.print(table)
+    columns = [
+        Column("loss"),
+        Column(wording.METRIC_NAMES[results.metric], right=True),
+        Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
+        Column("Holm p", right=True),
+        Column("decision"),
+        *(Column(title, right=True, optional=True) for title in ("NLL", "ECE", "training", "failed")),
+    ]
+    print_table(console, columns, [_cells(result, results, durations_sec) for result in shown])
     if len(shown) < len(results.losses):
-        console.print(f"... and {len(results.losses) - len(shown)} losses further down, see the page")
-    for line in below:
-        console.print(line)
+        below.insert(0, f"... and {len(results.losses) - len(shown)} losses further down, see the page")
+    print_lines(console, below)
 
 
 def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
@@ -109,10 +90,10 @@ def control_line(results: Results) -> str:
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
-    style = _STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
+    style = STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
     difference = result.difference
     scores = result.scores
-    lost = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
+    num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
     needed = (
         f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     )
@@ -125,9 +106,9 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
             else ""
         ),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(f"{result.standing}{needed}", style=style),
+        Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
-        Text(str(lost) if lost else ""),
+        Text(str(num_failed) if num_failed else ""),
     ]

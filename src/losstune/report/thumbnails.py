@@ -1,4 +1,4 @@
-"""Images as small PNG data URIs for a page that needs nothing else."""
+"""Images as small PNG data URIs."""
 
 from __future__ import annotations
 

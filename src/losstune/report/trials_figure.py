@@ -1,4 +1,4 @@
-"""The search, drawn: the validation score of every trial against its learning rate."""
+"""Figure of the search: the validation score of every trial against its learning rate."""
 
 from __future__ import annotations
 

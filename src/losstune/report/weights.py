@@ -1,4 +1,4 @@
-"""How hard a loss pulls at a sample: |dL/dz_y| against the probability of the true class, numbers and figure."""
+"""Gradient size |dL/dz_y| against the probability of the true class, as numbers and as a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares several studies by their results. Needs no settings: what is compared says by itself how it was made."""
+"""``losstune across``: compare several studies by their ``results.json``. Reads no settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One study of a matrix over data and models, from its data to its verdict, in a folder of its own."""
+"""``losstune study``: one study of a matrix, from its data to its verdict, in a folder of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks a cell of a matrix before anything is read; apart from its run, which brings the libraries of all stages."""
+"""Check the names in a cell of a matrix. Apart from its run, so that the check imports few libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from losstune.stages.checked import checked_spaces
 
 
 def check_cell(cell: MatrixCell) -> None:
-    """Check what the settings alone can't tell: that data, model and losses exist and go together.
+    """Check what the schema can't: that data, model and losses exist and go together.
 
     Raises:
         LosstuneError: With the key's path, what was found and the nearest valid name.

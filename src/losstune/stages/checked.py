@@ -1,4 +1,4 @@
-"""What ``losstune check`` finds beyond the rules of ``params.yaml`` itself: mistakes, and what to be told of."""
+"""Checks and hints of ``losstune check`` that need more than the schema of ``params.yaml``."""
 
 from __future__ import annotations
 

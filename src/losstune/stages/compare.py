@@ -1,4 +1,4 @@
-"""``losstune compare``: reads two revisions of the study and prints how they differ."""
+"""``losstune compare``: read two revisions of the study and compare them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compare_revisions(folder: Path, name_a: str, name_b: str, *, force: bool) ->
         LosstuneError: If a revision is unknown or has no verdict, or the protocols make the comparison meaningless
             and it is not forced.
     """
-    # Both names first, so that a mistyped second one is told at once.
+    # Both names first, so that a mistyped second one is reported at once.
     trees = find_tree(folder, name_a), find_tree(folder, name_b)
     a, b = (read_revision(tree, PLACES) for tree in trees)
     return compare(a, b, force=force)
@@ -56,7 +56,7 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
 
 
 def _version_notes(comparison: Comparison, links: list[Link]) -> list[str]:
-    """Say which libraries differ between the runs of the two revisions, as MLflow's tags tell it."""
+    """Say which libraries differ between the runs of the two revisions, according to MLflow's tags."""
     found: list[dict[str, set[str]]] = []
     for revision in (comparison.a, comparison.b):
         versions: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""The third stage: every search's winner on the same fresh seeds for all losses, scored once on the test split."""
+"""The third stage: retrain every search's winner on the same fresh seeds, and score it once on the test split."""
 
 from __future__ import annotations
 

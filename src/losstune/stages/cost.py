@@ -1,4 +1,4 @@
-"""Says what is left to train, and how long it takes here: looks into the ledger, and times a few trainings."""
+"""``losstune cost``: what is left to train, and how long it takes. Reads the ledger, and times a few trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be told of a study's data before it is read."""
+"""Facts about the data that are known before it is read."""
 
 from __future__ import annotations
 

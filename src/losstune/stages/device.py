@@ -1,4 +1,4 @@
-"""On which kind of device a study trains, or has trained, and in which precision."""
+"""The kind of device and the precision with which a study trains, or has trained."""
 
 from __future__ import annotations
 

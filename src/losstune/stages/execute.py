@@ -1,4 +1,4 @@
-"""Trains a stage's plan: ledger, lock, progress, executor and MLflow in one place, for tune and confirm alike."""
+"""Train a stage's plan: ledger, lock, progress, executor and MLflow, for tune and confirm alike."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def execute_stage(
     """Train what the plan asks for and the ledger doesn't hold; `read` gives the data, if any is needed.
 
     Raises:
-        UnfinishedStudyError: If not everything is there at the end; what is finished is kept.
-        KeyboardInterrupt: On Ctrl-C, SIGTERM or the loss of the parent ``dvc``; what is finished is kept.
+        UnfinishedStudyError: If not everything is there at the end; finished trainings are kept.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM or the loss of the parent ``dvc``; finished trainings are kept.
         LosstuneError: If all that was trained failed: then the mistake is not a loss's.
     """
     num_kept = len(plan.kept)
@@ -58,7 +58,7 @@ def execute_stage(
         print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
     try:
         if num_to_train:
-            arrays = read()  # what is wrong with the data is told before any progress
+            arrays = read()  # an error in the data is reported before any progress
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
                 def finished(job: Job, timed: Timed) -> None:
@@ -93,7 +93,7 @@ def train_plan(
     brackets: Brackets | None,
     finished: Callable[[Job, Timed], None],
 ) -> None:
-    """Train what the plan hands out by the executor that the settings name; `finished` has to tell it what is done."""
+    """Train the plan with the executor in the settings; `finished` must report finished jobs to the plan."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline

@@ -1,9 +1,10 @@
-"""Says before a study trains which of its losses are one under two names."""
+"""Find losses of a study that are identical, before it trains."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,9 @@ from losstune.data import prepared
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.identity import Loss, Relation, identical_pairs
+from losstune.losses.tools.known_pairs import MOST_CLASSES, known_to_differ
 from losstune.stages.layout import PREPARED
 from losstune.study.search import Space
-
-MOST_CLASSES = 20
-"""At which losses are compared; more would only take longer."""
 
 
 def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
@@ -32,19 +31,19 @@ def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) 
         spaces: Of the study's losses; hyperparameters that the study fixes count as fixed.
         class_counts: Training samples of each class.
     """
-    by_head: dict[tuple[str, bool], dict[str, Loss]] = defaultdict(dict)
-    declared = []
+    num_classes = min(len(class_counts), MOST_CLASSES)
+    by_head: dict[tuple[str, bool], dict[str, BoundLoss]] = defaultdict(dict)
     for name, space in spaces.items():
         spec = get(name)
-        by_head[spec.head, spec.initial_bias is None][name] = _told(spec.bind(space.fixed), class_counts)
-        if spec.equals:
-            declared.append((name, spec.equals))
-    num_classes = min(len(class_counts), MOST_CLASSES)
-    return [
-        _line(one, other, found)
-        for losses in by_head.values()
-        for one, other, found in identical_pairs(losses, declared, (num_classes,))
-    ]
+        by_head[spec.head, spec.initial_bias is None][name] = spec.bind(space.fixed)
+    lines = []
+    for losses in by_head.values():
+        declared = [(name, spec.equals) for name in losses if (spec := get(name)).equals]
+        published = [name for name, loss in losses.items() if loss.hyperparameters == loss.spec.defaults]
+        told = {name: _told(loss, class_counts) for name, loss in losses.items()}
+        left_out = [*declared, *known_to_differ(published, num_classes)]
+        lines += [_line(*found) for found in identical_pairs(told, left_out, (num_classes,))]
+    return lines
 
 
 def known_class_counts(folder: Path) -> tuple[int, ...]:
@@ -70,11 +69,12 @@ def _line(one: str, other: str, found: Relation) -> str:
 
 
 def _told(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
-    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-        # With more classes than the detector looks at: as unequal as the study's.
-        counts = np.quantile(class_counts, np.linspace(0, 1, logits_NC.shape[1])).clip(
-            min=1
-        )  # 0.5 would be a share
-        return loss.with_counts(torch.tensor(counts))(logits_NC, target_N)
+    @cache
+    def counts(num_classes: int) -> Tensor:
+        # With more classes than the detector looks at: as unequal as the study's. A count of 0.5 would be a share.
+        return torch.tensor(np.quantile(class_counts, np.linspace(0, 1, num_classes)).clip(min=1))
 
-    return told
+    def with_counts(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+        return loss.with_counts(counts(logits_NC.shape[1]))(logits_NC, target_N)
+
+    return with_counts

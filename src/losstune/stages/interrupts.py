@@ -1,4 +1,4 @@
-"""Ends a stage cleanly on Ctrl-C, on SIGTERM, and when the ``dvc`` that started it is gone."""
+"""End a stage cleanly on Ctrl-C, on SIGTERM, and when the ``dvc`` process that started it has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the stages put what they make, relative to the study's folder; ``dvc.yaml`` declares the same paths."""
+"""Paths of the stages' outputs, relative to the study's folder. ``dvc.yaml`` declares the same paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger as the settings have it: on the disk, and beside it the one that machines share."""
+"""Open the ledger that the settings name: on disk, with a shared one beside it if there is one."""
 
 from __future__ import annotations
 

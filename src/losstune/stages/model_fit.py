@@ -1,4 +1,4 @@
-"""Holds the model against the data before the first training, and before that as far as the settings tell."""
+"""Check that the model fits the data, before the first training."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_model(
 def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
     """Return a sample's shape, the number of classes, and where they are from if they may be out of date.
 
-    None where only reading the data would tell.
+    None if that is known only after reading the data.
     """
     side = params.data.image_size
     if params.data.name == "digits":

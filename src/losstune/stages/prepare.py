@@ -1,4 +1,4 @@
-"""The first stage: data as it comes in, three disjoint splits out."""
+"""The first stage: read the data and write three disjoint splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registers the models of a finished study, for ``losstune promote``. Not a stage of the pipeline."""
+"""``losstune promote``: register the models of a finished study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds what was run against what was registered."""
+"""Compare what was run with what was registered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def require_registered(
 
     Settings and search spaces have to be those of the registration, and the records what they lead to: for every loss
     its number of trials, in its space, and blocks on the seeds that follow from the root seed. Configurations, pairing
-    and the number of blocks are checked where they are compared, in :func:`losstune.verdict.analysis.build_results`.
+    and the number of blocks are checked where they are compared, in :func:`losstune.verdict.pipeline.build_results`.
 
     Raises:
         LosstuneError: If anything differs; the message says what.

@@ -1,4 +1,4 @@
-"""The last stage: from records to the verdict, as files, as a page, in MLflow and on the terminal."""
+"""The last stage: from records to the verdict, as files, as a page, in MLflow and in the terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from losstune.study import provenance
 from losstune.study.ledger import Ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
 
 NUM_EXAMPLES = 8
@@ -134,7 +134,7 @@ def show(study: Study) -> TrackingSummary:
         "FINISHED",
         metrics=_flat(results),
         note="\n\n".join((results.verdict.sentence, *results.warnings)),
-        tags=_outcomes(results),
+        tags=_decisions(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
         models=_models(study, results, read_records(folder / BLOCKS)),
     )
@@ -194,7 +194,7 @@ def _flat(results: Results) -> dict[str, float]:
     return scores | differences
 
 
-def _outcomes(results: Results) -> dict[str, str]:
+def _decisions(results: Results) -> dict[str, str]:
     """Return the verdict and every loss's decision, to filter studies by."""
     decisions = {f"decision.{result.loss}": result.decision for result in results.losses if result.decision}
     verdict = {"verdict": results.verdict.action, "baseline": results.baseline}

@@ -1,4 +1,4 @@
-"""How a stage's execution is shown in MLflow."""
+"""What MLflow shows of a stage's execution."""
 
 from __future__ import annotations
 

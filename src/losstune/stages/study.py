@@ -1,4 +1,4 @@
-"""A study as the training stages see it: validated settings, the prepared data, the device, the identity of it all."""
+"""A study as the training stages see it: settings, prepared data, device, and the identity of each training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Study:
         device: ``"cpu"`` or ``"cuda"``.
         spaces: What is searched for each loss.
         registration: All that defines the study.
-        versions: Of the libraries that compute the outcomes, the public part.
+        versions: Of the libraries that compute the results, the public part.
     """
 
     params: Params
@@ -60,7 +60,7 @@ class Study:
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:
-    """Check what the file alone can't tell: that losses and model exist, and that ranges fit their losses.
+    """Check what the schema can't: that losses and model exist, and that ranges fit their losses.
 
     Returns:
         The search space of each of the study's losses.

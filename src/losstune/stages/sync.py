@@ -1,4 +1,4 @@
-"""Fills MLflow from the records, for ``losstune track sync``. Not a stage of the pipeline."""
+"""``losstune track sync``: fill MLflow from the records."""
 
 from __future__ import annotations
 

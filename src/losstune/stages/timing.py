@@ -1,8 +1,7 @@
-"""Times a few trainings on this machine the way a stage runs them, and keeps none of them."""
+"""Time a few trainings on this machine the way a stage runs them. Their results are not kept."""
 
 from __future__ import annotations
 
-import gc
 import math
 import sys
 import tempfile
@@ -114,8 +113,6 @@ def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tupl
         start = time.time()
         execute.train_plan(study, plan, arrays, None, finished)
         end = time.time()
-    # Or nanobind tells at the end of the process that what was imported to train, and is frozen now, is leaked.
-    gc.unfreeze()
     first = min((one.started_at for _, one in timed), default=end)
     last = max((one.started_at + one.duration_sec for _, one in timed), default=end)
     return timed, first - start + end - last

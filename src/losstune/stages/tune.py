@@ -1,4 +1,4 @@
-"""The second stage: every loss gets the same number of trials, and the validation split sees them all."""
+"""The second stage: the same number of trials for every loss, scored on the validation split."""
 
 from __future__ import annotations
 

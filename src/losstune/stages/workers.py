@@ -1,4 +1,4 @@
-"""Asks the machines that are to train, this one or a cluster's, what they can."""
+"""Find out what the machines that will train can do: this one, or those of a cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
     Args:
         params: The study's settings.
         folder: The study's, not needed here.
-        versions: Of the libraries that compute the outcomes, here; those of a cluster's nodes must be the same.
+        versions: Of the libraries that compute the results, here; those of a cluster's nodes must be the same.
 
     Raises:
         LosstuneError: If a GPU is asked for and there is none, or a node of the cluster cannot take part.

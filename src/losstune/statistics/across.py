@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from losstune.statistics.paired import Array, Estimate, holm
 
@@ -25,7 +25,7 @@ class Ranking:
     Attributes:
         mean_ranks: By method; 1 is best, ties share the mean of their ranks.
         p_friedman: Of the hypothesis that all methods rank alike: Iman and Davenport's F form of Friedman's test.
-        critical_difference: Nemenyi's: mean ranks that differ by less are not told apart.
+        critical_difference: Nemenyi's: mean ranks that differ by less do not differ significantly.
         groups: The longest runs of methods, best first, within a critical difference of each other; two at least.
     """
 
@@ -56,16 +56,16 @@ def rank_methods(scores_TM: ArrayLike, *, alpha: float) -> Ranking:
     num_tasks, num_methods = scores_TM.shape
     if num_tasks < 2 or num_methods < 3:
         raise ValueError(f"expected at least 2 tasks and 3 methods, found {num_tasks} and {num_methods}")
-    ranks_TM = stats.rankdata(-scores_TM.round(12), axis=1)
+    ranks_TM = scipy.stats.rankdata(-scores_TM.round(12), axis=1)
     mean_M = ranks_TM.mean(0)
     if (ranks_TM == ranks_TM[:, :1]).all():
         p_value = 1.0
     else:
-        chi2 = float(stats.friedmanchisquare(*ranks_TM.T).statistic)
+        chi2 = float(scipy.stats.friedmanchisquare(*ranks_TM.T).statistic)
         rest = num_tasks * (num_methods - 1) - chi2
         freedom = (num_methods - 1, (num_methods - 1) * (num_tasks - 1))
-        p_value = 0.0 if rest <= 1e-12 else float(stats.f.sf((num_tasks - 1) * chi2 / rest, *freedom))
-    quantile = float(stats.studentized_range.ppf(1.0 - alpha, num_methods, np.inf)) / math.sqrt(2.0)
+        p_value = 0.0 if rest <= 1e-12 else float(scipy.stats.f.sf((num_tasks - 1) * chi2 / rest, *freedom))
+    quantile = float(scipy.stats.studentized_range.ppf(1.0 - alpha, num_methods, np.inf)) / math.sqrt(2.0)
     difference = quantile * math.sqrt(num_methods * (num_methods + 1) / (6.0 * num_tasks))
     return Ranking(
         mean_ranks=tuple(mean_M.tolist()),
@@ -96,7 +96,7 @@ def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
     raw = []
     for method in others:
         difference_T = (scores_TM[:, method] - scores_TM[:, baseline]).round(12)
-        raw.append(float(stats.wilcoxon(difference_T).pvalue) if difference_T.any() else 1.0)
+        raw.append(float(scipy.stats.wilcoxon(difference_T).pvalue) if difference_T.any() else 1.0)
     adjusted = dict(zip(others, holm(raw), strict=True))
     return [adjusted.get(method, 1.0) for method in range(scores_TM.shape[1])]
 
@@ -125,7 +125,7 @@ def interquartile_mean(
         Davison and Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8, for the resampling.
     """
     tasks = [np.asarray(runs, dtype=np.float64) for runs in scores_TR]
-    value = float(stats.trim_mean(np.concatenate(tasks), 0.25))
+    value = float(scipy.stats.trim_mean(np.concatenate(tasks), 0.25))
     if least_p_value(len(tasks)) > 1.0 - confidence:
         return Estimate(value, -math.inf, math.inf)
     resampled = _resample(tasks, rng)

@@ -6,8 +6,8 @@ Shape suffixes: K bins, each of (count, hits, sum of confidences).
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from losstune.statistics.paired import Array
 
@@ -41,7 +41,7 @@ def debiased_ece(bins_K3: ArrayLike) -> float:
     varies_K = spread_K > 0.0
     ratio_K = size_K / np.where(varies_K, spread_K, 1.0)
     folded_K = spread_K * np.sqrt(2.0 / np.pi) * np.exp(-0.5 * ratio_K**2) + size_K * (
-        1.0 - 2.0 * ndtr(-ratio_K)
+        1.0 - 2.0 * scipy.special.ndtr(-ratio_K)
     )
     bias_K = np.where(varies_K, folded_K - size_K, 0.0)
     return float(count_K @ (size_K - bias_K) / count_K.sum())

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 Array = NDArray[np.float64]
 
@@ -143,7 +142,7 @@ def wilson_interval(share: float, num_blocks: int, *, confidence: float) -> tupl
     Source:
         Wilson 1927; without ties it is ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2.0))
+    z = float(scipy.stats.norm.ppf(0.5 + confidence / 2.0))
     centre = share + z**2 / (2 * num_blocks)
     reach = z * math.sqrt(share * (1.0 - share) / num_blocks + z**2 / (4 * num_blocks**2))
     scale = 1.0 + z**2 / num_blocks
@@ -237,7 +236,7 @@ def wilcoxon_p_value(differences_B: ArrayLike) -> float:
     differences_B = differences_B.round(12)
     if not differences_B.any():
         return 1.0
-    return float(stats.wilcoxon(differences_B, zero_method="wilcox", method="auto").pvalue)
+    return float(scipy.stats.wilcoxon(differences_B, zero_method="wilcox", method="auto").pvalue)
 
 
 def probability_better(scores_B: ArrayLike, baseline_B: ArrayLike) -> float:
@@ -250,11 +249,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values, in the given order; their family-wise error rate is controlled.
 
     Source:
-        Holm 1979; computed by ``statsmodels.stats.multitest.multipletests``.
+        Holm 1979; it is ``statsmodels.stats.multitest.multipletests(method="holm")``.
     """
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    p_M = np.asarray(p_values, dtype=np.float64)
+    order_M = np.argsort(p_M)
+    raised_M = np.maximum.accumulate(p_M[order_M] * np.arange(len(p_M), 0, -1))
+    adjusted_M = np.empty_like(p_M)
+    adjusted_M[order_M] = np.minimum(raised_M, 1.0)
+    return [float(p) for p in adjusted_M]
 
 
 def finite(values_B: ArrayLike) -> Array:
@@ -277,8 +279,8 @@ def _bca(
         return Estimate(value, value, value)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         # Where all jackknife values are equal BCa is not defined; the percentile interval is its limit.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        found = scipy.stats.bootstrap(
             (values_B,),
             statistic,
             confidence_level=confidence,

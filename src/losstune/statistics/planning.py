@@ -1,10 +1,10 @@
-"""How many blocks a comparison needs, from the spread that was seen."""
+"""How many blocks a comparison needs, given the spread that was observed."""
 
 from __future__ import annotations
 
 import math
 
-from scipy import stats
+import scipy
 
 
 def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> float:
@@ -48,4 +48,4 @@ def blocks_to_match(mean: float, sd: float, *, rope: float, alpha: float, power:
 
 
 def _z(probability: float) -> float:
-    return float(stats.norm.ppf(probability))
+    return float(scipy.stats.norm.ppf(probability))

@@ -1,8 +1,8 @@
-"""Losses compared over independent searches: a claim on a loss is as sure as its searches agree, not its seeds.
+"""Comparison of losses over independent searches: the search is the unit of replication.
 
-A search ends at one configuration, lucky or not, and every block that retrains it carries that luck. So blocks of one
-search are subsamples, and the search is the unit that is replicated: what tells a loss from the luck of its search is
-how much the searches of one loss differ, beyond what all losses share in a search's blocks.
+A search ends at one configuration, by luck or not, and every block that retrains it shares that luck. Blocks of one
+search are therefore subsamples. Whether a difference is more than luck is judged by how much the searches of one loss
+differ, beyond what all losses share in a search's blocks.
 
 Shape suffixes: L losses, the baseline not among them; S searches.
 """
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from losstune.statistics.paired import Array
 
@@ -95,14 +95,14 @@ def search_p_value(mean: float, error: SearchError, num_searches: float) -> floa
     spread = _spread(error, num_searches)
     if spread <= _ROUNDING:
         return 1.0 if abs(mean) <= _ROUNDING else 0.0
-    return float(2.0 * stats.t.sf(abs(mean) / spread, error.freedom))
+    return float(2.0 * scipy.stats.t.sf(abs(mean) / spread, error.freedom))
 
 
 def search_interval(
     mean: float, error: SearchError, num_searches: float, *, confidence: float
 ) -> tuple[float, float]:
     """Return the interval of all differences that :func:`search_p_value` does not reject at 1 - confidence."""
-    reach = float(stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * _spread(error, num_searches)
+    reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * _spread(error, num_searches)
     return mean - reach, mean + reach
 
 
@@ -117,8 +117,8 @@ def searches_to_differ(
 
     def shows(searches: int) -> bool:
         freedom = _freedom_of(error, num_searches, searches)
-        limit = stats.t.isf(alpha / 2.0, freedom)
-        return bool(stats.nct.sf(limit, freedom, abs(mean) / _spread(error, searches)) >= power)
+        limit = scipy.stats.t.isf(alpha / 2.0, freedom)
+        return bool(scipy.stats.nct.sf(limit, freedom, abs(mean) / _spread(error, searches)) >= power)
 
     if abs(mean) <= _ROUNDING:
         return math.inf
@@ -136,8 +136,10 @@ def searches_to_match(
 
     def shows(searches: int) -> bool:
         freedom, spread = _freedom_of(error, num_searches, searches), _spread(error, searches)
-        limit = stats.t.isf(alpha, freedom)
-        chances = [stats.nct.sf(limit, freedom, margin / spread) for margin in (rope - mean, rope + mean)]
+        limit = scipy.stats.t.isf(alpha, freedom)
+        chances = [
+            scipy.stats.nct.sf(limit, freedom, margin / spread) for margin in (rope - mean, rope + mean)
+        ]
         return bool(sum(chances) - 1.0 >= power)
 
     if abs(mean) >= rope:
@@ -196,6 +198,6 @@ def _set_apart(layout: Array) -> set[int]:
         rest = max((float(squares.sum()) - float(extra[worst])) / freedom, _ROUNDING**2)
         ratio = float(extra[worst]) / (num_searches - 1) / rest
         taken.append(rows.pop(worst))
-        if stats.f.sf(ratio, num_searches - 1, freedom) * len(rows) < OUTLIER_LEVEL:
+        if scipy.stats.f.sf(ratio, num_searches - 1, freedom) * len(rows) < OUTLIER_LEVEL:
             num_apart = len(taken)
     return set(taken[:num_apart])

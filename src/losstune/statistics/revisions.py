@@ -1,10 +1,10 @@
-"""Two revisions of one study, each with its own searches: whether a loss's score differs between them.
+"""Comparison of two revisions of a study, each with its own searches.
 
-Like :mod:`losstune.statistics.replication` it takes the search for the unit that is replicated. There, losses of one
-study are compared, and what they share in a search's blocks cancels. Here one loss is compared with itself elsewhere,
+As in :mod:`losstune.statistics.replication`, the search is the unit of replication. There, losses of one study are
+compared, and what they share in a search's blocks cancels. Here one loss is compared with itself at another revision,
 and what all losses of a revision share is part of the difference.
 
-Shape suffixes: L losses; S searches; B blocks, which go round: block b belongs to search b modulo S.
+Shape suffixes: L losses; S searches; B blocks, in turn: block b belongs to search b modulo S.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from losstune.statistics.paired import Array, finite
 from losstune.statistics.replication import OUTLIER_LEVEL, SearchError
@@ -71,7 +71,7 @@ def revision_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[Mean
     a single block a search, nothing tells the two parts apart: then it is the variance of the searches' means with
     S - 1 degrees of freedom.
 
-    A loss whose searches differ far more than the others' would be told too surely by a pooled error, and blur
+    A loss whose searches differ far more than the others' would get too small a pooled error, and blur
     theirs. Outward testing sets such losses apart, up to a third of them, as :func:`losstune.statistics.search_errors`
     does; each then has the variance of its own searches alone.
 
@@ -136,12 +136,12 @@ def t_p_value(mean: float, error: MeanError) -> float:
     """Return the two-sided p-value of a mean by Student's t test; without any spread, 1 for zero and else 0."""
     if error.standard_error <= _ROUNDING:
         return 1.0 if abs(mean) <= _ROUNDING else 0.0
-    return float(2.0 * stats.t.sf(abs(mean) / error.standard_error, error.freedom))
+    return float(2.0 * scipy.stats.t.sf(abs(mean) / error.standard_error, error.freedom))
 
 
 def t_interval(mean: float, error: MeanError, *, confidence: float) -> tuple[float, float]:
     """Return the interval of all means that :func:`t_p_value` does not reject at 1 - confidence."""
-    reach = float(stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * error.standard_error
+    reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * error.standard_error
     return mean - reach, mean + reach
 
 
@@ -178,6 +178,6 @@ def _set_apart(layout: Array) -> set[int]:
         rest = max((float(squares.sum()) - float(extra[worst])) / freedom, _ROUNDING**2)
         ratio = float(extra[worst]) / (num_searches - 1) / rest
         taken.append(rows.pop(worst))
-        if stats.f.sf(ratio, num_searches - 1, freedom) * (len(rows) + 1) < OUTLIER_LEVEL:
+        if scipy.stats.f.sf(ratio, num_searches - 1, freedom) * (len(rows) + 1) < OUTLIER_LEVEL:
             num_apart = len(taken)
     return set(taken[:num_apart])

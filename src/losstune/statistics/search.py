@@ -1,4 +1,4 @@
-"""What a search's trials say about other budgets: the expected best of k, and where two losses change places."""
+"""Other budgets, estimated from a search's trials: the expected best of k, and where two losses change rank."""
 
 from __future__ import annotations
 

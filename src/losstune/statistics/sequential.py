@@ -1,10 +1,10 @@
-"""Anytime-valid evidence from paired blocks: one may look after every block and stop whenever one likes.
+"""Anytime-valid tests on paired blocks: it is valid to look after every block and to stop at any time.
 
 Shape suffixes: B blocks.
 
-The evidence is an e-process of the sign test. Under the null hypothesis the chance that it ever reaches 1/alpha is
-at most alpha (Ville's inequality), however often one looks and whatever makes one stop. Only the signs of the
-differences count, so nothing is assumed of their distribution but that the blocks are independent; ties are dropped.
+The evidence is an e-process of the sign test. Under the null hypothesis the probability that it ever reaches 1/alpha
+is at most alpha (Ville's inequality), under any stopping rule. Only the signs of the differences count, so the only
+assumption on their distribution is that blocks are independent. Ties are dropped.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from losstune.statistics.paired import Array, PairedDifference, finite, paired_difference
 
@@ -32,7 +32,7 @@ def e_value_two_sided(num_higher: int, num_lower: int) -> float:
         Ville 1939; Robbins 1970, *Statistical methods related to the law of the iterated logarithm*.
     """
     num_blocks = num_higher + num_lower
-    log_e = num_blocks * math.log(2.0) + float(special.betaln(num_higher + 1, num_lower + 1))
+    log_e = num_blocks * math.log(2.0) + float(scipy.special.betaln(num_higher + 1, num_lower + 1))
     return _exp(log_e)
 
 
@@ -45,15 +45,24 @@ def e_value_one_sided(num_higher: int, num_lower: int) -> float:
     num_blocks = num_higher + num_lower
     log_e = (
         (num_blocks + 1) * math.log(2.0)
-        + float(special.betaln(num_higher + 1, num_lower + 1))
-        + float(stats.beta.logsf(0.5, num_higher + 1, num_lower + 1))
+        + float(scipy.special.betaln(num_higher + 1, num_lower + 1))
+        + float(scipy.stats.beta.logsf(0.5, num_higher + 1, num_lower + 1))
     )
     return _exp(log_e)
 
 
 def num_control_blocks(alpha: float) -> int:
     """Return the fewest blocks on which a loss that is behind in each can be found so by either test at `alpha`."""
-    return next(blocks for blocks in range(1, 1000) if e_value_two_sided(0, blocks) >= 1.0 / alpha)
+    blocks, wanted = 1, 1.0 / alpha
+    while True:
+        evidence = 2.0**blocks / (blocks + 1)
+        if math.isclose(
+            evidence, wanted, rel_tol=1e-9
+        ):  # as rounded there; not always, for SciPy takes its time to load
+            evidence = e_value_two_sided(0, blocks)
+        if evidence >= wanted:
+            return blocks
+        blocks += 1
 
 
 def first_decision(

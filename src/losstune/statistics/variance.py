@@ -1,4 +1,4 @@
-"""Where the spread of the scores comes from: the loss, the search, its hyperparameters, the seed."""
+"""Components of variance of the scores: loss, search, hyperparameters, seed."""
 
 from __future__ import annotations
 

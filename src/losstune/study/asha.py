@@ -1,7 +1,7 @@
-"""Asynchronous successive halving with one bracket per search: trials compete within it only.
+"""Asynchronous successive halving (ASHA) with one bracket per search: trials compete within it only.
 
-A loss with a small gradient learns later; on a bracket shared with others it would be stopped for what it is
-rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one bracket).
+A loss with a small gradient learns later. In a bracket shared with other losses it would be stopped for its scale
+rather than for its result. Algorithm for one bracket: Li et al. 2020, arXiv 1810.05934.
 """
 
 from __future__ import annotations

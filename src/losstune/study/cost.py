@@ -1,4 +1,4 @@
-"""How long a number of trainings takes, judged by trainings that were timed on this machine."""
+"""Estimate how long a number of trainings takes from trainings that were timed on this machine."""
 
 from __future__ import annotations
 

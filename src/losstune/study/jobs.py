@@ -1,4 +1,4 @@
-"""Units of work: what is trained in one go, under which keys it is kept, and how it becomes a record."""
+"""Jobs: what is trained in one go, the keys under which it is kept, and its record."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from losstune.core.errors import in_one_line
 from losstune.core.files import digest
 from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.losses.registry import get
+from losstune.study.provenance import processor_name
 from losstune.study.sources import code_digest
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -58,6 +59,7 @@ class Timed:
         started_at: Unix time, seconds.
         duration_sec: Wall-clock of one seed: that of the job shared out evenly.
         device: Such as ``"cpu"``.
+        processor: Model of that CPU or GPU.
         out_of_memory: Whether it failed because the memory of the device, or of the host, ran out.
     """
 
@@ -65,6 +67,7 @@ class Timed:
     started_at: float
     duration_sec: float
     device: str
+    processor: str | None = None
     out_of_memory: bool = False
 
 
@@ -122,6 +125,7 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
             started_at=started_at,
             duration_sec=(time.perf_counter() - start) / len(task.seeds),
             device=task.device,
+            processor=processor_name(task.device),
             out_of_memory=out_of_memory,
         )
 
@@ -175,6 +179,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             duration_sec=timed.duration_sec,
             device=timed.device,
             commit=commit,
+            processor=timed.processor,
         )
         entries.append((Entry(record=record, execution=execution), result.weights))
     return entries

@@ -1,7 +1,7 @@
-"""The ledger: every finished training in a file of its own, named by what determines it. It is the truth.
+"""The ledger: one file for each finished training, named by all that determines it. It is the source of truth.
 
-A file appears whole or not at all. Whatever a study asks for next is looked up here first, so nothing that is
-finished is trained again: not after a crash, not when the study grows, not when the data moves.
+A file appears whole or not at all. Every job is looked up here first, so a finished training is never repeated: not
+after a crash, not when the study grows, not when the data moves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Ledger:
         """Return the finished work of that key, or None if there is none.
 
         A file that cannot be read as an entry (a disk's fault: files are written whole) counts as none, is set
-        aside, and the user is told.
+        aside, and a message says so.
         """
         path = self._path(key)
         try:
@@ -188,7 +188,7 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
                 print(f"waiting{limit}: {who} is at work on this study", file=sys.stderr)
                 announced = True
     try:
-        with suppress(OSError):  # a full disk: it is only told to others
+        with suppress(OSError):  # a full disk: the name is only informative
             holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:

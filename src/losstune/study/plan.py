@@ -1,4 +1,4 @@
-"""What a stage has to train, in which order, and what of it the ledger already holds."""
+"""The plan of a stage: what to train, in which order, and what the ledger already holds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Number of records the stage asks for; where that depends on the outcomes, the most."""
+        """Number of records the stage asks for; where that depends on the results, the most."""
         return self._total
 
     @property

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -227,6 +228,16 @@ def _cpu_name() -> str:
     except OSError:
         name = _output(["sysctl", "-n", "machdep.cpu.brand_string"])
     return (name or platform.processor() or platform.machine()).strip()
+
+
+@cache
+def processor_name(device: str) -> str | None:
+    """Return the model of this machine's CPU, or of the GPU that torch uses; None where it is not known."""
+    if device == "cpu":
+        return _cpu_name()
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _nvidia_gpus() -> list[str]:

@@ -1,8 +1,8 @@
-"""The preregistration: what a study has promised before its test split is first read, under one hash.
+"""The preregistration: what a study promises before the test split is first read, under one hash.
 
 The record fixes baseline, losses, search spaces, budget, metric, ROPE, alpha and the number of blocks or the stopping
-rule. The confirmation writes it before it trains; the report holds what was run against it, and refuses a verdict where
-they differ. Whoever changes the rules after the test split was read registers anew, and the verdict then says so.
+rule. ``confirm`` writes it before it trains. ``report`` compares it with what was run, and refuses a verdict if they
+differ. If the rules change after the test split was read, a new registration is made, and the verdict says so.
 """
 
 from __future__ import annotations

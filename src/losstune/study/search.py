@@ -1,8 +1,8 @@
-"""Which configurations a loss is tried at. The only importer of optuna.
+"""Propose the configurations to try for a loss. The only importer of optuna.
 
-Every proposal depends on the study's seed, the loss, the search and the trial's number, and for TPE on earlier trials
-of that search, never on the number of workers or the order in which trials finish. So a study that was interrupted,
-or that grows, proposes the same points again and finds them in the ledger.
+A proposal depends on the study's seed, the loss, the search and the trial's number, for TPE also on earlier trials of
+that search. It never depends on the number of workers or the order in which trials finish. A study that was
+interrupted, or that grows, proposes the same configurations again and finds them in the ledger.
 """
 
 from __future__ import annotations

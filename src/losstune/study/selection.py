@@ -1,4 +1,4 @@
-"""The rule by which validation picks a winner of each search. The training loss takes no part in it."""
+"""Select the winner of each search by its validation score. The training loss is not used."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Ledger and register on storage that machines share, a bucket or a folder: what one has trained, another keeps.
+"""A ledger and registrations on shared storage, a bucket or a folder: machines reuse each other's trainings.
 
-The files on the disk stay the truth. What is missing there is taken from the shared ones when a stage begins, and
-what is new is sent there by threads, off the critical path. Both are JSON, and weights are safetensors, so nothing
-that comes from the storage is executed, and all of it is checked as the disk's own files are.
+The files on the local disk stay the source of truth. What is missing there is copied from the shared storage when a
+stage begins; what is new is sent by background threads. Entries are JSON and weights are safetensors, so nothing from
+the storage is executed, and all of it is validated like local files.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class SharedLedger:
         self._pool.submit(self._send, folder, [name])
 
     def close(self, *, wait: bool) -> None:
-        """Wait until everything is sent, or drop what isn't, and tell what could not be sent.
+        """Wait until everything is sent, or drop what isn't, and return what could not be sent.
 
         What is not sent now is sent by the next run that asks for it.
         """

@@ -1,7 +1,7 @@
-"""Which of losstune's own modules a piece of code rests on, read from the source without importing it.
+"""Which modules of losstune a piece of code imports, read from the source without importing it.
 
-A trial's identity covers the code that trained it, and a DVC stage depends on the files it runs; both must
-change when the code does, and neither when a comment does or the folder is moved.
+A training's identity covers the code that trained it, and a DVC stage depends on the files it runs. Both change when
+the code changes, but not when a comment does or the folder is moved.
 """
 
 from __future__ import annotations

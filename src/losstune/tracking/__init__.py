@@ -1,7 +1,7 @@
-"""The study in MLflow. Records on disk are the truth and MLflow is a view: it can be deleted and filled again.
+"""The study in MLflow. Records on disk are the source of truth: MLflow can be deleted and filled again.
 
-A stage's execution is a parent run, each of its trainings a run nested below. One background thread of the driver
-writes them all, so that neither MLflow's import nor a slow server holds up a training.
+A stage's execution is a parent run, each of its trainings a nested run. One background thread writes them all, so
+neither MLflow's import nor a slow server delays a training.
 """
 
 from losstune.tracking.address import Address, data_name, experiment_of, locate

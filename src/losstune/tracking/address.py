@@ -1,4 +1,4 @@
-"""Where MLflow keeps the study, and under which name."""
+"""Where MLflow stores the study, and the name of the experiment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Address:
         return without_credentials(self.uri) if self.database is None else str(self.database)
 
     @property
-    def told(self) -> str:
+    def shown(self) -> str:
         """The address, and the environment variable that it comes from, for a message on what is wrong with it."""
         return f"{self} ({self.variable} in the environment)" if self.variable else str(self)
 

@@ -1,4 +1,4 @@
-"""Connects to MLflow, makes the study's own database, and says why that failed. Imports mlflow when called."""
+"""Connect to MLflow, create the study's own database, and explain failures. Imports mlflow when called."""
 
 from __future__ import annotations
 

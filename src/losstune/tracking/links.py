@@ -1,4 +1,4 @@
-"""Where a study's runs are in MLflow's interface. Reads only, and makes no database where there is none."""
+"""Links to a study's runs in MLflow's UI. Only reads, and creates no database."""
 
 from __future__ import annotations
 

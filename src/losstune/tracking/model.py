@@ -1,4 +1,4 @@
-"""A trained model in MLflow: an exported graph with its signature, loadable without losstune and without pickle."""
+"""A trained model in MLflow: an exported graph with its signature. It loads without losstune and without pickle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from losstune.core.gc_pause import collection_paused
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,7 +85,8 @@ def log_model(client: MlflowClient, run: Run, model: TrainedModel) -> None:
         model_type="classifier",
     )
     try:
-        with tempfile.TemporaryDirectory() as folder, _quiet_export():
+        # To export imports torch's compiler, a third of which would go to the garbage collector.
+        with tempfile.TemporaryDirectory() as folder, collection_paused(), _quiet_export():
             path = Path(folder) / model.name
             mlflow.pytorch.save_model(
                 module,

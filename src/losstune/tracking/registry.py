@@ -1,4 +1,4 @@
-"""Models of a finished study in MLflow's registry, under aliases by which they are loaded and served."""
+"""Register the models of a finished study in MLflow's model registry, with aliases for loading and serving."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def promote(
                 _point(client, name, alias, model) for alias, model in models.items() if model is not None
             ]
     except Exception as error:
-        raise LosstuneError(f"MLflow at {address.told}: {reason_of(error)}") from None
+        raise LosstuneError(f"MLflow at {address.shown}: {reason_of(error)}") from None
     raise LosstuneError(
-        f"MLflow at {address.told}: no model of the {' and the '.join(missing)} is attached to the run '{run.name}'; "
+        f"MLflow at {address.shown}: no model of the {' and the '.join(missing)} is attached to the run '{run.name}'; "
         "`losstune report` attaches them, if the weights of the first blocks are in the ledger"
     )
 

@@ -1,4 +1,4 @@
-"""What MLflow is to show of a stage and of each of its trainings: names, tags, parameters, metrics. Knows no MLflow."""
+"""What MLflow shows of a stage and its trainings: names, tags, parameters, metrics. Does not import mlflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scalar = str | int | float
 
 RUN_STATUS: Mapping[Status, str] = {
     "finished": "FINISHED",
-    # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status tells it.
+    # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status says so.
     "stopped": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",

@@ -1,4 +1,4 @@
-"""Writes a stage's execution and its trainings to MLflow. Called from one thread; imports mlflow when opened."""
+"""Write a stage's execution and its trainings to MLflow. Called from one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that keeps MLflow in step with a running stage, and the means to fill MLflow again from records."""
+"""The thread that updates MLflow while a stage runs, and the function that fills MLflow from records."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Tracker:
     """Shows a stage's execution in MLflow while it runs.
 
     No method raises, and none waits for MLflow but `finish`, for a bounded time. While MLflow is away, entries
-    wait in memory and the thread tries again, ever more rarely; what is still missing at the end is told in the
+    wait in memory and the thread tries again, ever more rarely; what is still missing at the end is named in the
     summary.
     """
 
@@ -132,7 +132,7 @@ def open_tracker(
         experiment: Name of the experiment, see :func:`losstune.tracking.address.experiment_of`.
         root: Root of the study, where the database is by default.
         run: The parent. If the experiment has a run with its key, that one goes on.
-        on_problem: Called once, from the thread, when MLflow can't be used; the summary tells it in any case.
+        on_problem: Called once, from the thread, when MLflow can't be used; the summary has it in any case.
     """
     if not settings.enabled:
         return Tracker(None)
@@ -314,7 +314,7 @@ class _Worker(threading.Thread):
 
     def _tell(self, error: Exception) -> None:
         problem = (
-            f"MLflow at {self._address.told}: {reason_of(error)}; the records are kept, and `losstune track sync` "
+            f"MLflow at {self._address.shown}: {reason_of(error)}; the records are kept, and `losstune track sync` "
             "fills MLflow in later"
         )
         if self._problem is None and self._on_problem is not None:
@@ -326,11 +326,11 @@ class _Worker(threading.Thread):
         problem = self._problem
         if problem is None and self.is_alive():
             problem = (
-                f"MLflow at {self._address.told} is too slow to keep up; the records are kept, and "
+                f"MLflow at {self._address.shown} is too slow to keep up; the records are kept, and "
                 "`losstune track sync` fills MLflow in later"
             )
         if problem is None and self._defects:
-            problem = f"MLflow at {self._address.told}: {self._defects[0]}"
+            problem = f"MLflow at {self._address.shown}: {self._defects[0]}"
         if problem is None and self._store is not None:
             problem = self._store.hint
         return TrackingSummary(

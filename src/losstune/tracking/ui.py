@@ -1,4 +1,4 @@
-"""Opens MLflow's interface on this machine."""
+"""Open MLflow's UI on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views of the runs that MLflow's interface offers by name: which runs, in which order, with which columns."""
+"""Saved views of MLflow's runs table: which runs, in which order, with which columns."""
 
 from __future__ import annotations
 

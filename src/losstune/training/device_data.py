@@ -1,4 +1,4 @@
-"""The prepared data as tensors on the device that trains. Nothing is copied to it during a training."""
+"""The prepared data as tensors on the training device. Nothing is copied to it during a training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The trial hot path: one configuration and several seeds in, one result per seed out.
+"""The training loop: one configuration and several seeds in, one result per seed out.
 
-The data stays in memory as tensors, a CPU training uses one thread, and nothing is copied to the host but a few
-numbers an epoch. Shape suffixes: N samples, C classes.
+The data stays in memory as tensors, a CPU training uses one thread, and only a few numbers an epoch are copied to the
+host. Shape suffixes: N samples, C classes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics
 from losstune.training.augmentation import augment
 from losstune.training.device_data import DeviceData
-from losstune.training.optimisation import learning_rate_at, make_optimizer
+from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -74,7 +74,7 @@ class _Training:
         torch.manual_seed(derive_seed(seed, "dropout"))
         self.order = torch.Generator().manual_seed(derive_seed(seed, "order"))
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
-        self.optimizer = make_optimizer(self.network, task)
+        self.optimizer = Optimizer(self.network, task)
         self.batch_size = min(settings.batch_size, data.num_train)
         # A last batch of one sample would break batch normalisation; an incomplete one is left out of its epoch.
         self.num_batches = data.num_train // self.batch_size
@@ -93,16 +93,14 @@ class _Training:
         learning_rate, peak = 0.0, self.task.configuration.learning_rate
         for batch in range(self.num_batches):
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             inputs, labels = self.data.train_batch(index)
             if self.task.training.augmentation != "none":
                 inputs = augment(inputs, self.task.training.augmentation, self.augmentation)
             losses = self.loss(self._logits(inputs), labels)
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             losses.mean().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+            self.optimizer.step(learning_rate)
             total += losses.detach().sum()
             self.step += 1
         train_loss = total.item() / (self.num_batches * self.batch_size)

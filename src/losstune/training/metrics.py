@@ -1,4 +1,4 @@
-"""What a trained classifier is judged on: accuracy, balanced accuracy, macro F1, NLL, Brier score, ECE.
+"""Metrics of a trained classifier: accuracy, balanced accuracy, macro-F1, NLL, Brier score, ECE.
 
 Shape suffixes: N samples, C classes, B bins.
 """

@@ -1,4 +1,4 @@
-"""In which number format a network is trained."""
+"""The numeric precision of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is given, and what comes of it."""
+"""Inputs and results of a training."""
 
 from __future__ import annotations
 

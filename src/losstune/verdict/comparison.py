@@ -1,13 +1,13 @@
-"""Every loss against the baseline, from arrays of block scores: the decision procedure of a study, whole.
+"""Compare every loss with the baseline, given the block scores: the decision procedure of a study.
 
-``benchmarks/validity.py`` puts this very code to the test on studies whose truth is known.
+``benchmarks/validity.py`` runs this code on studies whose truth is known.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
@@ -16,26 +16,7 @@ from losstune import statistics
 from losstune.statistics import SearchError, blocks_to_differ, blocks_to_match
 from losstune.verdict.numbers import Difference
 from losstune.verdict.results import Decision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How decisions are drawn.
-
-    Attributes:
-        alpha: Level of the tests, over all candidates together.
-        rope: A smaller difference makes no practical difference.
-        power: That the numbers of blocks still needed are for.
-        num_searches: Independent searches of each loss. Blocks go round: block b retrains the winner of search b modulo
-            `num_searches`.
-        anytime: Whether each loss's number of blocks was chosen by its e-process.
-    """
-
-    alpha: float
-    rope: float
-    power: float
-    num_searches: int
-    anytime: bool = False
+from losstune.verdict.rules import Rules
 
 
 def blocks_difference(

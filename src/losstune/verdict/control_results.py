@@ -1,4 +1,4 @@
-"""The evidence that a study can be trusted, as ``results.json`` holds it."""
+"""Results of the controls, as in ``results.json``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NoisePair(Row):
 
 
 class PositiveControl(Row):
-    """The baseline at a hundredth of its learning rate: a study that can't tell it from the baseline can tell nothing.
+    """The baseline at a hundredth of its learning rate: a study that does not find it worse can find nothing.
 
     Attributes:
         learning_rate: Of the degraded baseline.

@@ -1,4 +1,4 @@
-"""What shows that a study can be trusted: the identity gate, the noise floor, the positive control."""
+"""The controls of a study: the identity check, the noise floor, the positive control."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from losstune.core.records import Record, place_of
 from losstune.verdict import wording
-from losstune.verdict.comparison import Rules, blocks_difference, compare, decide
+from losstune.verdict.comparison import blocks_difference, compare, decide
 from losstune.verdict.control_results import Control, IdentityCheck, NoisePair, PositiveControl
+from losstune.verdict.rules import Rules
 
 Generator = Callable[..., np.random.Generator]
 

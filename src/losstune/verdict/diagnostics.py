@@ -1,4 +1,4 @@
-"""What else the records tell: the optimiser's curse, the sources of variance, the calibration."""
+"""Diagnostics from the records: optimism of the search, components of variance, calibration."""
 
 from __future__ import annotations
 

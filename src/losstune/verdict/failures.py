@@ -1,4 +1,4 @@
-"""The trainings that diverged or failed, and of what."""
+"""Trainings that diverged or failed, grouped by cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes a loss's models never predict: what an accuracy can hide."""
+"""Classes that a loss's models never predict, which accuracy can hide."""
 
 from __future__ import annotations
 

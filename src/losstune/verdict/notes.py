@@ -1,4 +1,4 @@
-"""What a careful reader should know beside the verdict."""
+"""Notes beside the verdict: what limits it, and what went wrong."""
 
 from __future__ import annotations
 

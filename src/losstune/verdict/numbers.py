@@ -1,4 +1,4 @@
-"""Numbers of ``results.json`` that several parts of it share: scores and differences with their intervals."""
+"""Scores and differences with their intervals, as in ``results.json``."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The shape of ``results.json``: all numbers of a verdict, and nothing that differs between equal runs."""
+"""The schema of ``results.json``: all numbers of a verdict. Equal runs give equal files."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
@@ -13,6 +13,7 @@ from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference, Real, Score
 
 RESULTS_VERSION = 3
+"""Of the layout. A name that was replaced is still read, where a field lists it as an alias."""
 
 
 Decision = Literal["better", "equivalent", "worse", "undecided"]
@@ -124,11 +125,11 @@ class LossResult(Row):
     winner_validation: float | None = None
     default_validation: float | None = None
     num_parameters: int | None = None
-    num_failed_blocks: int = 0
+    num_failed_blocks: int = Field(0, validation_alias=AliasChoices("num_failed_blocks", "num_lost_blocks"))
     blocks: tuple[dict[str, Real], ...] = ()
     scores: dict[str, Score] = Field(default_factory=dict)
     difference: Difference | None = None
-    decision: Decision | None = None
+    decision: Decision | None = Field(None, validation_alias=AliasChoices("decision", "outcome"))
     blocks_needed: int | None = None
     optimism: Score | None = None
     best_of: tuple[float, ...] = ()

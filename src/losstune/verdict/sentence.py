@@ -1,4 +1,4 @@
-"""The decisions of all losses in one sentence: which loss to train with."""
+"""The verdict in one sentence: which loss to train with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw_verdict(
     """Say which loss to train with.
 
     There is no verdict if a control failed, the baseline has no winner, or nothing can be held against it. A study
-    whose rules were changed after the test split had been read (`is_amended`) is told so in the sentence itself.
+    whose rules were changed after the test split had been read (`is_amended`) is marked in the sentence itself.
     """
     where = f"{data} with the {model}"
     after = _noise_floor(control) + (

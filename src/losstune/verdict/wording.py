@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: the same on the page, in the terminal and in the verdict."""
+"""Number formats that the page, the terminal and the verdict share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def points(value: float) -> str:
 
 
 def is_zero(value: float) -> bool:
-    """Return whether a difference of shares is told as 0.00 points."""
+    """Return whether a difference of shares is shown as 0.00 points."""
     return round(100 * value, 2) == 0.0
 
 
@@ -69,7 +69,7 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 
 
 def further_blocks(amount: int) -> str:
-    """Return ``about 15 more blocks``; a number that nobody would train is told as ``over 1,000``."""
+    """Return ``about 15 more blocks``; a large number is given as ``over 1,000``."""
     return (
         f"over {MOST_BLOCKS:,} more blocks"
         if amount > MOST_BLOCKS

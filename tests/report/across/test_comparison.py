@@ -122,7 +122,7 @@ def test_the_noise_floor_is_the_twins_and_what_is_below_it_counts_for_nothing(tm
     assert across.sentence == (
         "Over 8 studies, against cross_entropy in accuracy: gce is better, +2.35 points "
         f"[{100 * found['gce'].iqm.low:+.2f}, {100 * found['gce'].iqm.high:+.2f}], Holm p 0.016; "
-        "the other is not told from it (Friedman p <0.001)."
+        "the other does not differ significantly (Friedman p <0.001)."
     )
     assert any("differ by 0.75 points; less counts for nothing" in note for note in across.notes)
 
@@ -210,8 +210,8 @@ def test_few_cells_bound_nothing_and_say_so(tmp_path, num_cells, is_bounded):
     assert ((loss.improvement.low, loss.improvement.high) != (0.0, 1.0)) == is_bounded
     least = {5: "0.19", 6: "0.094"}[num_cells]
     assert (
-        f"On {num_cells} studies Wilcoxon's p, corrected for 3 losses, can't go below {least}: none can be told from "
-        "cross_entropy; that takes 7."
+        f"On {num_cells} studies Wilcoxon's p, corrected for 3 losses, can't go below {least}: none can differ "
+        "significantly from cross_entropy; that takes 7."
     ) in across.notes
     assert ("Nor can so few studies bound a difference: that takes 6." in across.notes) != is_bounded
 
@@ -232,7 +232,7 @@ def test_losses_that_are_all_alike(tmp_path):
     across = comparison(tmp_path, [dict.fromkeys(METHODS, base)] * 6)
     assert across.p_friedman == 1.0
     assert {loss.mean_rank for loss in across.losses} == {2.5}
-    assert "none of 3 losses is told from cross_entropy" in across.sentence
+    assert "none of 3 losses differs significantly from cross_entropy" in across.sentence
 
 
 def test_studies_on_the_same_samples_are_named_as_such(tmp_path, scores):

@@ -115,7 +115,7 @@ def test_the_headline_is_short_whatever_was_found(tmp_path, folders):
     for number, cells in enumerate((same, more)):
         stage.run(cells, tmp_path / str(number))
         pages.append((tmp_path / str(number) / "across.html").read_text())
-    assert "<h1>None told from cross_entropy</h1>" in pages[0]
+    assert "<h1>No loss beats cross_entropy</h1>" in pages[0]
     assert re.search(r"<h1>\d+ losses over cross_entropy</h1>", pages[1])
 
 

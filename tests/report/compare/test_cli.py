@@ -30,7 +30,7 @@ def test_compare_prints_the_answer_last(run):
     code, out, err = run("compare", "base", "refactor")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "Against base, refactor is identical to the bit for all 4 losses."
-    assert "code of a training: identical" in out
+    assert "code of a training: the same" in out
 
 
 def test_the_work_tree_is_the_second_side_by_default(run):

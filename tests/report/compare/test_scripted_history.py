@@ -180,7 +180,7 @@ def test_every_pair(history, a, b):
 def test_the_refactor_is_identical(history, state):
     said = history.losstune("compare", "base", state)
     assert (
-        "code of a training: " + ("differs in losstune.training.loop" if state == "refactor" else "identical")
+        "code of a training: " + ("differs in losstune.training.loop" if state == "refactor" else "the same")
         in said
     )
     assert f"Against base, {state} is identical to the bit for all 4 losses." in " ".join(said.split())

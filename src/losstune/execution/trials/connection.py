@@ -1,4 +1,4 @@
-"""Starts Ray on this machine, or attaches to a cluster, and leaves nothing behind."""
+"""Start Ray on this machine, or connect to a cluster, and clean up afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster are, as far as it decides what comes out of a training there."""
+"""Properties of a cluster's nodes that affect the results of a training."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Ends what a killed study leaves of its Ray: processes, sockets and files. Run as a program, it is the watchdog.
+"""End the processes and delete the files that a killed study leaves of its Ray. Run as a program, it is the watchdog.
 
-Each Ray that is started here has a folder of its own with a random name, and each of its processes has it on its
-command line, or a log in it open. So a process that is found belongs to that Ray, whatever numbers are used again.
-Whether the owner lives is told by a lock that the operating system frees when it ends, however it ends.
+Each Ray that losstune starts has a folder with a random name. Each of its processes has this folder on its command
+line, or a log in it open, so a process found this way belongs to that Ray even if process ids are reused. The owner
+holds a file lock, which the operating system frees when the owner ends, so a free lock means that the owner is gone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one training gets of the machines."""
+"""The resources per trial: cores, and a share of a GPU."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What becomes of a training whose worker was lost: it is tried again, or given up with its cause.
+"""Retries of a training whose worker was lost.
 
-A node that went away says nothing of the training, so it is simply done again elsewhere. A worker that died by itself,
-or memory that ran out, may be the training's own fault or that of its neighbours on the device: it is done once more,
-with the device to itself. A training that hung would hang again, and an exception of a loss would be raised again.
+A lost node says nothing about the training, so it is repeated elsewhere. A worker that died, or memory that ran out,
+may be the fault of the training or of its neighbours on the device: it is repeated once with the device to itself. A
+training that exceeded its time would exceed it again, and so would an exception of a loss be raised again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hands a plan's jobs to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
+"""Hand a plan's jobs to Ray Tune, return their results to the caller, and repeat those whose worker was lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(
     A job whose worker is lost is done again as :mod:`losstune.execution.trials.retries` says, and otherwise fails.
 
     Args:
-        plan: What to train; `on_finished` is expected to tell it what is finished.
+        plan: What to train; `on_finished` must report finished jobs to it.
         train: The training function; must be importable by name in the workers.
         arrays: The data; put into Ray's object store once.
         brackets: Early stopping, or None.
@@ -220,7 +220,7 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing to learn here: the plan is told by the receiver."""
+        """Nothing to learn here: the receiver reports to the plan."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger is the truth."""

@@ -1,4 +1,4 @@
-"""What every loss has to do with its arguments: take what means the same, and refuse what means nothing.
+"""Contract tests of a loss's arguments: accept equivalent types, refuse meaningless ones.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,4 +1,4 @@
-"""What a loss is tried on: settings of its hyperparameters, class frequencies, logits and targets.
+"""Inputs for the contract tests: hyperparameters, class frequencies, logits and targets.
 
 Shape suffixes: N samples, C classes.
 """
@@ -54,7 +54,7 @@ def _units(num_dimensions: int) -> Iterator[list[float]]:
             yield [unit if other == axis else 0.5 for other in range(num_dimensions)]
 
 
-def told(loss: BoundLoss, num_classes: int) -> BoundLoss:
+def with_class_counts(loss: BoundLoss, num_classes: int) -> BoundLoss:
     """Return the loss with class frequencies that are :data:`IMBALANCE` times apart, if it asks for any.
 
     Equal ones would hide a link or a formula that passes over them.
@@ -64,7 +64,7 @@ def told(loss: BoundLoss, num_classes: int) -> BoundLoss:
 
 def imbalanced(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Tensor:
     """Return the losses (N,) with those class frequencies, for whatever number of classes the logits have."""
-    return told(loss, logits_NC.shape[1])(logits_NC, target)
+    return with_class_counts(loss, logits_NC.shape[1])(logits_NC, target)
 
 
 def frequencies(num_classes: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The catalogue in words: what a table of losses says, and all there is to say about one."""
+"""The catalogue as text: the table of losses, and the description of one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a spec claims of its loss at the published hyperparameters, held against what is measured.
+"""Contract tests of the properties that a spec declares, at the published hyperparameters.
 
-A claim has to hold for every number of classes; what is denied has to fail for one.
+A declared property has to hold for every number of classes; a denied one has to fail for at least one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools import measure
-from losstune.losses.tools.cases import Outcomes, batch, told
+from losstune.losses.tools.cases import Outcomes, batch, with_class_counts
 from losstune.losses.tools.measure import Measured
 
 CLASS_COUNTS = (2, 4, 9)
@@ -22,7 +22,7 @@ def minimum(loss: BoundLoss) -> Outcomes:
     declared = loss.spec.properties.minimum
     for num_classes in CLASS_COUNTS:
         wanted = declared(num_classes, **loss.hyperparameters) if declared else 0.0
-        found = measure.infimum(told(loss, num_classes), num_classes)
+        found = measure.infimum(with_class_counts(loss, num_classes), num_classes)
         good = wanted - 1e-6 <= found <= wanted + 1e-4
         yield good, f"declared {wanted:.6g}, found {found:.6g} with {num_classes} classes"
 
@@ -30,7 +30,7 @@ def minimum(loss: BoundLoss) -> Outcomes:
 def bound(loss: BoundLoss) -> Outcomes:
     """The supremum is the declared one, or there is none."""
     for num_classes in CLASS_COUNTS:
-        declared, there = loss.spec.properties.bound_at(num_classes), told(loss, num_classes)
+        declared, there = loss.spec.properties.bound_at(num_classes), with_class_counts(loss, num_classes)
         if declared is None:
             found = measure.growth(there, num_classes)
             yield found.holds, f"declared unbounded: {found.evidence}"
@@ -42,7 +42,7 @@ def bound(loss: BoundLoss) -> Outcomes:
 
 def smoothness(loss: BoundLoss) -> Outcomes:
     """The gradient is differentiable everywhere and can be differentiated, or one of the two fails."""
-    found = _all(lambda num_classes: measure.smoothness(told(loss, num_classes), num_classes))
+    found = _all(lambda num_classes: measure.smoothness(with_class_counts(loss, num_classes), num_classes))
     if found.holds and not _twice(loss):
         found = Measured(False, "the gradient cannot be differentiated")
     yield from _held(found, loss.spec.properties.smooth, "smooth")
@@ -50,19 +50,21 @@ def smoothness(loss: BoundLoss) -> Outcomes:
 
 def convexity(loss: BoundLoss) -> Outcomes:
     """Convex in the logits, or not."""
-    found = _all(lambda num_classes: measure.convexity(told(loss, num_classes), num_classes))
+    found = _all(lambda num_classes: measure.convexity(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.convex, "convex")
 
 
 def symmetry(loss: BoundLoss) -> Outcomes:
     """The sum over all classes as targets is constant, or not."""
-    found = _all(lambda num_classes: measure.symmetry(told(loss, num_classes), num_classes))
+    found = _all(lambda num_classes: measure.symmetry(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.symmetric, "symmetric")
 
 
 def shift(loss: BoundLoss) -> Outcomes:
     """A shift of all logits changes nothing, or something."""
-    found = _all(lambda num_classes: measure.shift_invariance(told(loss, num_classes), num_classes))
+    found = _all(
+        lambda num_classes: measure.shift_invariance(with_class_counts(loss, num_classes), num_classes)
+    )
     yield from _held(found, loss.spec.properties.shift_invariant, "shift-invariant")
 
 
@@ -74,7 +76,7 @@ def properness(loss: BoundLoss) -> Outcomes:
     """
 
     def measured(num_classes: int) -> Measured:
-        there = told(loss, num_classes)
+        there = with_class_counts(loss, num_classes)
         return measure.properness(there, there.probabilities, num_classes)
 
     yield from _held(_all(measured), loss.spec.properties.proper != "no", "to give the posterior back")
@@ -99,7 +101,7 @@ def _twice(loss: BoundLoss) -> bool:
     logits_NC.requires_grad_()
     try:
         (gradient_NC,) = torch.autograd.grad(
-            told(loss, 4)(logits_NC, target_N).sum(), logits_NC, create_graph=True
+            with_class_counts(loss, 4)(logits_NC, target_N).sum(), logits_NC, create_graph=True
         )
         torch.autograd.grad(gradient_NC.square().sum(), logits_NC)
     except RuntimeError:  # no graph, or a backward that says it can be differentiated once only

@@ -1,4 +1,4 @@
-"""What every loss has to do, whatever it computes, at any hyperparameters and number of classes.
+"""Contract tests that every loss has to pass, at any hyperparameters and number of classes.
 
 Shape suffixes: N samples, S studies side by side, C classes.
 """
@@ -13,7 +13,15 @@ from torch import Tensor
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.arguments import class_counts, hyperparameters, target_types
-from losstune.losses.tools.cases import Check, Outcomes, batch, distributions, frequencies, gradient, told
+from losstune.losses.tools.cases import (
+    Check,
+    Outcomes,
+    batch,
+    distributions,
+    frequencies,
+    gradient,
+    with_class_counts,
+)
 from losstune.losses.tools.derivatives import second_derivative
 from losstune.losses.tools.masked import masked
 
@@ -93,7 +101,7 @@ def permutation(loss: BoundLoss, num_classes: int) -> Outcomes:
 def extremes(loss: BoundLoss, num_classes: int) -> Outcomes:
     """Values, gradients and probabilities are finite at logits of +-200 and at ties, in every precision."""
     num_classes = min(num_classes, MAX_EXTREME_CLASSES)
-    loss = told(loss, num_classes)
+    loss = with_class_counts(loss, num_classes)
     rows_NC = torch.tensor(list(itertools.product(EXTREMES, repeat=num_classes)), dtype=torch.float64)
     for dtype in PRECISIONS:
         for label in range(num_classes):
@@ -252,8 +260,8 @@ def limits(loss: BoundLoss, num_classes: int) -> Outcomes:
     """At the declared hyperparameters it is the declared other loss."""
     logits_NC, target_N = batch(num_classes, scale=3.0)
     for limit in loss.spec.limits:
-        there = told(loss.spec.bind(limit.hyperparameters), num_classes)
-        wanted_N = told(get(limit.of).bind(), num_classes)(logits_NC, target_N)
+        there = with_class_counts(loss.spec.bind(limit.hyperparameters), num_classes)
+        wanted_N = with_class_counts(get(limit.of).bind(), num_classes)(logits_NC, target_N)
         error = ((there(logits_NC, target_N) - wanted_N).abs() / (1 + wanted_N.abs())).max().item()
         at = ", ".join(f"{name} = {value:g}" for name, value in limit.hyperparameters.items())
         yield error <= limit.within, f"at {at} it differs from {limit.of} by {error:.2g} (relative)"

@@ -1,4 +1,4 @@
-"""Second derivatives, in every way in which PyTorch can be asked for them.
+"""Contract tests of second derivatives, for every way in which PyTorch computes them.
 
 Shape suffixes: N samples, C classes, M = N C.
 """

@@ -1,8 +1,8 @@
-"""Losses drawn: value and gradient against the margin and against the true class's probability.
+"""Figures of losses: value and gradient against the margin and against the true class's probability.
 
-All other classes are alike: z_y - z_j is the margin m for every j, with the logits' mean at 0. There the softmax
+All other classes have the same logit: z_y - z_j is the margin m for every j, and the mean logit is 0. Then the softmax
 probability of the true class is p_y = 1 / (1 + (C-1) exp(-m)); for a normalised head it is that of the link. Where
-L = phi(p_y), the gradient's size |dL/dz_y| is the weight |phi'(p_y)| p_y (1 - p_y) with which a sample pulls.
+L = phi(p_y), the size of the gradient is |dL/dz_y| = |phi'(p_y)| p_y (1 - p_y).
 """
 
 from __future__ import annotations

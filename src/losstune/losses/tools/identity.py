@@ -1,7 +1,7 @@
-"""Finds losses that are one: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
+"""Find identical losses: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
 
-Such losses train alike but for the learning rate and the length of the last layer's weights. Counting them as
-several gives one loss several chances to win.
+Such losses train alike, up to the learning rate and the norm of the last layer's weights. Counting them as several
+gives one loss several chances to win.
 
 Shape suffixes: N samples, C classes.
 """
@@ -9,14 +9,17 @@ Shape suffixes: N samples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -81,14 +84,15 @@ def relation(first: Loss, second: Loss, class_counts: Sequence[int] = CLASS_COUN
 
 def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
     """Return the names in groups of losses that are one; most groups hold a single name."""
-    sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
     groups: list[list[str]] = []
-    for name, loss in sampled.items():
-        home = next((group for group in groups if _is_one(loss, sampled[group[0]])), None)
-        if home is None:
-            groups.append([name])
-        else:
-            home.append(name)
+    with _one_thread():
+        sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
+        for name, loss in sampled.items():
+            home = next((group for group in groups if _is_one(loss, sampled[group[0]])), None)
+            if home is None:
+                groups.append([name])
+            else:
+                home.append(name)
     return groups
 
 
@@ -107,6 +111,7 @@ class _Sampled:
             return np.asarray(self.loss(temperature * z_NC, target_N).numpy(), dtype=np.float64)
 
 
+@cache
 def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(20)
     z_NC = torch.cat(
@@ -118,6 +123,7 @@ def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
     return z_NC, torch.arange(len(z_NC)) % num_classes
 
 
+@cache
 def _near(num_classes: int) -> NDArray[np.bool_]:
     z_NC, target_N = _draws(num_classes)
     return np.asarray(F.cross_entropy(z_NC, target_N, reduction="none").numpy() <= NEAR_NATS)
@@ -139,7 +145,7 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
         return None
     temperature = TEMPERATURES[best]
     if errors[best] > EXACT:
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
             bounds=(
                 math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
@@ -182,20 +188,34 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 
 def identical_pairs(
     losses: Mapping[str, Loss],
-    declared: Sequence[tuple[str, str]] = (),
+    left_out: Collection[tuple[str, str]] = (),
     class_counts: Sequence[int] = CLASS_COUNTS,
 ) -> list[tuple[str, str, Relation]]:
-    """Return every pair of losses that is one, but for the `declared` ones, with how the first follows.
+    """Return every pair of losses that is one, but for those `left_out`, with how the first follows.
 
     Pairs that are one but in the far tail are among them, and say so.
     """
-    sampled = {name: _Sampled(loss, class_counts) for name, loss in losses.items()}
-    names = list(sampled)
-    known = {frozenset(pair) for pair in declared}
-    return [
-        (one, other, found)
-        for position, one in enumerate(names)
-        for other in names[position + 1 :]
-        if frozenset((one, other)) not in known
-        and (found := _relation(sampled[one], sampled[other])) is not None
-    ]
+    known = {frozenset(pair) for pair in left_out}
+    pairs = [pair for pair in combinations(losses, 2) if frozenset(pair) not in known]
+    with _one_thread():
+        sampled = {
+            name: _Sampled(loss, class_counts)
+            for name, loss in losses.items()
+            if any(name in pair for pair in pairs)
+        }
+        return [
+            (one, other, found)
+            for one, other in pairs
+            if (found := _relation(sampled[one], sampled[other])) is not None
+        ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: on a few hundred numbers, several spend ten times as long waiting for each other."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)

@@ -1,4 +1,4 @@
-"""What a loss makes of a class that is masked by a logit of minus infinity, while the true class is not.
+"""Contract tests of masked classes: a logit of minus infinity for a class other than the true one.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,7 +1,6 @@
-"""Properties of a loss, measured on its values alone, in float64.
+"""Measure properties of a loss from its values alone, in float64.
 
-A search can refute a property and never prove it: what is found absent is absent, what is found present was not
-refuted by some ten thousand draws.
+Random draws can refute a property but never prove it: "holds" means that some ten thousand draws did not refute it.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,4 +1,4 @@
-"""Losses in a user's own Python file."""
+"""Load the losses in a user's own Python file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check that a loss has to pass, run on its spec: ``check(SPEC)`` for a loss of one's own."""
+"""The whole contract: every check that a loss has to pass. ``check(SPEC)`` tests a loss of your own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 from losstune.core.errors import in_one_line
 from losstune.losses.spec import LossSpec
-from losstune.losses.tools.cases import CLASS_COUNTS, Check, Outcomes, settings_of, told
+from losstune.losses.tools.cases import CLASS_COUNTS, Check, Outcomes, settings_of, with_class_counts
 from losstune.losses.tools.claims import CLAIMS
 from losstune.losses.tools.contract import EVERYWHERE, ONCE
 from losstune.losses.tools.hunt import MAX_EXAMPLES, hunt
@@ -46,7 +46,9 @@ def findings(spec: LossSpec) -> Iterator[Finding]:
     for name, check_ in EVERYWHERE.items():
         yield from _first(name, _everywhere(spec, check_))
     for name, check_ in ONCE.items():
-        yield from _first(name, _guarded(partial(check_, told(spec.bind(), ONE_COUNT), ONE_COUNT)))
+        yield from _first(
+            name, _guarded(partial(check_, with_class_counts(spec.bind(), ONE_COUNT), ONE_COUNT))
+        )
     yield from _first("hunt", _guarded(partial(_hunted, spec)))
     for name, claim in CLAIMS.items():
         yield from _first(name, _guarded(partial(claim, spec.bind())))
@@ -55,7 +57,7 @@ def findings(spec: LossSpec) -> Iterator[Finding]:
 def _everywhere(spec: LossSpec, check_: Check) -> Outcomes:
     for loss in settings_of(spec):
         for num_classes in CLASS_COUNTS:
-            for good, message in _guarded(partial(check_, told(loss, num_classes), num_classes)):
+            for good, message in _guarded(partial(check_, with_class_counts(loss, num_classes), num_classes)):
                 where = "" if good else f"{loss!r}, {num_classes} classes: "
                 yield good, where + message
 

@@ -1,4 +1,4 @@
-"""The studies that are compared, each a cell: read from its ``results.json``, and refused where two don't compare."""
+"""Read the studies to compare from their ``results.json``, and refuse those that can't be compared."""
 
 from __future__ import annotations
 

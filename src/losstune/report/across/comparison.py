@@ -1,10 +1,9 @@
 """From several studies' results to one comparison.
 
-Scores of different data are not comparable: 97% on one and 70% on another have nothing in common. What is compared is
-a loss's score minus the baseline's in the same block, in units of the metric. The block's seed, the model and the
-difficulty of the data cancel out, and the unit is that of the ROPE and of every study's own verdict. Not the share of
-the baseline's errors that a loss removes, which would be the alternative: where the baseline makes few errors, one more
-or less would weigh more than all other data together.
+Scores on different data are not comparable. What is compared is a loss's score minus the baseline's in the same block,
+in units of the metric. The block's seed, the model and the difficulty of the data cancel out, and the ROPE and every
+study's own verdict have the same unit. The alternative, the fraction of the baseline's errors that a loss removes,
+would give most weight to the data on which the baseline makes few errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A comparison's figures as SVG text: the same bytes for the same numbers."""
+"""A comparison's figures as SVG text: equal numbers give equal bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a careful reader of a comparison should know: what it can't show, and what was left out."""
+"""Notes on a comparison: its limits, and what was left out."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def _on_power(cells: Sequence[Cell], losses: Sequence[LossAcross], ranking: Rank
         corrected = min(1.0, num_candidates * least)
         yield (
             f"On {num_cells} studies Wilcoxon's p, corrected for {num_candidates} losses, can't go below "
-            f"{corrected:.2g}: none can be told from {baseline}; that takes {cells_needed(alpha, num_candidates)}."
+            f"{corrected:.2g}: none can differ significantly from {baseline}; that takes "
+            f"{cells_needed(alpha, num_candidates)}."
         )
     if least > alpha:
         yield f"Nor can so few studies bound a difference: that takes {cells_needed(alpha, 1)}."
@@ -80,7 +81,7 @@ def _on_power(cells: Sequence[Cell], losses: Sequence[LossAcross], ranking: Rank
     if ranking.critical_difference >= most:
         yield (
             f"Mean ranks can differ by {most} at most, less than the critical difference of "
-            f"{ranking.critical_difference:.2f}: Nemenyi's test tells none apart."
+            f"{ranking.critical_difference:.2f}: no two differ by Nemenyi's test."
         )
 
 

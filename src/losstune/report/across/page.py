@@ -1,19 +1,14 @@
-"""A comparison as one HTML file that needs nothing else, in the look of a study's report."""
+"""A comparison as one HTML file, in the style of a study's report."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from losstune import __version__
 from losstune.report.across.figures import LABELS
 from losstune.report.across.results import Across, LossAcross
 from losstune.report.across.terminal import points, share, tally
-from losstune.report.figures import themed
+from losstune.report.parts.page import inline, render
 from losstune.verdict import wording
 
 MOST_NAMES = 3
@@ -28,33 +23,21 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         figures: SVG text by file name, see :func:`losstune.report.across.figures.draw`.
         links: By cell, where its report lies as seen from the page; a cell without one is named only.
     """
-    told = [loss.loss for loss in across.losses if loss.standing == "better"]
-    who = ", ".join(told) if len(told) <= MOST_NAMES else f"{len(told)} losses"
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("losstune.report.across", "."), PackageLoader("losstune.report", ".")]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"minus": _minus, "p_value": wording.p_value}
-    page = environment.get_template("across.html.j2").render(
+    better = [loss.loss for loss in across.losses if loss.standing == "better"]
+    who = ", ".join(better) if len(better) <= MOST_NAMES else f"{len(better)} losses"
+    return render(
+        "across.html.j2",
+        "losstune.report.across",
         across=across,
         rows=[_row(across, loss) for loss in across.losses],
         cells=across.cells,
         links=links,
         metric_name=wording.METRIC_NAMES[across.metric],
         confidence=f"{100 * (1 - across.alpha):g}%",
-        told=bool(told),
-        headline=f"{who} over {across.baseline}" if told else f"None told from {across.baseline}",
-        figures={
-            name.removesuffix(".svg"): Markup(themed(svg, LABELS[name])) for name, svg in figures.items()
-        },
-        version=__version__,
+        has_winner=bool(better),
+        headline=f"{who} over {across.baseline}" if better else f"No loss beats {across.baseline}",
+        figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
     )
-    return page.rstrip() + "\n"
 
 
 def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
@@ -88,8 +71,3 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
             for facts in across.cells
         ],
     }
-
-
-def _minus(text: Any) -> str:
-    """Set a true minus sign where a hyphen stands for one."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))

@@ -1,4 +1,4 @@
-"""The shape of ``across.json``: all numbers of a comparison, and nothing that differs between equal runs."""
+"""The schema of ``across.json``: all numbers of a comparison. Equal runs give equal files."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from losstune.report.across.results import Across, Interval
-from losstune.report.tables import csv_text
+from losstune.report.parts.text import csv_text
 
 
 def draw(across: Across) -> dict[str, str]:
@@ -25,8 +25,8 @@ def losses_csv(across: Across) -> str:
             (
                 loss.loss,
                 loss.part,
-                _number(loss.mean_rank),
-                _number(loss.p_holm),
+                loss.mean_rank,
+                loss.p_holm,
                 loss.standing or "",
                 *_three(loss.iqm),
                 *_three(loss.improvement),
@@ -44,9 +44,9 @@ def cells_csv(across: Across) -> str:
             (
                 loss.loss,
                 cell.cell,
-                _number(cell.mean),
-                _number(cell.low),
-                _number(cell.high),
+                cell.mean,
+                cell.low,
+                cell.high,
                 cell.decision or "",
             )
             for loss in across.losses
@@ -61,7 +61,7 @@ def profiles_csv(across: Across) -> str:
     return csv_text(
         ("loss", "threshold", "share"),
         (
-            (loss.loss, f"{threshold:.6f}", f"{share:.6f}")
+            (loss.loss, threshold, share)
             for loss in across.losses
             for threshold, share in zip(across.thresholds, loss.profile, strict=True)
         ),
@@ -73,14 +73,9 @@ def nemenyi_csv(across: Across) -> str:
     names = [loss.loss for loss in across.methods]
     return csv_text(
         ("loss", *names),
-        ((name, *(f"{value:.6f}" for value in row)) for name, row in zip(names, across.nemenyi, strict=True)),
+        ((name, *row) for name, row in zip(names, across.nemenyi, strict=True)),
     )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
-
-
-def _three(estimate: Interval | None) -> tuple[str, ...]:
-    values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
-    return tuple(map(_number, values))
+def _three(estimate: Interval | None) -> tuple[float | None, ...]:
+    return (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)

@@ -36,7 +36,9 @@ class Changes(Row):
     Attributes:
         params: Settings, and the searched spaces, which follow from settings and from the losses' defaults.
         data: The data's content.
-        versions: Of losstune and of pinned libraries, and the kind of device that trained.
+        versions: Of losstune and of pinned libraries.
+        hardware: Kind of device and processor that trained the blocks; None if the executions of a revision, which
+            record them, are not in DVC's cache.
         code: See :class:`losstune.report.compare.code.CodeChange`.
         same_searches: Losses whose searches ended at the same configurations at both revisions.
     """
@@ -44,8 +46,14 @@ class Changes(Row):
     params: tuple[Change, ...]
     data: tuple[Change, ...]
     versions: tuple[Change, ...]
+    hardware: tuple[Change, ...] | None
     code: CodeChange
     same_searches: tuple[str, ...] = ()
+
+    @property
+    def has_none(self) -> bool:
+        """Whether all that is recorded is the same."""
+        return not (self.params or self.data or self.versions or self.hardware) and self.code.is_identical
 
 
 def changes_between(
@@ -64,22 +72,21 @@ def changes_between(
             change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")
         ]
         settings = _folded(settings)
-    told = {change.name for change in settings}
-    # What follows from a setting of the search space is told as the space of each loss.
+    named = {change.name for change in settings}
+    # What follows from a setting of the search space is listed as the space of each loss.
     settings += [
         change
         for change in _changes(a.params, b.params)
-        if change.name not in registered | told
+        if change.name not in registered | named
         and not (registered and change.name.startswith("search_space."))
     ]
     data = _changes(_data_of(a), _data_of(b))
     versions = _changes({"losstune": a.version, **a.pins}, {"losstune": b.version, **b.pins})
-    if a.devices and b.devices:
-        versions += _changes({"device": list(a.devices)}, {"device": list(b.devices)})
     return Changes(
         params=tuple(settings),
         data=tuple(data),
         versions=tuple(versions),
+        hardware=_hardware_changes(a, b),
         code=code,
         same_searches=same_searches,
     )
@@ -94,6 +101,15 @@ def _data_of(revision: Revision) -> dict[str, Any]:
         "test samples": data.num_test,
     }
     return facts | ({"test split": revision.test_digest[:12]} if revision.test_digest else {})
+
+
+def _hardware_changes(a: Revision, b: Revision) -> tuple[Change, ...] | None:
+    if not a.devices or not b.devices:
+        return None
+    changes = _changes({"device": a.devices}, {"device": b.devices})
+    if a.processors and b.processors:
+        changes += _changes({"processor": a.processors}, {"processor": b.processors})
+    return tuple(changes)
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:

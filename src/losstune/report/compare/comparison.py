@@ -95,14 +95,15 @@ def compare(a: Revision, b: Revision, *, force: bool = False) -> Comparison:
     same = tuple(loss.loss for loss in scores.losses if loss.same_winners)
     code = code_change(a.tree, b.tree, losses)
     name_a, name_b = a.tree.name, b.tree.name
+    changes = changes_between(a, b, code, same)
     return Comparison(
         a=_facts(a),
         b=_facts(b),
         comparability=tuple(found),
-        changes=changes_between(a, b, code, same),
+        changes=changes,
         scores=scores,
         sentence=sentence_of(name_a, name_b, scores),
-        notes=(*dict.fromkeys((*a.notes, *b.notes)), *_notes(a, b, scores)),
+        notes=(*dict.fromkeys((*a.notes, *b.notes)), *_notes(a, b, scores, changes)),
     )
 
 
@@ -120,7 +121,7 @@ def _facts(revision: Revision) -> RevisionFacts:
     )
 
 
-def _notes(a: Revision, b: Revision, scores: ScoreComparison) -> list[str]:
+def _notes(a: Revision, b: Revision, scores: ScoreComparison, changes: Changes) -> list[str]:
     notes = []
     compared = [loss for loss in scores.losses if loss.difference is not None or loss.is_identical]
     same = [loss for loss in compared if loss.same_winners]
@@ -132,6 +133,21 @@ def _notes(a: Revision, b: Revision, scores: ScoreComparison) -> list[str]:
         )
         notes.append(
             f"{which} ended at the same configurations at both revisions: there it is the same searches' luck."
+        )
+    if changes.has_none and not all(loss.is_identical for loss in compared):
+        notes.append(
+            "The scores differ although settings, data, code and versions are the same. "
+            + (
+                "Perhaps another processor or device trained them: the executions, which record that, are not known."
+                if changes.hardware is None
+                else "Device and processor are the same, too. Versions that constraints.txt does not pin, or kernels "
+                "of a GPU, are possible causes."
+            )
+        )
+    elif changes.hardware and changes.model_copy(update={"hardware": ()}).has_none:
+        notes.append(
+            "Settings, data, code and versions are the same: the scores differ because of "
+            f"{' and '.join(change.name for change in changes.hardware)}."
         )
     for setting in ("alpha", "rope"):
         values = getattr(a.results, setting), getattr(b.results, setting)

@@ -178,7 +178,7 @@ def _score(values: dict[str, Any], loss: str | None, metric: str | None) -> Boun
 
 def _with_breaks(entries: list[Entry]) -> list[Entry]:
     """Note where a score can't be held against the one before."""
-    told = []
+    noted = []
     for newer, older in zip_longest(entries, entries[1:]):
         notes = [newer.note] if newer.note else []
         if older is not None:
@@ -193,8 +193,8 @@ def _with_breaks(entries: list[Entry]) -> list[Entry]:
             ]
             if None not in (older.data_digest, newer.data_digest) and older.data_digest != newer.data_digest:
                 notes.append("other data")
-        told.append(newer.model_copy(update={"note": "; ".join(notes)}))
-    return told
+        noted.append(newer.model_copy(update={"note": "; ".join(notes)}))
+    return noted
 
 
 def _dict(value: object) -> dict[str, Any]:

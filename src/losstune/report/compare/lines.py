@@ -30,7 +30,7 @@ def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     return [_row(loss, comparison.scores.metric) for loss in comparison.scores.losses]
 
 
-def outcome_text(loss: LossComparison) -> str:
+def decision_text(loss: LossComparison) -> str:
     """Return the decision in a word, or why there is none."""
     if loss.is_identical:
         return "identical"
@@ -52,7 +52,7 @@ def change_lines(comparison: Comparison) -> list[str]:
     if not code.is_known:
         lines.append("code: not known, losstune's source is not in the repository at both revisions")
     elif code.is_identical:
-        lines.append("code of a training: identical")
+        lines.append("code of a training: the same")
     else:
         parts = [", ".join(code.trial)] if code.trial else []
         parts += [f"{', '.join(modules)} (for {loss} alone)" for loss, modules in code.losses.items()]
@@ -61,8 +61,12 @@ def change_lines(comparison: Comparison) -> list[str]:
         shown = ", ".join(code.others[:MOST_MODULES])
         more = f" and {len(code.others) - MOST_MODULES} more" if len(code.others) > MOST_MODULES else ""
         lines.append(f"other code, which no training rests on: differs in {shown}{more}")
-    versions = [str(change) for change in changes.versions]
+    versions = list(map(str, changes.versions))
     lines.append("versions: " + ("; ".join(versions[:MOST_CHANGES]) or "the same, as far as they are pinned"))
+    if changes.hardware is None:
+        lines.append("hardware: not known, the executions are not in DVC's cache at both revisions")
+    else:
+        lines.append("hardware: " + ("; ".join(map(str, changes.hardware)) or "the same"))
     return lines
 
 
@@ -91,7 +95,7 @@ def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
         if difference
         else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
-        outcome_text(loss),
+        decision_text(loss),
     )
 
 

@@ -54,6 +54,7 @@ class Revision:
         version: Of losstune, such as ``0.1.0``; None where its source is not in the repository.
         pins: Version by library, from ``constraints.txt``.
         devices: Kinds of device that trained the blocks; empty where no cache has the executions.
+        processors: Models of CPU or GPU that trained them, as far as the executions name them.
         commits: Commits that trained them, short.
         notes: What a careful reader should know of this revision.
     """
@@ -66,6 +67,7 @@ class Revision:
     version: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    processors: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -96,6 +98,7 @@ def read_revision(tree: Tree, places: Places) -> Revision:
         version=_version(tree),
         pins=_pins(tree),
         devices=tuple(sorted({row.device for row in executions})),
+        processors=tuple(sorted({row.processor for row in executions if row.processor})),
         commits=tuple(sorted({_short(row.commit) for row in executions if row.commit})),
         notes=tuple(_notes(tree, places, results, terms, params)),
     )

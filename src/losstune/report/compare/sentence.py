@@ -19,7 +19,7 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
         b: What the second one is called.
         scores: Every loss.
     """
-    told = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
+    compared = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
     groups: list[tuple[str, list[LossComparison]]] = []
     for decision in ("better", "worse"):
         for loss in scores.with_decision(decision):
@@ -32,9 +32,7 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
         return f"{b} and {a} have no loss in common that could be compared."
     if len(groups) == 1:
         word, losses = groups[0]
-        return (
-            f"Against {a}, {b} is {word} for {_all(losses) if len(losses) == len(told) else _names(losses)}."
-        )
+        return f"Against {a}, {b} is {word} for {_all(losses) if len(losses) == len(compared) else _names(losses)}."
     parts = [f"{word} for {_names(losses)}" for word, losses in groups[:-1]]
     return f"Against {a}, {b} is {', '.join(parts)}, {groups[-1][0]} for {_rest(groups[-1][1])}."
 

@@ -1,0 +1,1 @@
+"""What report, across and compare share: tables in the terminal, HTML pages, CSV and JSON as text."""

@@ -1,0 +1,110 @@
+"""The optimiser against torch's classes, to the bit, and without what those import; the schedule against torch's."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from losstune.training.optimisation import Optimizer, learning_rate_at
+from tests.small import small_task
+
+RATES = (1e-2, 3e-2, 1e-3, 0.0, 1e-2)
+
+
+def network():
+    torch.manual_seed(3)
+    layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)]
+    used = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    layers[1].bias.requires_grad_(False)
+    return nn.ModuleDict({"used": used, "unused": nn.Linear(2, 2)})
+
+
+def torchs(net, optimizer, momentum, weight_decay):
+    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [item for item in trainable if item.dim() > 1], "weight_decay": weight_decay},
+        {"params": [item for item in trainable if item.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=1.0, fused=True)
+    return torch.optim.SGD(groups, lr=1.0, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+@pytest.mark.parametrize(("name", "momentum"), [("adamw", 0.9), ("sgd", 0.9), ("sgd", 0.0)])
+def test_equals_torchs_classes(name, momentum):
+    ours, theirs = network(), network()
+    task = small_task(optimizer=name, momentum=momentum, weight_decay=0.1)
+    optimizer, oracle = Optimizer(ours, task), torchs(theirs, name, momentum, 0.1)
+    generator = torch.Generator().manual_seed(4)
+    for rate in RATES:
+        inputs = torch.randn(8, 1, 8, 8, generator=generator)
+        for net in (ours, theirs):
+            net["used"](inputs).square().sum().backward()
+        optimizer.step(rate)
+        optimizer.zero_grad()
+        for group in oracle.param_groups:
+            group["lr"] = rate
+        oracle.step()
+        oracle.zero_grad()
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
+            assert one.grad is None
+
+
+def test_a_parameter_may_get_its_first_gradient_late():
+    net = network()
+    optimizer = Optimizer(net, small_task())
+    net["used"](torch.ones(2, 1, 8, 8)).sum().backward()
+    optimizer.step(0.1)
+    before = net["unused"].weight.detach().clone()
+    net["unused"](torch.ones(1, 2)).sum().backward()
+    optimizer.step(0.1)
+    assert not torch.equal(net["unused"].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)]
+)
+def test_the_cosine_is_pytorchs(num_steps, warmup_fraction, num_warmup):
+    settings = small_task(warmup_fraction=warmup_fraction, schedule="cosine").training
+    found = [learning_rate_at(step, num_steps, 0.5, settings) for step in range(num_steps)]
+    assert found[:num_warmup] == pytest.approx([0.5 * (step + 1) / num_warmup for step in range(num_warmup)])
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps - num_warmup)
+    for rate in found[num_warmup:]:
+        assert rate == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def test_without_a_schedule_the_rate_stays_after_the_warm_up():
+    settings = small_task(warmup_fraction=0.5, schedule="constant").training
+    assert [learning_rate_at(step, 8, 1.0, settings) for step in range(8)] == [0.25, 0.5, 0.75] + [1.0] * 5
+
+
+def test_a_training_that_only_warms_up_ends_at_the_peak():
+    settings = small_task(schedule="cosine").training.model_copy(update={"warmup_fraction": 1.0})
+    assert [learning_rate_at(step, 4, 1.0, settings) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    # A step after the last: nothing is divided by zero.
+    assert learning_rate_at(4, 4, 1.0, settings) == 1.0
+
+
+TRAINING = """
+import sys
+from tests.small import digits_arrays, small_task
+from losstune.losses.registry import registry
+from losstune.training.loop import train
+
+for spec in registry().values():
+    model, augmentation = ("cnn", "flip_crop") if spec.head == "linear" else ("mlp", "none")
+    task = small_task(spec.name, model=model, test=True, keep_weights=True, epochs=1, augmentation=augmentation)
+    list(train(task, digits_arrays(64, 32, 32), spec.bind()))
+print(*sorted({"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules)))
+"""
+
+
+def test_no_training_imports_torchs_compiler():
+    done = subprocess.run([sys.executable, "-c", TRAINING], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
