@@ -119,7 +119,7 @@ VALUES: list[tuple[Changes, str]] = [
     # Contradictions
     ({"tune.num_searches": 3}, "confirm.num_blocks: found 2, expected at least tune.num_searches (3)"),
     ({"tune.scheduler": "asha"}, "tune.asha.grace_epochs: found 3, expected less than training.epochs (1)"),
-    ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is taken as it is"),
+    ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
     ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz or a torchvision data set ("),
