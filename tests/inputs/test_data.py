@@ -360,7 +360,7 @@ IDX: dict[str, tuple[Path, bytes | None, str]] = {
     "a size that isn't there": (IMAGE_FILE, idx(np.zeros((60, 28, 28)), (60, 28, 2**31 - 1)), INCOMPLETE),
     "a pickle": (IMAGE_FILE, pickle.dumps(Bomb()), INCOMPLETE),
     "images as labels": (LABEL_FILE, idx(np.zeros((60, 28, 28))), INCOMPLETE),
-    "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST … has 60 images and 40 labels, expected equal numbers"),
+    "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST … has 60 images and 40 labels, expected equal"),
     "one class": (LABEL_FILE, idx(np.zeros(60)), "data.root: … class '1 - one' has 0 samples … (and 8 more"),
     "labels out of range": (LABEL_FILE, idx(np.arange(60) % 11), "data.root: … class '10' has 0 samples in the test"),
 }  # fmt: skip
