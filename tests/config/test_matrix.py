@@ -97,7 +97,7 @@ MISTAKES = [
     ),
     (
         {"data": {"a": {"training": {"epochs": 3}}}, "model": {"b": {"training": {"epochs": 4}}}},
-        "matrix.data.a with matrix.model.b: both set training.epochs, expected one of them to",
+        "matrix.data.a with matrix.model.b: both set training.epochs, expected only one of them to set it",
     ),
     (
         {"data": {"../a": {}}, "model": {"b": {}}},

@@ -238,7 +238,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"losses": ["focal"]}, "baseline: found 'cross_entropy', expected one of losses (focal)"),
     (
         {"tune.scheduler": "asha", "tune.asha.grace_epochs": 15},
-        "tune.asha.grace_epochs: found 15, expected less than training.epochs (15), or ASHA can stop nothing",
+        "tune.asha.grace_epochs: found 15, expected less than training.epochs (15), or ASHA cannot stop any trial",
     ),
     # Several at once: the most telling first, the others by name
     (

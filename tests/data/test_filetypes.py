@@ -66,9 +66,9 @@ FILES = {
     "pt": (lambda path: torch.save({"x": torch.ones(2)}, path), "a file of torch.save"),
     "old pt": (
         lambda path: torch.save({"x": torch.ones(2)}, path, _use_new_zipfile_serialization=False),
-        "a pickle, which could run anything and is not opened",
+        "a pickle, which could run any code and is not opened",
     ),
-    "pickle": (lambda path: path.write_bytes(pickle.dumps({"x": 1})), "a pickle, which could run anything"),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps({"x": 1})), "a pickle, which could run any code"),
     "mat": (lambda path: savemat(path, {"x": np.ones(2)}, appendmat=False), "a MATLAB file"),
     "sqlite": (_sqlite, "an SQLite database"),
     "jpg": (_image("JPEG"), "a JPEG image"),
@@ -79,7 +79,7 @@ FILES = {
     "webp": (_image("WEBP"), "a WebP image"),
     "Git LFS": (
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-        "a pointer of Git LFS",
+        "a Git LFS pointer",
     ),
     "nothing": (lambda path: path.touch(), "an empty file"),
     "noise": (lambda path: path.write_bytes(bytes(range(3, 203))), "of an unknown kind (it begins with bytes 03 04"),

@@ -24,7 +24,7 @@ brier = get("brier")
 
 FILES: dict[str, tuple[str | bytes | None, str]] = {
     "no file": (None, "mine.py: no such file; expected a Python file that defines a LossSpec"),
-    "nothing": ("", "mine.py: found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"),
+    "nothing": ("", "mine.py: found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)"),
     "no loss": ("SPEC = 3", "mine.py: found no LossSpec at its top level"),
     "a function alone": ("def my_loss(logits, target): ...", "mine.py: found no LossSpec at its top level"),
     "a loss of others": ("from losstune.losses.focal import SPEC", "mine.py: found no LossSpec at its top level"),

@@ -95,12 +95,12 @@ def test_shares_do_as_well_as_counts_where_only_ratios_matter(name):
     torch.testing.assert_close(
         get(name).as_module("none", class_counts=SHARES)(logits_NC, target_N), wanted_N, rtol=1e-5, atol=1e-6
     )
-    with pytest.raises(ValueError, match="shares of which one is 0"):
+    with pytest.raises(ValueError, match="frequencies of which one is 0"):
         get(name).with_counts([0.5, 0.5, 0, 0, 0])
 
 
 def test_shares_are_refused_where_the_counts_matter():
-    message = r"class_counts: found \[0\.5, 0\.2, .*\], which are shares; this loss needs the counts"
+    message = r"class_counts: found \[0\.5, 0\.2, .*\], which are frequencies; this loss needs counts"
     with pytest.raises(ValueError, match=message):
         get("class_balanced").as_module(class_counts=SHARES)
     with pytest.raises(ValueError, match=message):

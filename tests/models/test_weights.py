@@ -57,7 +57,7 @@ def test_of_another_model_are_an_error(trained, tmp_path, shape, width, depth, m
 def test_damaged_files_are_an_error(trained, tmp_path, size):
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights_as_bytes(trained)[:size])
-    with pytest.raises(LosstuneError, match="not a whole safetensors file"):
+    with pytest.raises(LosstuneError, match="not a complete safetensors file"):
         load_weights(trained, path)
 
 

@@ -29,7 +29,7 @@ COLOURS = {
 
 
 def drawing_style(name: str) -> Any:
-    """Return a context in which figures are drawn in this style; `name` keeps identifiers apart between figures."""
+    """Return a context manager that applies this style; `name` makes the SVG identifiers of a figure unique."""
     return rc_context(
         {
             "svg.hashsalt": f"losstune {name}",
@@ -62,7 +62,7 @@ def drawing_style(name: str) -> Any:
 
 
 def svg_of(figure: Figure) -> str:
-    """Return the figure as SVG text, without dates and versions."""
+    """Return the figure as SVG text without dates and versions."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
@@ -71,7 +71,7 @@ def svg_of(figure: Figure) -> str:
 def themed(svg: str, label: str) -> str:
     """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
 
-    Identifiers that nothing refers to go, because several figures on a page would repeat them.
+    Unreferenced identifiers are removed, because several figures on a page would repeat them.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)

@@ -12,7 +12,7 @@ def load() -> RawData:
 
     Source: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI, 1998 (its test part).
     """
-    # Imported here, for it takes a second, and the other sources do without it.
+    # Imported here because it takes a second and the other sources do not need it.
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

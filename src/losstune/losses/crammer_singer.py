@@ -39,9 +39,9 @@ SPEC = LossSpec(
     function=crammer_singer,
     link=link,
     family="margin",
-    summary="Hinge on the strongest wrong class.",
+    summary="Hinge loss on the wrong class with the largest logit.",
     formula="max(0, margin + max_{j != y} z_j - z_y)",
-    use="For accuracy alone, with little noise. It teaches nothing where no class has half the posterior.",
+    use="For accuracy alone, with little noise. It learns nothing where no class has a posterior above 1/2.",
     citation=Citation(
         authors="Crammer and Singer",
         year=2001,

@@ -23,7 +23,7 @@ def log_cosh(logits_NC: Tensor, target: Tensor) -> Tensor:
     """
     p_NC = at_least_float32(logits_NC).softmax(1)
     error_NC = p_NC - target_distribution(target, p_NC)
-    # cosh^2 = 1 + sinh^2: exact where the error is small, too.
+    # cosh^2 = 1 + sinh^2: also accurate for small errors.
     return error_NC.sinh().square().log1p().sum(1) / 2
 
 
@@ -34,7 +34,7 @@ SPEC = LossSpec(
     family="regression",
     summary="The log of the hyperbolic cosine of the predicted probabilities' errors.",
     formula="sum_k log cosh(p_k - t_k)",
-    use="A baseline of Keras's regression losses, close to half the Brier score.",
+    use="A baseline from Keras's regression losses; its values are close to half the Brier score.",
     citation=Citation(
         authors="Saleh and Saleh",
         year=2022,

@@ -18,7 +18,7 @@ from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpe
 
 
 def logit_adjusted(logits_NC: Tensor, target: Tensor, tau: float, counts_C: Tensor) -> Tensor:
-    """Return CE(z + tau log pi), shape (N,), in nats, with pi the classes' shares of the training data.
+    """Return CE(z + tau log pi), shape (N,), in nats, with pi the class frequencies of the training data.
 
     Source: Menon et al. 2021, eq. (10).
     """
@@ -41,9 +41,9 @@ SPEC = LossSpec(
     function=logit_adjusted,
     link=link,
     family="class prior",
-    summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
-    formula="CE(z + tau log pi), pi the classes' shares of the training data",
-    use="For imbalanced classes: without the offset the outputs decide for the balanced error, with it for accuracy.",
+    summary="Cross-entropy on logits offset by the log-prior: rare classes get a margin.",
+    formula="CE(z + tau log pi), pi the class frequencies of the training data",
+    use="For imbalanced classes. The outputs without the offset optimise the balanced error, with it accuracy.",
     citation=Citation(
         authors="Menon et al.",
         year=2021,

@@ -19,23 +19,24 @@ Reduction = Literal["mean", "sum", "none"]
 class LossModule(nn.Module):
     """A criterion: ``module(logits, target)`` gives a scalar, or one value per sample with reduction "none".
 
-    Takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...), in
-    any type of whole numbers.
-    A loss that takes soft targets also takes a distribution per sample, (N, C), without `weight`. As in
-    ``nn.CrossEntropyLoss``, the mean divides by the sum of the counted samples' weights; if every sample is
-    ignored it is NaN. Class weights and counts are buffers: they move with the module. It can be pickled.
+    It takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...), of
+    any integer type.
+
+    A loss that supports soft targets also takes a distribution per sample, (N, C), without `weight`. As in
+    ``nn.CrossEntropyLoss``, the mean divides by the sum of the weights of the samples that are not ignored; if all are
+    ignored, it is NaN. Class weights and counts are buffers: they move with the module. The module can be pickled.
 
     Args:
         function: ``function(logits_NC, target, **hyperparameters) -> losses_N``.
-        hyperparameters: Its keyword arguments.
-        name: For ``repr``.
+        hyperparameters: Keyword arguments of `function`.
+        name: Name for ``repr``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        weight: Of each class, (C,); None for 1.
-        ignore_index: Samples of this class index have loss and gradient 0 and don't count in the mean.
-        counts_C: Passed on to `function`, where it takes class counts.
+        weight: Weight of each class, (C,); None for 1.
+        ignore_index: Samples of this class index have loss and gradient 0 and do not count in the mean.
+        counts_C: Class counts, for a `function` that takes them.
 
     Raises:
-        ValueError: If an argument isn't as above.
+        ValueError: If an argument is not as described.
     """
 
     weight: Tensor | None
@@ -66,8 +67,8 @@ class LossModule(nn.Module):
         """Return the reduced loss, or with reduction "none" a tensor of the target's shape.
 
         Raises:
-            ValueError: If the shapes don't fit each other, the class weights' or counts' included, the target holds
-                truth values, or a distribution comes with class weights.
+            ValueError: If the shapes of logits, target, class weights and class counts do not match, the target is
+                Boolean, or a distribution is combined with class weights.
         """
         if logits.ndim < 2:
             raise ValueError(
@@ -87,13 +88,13 @@ class LossModule(nn.Module):
             )
         logits_NC, target_N = logits.movedim(1, -1).flatten(0, -2), target.flatten()
         counted_N = target_N != self.ignore_index
-        # The class and the logits of an ignored sample may be anything, NaN included.
+        # The class and the logits of an ignored sample may be arbitrary, including NaN.
         safe_N = torch.where(counted_N, target_N, 0)
         losses_N = self._losses(torch.where(counted_N.unsqueeze(1), logits_NC, 0.0), safe_N)
         weight_N = counted_N.to(losses_N.dtype)
         if self.weight is not None:
             weight_N = weight_N * self.weight.to(losses_N.dtype)[safe_N]
-        # Not the product alone: an ignored sample's loss must be no part of the graph.
+        # A product alone is not enough: the loss of an ignored sample must not be part of the graph.
         weighted_N = torch.where(counted_N, weight_N * losses_N, 0.0)
         if self.reduction == "none":
             return weighted_N.view(target.shape)
@@ -107,7 +108,7 @@ class LossModule(nn.Module):
                 + ("; class indices are whole numbers, target.long()" * (target.ndim == 1))
             )
         if self.weight is not None:
-            raise ValueError("class weights are not defined for a target of probabilities; leave weight out")
+            raise ValueError("class weights are not defined for a target of probabilities; remove weight")
         losses_N = self._losses(logits, target)
         if self.reduction == "none":
             return losses_N
@@ -118,7 +119,7 @@ class LossModule(nn.Module):
         return self.function(logits_NC, target, **self.hyperparameters, **counts)
 
     def extra_repr(self) -> str:
-        """Return, say, ``focal(gamma=2.0), reduction='mean'``."""
+        """Return a text such as ``focal(gamma=2.0), reduction='mean'``."""
         options = [self.name, f"reduction={self.reduction!r}"]
         if self.weight is not None:
             options.append(f"weight={len(self.weight)} classes")

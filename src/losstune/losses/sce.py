@@ -28,7 +28,7 @@ def sce(logits_NC: Tensor, target_N: Tensor, alpha: float, beta: float) -> Tenso
 
 
 def link(logits_NC: Tensor, alpha: float, beta: float) -> Tensor:
-    """Return shares p_k / (alpha + 4 beta p_k), shape (N, C)."""
+    """Return p_k / (alpha + 4 beta p_k), normalised, shape (N, C)."""
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
     return (log_p_NC - (alpha + 4 * beta * log_p_NC.exp()).log()).softmax(1)
 
@@ -40,7 +40,7 @@ SPEC = LossSpec(
     family="true-class",
     summary="Cross-entropy and its reverse, with log 0 taken as -4.",
     formula="alpha CE + 4 beta (1 - p_y)",
-    use="For noisy labels. It is poly1 with a factor, and counts as such.",
+    use="For noisy labels. It equals poly1 with eps = 4 beta / alpha, times alpha.",
     citation=Citation(
         authors="Wang et al.",
         year=2019,

@@ -35,7 +35,7 @@ def square(logits_NC: Tensor, target_N: Tensor, k: float, M: float) -> Tensor:
 
 
 def link(logits_NC: Tensor, k: float, M: float) -> Tensor:
-    """Return z / (k M - (k-1) z), z cut to [0, M], normalised; shape (N, C)."""
+    """Return z / (k M - (k-1) z), z clipped to [0, M], normalised; shape (N, C)."""
     z_NC = at_least_float32(logits_NC).clamp(0, M)
     return normalized(z_NC / (k * M - (k - 1) * z_NC))
 
@@ -45,9 +45,9 @@ SPEC = LossSpec(
     function=square,
     link=link,
     family="regression",
-    summary="Squared error on the raw outputs, no softmax: regression on the (scaled) one-hot target.",
+    summary="Squared error of the raw outputs without softmax: regression on the (scaled) one-hot target.",
     formula="[k (z_y - M)^2 + sum_{j != y} z_j^2] / C",
-    use="A rival of cross-entropy for small numbers of classes. Above 40 classes its two factors have to be raised.",
+    use="An alternative to cross-entropy for few classes. Above 40 classes, k and M must be larger than 1.",
     citation=Citation(
         authors="Hui & Belkin",
         year=2021,

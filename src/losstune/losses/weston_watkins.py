@@ -42,9 +42,9 @@ SPEC = LossSpec(
     function=weston_watkins,
     link=link,
     family="margin",
-    summary="Hinge on every wrong class.",
+    summary="Hinge loss summed over the wrong classes.",
     formula="sum_{j != y} max(0, margin + z_j - z_y)^power",
-    use="For accuracy alone, with little noise. Its pull grows with the number of classes.",
+    use="For accuracy alone, with little noise. Its gradient grows with the number of classes.",
     citation=Citation(
         authors="Weston and Watkins",
         year=1999,

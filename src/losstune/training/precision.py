@@ -8,10 +8,10 @@ from losstune.config.settings import ModelSettings, TrainingSettings
 
 
 def resolve_precision(training: TrainingSettings, model: ModelSettings, device: str) -> TrainingSettings:
-    """Replace precision ``"auto"`` by bfloat16 where it is faster, else by float32.
+    """Replace precision ``"auto"`` by bfloat16 if it is faster, else by float32.
 
-    On a GPU that is every convolutional network; on a CPU only deep ones, and only where the CPU multiplies
-    bfloat16 in hardware.
+    On a GPU, bfloat16 is faster for every convolutional network; on a CPU only for deep ones, and only if the CPU
+    multiplies bfloat16 in hardware.
     """
     if training.precision != "auto":
         return training

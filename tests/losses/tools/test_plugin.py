@@ -62,9 +62,9 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
         ("raise SystemExit(3)", "cannot be run: SystemExit: 3"),
         (
             "from losstune.losses.focal import SPEC",
-            "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)",
+            "found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)",
         ),
-        ("x = 1", "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"),
+        ("x = 1", "found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)"),
     ],
 )
 def test_a_bad_file_is_one_line_and_exit_code_2(tmp_path, capsys, text, message):
@@ -99,7 +99,7 @@ def test_an_alias_is_described_as_what_it_is(capsys):
 def test_a_loss_says_what_it_needs(capsys):
     main(["losses", "describe", "ldam"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "needs the class frequencies, a normalised last layer (the trainer sees to it)" in out
+    assert "needs the class frequencies, a normalised last layer (provided by the trainer)" in out
 
 
 def test_scale_lists_every_loss(capsys):

@@ -51,7 +51,7 @@ def claiming(name, **changes):
         (claiming("square", shift_invariant=True), "shift", "a shift changes the loss"),
         (claiming("focal", shift_invariant=False), "shift", "declared not shift-invariant"),
         (claiming("mae", proper="strictly"), "properness", "comes back as"),
-        (claiming("brier", proper="no"), "properness", "declared not to give the posterior back"),
+        (claiming("brier", proper="no"), "properness", "declared not to recover the posterior"),
         (claiming("label_smoothing", minimum=None), "minimum", "declared 0, found 0.198515 with 2 classes"),
         (claiming("brier", minimum=lambda num_classes: -0.05), "minimum", "declared -0.05, found"),
         (claiming("brier", minimum=lambda num_classes: -1.0), "minimum", "declared -1, found"),

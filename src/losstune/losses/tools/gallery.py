@@ -22,7 +22,7 @@ from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 
 NUM_POINTS = 82
-"""Even, so that none lies where all logits are alike: there logit_norm has no gradient."""
+"""Even, so that no point has equal logits, where logit_norm has no gradient."""
 
 FARTHEST = 8.0
 FARTHEST_COSINE = 1.0
@@ -36,12 +36,12 @@ _WIDTH_INCHES, _HEIGHT_INCHES = 8.0, 1.9
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A loss along the line on which all classes but the true one are alike.
+    """A loss along the line on which all classes but the true one have equal logits.
 
     Attributes:
         margins: z_y - z_j.
-        probabilities: Of the true class, by softmax; by the loss's link for a normalised head.
-        values: The loss, in its own units.
+        probabilities: Probability of the true class, by softmax; for a normalised head, by the loss's link.
+        values: The loss.
         gradients: dL/dz_y.
     """
 
@@ -52,7 +52,7 @@ class Curve:
 
 
 def curve(loss: BoundLoss, num_classes: int) -> Curve:
-    """Return the loss at margins from -8 to 8; from -1 to 1 for a normalised head, whose logits are cosines."""
+    """Return the loss at margins from -8 to 8; for a normalised head, whose logits are cosines, from -1 to 1."""
     farthest = FARTHEST_COSINE if loss.spec.head == "normalised" else FARTHEST
     margin_N = torch.linspace(-farthest, farthest, NUM_POINTS, dtype=torch.float64)
     z_NC = -margin_N.unsqueeze(1).expand(-1, num_classes) / num_classes
@@ -62,7 +62,7 @@ def curve(loss: BoundLoss, num_classes: int) -> Curve:
     losses_N = loss(z_NC, torch.zeros(len(z_NC), dtype=torch.int64))
     (gradient_NC,) = torch.autograd.grad(losses_N.sum(), z_NC)
     z_NC = z_NC.detach()
-    # Cosines are no logits: their softmax is all but uniform, whatever the loss makes of them.
+    # The softmax of cosines is nearly uniform and not the loss's probability.
     shares_NC = loss.probabilities(z_NC) if loss.spec.head == "normalised" else z_NC.softmax(1)
     return Curve(
         margins=tuple(margin_N.tolist()),
@@ -73,10 +73,10 @@ def curve(loss: BoundLoss, num_classes: int) -> Curve:
 
 
 def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
-    """Draw losses over each other as SVG text, with cross-entropy in grey behind them.
+    """Return a figure of several losses as SVG text, with cross-entropy in grey behind them.
 
     Args:
-        losses: By the label to print.
+        losses: Maps labels to losses.
         num_classes: C.
     """
     curves = {label: curve(loss, num_classes) for label, loss in losses.items()}
@@ -116,7 +116,7 @@ def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
         if len(losses) > 1:
             figure.legend(loc="lower center", ncols=4, fontsize=8, frameon=False)
         figure.tight_layout(rect=(0, 0.1 * (len(losses) > 1) * math.ceil(len(losses) / 4), 1, 1), w_pad=1.2)
-        return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(figure))  # a hundredth of a point is fine enough
+        return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(figure))  # a hundredth of a point is precise enough
 
 
 def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, line: Line) -> None:
@@ -140,7 +140,7 @@ def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, 
 
 
 def _frame(axes: Axes, values: Sequence[float]) -> None:
-    """Frame what is drawn in colour: cross-entropy behind it may leave the frame."""
+    """Set the limits to the coloured curves; the grey cross-entropy may exceed them."""
     low, high = min(values), max(values)
     room = 0.06 * ((high - low) or 1.0)
     axes.set_ylim(low - room, high + room)

@@ -23,7 +23,7 @@ class _FoundError(Exception):
 
 
 def hunt(spec: LossSpec) -> str | None:
-    """Return the simplest case found that isn't finite, or is below the declared minimum; None if there is none."""
+    """Return the simplest case found that is not finite or below the declared minimum; None if there is none."""
 
     @settings(
         max_examples=MAX_EXAMPLES,
