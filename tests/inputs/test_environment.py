@@ -254,8 +254,8 @@ def test_data_that_was_prepared_under_other_settings(project: Project) -> None:
     assert project.run("prepare").code == 0
     project.write({"data.label_noise": 0.2})
     assert project.refused("tune") == (
-        "data/prepared: was prepared with data.label_noise 0.0, and params.yaml says 0.2; `dvc repro` or "
-        "`losstune prepare` writes it anew"
+        "data/prepared: was prepared with data.label_noise 0.0, but params.yaml has 0.2; `dvc repro` or "
+        "`losstune prepare` writes it again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Open the ledger that the settings name: on disk, with a shared one beside it if there is one."""
+"""Open the ledger: on disk, and the shared one if it is configured."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from losstune.study.shared_ledger import SharedLedger
 
 @contextmanager
 def open_ledger(params: Params, root: Path, *, look_only: bool = False) -> Iterator[Ledger]:
-    """Open the ledger; at the end wait until the shared one has what it was given, unless the end is a Ctrl-C.
+    """Open the ledger. At the end, wait until the shared one has received everything, unless interrupted.
 
     Args:
         params: Validated ``params.yaml``.
         root: Root of the study.
-        look_only: Whether nothing on the disk may change.
+        look_only: Whether to change nothing on the disk.
 
     Raises:
-        LosstuneError: If the shared ledger can't be read.
+        LosstuneError: If the shared ledger cannot be read.
     """
     if params.resources.ledger is None:
         yield Ledger(root, look_only=look_only)
