@@ -220,7 +220,7 @@ def test_rules_that_were_changed_after_looking_are_refused_and_then_told(finishe
     losstune(finished, "report")
     results = json.loads((finished / "results.json").read_text())
     assert results["earlier"][0]["differs"] == ["report.rope: registered 0.005, found 0.02"]
-    assert results["verdict"]["sentence"].endswith("after the test split had been read.")
+    assert results["verdict"]["sentence"].endswith("after the test split was read.")
 
 
 def test_records_that_are_not_what_was_registered_are_refused(finished):
@@ -237,7 +237,7 @@ def test_a_study_that_is_too_small_is_undecided(done):
     assert (focal["decision"], results["verdict"]["action"]) == ("undecided", "keep")
     assert focal["blocks_needed"] > 0
     assert results["control"]["positive"]["detected"] is None
-    assert any("positive control says nothing" in note for note in results["notes"])
+    assert any("positive control is not informative" in note for note in results["notes"])
 
 
 def test_anytime_stopping_ends_early_and_says_what_it_saved(study):

@@ -68,7 +68,7 @@ NOT_RUN = {
 
 SAID = re.compile(
     r"losstune: |waiting up to |(tune|confirm): kept |ledger: took |on the Ray cluster at |MLflow(, \w+:| at )|"
-    r"The whole comparison: "
+    r"Full comparison: "
 )
 """How a block begins that shows what losstune says; such a block is no recipe."""
 

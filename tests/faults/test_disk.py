@@ -133,7 +133,7 @@ def test_a_second_stage_is_told_who_is_at_work(small_reference, tmp_path, monkey
         main(["confirm"])
     assert ended.value.code == 2
     waiting, told = capsys.readouterr().err.splitlines()
-    who = f"losstune tune (process {os.getpid()}) is at work on this study"
+    who = f"losstune tune (process {os.getpid()}) is running on this study"
     assert waiting == f"waiting up to 0 s: {who}"
     assert told == f"losstune: {who}; wait for it to end, or stop it, and run again"
     after = {path: path.read_bytes() for path in before if path.exists()}

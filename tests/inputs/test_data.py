@@ -462,7 +462,7 @@ PREPARED: dict[str, tuple[str, Callable[[], object], str]] = {
     "another manifest": (
         "confirm",
         lambda: MANIFEST.write_text(MANIFEST.read_text().replace('"name": "npz"', '"name": "digits"')),
-        "data/prepared: was prepared with data.name 'digits', and params.yaml says 'npz'; `dvc repro` or",
+        "data/prepared: was prepared with data.name 'digits', but params.yaml has 'npz'; `dvc repro` or",
     ),
     "the test split": ("confirm", _resaved(TEST / "images.npy", _other), "test: contents have digest"),
     "the test labels": (

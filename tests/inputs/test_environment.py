@@ -80,7 +80,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://me:planted@127.0.0.1:{port}", "MLflow at http://127.0.0.1:{port}: it could not be reached"),
         (
             "htp://me:planted@nowhere",
-            "MLflow at htp://nowhere: it is no address that MLflow knows; expected http",
+            "MLflow at htp://nowhere: MLflow does not support this address; expected http",
         ),
         ("sqlite:////proc/mlflow.db", "MLflow at /proc/mlflow.db: [Errno 2] No such file or directory"),
     ],
@@ -97,7 +97,7 @@ def test_a_study_goes_on_without_mlflow_and_says_so_once(
     said = [line for line in ended.err.splitlines() if not line.startswith("tune")]
     assert len(said) == 1
     assert said[0].startswith(told.format(port=port))
-    assert said[0].endswith("the records are kept, and `losstune track sync` fills MLflow in later")
+    assert said[0].endswith("the records are kept, and `losstune track sync` adds them to MLflow later")
     assert "planted" not in ended.out + ended.err
     assert len((project.folder / "results/tune/trials.jsonl").read_text().splitlines()) == 4
     # What is asked of MLflow alone is refused.
@@ -254,8 +254,8 @@ def test_data_that_was_prepared_under_other_settings(project: Project) -> None:
     assert project.run("prepare").code == 0
     project.write({"data.label_noise": 0.2})
     assert project.refused("tune") == (
-        "data/prepared: was prepared with data.label_noise 0.0, and params.yaml says 0.2; `dvc repro` or "
-        "`losstune prepare` writes it anew"
+        "data/prepared: was prepared with data.label_noise 0.0, but params.yaml has 0.2; `dvc repro` or "
+        "`losstune prepare` writes it again"
     )
 
 

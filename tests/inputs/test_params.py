@@ -261,7 +261,7 @@ MATRICES: list[tuple[str, str]] = [
         "matrix: {data: {a: {training: {epochs: 1}}}, model: {b: {training: {epochs: 2}}}}",
         "matrix.data.a with matrix.model.b: both set training.epochs, expected only one of them to set it",
     ),
-    ("matrix: {data: {a-b: {}, a: {}}, model: {c: {}, b-c: {}}}", "a second cell is named a-b-c, expected unique names"),
+    ("matrix: {data: {a-b: {}, a: {}}, model: {c: {}, b-c: {}}}", "a second cell is named a-b-c, expected unique"),
     ("matrix: {data: {a: {training: {epohcs: 1}}}, model: {b: {}}}", "did you mean 'epochs'?"),
     ("matrix: {data: {a: {}}, model: {b: {model: {name: restnet}}}}", "a-b: model.name: unknown model 'restnet'"),
 ]  # fmt: skip

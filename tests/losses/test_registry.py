@@ -96,7 +96,10 @@ def test_unknown_name_is_answered_with_the_nearest():
 
 
 def test_two_modules_of_one_name_are_an_error(monkeypatch):
-    modules = [types.SimpleNamespace(name="focal", ispkg=False), types.SimpleNamespace(name="focal_again", ispkg=False)]
+    modules = [
+        types.SimpleNamespace(name="focal", ispkg=False),
+        types.SimpleNamespace(name="focal_again", ispkg=False),
+    ]
     monkeypatch.setattr(registry_module.pkgutil, "iter_modules", lambda path: modules)
     module = types.SimpleNamespace(SPEC=get("focal"))
     monkeypatch.setattr(registry_module.importlib, "import_module", lambda name: module)

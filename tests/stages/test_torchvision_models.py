@@ -164,7 +164,7 @@ def test_check_takes_the_shape_from_prepared_data_where_nothing_else_tells(tmp_p
     with pytest.raises(SystemExit):
         cli.main(["check"])
     assert "of 1x32x32" in (told := capsys.readouterr().err)
-    assert told.endswith("; the shape is that of data/prepared\n")
+    assert told.endswith("; the shape comes from data/prepared\n")
 
 
 @pytest.mark.parametrize("builder", ["resnet18", "regnet_y_400mf"])

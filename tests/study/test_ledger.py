@@ -253,7 +253,7 @@ def test_the_lock_names_its_holder_and_is_freed_by_its_death(tmp_path):
     try:
         assert holder.stdout.readline() == "held\n"
         with (
-            pytest.raises(LosstuneError, match=rf"losstune tune \(process {holder.pid}\) is at work"),
+            pytest.raises(LosstuneError, match=rf"losstune tune \(process {holder.pid}\) is running"),
             locked(tmp_path, "confirm", patience_sec=0.2),
         ):
             pass

@@ -224,9 +224,9 @@ def test_an_edited_registration_is_refused(tmp_path):
     with pytest.raises(LosstuneError) as caught:
         read_registration(path)
     assert str(caught.value) == (
-        f"{path}: its terms have the hash {digest(content['terms'])[:12]}, and it says "
+        f"{path}: its terms have the hash {digest(content['terms'])[:12]}, found "
         f"{registration().protocol[:12]}: it was edited afterwards, so there is no verdict; `dvc repro -f confirm` "
-        "registers what params.yaml says"
+        "registers the settings in params.yaml"
     )
 
 

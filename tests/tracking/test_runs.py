@@ -103,7 +103,8 @@ def test_stopping_early_is_no_failure(facts):
     assert child.status == "FINISHED"
     assert child.tags["losstune.status"] == "stopped"
     assert (
-        child.tags["mlflow.note.content"] == "stopped: after 3 epochs others of its search were ahead (ASHA)"
+        child.tags["mlflow.note.content"]
+        == "stopped by ASHA: after 3 epochs other trials of its search were better"
     )
 
 

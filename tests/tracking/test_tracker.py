@@ -296,7 +296,7 @@ def test_a_larger_study_names_what_an_earlier_run_shows(settings, root):
     assert (summary.num_logged, summary.num_elsewhere) == (1, 2)
     assert shown.num_runs == 5
     newer = next(run for run in shown.parents if run.info.run_name == "tune again")
-    assert newer.data.tags["mlflow.note.content"].startswith("2 of 3 trainings were done before")
+    assert newer.data.tags["mlflow.note.content"].startswith("2 of 3 trainings were finished before")
 
 
 def test_children_of_a_deleted_parent_come_to_the_new_one(settings, root):
@@ -481,7 +481,7 @@ def test_a_dead_server_is_reported_once_and_loses_nothing(root, closed_port, mon
     assert told[0] == summary.problem
     assert summary.problem == (
         f"MLflow at http://127.0.0.1:{closed_port}: it could not be reached; the records are kept, and "
-        "`losstune track sync` fills MLflow in later"
+        "`losstune track sync` adds them to MLflow later"
     )
     assert (summary.num_missing, summary.num_logged, summary.run_id) == (3, 0, None)
     assert sync(settings, "digits-cnn", root, make_run(), make_entries()).num_logged == 3

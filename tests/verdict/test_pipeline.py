@@ -114,7 +114,7 @@ def test_significant_difference_below_the_noise_floor_is_undecided():
         "focal is ahead by 2.00 ± 0.00 points, within the noise floor, undecided" in results.verdict.sentence
     )
     assert (
-        "kl_divergence and cross_entropy are one objective and differ by 2.50 points"
+        "kl_divergence and cross_entropy are identical losses and differ by 2.50 points"
         in results.verdict.sentence
     )
 
@@ -152,7 +152,7 @@ def test_one_bit_in_the_training_loss_fails_the_gate():
     replace_control(study, curve=(*control.curve[:-1], last))
     results = study.results()
     assert not results.control.identity.passed
-    assert "they part at epoch 3: training loss 0.33333333333333337 against 0.3333333333333333" in (
+    assert "they differ from epoch 3 on: training loss 0.33333333333333337 against 0.3333333333333333" in (
         results.control.identity.detail
     )
     assert (results.verdict.action, results.verdict.loss) == ("none", None)
@@ -167,8 +167,8 @@ def test_one_bit_in_the_training_loss_fails_the_gate():
     ("update", "message"),
     [
         ({"seed": 7}, "another seed"),
-        ({"status": "diverged"}, "it diverged, where the baseline finished"),
-        ({"curve": ()}, "it trained for 0 epochs, the baseline for 3"),
+        ({"status": "diverged"}, "it diverged, but the baseline finished"),
+        ({"curve": ()}, "it trained for 0 epochs, but the baseline for 3"),
         ({"confusion": ((30, 0, 0), (0, 30, 0), (0, 0, 30))}, "their predictions differ"),
         ({"test": {"accuracy": 0.5}}, "their test scores differ"),
         ({"validation": {"accuracy": 0.5}}, "their validation scores differ"),
@@ -242,7 +242,7 @@ def test_baseline_without_winner_gives_no_verdict():
 
 def test_study_of_the_control_alone_gives_no_verdict():
     results = make_study({"cross_entropy": CROSS_ENTROPY, "kl_divergence": CROSS_ENTROPY}).results()
-    assert "there is no loss to hold against cross_entropy" in results.verdict.sentence
+    assert "there is no loss to compare with cross_entropy" in results.verdict.sentence
 
 
 def test_too_few_blocks_are_noted():
@@ -253,7 +253,7 @@ def test_too_few_blocks_are_noted():
     # Three blocks of one search, two of the other: with another search of three they are nine.
     assert results.of("focal").blocks_needed == 4
     assert any(
-        "from 6 blocks on, and more easily from 8 (confirm.num_blocks)" in note for note in results.notes
+        "with 6 blocks or more, and more easily with 8 (confirm.num_blocks)" in note for note in results.notes
     )
     assert not any("confirm.num_blocks" in note for note in make_study(GATED).results().notes)
 
@@ -268,8 +268,8 @@ def test_blocks_that_are_just_enough_are_noted():
     assert results.of("focal").difference.p_holm == 2 / 2**6
     assert results.of("focal").decision == "better"
     assert (
-        "6 blocks are just enough for 1 loss: Holm's p-value is 0.031 at best, for a loss that is ahead or behind in "
-        "every block, and one tie with cross_entropy doubles that, above 0.05. 8 or more leave room for ties "
+        "6 blocks are just enough for 1 loss: the smallest Holm p-value is 0.031, for a loss that is ahead or behind "
+        "in every block. One tie with cross_entropy doubles it, to more than 0.05. 8 or more blocks allow ties "
         "(confirm.num_blocks)."
     ) in results.notes
     # It is no empty threat: with one tie nothing is found, and with eight blocks it still is.

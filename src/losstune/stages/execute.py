@@ -34,12 +34,12 @@ def execute_stage(
     read: Callable[[], Arrays],
     brackets: Brackets | None = None,
 ) -> None:
-    """Train what the plan asks for and the ledger doesn't hold; `read` gives the data, if any is needed.
+    """Train the jobs of the plan that the ledger lacks. `read` returns the data and is called only if needed.
 
     Raises:
-        UnfinishedStudyError: If not everything is there at the end; finished trainings are kept.
-        KeyboardInterrupt: On Ctrl-C, SIGTERM or the loss of the parent ``dvc``; finished trainings are kept.
-        LosstuneError: If all that was trained failed: then the mistake is not a loss's.
+        UnfinishedStudyError: If trainings are missing at the end. Finished trainings are kept.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM or the end of the parent ``dvc``. Finished trainings are kept.
+        LosstuneError: If all trainings failed, because then the cause is not a loss.
     """
     num_kept = len(plan.kept)
     git = provenance.git_state()
@@ -58,7 +58,7 @@ def execute_stage(
         print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
     try:
         if num_to_train:
-            arrays = read()  # an error in the data is reported before any progress
+            arrays = read()  # before the progress bar, so that an error in the data comes first
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
                 def finished(job: Job, timed: Timed) -> None:
@@ -72,11 +72,11 @@ def execute_stage(
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
-                "run `dvc repro` to go on"
+                "run `dvc repro` to continue"
             )
         entries = plan.entries()
-        _tell_failures(stage, entries)
-        for entry in plan.kept[num_kept:]:  # TPE came by these on its way
+        _report_failures(stage, entries)
+        for entry in plan.kept[num_kept:]:  # trials that TPE found in the ledger while it planned
             tracker.log(entry)
     except BaseException as error:
         tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -93,7 +93,7 @@ def train_plan(
     brackets: Brackets | None,
     finished: Callable[[Job, Timed], None],
 ) -> None:
-    """Train the plan with the executor in the settings; `finished` must report finished jobs to the plan."""
+    """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline
@@ -101,7 +101,7 @@ def train_plan(
         inline.run(plan, train_timed, arrays, brackets, finished, resources.trial_time_limit)
         return
     with collection_paused():
-        from losstune.execution import trials  # 1 s to import, which a study without Ray is spared
+        from losstune.execution import trials  # takes 1 s to import; a study without Ray does not need it
 
     trials.run(
         plan,
@@ -116,7 +116,7 @@ def train_plan(
 
 
 def resources_of(study: Study) -> trials.TrialResources:
-    """Return what one training of the study gets of the machine."""
+    """Return the resources of one training of the study."""
     from losstune.execution import trials
 
     num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
@@ -124,7 +124,7 @@ def resources_of(study: Study) -> trials.TrialResources:
 
 
 def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
-    """Judge how many trainings share a GPU well: small networks can't fill one."""
+    """Estimate how many trainings can share a GPU: a small network cannot use all of it."""
     if model.name == "mlp" or model.name == "cnn":
         return 8
     side = input_shape[-1]
@@ -139,7 +139,7 @@ def _counts(entries: list[Entry]) -> dict[str, float]:
     }
 
 
-def _tell_failures(stage: str, entries: list[Entry]) -> None:
+def _report_failures(stage: str, entries: list[Entry]) -> None:
     failures = [entry.record for entry in entries if entry.record.status == "failed"]
     if not failures:
         return

@@ -18,17 +18,17 @@ from losstune.tracking import experiment_of
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Put the verdict's model and the baseline's into MLflow's registry, as ``champion`` and ``baseline``.
+    """Register the models of the verdict's loss and of the baseline in MLflow as ``champion`` and ``baseline``.
 
-    The report's run is filled in before, where MLflow lacks it.
+    First adds the report's run if MLflow lacks it.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stages' outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stages' outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If there is no verdict or no model, or MLflow can't be used or is switched off.
+        LosstuneError: If there is no verdict or no model, MLflow cannot be used, or tracking is disabled.
     """
     if not params.tracking.enabled:
         raise LosstuneError("tracking.enabled is false in params.yaml, so there is no registry to promote to")

@@ -1,4 +1,4 @@
-"""The last stage: from records to the verdict, as files, as a page, in MLflow and in the terminal."""
+"""The last stage: compute the verdict from the records and write it as files, as a page, to MLflow and the terminal."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ NUM_EXAMPLES = 8
 def run(params: Params, folder: Path, root: Path) -> None:
     """Write ``results.json``, ``metrics.json`` and ``report/``, and print the verdict.
 
-    Nothing is trained: with MLflow's files deleted it works just as well.
+    Trains nothing, and does not need MLflow's files.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's inputs and outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stage's inputs and outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If an earlier stage's output is missing or damaged.
+        LosstuneError: If the output of an earlier stage is missing or damaged.
     """
     study = open_study(params, folder, root, recorded_device)
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
@@ -114,12 +114,12 @@ def run(params: Params, folder: Path, root: Path) -> None:
     summary = show(study)
     if summary.problem:
         print(summary.problem, file=sys.stderr)
-    print(f"The whole report: {REPORT}", flush=True)
+    print(f"Full report: {REPORT}", flush=True)
     print_report(results, diagnostics.durations_sec())
 
 
 def show(study: Study) -> TrackingSummary:
-    """Show the report in the study's folder in MLflow, with the models of the verdict's loss and of the baseline.
+    """Log the report in the study's folder to MLflow, with the models of the verdict's loss and of the baseline.
 
     Raises:
         LosstuneError: If a file of the report is missing or damaged.
@@ -166,7 +166,7 @@ def _data_facts(study: Study) -> DataFacts:
 
 
 def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
-    """Return the ends of the learning rates that were searched for each loss."""
+    """Return the lowest and the highest searched learning rate of each loss."""
     ranges = {loss: space.ranges["learning_rate"] for loss, space in study.spaces.items()}
     return {
         loss: (float(span.low), float(span.high))
@@ -176,7 +176,7 @@ def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
 
 
 def _commit(executions: list[Execution]) -> str | None:
-    """Name the commits that trained the blocks: one, as a rule."""
+    """Return the commits that trained the blocks, usually one."""
     return ", ".join(sorted({execution.commit for execution in executions if execution.commit})) or None
 
 
@@ -194,16 +194,16 @@ def _flat(results: Results) -> dict[str, float]:
 
 
 def _decisions(results: Results) -> dict[str, str]:
-    """Return the verdict and every loss's decision, to filter studies by."""
+    """Return the verdict and every loss's decision, as tags for filters."""
     decisions = {f"decision.{result.loss}": result.decision for result in results.losses if result.decision}
     verdict = {"verdict": results.verdict.action, "baseline": results.baseline}
     return verdict | decisions | ({"winner": results.verdict.loss} if results.verdict.loss else {})
 
 
 def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str, Record]:
-    """Return the blocks whose weights were kept of the verdict's loss, as champion, and of the baseline.
+    """Return the blocks of the verdict's loss (``champion``) and of the baseline whose weights were kept.
 
-    Of a loss's searches it is the one that validation prefers, whose configuration the report says to use.
+    Of a loss's searches, the one with the best validation score counts. The report recommends its configuration.
     """
     losses = {"champion": results.verdict.loss, "baseline": results.baseline}
     preferred = {result.loss: result.winner_search for result in results.losses}
@@ -225,7 +225,7 @@ def _models(study: Study, results: Results, blocks: list[Record]) -> list[Traine
             records = {record.key: record for record in promoted(results, blocks, ledger).values()}
             paths = {key: ledger.weights(key) for key in records}
     except LosstuneError as error:
-        print(f"no model is logged: {error}", file=sys.stderr)
+        print(f"no model was logged: {error}", file=sys.stderr)
         return []
     for key, path in paths.items():
         record = records[key]
@@ -233,7 +233,7 @@ def _models(study: Study, results: Results, blocks: list[Record]) -> list[Traine
             assert path is not None, "promoted by it"
             models.append(_model(study, results, record, path))
         except LosstuneError as error:
-            print(f"the model of {record.configuration.loss} is not logged: {error}", file=sys.stderr)
+            print(f"the model of {record.configuration.loss} was not logged: {error}", file=sys.stderr)
     return models
 
 
@@ -250,7 +250,7 @@ def _model(study: Study, results: Results, record: Record, weights: Path) -> Tra
     bound = bound.with_counts(torch.tensor(manifest.counts.train))
     images = len(manifest.input_shape) == 3
     development = prepared.read_development(study.folder / PREPARED)
-    # A copy: the file is mapped read-only.
+    # A copy, because the file is mapped read-only.
     example = np.array(development.validation_images[:NUM_EXAMPLES])
     shape = ", ".join(str(size) for size in manifest.input_shape)
     return TrainedModel(

@@ -1,4 +1,4 @@
-"""What MLflow shows of a stage's execution."""
+"""The run of a stage's execution in MLflow: settings, tags and data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
 
 
 def stage_run(study: Study, stage: str) -> StageRun:
-    """Describe a stage's execution for MLflow."""
+    """Return the parent run of a stage's execution."""
     params, manifest = study.params, study.manifest
     counts = manifest.counts
     return StageRun(

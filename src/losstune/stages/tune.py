@@ -1,4 +1,4 @@
-"""The second stage: the same number of trials for every loss, scored on the validation split."""
+"""The second stage: run the same number of trials for every loss, scored on the validation split."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from losstune.study.plan import SearchPlan
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Search every loss's hyperparameters and write ``results/tune``.
+    """Search the hyperparameters of every loss, and write ``results/tune``.
 
     The test split's files are not opened.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's inputs and outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stage's inputs and outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If something is wrong with settings or data.
+        LosstuneError: If settings or data are invalid.
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
@@ -48,7 +48,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
 
 
 def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
-    """Plan the study's trials, and look up which of them the ledger holds."""
+    """Plan the study's trials, and look up which of them are in the ledger."""
     return SearchPlan(
         study.params,
         study.spaces,

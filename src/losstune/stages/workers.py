@@ -1,4 +1,4 @@
-"""Find out what the machines that will train can do: this one, or those of a cluster."""
+"""Find the device and precision of the machines that will train: this one, or the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 
 def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
-    """Return ``"cuda"`` or ``"cpu"``, and ``"float32"`` or ``"bfloat16"``, for what the settings say.
+    """Return ``"cuda"`` or ``"cpu"``, and ``"float32"`` or ``"bfloat16"``, for the settings.
 
-    A study trains on one kind of device in one precision, because results of different ones don't compare. On a
-    cluster that is a GPU if any node has one, and the precision that all nodes with that device choose.
+    A study uses one kind of device and one precision, because results of different ones are not comparable. On a
+    cluster, the device is a GPU if any node has one, and the precision is one that all nodes with this device support.
 
     Args:
         params: The study's settings.
-        folder: The study's, not needed here.
-        versions: Of the libraries that compute the results, here; those of a cluster's nodes must be the same.
+        folder: The study's folder, which is not used here.
+        versions: Versions on this machine of the libraries that compute the results. The nodes of a cluster must have
+            the same ones.
 
     Raises:
-        LosstuneError: If a GPU is asked for and there is none, or a node of the cluster cannot take part.
+        LosstuneError: If a GPU is requested and there is none, or a node of the cluster is unsuitable.
     """
     address = cluster_address(params.resources)
     if address is not None:
@@ -58,7 +59,7 @@ def _of_cluster(
         if dict(node.versions) != dict(versions):
             raise LosstuneError(
                 f"{source}: node {node.name} of the cluster at {address!r} has {_text(node.versions)}, "
-                f"expected {_text(versions)} as here: other versions round differently"
+                f"expected {_text(versions)} as here, because other versions round differently"
             )
         if device not in node.precision:
             raise LosstuneError(
@@ -70,7 +71,7 @@ def _of_cluster(
         f"{sum(node.gpus for node in used):g} GPUs",
         file=sys.stderr,
     )
-    # With auto: where nodes differ, all of them take the one that every node has.
+    # With auto, all nodes use the precision that every node supports.
     chosen = {node.precision[device] for node in used}
     return device, chosen.pop() if len(chosen) == 1 else "float32"
 

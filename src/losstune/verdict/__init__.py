@@ -1,1 +1,1 @@
-"""Decisions: from records to the numbers of ``results.json`` and the verdict. Nothing is drawn here."""
+"""Decisions: from records to the numbers of ``results.json`` and the verdict. Draws no figures."""

@@ -10,16 +10,16 @@ from losstune.core.errors import LosstuneError
 from losstune.core.records import Configuration, Record, place_of
 
 BlockId = tuple[int, int]
-"""A search and a block's number within it: what two trainings share that are to be held against each other."""
+"""A search and a block's number within it. Two trainings are paired if they have the same one."""
 
 
 def block_id(record: Record) -> BlockId:
-    """Return the block that a training belongs to."""
+    """Return the block of a training."""
     return record.search, record.index
 
 
 def blocks_by_loss(confirm_records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Return each loss's blocks in the order of their identity; controls are none."""
+    """Return each loss's blocks, ordered by :data:`BlockId`. Controls are left out."""
     found: defaultdict[str, list[Record]] = defaultdict(list)
     for record in confirm_records:
         if record.role == "block":
@@ -28,7 +28,7 @@ def blocks_by_loss(confirm_records: Iterable[Record]) -> dict[str, list[Record]]
 
 
 def confirmed_configurations(blocks: Iterable[Record]) -> list[tuple[int, Configuration]]:
-    """Return the configurations that a loss's blocks were trained with, each with its search."""
+    """Return the configurations of a loss's blocks, each with its search."""
     found: list[tuple[int, Configuration]] = []
     for record in blocks:
         pair = (record.search, record.configuration)
@@ -40,10 +40,10 @@ def confirmed_configurations(blocks: Iterable[Record]) -> list[tuple[int, Config
 def blocks_of_winners(
     winners: Mapping[str, Sequence[Record]], confirm_records: Iterable[Record], params: Params
 ) -> dict[str, list[Record]]:
-    """Return the blocks on which each loss's winners were retrained, in order: paired, and as many as there must be.
+    """Return the blocks of each loss's winners, in order, after checking that they are paired and complete.
 
     Raises:
-        LosstuneError: If blocks are missing, not paired, or of another configuration than the search's winner.
+        LosstuneError: If blocks are missing, not paired, or not of the search's winning configuration.
     """
     confirmed = blocks_by_loss(confirm_records)
     blocks = {
@@ -54,7 +54,7 @@ def blocks_of_winners(
 
 
 def _blocks_of(searches: Sequence[Record], confirmed: Iterable[Record], params: Params) -> list[Record]:
-    """Return the winners' blocks in order: all of them, or with anytime stopping the first ones without a gap."""
+    """Return the winners' blocks in order: all, or with anytime stopping the first ones without a gap."""
     loss, num_searches = searches[0].configuration.loss, len(searches)
     found = {place_of(record, num_searches): record for record in confirmed}
     num_blocks = params.confirm.num_blocks
@@ -83,5 +83,5 @@ def _require_pairing(blocks: Mapping[str, Sequence[Record]]) -> None:
         for record in records:
             if seeds.setdefault((record.search, record.index), record.seed) != record.seed:
                 raise LosstuneError(
-                    f"block {record.number} was not trained on the same seed for every loss, so it pairs nothing"
+                    f"block {record.number} was not trained on the same seed for every loss, so it is not paired"
                 )

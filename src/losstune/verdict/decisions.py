@@ -1,4 +1,4 @@
-"""Decide on every loss: its difference from the baseline, and what follows from it."""
+"""The decision on every loss, from its difference from the baseline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def compare_with_baseline(losses: Sequence[LossResult], params: Params, rules: R
 
 
 def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> list[LossResult]:
-    """Add the decisions on the candidates, and what the undecided still need. None if a control failed."""
+    """Add the decisions on the candidates, and the blocks that undecided ones need. None if a control failed."""
     if not _has_held(control):
         return list(losses)
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
@@ -50,7 +50,7 @@ def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> 
 
 
 def add_overtakes(losses: Sequence[LossResult], baseline: str) -> list[LossResult]:
-    """Add the numbers of trials from which on a loss's best beats the baseline's best, or no longer does."""
+    """Add the numbers of trials at which the best trial of a loss starts, or stops, to beat the baseline's best."""
     reference = next(result for result in losses if result.loss == baseline).best_of
     return [
         result

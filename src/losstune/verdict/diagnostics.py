@@ -22,10 +22,10 @@ def optimism_of(
     confidence: float,
     rng: np.random.Generator,
 ) -> Score:
-    """Return the winners' validation scores in their searches minus those on fresh seeds, the mean over the blocks.
+    """Return the winners' validation scores in their searches minus those on fresh seeds, averaged over the blocks.
 
-    Both are on the same split with the same configuration, so what is left is the luck of having been chosen. The
-    interval is that of the fresh seeds' mean.
+    Both scores are on the same split with the same configuration, so the difference is the selection bias of the
+    search. The interval is that of the mean over fresh seeds.
     """
     chosen = {winner.search: winner.validation[metric] for winner in winners}
     excess = [chosen[block.search] - block.validation[metric] for block in blocks]
@@ -39,10 +39,10 @@ def variances_of(
     metric: str,
     num_searches: int,
 ) -> Variances | None:
-    """Split the variance of validation scores by source, over what trained to the end.
+    """Split the variance of the validation scores of finished trainings by source.
 
-    Losses that lost a block are left out, and so are blocks that not all losses have. None where fewer than two losses,
-    or fewer than two blocks of a search, are left.
+    Losses with a diverged or failed block are left out, and so are blocks that not all losses have. None if fewer than
+    two losses, or fewer than two blocks of a search, remain.
     """
     whole = {
         loss: records
@@ -75,7 +75,7 @@ def _scores_by_search(trials: Mapping[str, Sequence[Record]], metric: str) -> di
 
 
 def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResult], float | None]:
-    """Return a loss's calibration by way of making probabilities, and the mean temperature."""
+    """Return a loss's calibration by type of probabilities, and the mean temperature."""
     rows = [record for record in blocks if record.calibration]
     if not rows:
         return {}, None

@@ -1,4 +1,4 @@
-"""The results of one loss by itself: trials, winners and their scores."""
+"""The results of one loss without comparison: trials, winners and their scores."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def loss_result(
     blocks: Sequence[Record],
     identical: Mapping[str, str],
 ) -> LossResult:
-    """Return what the records say of a loss, without a comparison.
+    """Return the results of a loss, without a comparison.
 
     Args:
         loss: Its name.
         params: The study's settings.
         trials: Its trials.
         winners: The winner of each of its searches; none if one search had no winner.
-        blocks: What its winners were retrained on, in order.
-        identical: Loss to the loss of this study that it is identical to.
+        blocks: The blocks of its winners, in order.
+        identical: Maps a loss to the loss of this study that it is identical to.
     """
     metric = params.tune.metric
     defaults = [record.validation[metric] for record in trials if record.index == 0]

@@ -15,15 +15,15 @@ MOST_NAMED = 3
 def never_predicted(
     losses: Iterable[str], blocks: Mapping[str, Sequence[Record]], class_names: Sequence[str]
 ) -> list[str]:
-    """Return a sentence for each of `losses` whose models, in more than half of the blocks, never predict some class.
+    """Return a sentence for each of `losses` whose models never predict some class in more than half of the blocks.
 
-    A model predicts the class with the largest probability; blocks without predictions, such as diverged ones, and
-    classes without test samples count for nothing.
+    A model predicts the class with the largest probability. Blocks without predictions, such as diverged ones, and
+    classes without test samples are ignored.
 
     Args:
-        losses: To look at.
-        blocks: By loss.
-        class_names: In the order of the labels.
+        losses: Names of the losses to check.
+        blocks: Blocks by loss.
+        class_names: Names of the classes, in the order of the labels.
     """
     found = []
     for loss in losses:

@@ -1,6 +1,6 @@
-"""From records to the verdict, one module a step: blocks, loss results, controls, comparison, decisions, sentence.
+"""From records to the verdict, one module per step: blocks, loss results, controls, comparison, decisions, sentence.
 
-Works on records alone: no files, no clock, no network.
+Uses records only: no files, no clock, no network.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ def build_results(
     earlier: tuple[Earlier, ...] = (),
     imbalance: str | None = None,
 ) -> Results:
-    """Compute all numbers of the report and draw the verdict.
+    """Compute all numbers of the report, and the verdict.
 
     Args:
         params: The study's settings.
-        data: What the report says about the data.
+        data: Facts about the data.
         tune_records: All trials of the search.
         confirm_records: Blocks and controls.
-        equals: Loss to the loss that it is identical to; only pairs within the study matter.
-        protocol: Hash of what the verdict depends on.
-        earlier: Registrations of the study under which the test split had been read before.
-        imbalance: Which classes the metric hardly sees, see :func:`losstune.data.imbalance.hint`.
+        equals: Maps a loss to the loss that it is identical to. Only pairs within the study are used.
+        protocol: Hash of the registration.
+        earlier: Earlier registrations of the study, under which the test split was read.
+        imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
 
     Raises:
-        LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or not as many as the
-            stopping rule asks for.
+        LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or contradict the
+            stopping rule.
     """
     metric, baseline, rules = params.tune.metric, params.baseline, Rules.of(params)
     trials = _by_loss(record for record in tune_records if record.stage == "tune")

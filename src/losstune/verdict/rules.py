@@ -1,4 +1,4 @@
-"""The rules by which a study is judged, and the random streams of its intervals."""
+"""The rules of the decisions of a study, and the random streams of its intervals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from losstune.core.seeds import derive_seed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How decisions are drawn.
+    """The rules by which losses are decided on.
 
     Attributes:
-        alpha: Level of the tests, over all candidates together.
-        rope: A smaller difference makes no practical difference.
-        power: That the numbers of blocks still needed are for.
-        num_searches: Independent searches of each loss. Blocks go round: block b retrains the winner of search b modulo
-            `num_searches`.
+        alpha: Level of the tests, over all candidates.
+        rope: Half-width of the region of practical equivalence. A smaller difference does not matter in practice.
+        power: Power for which the numbers of further blocks are planned.
+        num_searches: Independent searches of each loss. Block b retrains the winner of search b modulo `num_searches`.
         anytime: Whether each loss's number of blocks was chosen by its e-process.
     """
 
@@ -31,7 +30,7 @@ class Rules:
 
     @classmethod
     def of(cls, params: Params) -> Rules:
-        """Return the rules that the settings state."""
+        """Return the rules in the settings."""
         return cls(
             alpha=params.report.alpha,
             rope=params.report.rope,
@@ -43,5 +42,5 @@ class Rules:
 
 def generator_of(params: Params, *coordinates: str) -> np.random.Generator:
     """Return the random stream for one number of the report."""
-    # A stream for each number: adding a loss to the study leaves the intervals of the others as they were.
+    # One stream per number, so that adding a loss does not change the intervals of the others.
     return np.random.default_rng(derive_seed(params.study.seed, "report", *coordinates))

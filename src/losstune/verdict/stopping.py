@@ -11,10 +11,10 @@ from losstune.verdict.results import LossResult
 
 
 def require_stopping(losses: Sequence[LossResult], params: Params) -> None:
-    """Refuse, with anytime stopping, a number of blocks that the stopping rule would not have led to.
+    """Raise, with anytime stopping, if a number of blocks contradicts the stopping rule.
 
     Raises:
-        LosstuneError: If a loss has too few blocks, or too many.
+        LosstuneError: If a loss has too few or too many blocks.
     """
     if params.confirm.stopping != "anytime":
         return

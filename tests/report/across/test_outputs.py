@@ -50,7 +50,7 @@ def test_the_same_studies_give_the_same_bytes(tmp_path, folders, capsys):
         "profiles.svg",
     ]
     assert [path.read_bytes() for path in ones] == [path.read_bytes() for path in twos]
-    first, second = capsys.readouterr().out.split("The whole comparison: ")[1:]
+    first, second = capsys.readouterr().out.split("Full comparison: ")[1:]
     assert first.split("\n", 1)[1] == second.split("\n", 1)[1]
 
 
@@ -205,5 +205,5 @@ def test_the_command_tells_a_mistake_in_one_line_and_writes_nothing(tmp_path, fo
 @pytest.mark.usefixtures("plain")
 def test_the_command_writes_where_it_is_told(tmp_path, folders, capsys):
     cli.cli.main(["across", *map(str, folders), "--output", "there"], standalone_mode=False)
-    assert "The whole comparison: there/across.html" in capsys.readouterr().out
+    assert "Full comparison: there/across.html" in capsys.readouterr().out
     assert (tmp_path / "there" / "across.json").is_file()

@@ -30,4 +30,4 @@ def test_runs_of_both_sides_and_what_their_versions_differ_in(
         ("base", "report base"),
         ("range", "report range"),
     ]
-    assert "The runs' versions differ: torch 2.15.0 → 2.16.0." in linked.notes
+    assert "The versions of the runs differ: torch 2.15.0 → 2.16.0." in linked.notes
