@@ -169,7 +169,7 @@ def swap_labels(path):
         ("development/train_images.npy", truncate, "damaged"),
         ("development/validation_labels.npy", truncate, "damaged"),
         ("development/train_images.npy", other_shape, r"found uint8 of shape \(14, 3, 4, 5\)"),
-        ("development/train_labels.npy", swap_labels, "labels aren't those"),
+        ("development/train_labels.npy", swap_labels, "labels do not match the counts"),
     ],
 )
 def test_damage_is_named(tmp_path, file, damage, message):

@@ -54,7 +54,7 @@ def test_truth_values_are_no_classes(target):
 def test_a_list_is_no_target_and_floating_indices_are_told():
     with pytest.raises(ValueError, match="target: found list, expected a tensor"):
         get("focal")(torch.zeros(2, 5), [0, 1])
-    with pytest.raises(ValueError, match=r"class indices are whole numbers, target\.long\(\)"):
+    with pytest.raises(ValueError, match=r"class indices must be integers: target\.long\(\)"):
         get("focal").as_module()(torch.zeros(2, 5), torch.zeros(2))
 
 

@@ -1,6 +1,6 @@
 """The Brier score: the squared distance between prediction and target, on the simplex.
 
-It is the Tsallis score at beta = 1, kept under its own name because it is known by it.
+It is the Tsallis score at beta = 1. The catalogue has it under its common name, too.
 
 Link: softmax, exact (strictly proper).
 """

@@ -1,4 +1,4 @@
-"""Cross-entropy with a penalty on the squared length of the logits.
+"""Cross-entropy with a penalty on the squared norm of the logits.
 
 Link: eta = p + b z, a recovery: where the risk's gradient, p - eta + b z, is 0.
 """

@@ -105,7 +105,7 @@ class LossModule(nn.Module):
             raise ValueError(
                 f"a target of probabilities must have the shape of the logits, (N, C): found {tuple(target.shape)} "
                 f"and {tuple(logits.shape)}"
-                + ("; class indices are whole numbers, target.long()" * (target.ndim == 1))
+                + ("; class indices must be integers: target.long()" * (target.ndim == 1))
             )
         if self.weight is not None:
             raise ValueError("class weights are not defined for a target of probabilities; remove weight")

@@ -1,6 +1,6 @@
 """The spherical score and its generalisation of order alpha, the pseudospherical score.
 
-At alpha = 2 it is one less the cosine between prediction and one-hot target.
+At alpha = 2 it is one minus the cosine between prediction and one-hot target.
 
 Link: softmax, exact (strictly proper).
 """

@@ -1,4 +1,4 @@
-"""The multi-class hinge that counts every wrong class within a margin of the true one.
+"""The multi-class hinge, summed over all wrong classes within a margin of the true one.
 
 Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards.
 """

@@ -3,10 +3,9 @@
 Shape suffixes: B blocks, G groups (subsets of blocks).
 
 A block is one set of fresh seeds on which every loss was trained once, so scores are compared within a block
-and only the differences count. The test, its interval and the equivalence test below rest on one assumption:
-were the two losses equally good, a block's difference would be as likely to be +d as -d (swapping the labels
-changes nothing). No normality is assumed, and at the small numbers of blocks that a study can afford the
-levels are exact.
+and only the differences count. The test, its interval and the equivalence test below make one assumption: if the
+two losses are equally good, a block's difference is as likely to be +d as -d (swapping the labels changes
+nothing). They do not assume normality, and their levels are exact for the small numbers of blocks of a study.
 """
 
 from __future__ import annotations

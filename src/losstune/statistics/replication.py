@@ -1,8 +1,8 @@
 """Comparison of losses over independent searches: the search is the unit of replication.
 
-A search ends at one configuration, by luck or not, and every block that retrains it shares that luck. Blocks of one
-search are therefore subsamples. Whether a difference is more than luck is judged by how much the searches of one loss
-differ, beyond what all losses share in a search's blocks.
+A search ends at one configuration, partly by chance, and all blocks that retrain it share that random effect. Blocks of
+one search are therefore subsamples. The error of a difference is estimated from the variation between the searches of
+one loss, beyond what all losses share in a search's blocks.
 
 Shape suffixes: L losses, the baseline not among them; S searches.
 """

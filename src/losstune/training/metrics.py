@@ -50,14 +50,14 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Share of samples whose most probable class is the true one.",
+                summary="Fraction of samples whose most probable class is the true one.",
             ),
             Metric(
                 name="balanced_accuracy",
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Mean over the classes of the share of their samples that are recognised.",
+                summary="Mean recall over the classes.",
             ),
             Metric(
                 name="macro_f1",

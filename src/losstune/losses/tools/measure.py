@@ -58,7 +58,7 @@ def convexity(loss: Loss, num_classes: int) -> Measured:
                     worst = relative_N[at].item()
                     where = f"between {_text(first_NC[at])} and {_text(second_NC[at])}, class {target_N[at]}"
     if worst > 1e-9:
-        return Measured(False, f"the midpoint lies {worst:.2g} (relative) above the chord {where}")
+        return Measured(False, f"the midpoint is {worst:.2g} (relative) above the chord {where}")
     return Measured(True, "no midpoint above its chord")
 
 
