@@ -57,6 +57,6 @@ def test_nothing_to_pair_is_told_by_none():
 
 def test_another_test_split_is_refused():
     with pytest.raises(
-        LosstuneError, match="the test split has 4 samples, and the blocks have predictions of 3"
+        LosstuneError, match="the test split has 4 samples, but the blocks have predictions for 3"
     ):
         exchange({("cross_entropy", 0): [0, 1, 2], ("focal", 0): [0, 1, 2]})

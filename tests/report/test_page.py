@@ -76,7 +76,7 @@ def test_page_opens_with_the_verdict_and_tells_all():
     assert results.verdict.sentence.replace("-", "−") in found.texts["p"].replace("-", "−")
     for text in ("93.00%", "2.0 s", "ab12" * 16, "c0ffee", "torch 2.15.0", "5f" * 32, "no winner", "0.003"):
         assert text in found.texts["main"]
-    assert "The control held." in found.texts["main"]
+    assert "Identity check passed." in found.texts["main"]
     assert "apl has no winner" in found.texts["li"]
 
 
@@ -98,7 +98,7 @@ def test_failed_control_gives_no_verdict():
     study.confirm = [record for record in study.confirm if record.role != "control"]
     found = outline(render(study)[0])
     assert found.texts["h1"] == "No verdict"
-    assert "The control failed." in found.texts["li"]
+    assert "Identity check failed." in found.texts["li"]
 
 
 def test_baseline_without_winner_and_bare_facts():
@@ -121,13 +121,13 @@ def test_many_classes_show_the_largest_confusions(monkeypatch):
     monkeypatch.setattr(page_rows, "MAX_CONFUSION_CLASSES", 2)
     html, _ = render(study)
     assert 'class="confusion"' not in html
-    assert "The most frequent confusions." in html
+    assert "The tables list the most frequent confusions." in html
 
 
 def test_rows_are_called_samples_for_they_need_not_be_images():
     text, _ = render(make_study(GATED))
     assert "360 test samples" in text
-    assert "1,149 samples to train on" in text
+    assert "1,149 training samples" in text
     assert "images" not in text
 
 
@@ -146,12 +146,11 @@ def test_page_tells_why_the_winner_won():
     found = outline(html)
     assert "Why focal won" in found.texts["h2"]
     text = " ".join(found.texts["section"].split())
-    assert "focal is right on 1.0 of 360 test samples on which cross_entropy is wrong" in text
-    assert "two, taken for one" in found.texts["li"]
+    assert "focal is right and cross_entropy is wrong on 1.0 of 360 test samples" in text
+    assert "two, predicted as one" in found.texts["li"]
     assert "in 2 of 2 blocks" in found.texts["li"]
     assert (
-        "At p = 0.9, where a sample is all but learnt, cross_entropy pulls with 10% of its largest pull"
-        in text
+        "At p = 0.9, where a sample is almost learnt, cross_entropy has 10% of its largest gradient" in text
     )
 
 
@@ -182,6 +181,6 @@ def test_what_was_lost_is_listed_with_its_cause():
         update={"status": "failed", "cause": "RuntimeError: no <room>"}
     )
     html, _ = render(study)
-    assert html.count("What was lost") == 1
+    assert html.count("Diverged and failed trainings, by cause") == 1
     assert "<td>failed</td><td>1</td><td></td><td>RuntimeError: no &lt;room&gt;</td>" in html
     outline(html)

@@ -84,7 +84,7 @@ def test_fits_on_a_terminal_of_25_lines_with_what_the_verdict_rests_on(num_losse
     num_hidden = (
         num_losses + num_without - sum(start in scores or start.startswith("lost_") for start in starts)
     )
-    assert (f"... and {num_hidden} losses further down, see the page" in text) == (num_hidden > 0)
+    assert (f"... and {num_hidden} more losses, see the page" in text) == (num_hidden > 0)
     assert num_hidden == 0 or len(lines) == 23
 
 

@@ -66,7 +66,7 @@ def list_losses(
         table.add_row(*row)
     console = Console(width=num_columns(), highlight=False)
     console.print(table)
-    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
+    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` describes one", markup=False)
 
 
 @losses.command()
@@ -81,7 +81,7 @@ def describe(name: str) -> None:
     indent = max(len(title) for title, _ in rows) + 2
     for title, text in rows:
         echo_row(title, text, indent=indent)
-    click.echo(f"\n# In plain PyTorch, to copy:\n{code}", nl=False)
+    click.echo(f"\n# In plain PyTorch:\n{code}", nl=False)
 
 
 @losses.command()

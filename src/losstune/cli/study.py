@@ -60,7 +60,7 @@ def check() -> None:
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in told_of_data:
         echo_row(name, text)
-    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
+    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
     echo_row(
         "tune",
@@ -82,8 +82,8 @@ def cost() -> None:
     """Show what is left to train, and estimate how long it takes.
 
     Shows for tune and confirm: finished and missing trainings, epochs, core- or GPU-minutes, and the time at which the
-    stage will be done. The estimate rests on the study's own trainings, or on a few test trainings on this machine,
-    half a minute in all. Needs prepared data. Writes nothing.
+    stage will be done. The estimate uses the study's own trainings, or a few test trainings on this machine, which take
+    half a minute. Needs prepared data. Writes nothing.
     """
     params = load_params()
     with collection_paused():
@@ -93,7 +93,7 @@ def cost() -> None:
 
 
 def _cells(params: Params) -> list[str]:
-    """Return the names of the studies in ``matrix.yaml``, checked; none without that file."""
+    """Check ``matrix.yaml``, and return the names of its studies; none without this file."""
     from losstune.config.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 

@@ -1,4 +1,4 @@
-"""The page's tables as texts, with the bare values by which a column is sorted."""
+"""The page's tables as texts, with the values for sorting columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
-"""Up to this many classes a confusion matrix is shown whole; beyond, its largest entries."""
+"""With more classes, only the largest entries of a confusion matrix are shown."""
 _NUM_CONFUSIONS = 12
 
 
@@ -161,8 +161,8 @@ def thumbnail_rows(
         )
     )
     return [
-        (f"Gained: {ours} says the true class, {theirs} takes it for another", gained),
-        (f"Lost: {theirs} says the true class, {ours} takes it for another", lost),
+        (f"Gained: {ours} predicts the true class, {theirs} does not", gained),
+        (f"Lost: {theirs} predicts the true class, {ours} does not", lost),
     ]
 
 

@@ -20,13 +20,13 @@ from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 
 MOST_POINTS = 300
-"""More in a panel than this are thinned: of those that all but cover each other one is drawn."""
+"""A panel with more trials is thinned: only one of several dots that nearly coincide is drawn."""
 
 _CELLS = (90, 50)
-"""A panel's grid for thinning; a cell is as large as half a dot."""
+"""Grid of a panel for thinning. A cell has half the size of a dot."""
 
 _FOOT = 0.045
-"""Where marks stand that have no place in the frame, as a share of the panel's height."""
+"""Height of the marks for trials outside the axes, as a fraction of the panel's height."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Points = NDArray[np.float64]
@@ -35,9 +35,9 @@ Points = NDArray[np.float64]
 def learning_rate_svg(
     results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]
 ) -> str:
-    """Draw the validation score of every trial against its learning rate, a panel per loss, the winners ringed.
+    """Draw the validation score of every trial against its learning rate, one panel per loss, with rings on winners.
 
-    A winner is a trial whose configuration was confirmed, that is, one that the loss's `blocks` have.
+    A winner is a trial whose configuration was confirmed, so that the loss's `blocks` have it.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -114,9 +114,9 @@ def _draw_trials(
 
 
 def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, float]) -> Points:
-    """Return the points without those that others cover, if there are more than :data:`MOST_POINTS`.
+    """Return the points without those that others hide, if there are more than :data:`MOST_POINTS`.
 
-    The panel is cut into cells of half a dot; of each cell the first point stays.
+    The panel is divided into cells of half a dot, and the first point of each cell is kept.
 
     Args:
         points_N2: Learning rate and score.
@@ -133,7 +133,7 @@ def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, 
 
 
 def _points(records: Sequence[Record], metric: str | None) -> Points:
-    """Return learning rate and score in percent; 0 for the score without a metric."""
+    """Return learning rates and scores in percent; the score is 0 if `metric` is None."""
     return np.array(
         [
             (record.configuration.learning_rate, 100 * record.validation[metric] if metric else 0.0)

@@ -88,7 +88,7 @@ def test_results_without_what_is_compared_are_damaged(tmp_path):
     ):
         values["losses"][0]["blocks"] = blocks
         path.write_text(json.dumps(values))
-        assert refusal([good, bad]) == f"{path}: damaged ({problem}); `losstune report` writes it anew"
+        assert refusal([good, bad]) == f"{path}: damaged ({problem}); `losstune report` writes it again"
 
 
 def test_one_study_is_no_comparison(tmp_path):
@@ -109,7 +109,7 @@ def test_one_study_is_no_comparison(tmp_path):
 def test_another_question_is_refused(tmp_path, settings, found):
     one = write_study(tmp_path / "one", SCORES)
     other = write_study(tmp_path / "other", SCORES, digest="60", identical={}, **settings)
-    message = f"{other}/results.json: {found} as in {one}, or there is nothing to compare"
+    message = f"{other}/results.json: {found} as in {one}; other studies are not comparable"
     assert refusal([one, other]) == message
 
 

@@ -163,7 +163,7 @@ def test_the_terminal_takes_less_than_25_lines(tmp_path, capsys):
     assert len(lines) < 25
     assert max(map(len, lines)) <= 110
     assert " ".join(text.getvalue().split()).endswith(across.sentence)
-    assert "and 6 losses further down, see the page" in text.getvalue()
+    assert "and 6 more losses, see the page" in text.getvalue()
     assert (
         "Verdicts: keep cross_entropy in cell0, cell1, cell2, cell3, cell4, cell5, cell6 and cell7."
         in " ".join(lines)

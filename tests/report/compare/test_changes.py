@@ -22,7 +22,7 @@ def test_lines_name_what_is_the_same_too(history_repo):
         "settings: the same",
         "data: the same",
         "code of a training: the same",
-        "other code, which no training rests on: differs in losstune.report.page",
+        "other code, which no training uses: differs in losstune.report.page",
         "versions: the same, as far as they are pinned",
         "hardware: not known, the executions are not in DVC's cache at both revisions",
     ]
@@ -92,8 +92,8 @@ def retrained(tmp_path):
             {},
             {"devices": ("cpu",)},
             "hardware: not known, the executions are not in DVC's cache at both revisions",
-            "The scores differ although settings, data, code and versions are the same. Perhaps another processor or "
-            "device trained them: the executions, which record that, are not known.",
+            "The scores differ although settings, data, code and versions are the same. Another processor or device "
+            "may have trained them; their executions, which record it, are missing.",
         ),
     ],
 )

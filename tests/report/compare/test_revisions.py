@@ -68,8 +68,8 @@ def test_settings_edited_after_the_run_are_noted(repo):
     repo.put("params.yaml", params.replace("epochs: 15", "epochs: 16"))
     (note,) = revision(repo).notes
     assert note == (
-        "workspace: its results.json was made under other settings than its params.yaml says (training.epochs); "
-        "`dvc repro` makes it anew."
+        "workspace: its results.json was made with other settings than those in its params.yaml (training.epochs); "
+        "`dvc repro` updates it."
     )
 
 
@@ -78,8 +78,8 @@ def test_a_registration_of_something_else_does_not_count(repo):
     repo.put("results.json", json.dumps(values | {"protocol": "00" * 32}))
     found = revision(repo)
     assert found.terms is None
-    assert any("no results/confirm/registration.json goes with" in note for note in found.notes)
-    assert any("results.json differs from that of the commit" in note for note in found.notes)
+    assert any("no results/confirm/registration.json matches" in note for note in found.notes)
+    assert any("results.json differs from the committed one" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
     """Return the page as HTML text.
 
     Args:
-        across: The numbers.
+        across: The comparison.
         figures: SVG text by file name, see :func:`losstune.report.across.figures.draw`.
-        links: By cell, where its report lies as seen from the page; a cell without one is named only.
+        links: Path of each cell's report relative to the page. A cell without a report gets no link.
     """
     better = [loss.loss for loss in across.losses if loss.standing == "better"]
     who = ", ".join(better) if len(better) <= MOST_NAMES else f"{len(better)} losses"

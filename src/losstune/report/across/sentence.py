@@ -11,10 +11,10 @@ from losstune.verdict import wording
 def sentence_of(
     losses: Sequence[LossAcross], cells: Sequence[CellFacts], baseline: str, metric: str, p_friedman: float
 ) -> str:
-    """Say which losses differ significantly from the baseline over all cells, and which do not.
+    """Return which losses differ significantly from the baseline over all cells, and which do not.
 
-    The test is Wilcoxon's over cells, corrected by Holm's method. The interquartile mean is given with it; a mean
-    within every study's ROPE is called too small to matter.
+    The test is Wilcoxon's over cells, corrected by Holm's method. The sentence adds the interquartile mean, and "too
+    small to matter" if its interval lies within every study's ROPE.
     """
     counted = [cell for cell in cells if cell.is_counted]
     where = f"Over {len(counted)} studies"

@@ -1,4 +1,4 @@
-"""A comparison as a table for the terminal, as Markdown, JSON or HTML."""
+"""Format a comparison as terminal table, Markdown, JSON or HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HTML_COLOURS = ("better", "worse", "equivalent", "undecided")
 
 
 def formatted(comparison: Comparison, form: str, *, colour: bool = False) -> str:
-    """Return the comparison as text in one of :data:`FORMATS`, with a line break at its end."""
+    """Return the comparison as text in one of :data:`FORMATS`, with a final line break."""
     if form == "json":
         return json_text(comparison.model_dump(mode="json"))
     if form == "table":
@@ -68,7 +68,7 @@ def _markdown(comparison: Comparison) -> str:
 
 
 def _plain(text: str) -> str:
-    # Names of branches and settings come from whoever opened the pull request.
+    # Escaped, because names of branches and settings may come from the author of a pull request.
     text = "".join(f"\\{character}" if character in _MARKUP else character for character in text)
     return " ".join(text.split())
 
