@@ -210,6 +210,14 @@ def test_code_digest_is_one_per_set_of_modules():
         code_digest("losstune.none")
 
 
+def test_a_stage_runs_the_command_line_and_no_other_stage():
+    modules = modules_of_stage("prepare")
+    assert {name for name in LOSSTUNE.modules if name.startswith("losstune.cli")} <= modules
+    assert {"losstune.stages.prepare", "losstune.data.splits"} <= modules
+    # The command line imports these inside a function, for a stage of their own.
+    assert not {"losstune.stages.tune", "losstune.stages.report", "losstune.report.page"} & modules
+
+
 def test_an_unknown_stage_is_an_error():
     with pytest.raises(ValueError, match=r"no module"):
         modules_of_stage("none")
