@@ -24,9 +24,7 @@ class Outline(HTMLParser):
         self.open, self.loads, self.texts = [], [], {}
 
     def handle_starttag(self, tag, attributes):
-        self.loads += [
-            (tag, name, value) for name, value in attributes if name in ("src", "href", "xlink:href")
-        ]
+        self.loads += [(tag, name, value) for name, value in attributes if name in ("src", "href", "xlink:href")]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -42,10 +40,7 @@ class Outline(HTMLParser):
 def render(study, **replaced):
     results = study.results()
     diagnostics = diagnostics_of(study, **{name: replaced.pop(name) for name in GATHERED if name in replaced})
-    settings = {
-        "commit": "c0ffee" + "0" * 34,
-        "versions": {"torch": "2.15.0", "device": "cpu"},
-    } | replaced
+    settings = {"commit": "c0ffee" + "0" * 34, "versions": {"torch": "2.15.0", "device": "cpu"}} | replaced
     drawn, files = figures.draw(results, diagnostics), csv_files(results, diagnostics)
     return page.render_page(results, study.params, diagnostics, drawn, files, **settings), results
 
@@ -56,9 +51,7 @@ TEST_SPLIT = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1,
 def with_test_split(study):
     """Two blocks in which focal gains one example and loses another."""
     predictions = {"cross_entropy": [0, 1, 1], "focal": [0, 0, 2]}
-    return with_predictions(
-        study, {(loss, block): found for loss, found in predictions.items() for block in range(2)}
-    )
+    return with_predictions(study, {(loss, block): found for loss, found in predictions.items() for block in range(2)})
 
 
 def outline(html):
@@ -149,16 +142,12 @@ def test_page_tells_why_the_winner_won():
     assert "focal is right and cross_entropy is wrong on 1.0 of 360 test samples" in text
     assert "two, predicted as one" in found.texts["li"]
     assert "in 2 of 2 blocks" in found.texts["li"]
-    assert (
-        "At p = 0.9, where a sample is almost learnt, cross_entropy has 10% of its largest gradient" in text
-    )
+    assert "At p = 0.9, where a sample is almost learnt, cross_entropy has 10% of its largest gradient" in text
 
 
 def test_page_names_cost_and_forgiveness_of_every_loss():
     html, _ = render(make_study(GATED))
-    rows = re.findall(
-        r'<th scope="row">(\w+)</th><td data-value="2.0">2.0 s ± 0.00 s</td><td>1.00</td>', html
-    )
+    rows = re.findall(r'<th scope="row">(\w+)</th><td data-value="2.0">2.0 s ± 0.00 s</td><td>1.00</td>', html)
     assert sorted(rows) == sorted(GATED)
     # Trials at 1e-3 (88%), 3e-3 (90%) and 3e-2 (lost): the second stands for (log 30) / 2 of four decades.
     assert html.count("--share: 18%") == len(GATED)
@@ -177,9 +166,7 @@ def test_what_was_lost_is_listed_with_its_cause():
         for index, record in enumerate(study.tune)
         if record.configuration.loss == "focal" and record.status == "finished"
     )
-    study.tune[place] = study.tune[place].model_copy(
-        update={"status": "failed", "cause": "RuntimeError: no <room>"}
-    )
+    study.tune[place] = study.tune[place].model_copy(update={"status": "failed", "cause": "RuntimeError: no <room>"})
     html, _ = render(study)
     assert html.count("Diverged and failed trainings, by cause") == 1
     assert "<td>failed</td><td>1</td><td></td><td>RuntimeError: no &lt;room&gt;</td>" in html

@@ -38,8 +38,7 @@ def test_a_curve_for_each_set_of_hyperparameters_and_none_for_unknown_losses():
     results = study.results()
     blocks = blocks_by_loss(study.confirm)
     blocks["focal"] = [
-        make_block("focal", block, 0.9, hyperparameters={"gamma": gamma})
-        for block, gamma in enumerate((1.0, 2.0, 1.0))
+        make_block("focal", block, 0.9, hyperparameters={"gamma": gamma}) for block, gamma in enumerate((1.0, 2.0, 1.0))
     ]
     focal = make_study(GATED).results().of("focal")
     results = results.model_copy(update={"losses": (*results.losses, focal)})

@@ -22,20 +22,13 @@ def losses(ctx: click.Context) -> None:
 
 @losses.command("list")
 @click.option("--family", help="Only losses of this family.")
-@click.option(
-    "--with", "having", multiple=True, metavar="TRAIT", help="Only losses with this trait; repeatable."
-)
+@click.option("--with", "having", multiple=True, metavar="TRAIT", help="Only losses with this trait; repeatable.")
 @click.option(
     "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without this trait; repeatable."
 )
-@click.option(
-    "--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound."
-)
+@click.option("--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound.")
 def list_losses(
-    family: str | None = None,
-    having: tuple[str, ...] = (),
-    lacking: tuple[str, ...] = (),
-    order: str = "name",
+    family: str | None = None, having: tuple[str, ...] = (), lacking: tuple[str, ...] = (), order: str = "name"
 ) -> None:
     """Print a table of losses: name, family, hyperparameters, properties, source.
 
@@ -88,11 +81,7 @@ def describe(name: str) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
 @click.option(
-    "--output",
-    default="losses.svg",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The SVG file to write.",
+    "--output", default="losses.svg", show_default=True, type=click.Path(path_type=Path), help="The SVG file to write."
 )
 def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     """Plot losses in one figure.

@@ -19,9 +19,7 @@ EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
-@click.group(
-    cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_COLUMNS}
-)
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_COLUMNS})
 @click.version_option(__version__, prog_name="losstune")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

@@ -29,12 +29,8 @@ def num_columns() -> int:
 def echo_row(name: str, text: str, indent: int = 10) -> None:
     """Print a name and, next to it, a text that wraps within the width of the help."""
     margin = " " * indent
-    lines = textwrap.wrap(
-        text, max(num_columns() - indent, 20), break_on_hyphens=False, break_long_words=False
-    )
-    click.echo(
-        "\n".join((name.ljust(indent) if number == 0 else margin) + line for number, line in enumerate(lines))
-    )
+    lines = textwrap.wrap(text, max(num_columns() - indent, 20), break_on_hyphens=False, break_long_words=False)
+    click.echo("\n".join((name.ljust(indent) if number == 0 else margin) + line for number, line in enumerate(lines)))
 
 
 def require_choice(option: str, value: str, allowed: Iterable[str]) -> None:

@@ -43,11 +43,7 @@ def check() -> None:
     check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
-    num_losses, num_searches, num_trials = (
-        len(params.losses),
-        params.tune.num_searches,
-        params.tune.trials_per_loss,
-    )
+    num_losses, num_searches, num_trials = (len(params.losses), params.tune.num_searches, params.tune.trials_per_loss)
     num_blocks = params.confirm.num_blocks
     equal_loss = identical_to(params.baseline, params.losses)
     degraded = num_degraded(params)
@@ -67,9 +63,7 @@ def check() -> None:
         f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
         f"{num_losses * num_searches * num_trials} trainings",
     )
-    echo_row(
-        "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
-    )
+    echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
     echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)

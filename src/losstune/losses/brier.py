@@ -48,10 +48,6 @@ SPEC = LossSpec(
     soft_targets=True,
     aliases=(
         Alias(name="l2_softmax", relation="the same"),
-        Alias(
-            name="keras_huber",
-            relation="brier / 2",
-            condition="hard labels, summed, delta of at least 1",
-        ),
+        Alias(name="keras_huber", relation="brier / 2", condition="hard labels, summed, delta of at least 1"),
     ),
 )

@@ -62,11 +62,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(
-            name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}
-        ),
-    ),
+    aliases=(Alias(name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}),),
     needs_counts=True,
     balanced_outputs=True,
     limits=(Limit(hyperparameters={"tau": 0.0}),),

@@ -68,12 +68,7 @@ SPEC = LossSpec(
     aliases=(
         Alias(name="ovr_squared_hinge", relation="the same", hyperparameters={"power": 2}),
         Alias(name="ovr_cubed_hinge", relation="the same", hyperparameters={"power": 3}),
-        Alias(
-            name="keras_hinge",
-            relation="ovr_hinge / C",
-            condition="targets -1 and 1",
-            hyperparameters={"power": 1},
-        ),
+        Alias(name="keras_hinge", relation="ovr_hinge / C", condition="targets -1 and 1", hyperparameters={"power": 1}),
         Alias(
             name="keras_squared_hinge",
             relation="ovr_hinge / C",

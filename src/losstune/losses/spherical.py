@@ -64,7 +64,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),
-    ),
+    aliases=(Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),),
 )

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from losstune.losses._numerics import (
-    at_least_float32,
-    at_target,
-    normalized,
-    require_classes,
-    without_true_class,
-)
+from losstune.losses._numerics import at_least_float32, at_target, normalized, require_classes, without_true_class
 from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 

@@ -62,11 +62,7 @@ SPEC = LossSpec(
             domain=Domain(0.0, excludes_low=True),
         ),
         Hyperparameter(
-            name="power",
-            default=1,
-            range=Choice((1, 2)),
-            source="proposal",
-            domain=Domain(1, 2, whole=True),
+            name="power", default=1, range=Choice((1, 2)), source="proposal", domain=Domain(1, 2, whole=True)
         ),
     ),
 )

@@ -20,10 +20,7 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
     loss = configuration.loss
     roles = [
         role
-        for role, holder in (
-            ("the verdict's choice", results.verdict.loss),
-            ("the baseline", results.baseline),
-        )
+        for role, holder in (("the verdict's choice", results.verdict.loss), ("the baseline", results.baseline))
         if holder == loss
     ]
     means = next((result.scores for result in results.losses if result.loss == loss), {})

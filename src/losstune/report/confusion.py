@@ -13,9 +13,7 @@ from losstune.verdict.blocks import block_id
 Counts = NDArray[np.int64]
 
 
-def confusion_difference(
-    loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], num_classes: int
-) -> Counts:
+def confusion_difference(loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], num_classes: int) -> Counts:
     """Return a loss's confusion matrix minus the baseline's, ``[true][predicted]``, over the blocks that both have.
 
     Args:

@@ -46,10 +46,7 @@ class Cost:
 
 
 def costs_of(
-    results: Results,
-    tune_records: Iterable[Record],
-    confirm_records: Iterable[Record],
-    executions: Iterable[Execution],
+    results: Results, tune_records: Iterable[Record], confirm_records: Iterable[Record], executions: Iterable[Execution]
 ) -> list[Cost]:
     """Return the cost of every loss, in the order of the results.
 
@@ -71,8 +68,7 @@ def costs_of(
     }
     reference = _median(durations[results.baseline])
     return [
-        _cost(loss, trials, blocks, durations[loss], reference, seconds)
-        for loss, (trials, blocks) in trainings.items()
+        _cost(loss, trials, blocks, durations[loss], reference, seconds) for loss, (trials, blocks) in trainings.items()
     ]
 
 

@@ -43,22 +43,14 @@ class DifferenceRow:
 def difference_rows(results: Results) -> list[DifferenceRow]:
     """Return the rows from top to bottom: the losses, the best first, identical losses, the positive control."""
     losses = [
-        DifferenceRow(
-            name=loss.loss,
-            kind=loss.standing,
-            colour=colour_of(loss),
-            difference=loss.difference,
-        )
+        DifferenceRow(name=loss.loss, kind=loss.standing, colour=colour_of(loss), difference=loss.difference)
         for loss in results.losses
         if loss.difference
     ]
     losses.sort(key=lambda row: -row.difference.mean)
     controls = [
         DifferenceRow(
-            name=f"{pair.loss} − {pair.equals}",
-            kind="identical losses",
-            colour="control",
-            difference=pair.difference,
+            name=f"{pair.loss} − {pair.equals}", kind="identical losses", colour="control", difference=pair.difference
         )
         for pair in results.control.pairs
         if pair.equals != results.baseline  # a loss that equals the baseline already has a row
@@ -66,9 +58,7 @@ def difference_rows(results: Results) -> list[DifferenceRow]:
     if results.control.positive:
         positive = results.control.positive.difference
         controls.append(
-            DifferenceRow(
-                name="degraded baseline", kind="positive control", colour="control", difference=positive
-            )
+            DifferenceRow(name="degraded baseline", kind="positive control", colour="control", difference=positive)
         )
     return [*losses, *controls]
 
@@ -106,13 +96,9 @@ def differences_svg(results: Results) -> str:
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0")
-        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0"))
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(
-            f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points"
-        )
+        axes.set_xlabel(f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points")
         _annotate_top(figure, left, results)
         return svg_of(figure)
 

@@ -15,16 +15,7 @@ from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
 
-_COST = [
-    "loss",
-    "num_trainings",
-    "mean_sec",
-    "sd_sec",
-    "relative",
-    "search_min",
-    "confirm_min",
-    "share_failed",
-]
+_COST = ["loss", "num_trainings", "mean_sec", "sd_sec", "relative", "search_min", "confirm_min", "share_failed"]
 _COST_NAMES = {"num_trainings": "trainings", "relative": "relative_to_baseline"}
 _csv = partial(csv_text, form=".6g")
 
@@ -90,15 +81,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     if diagnostics.exchange is not None:
         exchange = diagnostics.exchange
         made["examples.csv"] = _csv(
-            (
-                "test_sample",
-                "actual",
-                "blocks",
-                "gained",
-                "lost",
-                f"{exchange.loss}_said",
-                f"{exchange.baseline}_said",
-            ),
+            ("test_sample", "actual", "blocks", "gained", "lost", f"{exchange.loss}_said", f"{exchange.baseline}_said"),
             (
                 (
                     example.index,

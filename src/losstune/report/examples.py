@@ -76,9 +76,7 @@ class Exchange:
         return sorted(found, key=lambda e: (e.num_gained - e.num_lost, e.index))[:most]
 
 
-def exchange_of(
-    loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], labels_N: Labels
-) -> Exchange | None:
+def exchange_of(loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], labels_N: Labels) -> Exchange | None:
     """Return the gained and lost examples; None if there is no block for which both losses have predictions.
 
     Args:

@@ -14,14 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import differences_svg
-from losstune.report.panels import (
-    colour_of,
-    finish_panel,
-    label_panels,
-    panels,
-    say_in,
-    score_limits,
-)
+from losstune.report.panels import colour_of, finish_panel, label_panels, panels, say_in, score_limits
 from losstune.report.reliability import reliability_svg
 from losstune.report.trials_figure import learning_rate_svg
 from losstune.report.weights import weights_svg

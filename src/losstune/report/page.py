@@ -60,14 +60,11 @@ def render_page(
         params=params,
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
         metric_name=wording.METRIC_NAMES[results.metric],
-        other_metrics=[
-            (name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric
-        ],
+        other_metrics=[(name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric],
         figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(
-            ((loss, found.share) for loss, found in diagnostics.sensitivity.items()),
-            key=lambda pair: -pair[1],
+            ((loss, found.share) for loss, found in diagnostics.sensitivity.items()), key=lambda pair: -pair[1]
         ),
         tolerance=TOLERANCE,
         fewest=FEWEST,
@@ -80,12 +77,8 @@ def render_page(
         exchange=diagnostics.exchange,
         thumbs=page_rows.thumbnail_rows(diagnostics, names),
         changes=page_rows.change_rows(diagnostics.confusion, names),
-        confusions=[
-            page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus
-        ],
-        num_candidates=sum(
-            loss.part == "candidate" and loss.difference is not None for loss in results.losses
-        ),
+        confusions=[page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus],
+        num_candidates=sum(loss.part == "candidate" and loss.difference is not None for loss in results.losses),
         commit=commit,
         versions=versions,
     )

@@ -32,12 +32,7 @@ def panels(
     figure = Figure(figsize=(WIDTH_INCHES, height))
     grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
     figure.subplots_adjust(
-        left=0.085,
-        right=0.985,
-        top=1 - _TOP_INCHES / height,
-        bottom=_BOTTOM_INCHES / height,
-        wspace=0.1,
-        hspace=0.34,
+        left=0.085, right=0.985, top=1 - _TOP_INCHES / height, bottom=_BOTTOM_INCHES / height, wspace=0.1, hspace=0.34
     )
     found = list(grid.flat)
     found[0].set_xscale(x_scale)
@@ -68,9 +63,7 @@ def label_panels(figure: Figure, x_label: str, y_label: str) -> None:
 
 def say_in(axes: Axes, text: str) -> None:
     """Write a short text into an empty panel."""
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"]
-    )
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"])
 
 
 def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, float]:

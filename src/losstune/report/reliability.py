@@ -40,9 +40,7 @@ def reliability_svg(results: Results) -> str:
             finish_panel(axes, loss.loss)
         found[0].xaxis.set_major_locator(FixedLocator([0, 25, 50, 75]))
         label_panels(
-            figure,
-            "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)",
-            "accuracy in the bin, %",
+            figure, "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)", "accuracy in the bin, %"
         )
         return svg_of(figure)
 

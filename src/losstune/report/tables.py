@@ -22,17 +22,13 @@ def metrics(results: Results) -> dict[str, Any]:
         "verdict": results.verdict.action,
         "winner": results.verdict.loss or "none",
         "mean": {result.loss: round(result.scores[metric].mean, 6) for result in losses if result.scores},
-        "difference": {
-            result.loss: round(result.difference.mean, 6) for result in losses if result.difference
-        },
+        "difference": {result.loss: round(result.difference.mean, 6) for result in losses if result.difference},
     }
 
 
 def winner_curves(results: Results, confirm_records: Iterable[Record]) -> dict[str, list[float]]:
     """Return by loss the validation metric after each epoch, averaged over the blocks that reached the epoch."""
-    values: dict[str, defaultdict[int, list[float]]] = {
-        loss.loss: defaultdict(list) for loss in results.losses
-    }
+    values: dict[str, defaultdict[int, list[float]]] = {loss.loss: defaultdict(list) for loss in results.losses}
     for record in confirm_records:
         if record.role != "block" or record.configuration.loss not in values:
             continue
@@ -57,11 +53,7 @@ def best_of_csv(results: Results) -> str:
     """Return ``loss,trials,value`` rows: the expected best validation score of this number of trials."""
     return csv_text(
         ("loss", "trials", "value"),
-        (
-            (loss.loss, number, value)
-            for loss in results.losses
-            for number, value in enumerate(loss.best_of, start=1)
-        ),
+        ((loss.loss, number, value) for loss in results.losses for number, value in enumerate(loss.best_of, start=1)),
     )
 
 
@@ -73,11 +65,7 @@ def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
     return csv_text(
         ("loss", "learning_rate", "value"),
         (
-            (
-                record.configuration.loss,
-                f"{record.configuration.learning_rate:.6g}",
-                record.validation[results.metric],
-            )
+            (record.configuration.loss, f"{record.configuration.learning_rate:.6g}", record.validation[results.metric])
             for record in trials
         ),
     )

@@ -17,9 +17,7 @@ MAX_NOTES = 2
 _FRAME_LINES = 2  # the table's heading and the line below it
 
 
-def print_report(
-    results: Results, durations_sec: Mapping[str, float], console: Console | None = None
-) -> None:
+def print_report(results: Results, durations_sec: Mapping[str, float], console: Console | None = None) -> None:
     """Print one line per loss, the control, the notes and the verdict.
 
     Args:
@@ -94,9 +92,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     difference = result.difference
     scores = result.scores
     num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
-    needed = (
-        f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
-    )
+    needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),

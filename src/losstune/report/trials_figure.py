@@ -32,9 +32,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 Points = NDArray[np.float64]
 
 
-def learning_rate_svg(
-    results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]
-) -> str:
+def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]) -> str:
     """Draw the validation score of every trial against its learning rate, one panel per loss, with rings on winners.
 
     A winner is a trial whose configuration was confirmed, so that the loss's `blocks` have it.
@@ -83,14 +81,7 @@ def _draw_trials(
     for marks, marker, size, colour in ((lost, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
         x_N = thinned(_points(marks, None), rates, (0.0, 1.0))[:, 0]
         if len(x_N):
-            axes.plot(
-                x_N,
-                np.full(len(x_N), _FOOT),
-                marker,
-                color=COLOURS[colour],
-                markersize=size,
-                transform=at_foot,
-            )
+            axes.plot(x_N, np.full(len(x_N), _FOOT), marker, color=COLOURS[colour], markersize=size, transform=at_foot)
     for is_stopped in (True, False):
         marks = [record for record in inside if (record.status == "stopped") == is_stopped]
         points_N2 = thinned(_points(marks, metric), rates, scores)
@@ -106,9 +97,7 @@ def _draw_trials(
     points_N2[:, 1] = np.maximum(points_N2[:, 1], low)
     if len(points_N2):
         axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=5, zorder=4)
-        axes.plot(
-            *points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4
-        )
+        axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4)
     else:
         say_in(axes, "no winner")
 

@@ -92,10 +92,7 @@ def weights_svg(results: Results, weights: Sequence[Weights]) -> str:
                 style = {"color": COLOURS[colour], "linewidth": width, "linestyle": line}
                 left.plot(curve.probabilities, curve.sizes, label=curve.label, **style)
                 right.plot(curve.probabilities, curve.scaled(), **style)
-        for axes, title in (
-            (left, "|dL/dz_y|, in the loss's own units"),
-            (right, "as a share of its largest"),
-        ):
+        for axes, title in ((left, "|dL/dz_y|, in the loss's own units"), (right, "as a share of its largest")):
             axes.set_xlim(0, 1)
             axes.set_ylim(0, None)
             axes.set_xlabel("probability of the true class, p_y")

@@ -55,10 +55,7 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
     ("text", "message"),
     [
         (None, "no such file; expected a Python file that defines a LossSpec"),
-        (
-            "import nothing_of_the_kind",
-            "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
-        ),
+        ("import nothing_of_the_kind", "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         ("raise SystemExit(3)", "cannot be run: SystemExit: 3"),
         (
             "from losstune.losses.focal import SPEC",

@@ -53,10 +53,7 @@ def test_ranks_and_friedman(across, scores):
 
 
 def test_holm_against_the_baseline(across, scores):
-    raw = [
-        stats.wilcoxon([cell.mean().round(12) for cell in differences(scores, loss)]).pvalue
-        for loss in METHODS[1:]
-    ]
+    raw = [stats.wilcoxon([cell.mean().round(12) for cell in differences(scores, loss)]).pvalue for loss in METHODS[1:]]
     found = by_name(across)
     assert [found[loss].p_holm for loss in METHODS[1:]] == pytest.approx(multipletests(raw, method="holm")[1])
     assert found["cross_entropy"].standing is None
@@ -181,15 +178,8 @@ def test_a_loss_that_never_trained_counts_with_the_worst_score(tmp_path, scores)
     scores[1]["js"] = []
     across = comparison(tmp_path, scores)
     found = by_name(across)["js"]
-    assert (
-        "In cell1, all trials of js diverged or failed, so it counts there with the worst score."
-        in across.notes
-    )
-    worst = [
-        *differences(scores[:1], "js"),
-        -np.array(scores[1]["cross_entropy"]),
-        *differences(scores[2:], "js"),
-    ]
+    assert "In cell1, all trials of js diverged or failed, so it counts there with the worst score." in across.notes
+    worst = [*differences(scores[:1], "js"), -np.array(scores[1]["cross_entropy"]), *differences(scores[2:], "js")]
     assert found.iqm.value == pytest.approx(stats.trim_mean(np.concatenate(worst), 0.25))
     assert found.cells[1].mean is None
 
@@ -198,9 +188,7 @@ def test_blocks_that_stopped_early_are_paired_with_their_own(tmp_path, scores):
     full = scores[0]["gce"]
     scores[0]["gce"] = full[:5]
     found = by_name(comparison(tmp_path, scores))["gce"]
-    pooled = np.concatenate(
-        [np.subtract(full[:5], scores[0]["cross_entropy"][:5]), *differences(scores[1:], "gce")]
-    )
+    pooled = np.concatenate([np.subtract(full[:5], scores[0]["cross_entropy"][:5]), *differences(scores[1:], "gce")])
     assert found.iqm.value == pytest.approx(stats.trim_mean(pooled, 0.25))
 
 
@@ -216,9 +204,7 @@ def test_few_cells_bound_nothing_and_say_so(tmp_path, num_cells, is_bounded):
         f"On {num_cells} studies Wilcoxon's p, corrected for 3 losses, is at least {least}, so no loss can differ "
         "significantly from cross_entropy; that takes 7 studies."
     ) in across.notes
-    assert (
-        "The interval of a difference is unbounded with fewer than 6 studies." in across.notes
-    ) != is_bounded
+    assert ("The interval of a difference is unbounded with fewer than 6 studies." in across.notes) != is_bounded
 
 
 def test_cells_needed():
@@ -243,7 +229,5 @@ def test_losses_that_are_all_alike(tmp_path):
 def test_studies_on_the_same_samples_are_named_as_such(tmp_path, scores):
     across = comparison(tmp_path, scores, data="digits")
     assert across.num_data == 1
-    assert any(
-        note.startswith("8 studies use 1 data set, so they are not independent") for note in across.notes
-    )
+    assert any(note.startswith("8 studies use 1 data set, so they are not independent") for note in across.notes)
     assert comparison(tmp_path, scores).num_data == 8

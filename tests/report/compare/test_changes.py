@@ -46,10 +46,7 @@ def test_pins_that_moved(history_repo, tmp_path):
     b = replace(b, pins={"torch": "2.16.0", "ray": "2.60"}, devices=("cuda",))
     a = replace(a, pins={"torch": "2.15.0", "ray": "2.60", "gone": "1"}, devices=("cpu",))
     found = changes_between(a, b, CodeChange(is_known=True))
-    assert list(map(str, found.versions)) == [
-        "torch: 2.15.0 → 2.16.0",
-        "gone: 1 → nothing",
-    ]
+    assert list(map(str, found.versions)) == ["torch: 2.15.0 → 2.16.0", "gone: 1 → nothing"]
     assert list(map(str, found.hardware)) == ["device: cpu → cuda"]
 
 

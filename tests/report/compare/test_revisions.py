@@ -85,10 +85,7 @@ def test_a_registration_of_something_else_does_not_count(repo):
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        (
-            {"test_digest": "00" * 32},
-            "test split: digits 7e7e7e7e7e7e at base, digits 000000000000 at workspace",
-        ),
+        ({"test_digest": "00" * 32}, "test split: digits 7e7e7e7e7e7e at base, digits 000000000000 at workspace"),
         ({"seed": 1}, None),
         ({"digest": "11" * 32}, None),
         ({"params": {"model": {"width": 32}}}, None),
@@ -149,9 +146,7 @@ def test_a_study_without_losstunes_source(repo):
 
 def test_an_output_in_dvcs_cache_is_read_at_its_revision(repo):
     def dvc(*arguments):
-        subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments], cwd=repo.folder, check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=repo.folder, check=True, capture_output=True)
 
     path = Path("results/confirm/executions.jsonl")
     dvc("init", "-q")

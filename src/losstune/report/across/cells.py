@@ -140,9 +140,7 @@ def require_comparable(cells: Sequence[Cell]) -> None:
             and the same model, so that they would count twice.
     """
     if len(cells) < 2:
-        raise LosstuneError(
-            f"found {wording.count(len(cells), 'study', 'studies')}, expected two or more to compare"
-        )
+        raise LosstuneError(f"found {wording.count(len(cells), 'study', 'studies')}, expected two or more to compare")
     first = cells[0]
     for key in ("metric", "baseline", "alpha"):
         wanted = getattr(first.study, key)

@@ -147,9 +147,7 @@ def _differences(cell: Cell, loss: str) -> Array:
     assert result is not None
     assert baseline is not None
     theirs = np.array([block[study.metric] for block in baseline.blocks])
-    ours = (
-        np.array([block[study.metric] for block in result.blocks]) if result.blocks else np.zeros_like(theirs)
-    )
+    ours = np.array([block[study.metric] for block in result.blocks]) if result.blocks else np.zeros_like(theirs)
     num_shared = min(len(ours), len(theirs))
     difference: Array = (ours[:num_shared] - theirs[:num_shared]).round(12)
     return difference
@@ -158,10 +156,7 @@ def _differences(cell: Cell, loss: str) -> Array:
 def _lost(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
     """Return the loss and the cell of each search without a finished training."""
     return [
-        (loss, cell.name)
-        for loss in methods
-        for cell in cells
-        if (result := cell.study.of(loss)) and not result.blocks
+        (loss, cell.name) for loss in methods for cell in cells if (result := cell.study.of(loss)) and not result.blocks
     ]
 
 

@@ -62,9 +62,7 @@ def critical_difference_svg(across: Across) -> str:
         for number, group in enumerate(across.groups):
             y = first_bar + 0.13 * number
             ends = [ranks[group[0]] - 0.05, ranks[group[-1]] + 0.05]
-            axes.plot(
-                ends, [y, y], color=COLOURS["ink"], linewidth=3.2, solid_capstyle="round", clip_on=False
-            )
+            axes.plot(ends, [y, y], color=COLOURS["ink"], linewidth=3.2, solid_capstyle="round", clip_on=False)
         margin = 0.06 * (high - low)
         for place, method in enumerate(methods):
             is_left = place < num_left
@@ -165,9 +163,7 @@ def profiles_svg(across: Across) -> str:
             axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_formatter(FuncFormatter(_signed))
-            axes.set_title(
-                loss.loss, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4
-            )
+            axes.set_title(loss.loss, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4)
         style: Any = {"fontsize": 9, "color": COLOURS["ink"]}
         metric = wording.METRIC_NAMES[across.metric]
         x_label = f"τ, points of {metric} above {across.baseline} (grey: baseline)"
@@ -240,12 +236,8 @@ def _reach(across: Across, shown: Sequence[LossAcross]) -> float:
     return 108 * max([_band(across)[1] / 100, *(abs(value) for value in values if math.isfinite(value))])
 
 
-def _profile(
-    axes: Axes, thresholds: Sequence[float], profile: Sequence[float], tone: str, width: float
-) -> None:
-    axes.step(
-        thresholds, [100 * share for share in profile], where="post", color=COLOURS[tone], linewidth=width
-    )
+def _profile(axes: Axes, thresholds: Sequence[float], profile: Sequence[float], tone: str, width: float) -> None:
+    axes.step(thresholds, [100 * share for share in profile], where="post", color=COLOURS[tone], linewidth=width)
 
 
 def _tone(loss: LossAcross) -> str:

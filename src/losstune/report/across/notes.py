@@ -46,9 +46,7 @@ def cells_needed(alpha: float, num_candidates: int) -> int:
     return num_cells
 
 
-def _on_absence(
-    cells: Sequence[Cell], left_out: Sequence[str], lost: Sequence[tuple[str, str]]
-) -> Iterator[str]:
+def _on_absence(cells: Sequence[Cell], left_out: Sequence[str], lost: Sequence[tuple[str, str]]) -> Iterator[str]:
     unjudged = [cell for cell in cells if not cell.is_counted]
     if unjudged:
         has, does = ("has", "does") if len(unjudged) == 1 else ("have", "do")

@@ -28,9 +28,7 @@ def sentence_of(
             f"{where}, none of {wording.count(num_rest, 'loss', 'losses')} differs significantly from {baseline} "
             f"in {metric_name} ({friedman})."
         )
-    parts = [
-        _described(loss, rope) for loss in sorted(significant, key=lambda loss: loss.standing != "better")
-    ]
+    parts = [_described(loss, rope) for loss in sorted(significant, key=lambda loss: loss.standing != "better")]
     rest = ""
     if num_rest:
         rest = (

@@ -41,14 +41,7 @@ def cells_csv(across: Across) -> str:
     return csv_text(
         ("loss", "cell", "difference", "low", "high", "decision"),
         (
-            (
-                loss.loss,
-                cell.cell,
-                cell.mean,
-                cell.low,
-                cell.high,
-                cell.decision or "",
-            )
+            (loss.loss, cell.cell, cell.mean, cell.low, cell.high, cell.decision or "")
             for loss in across.losses
             if loss.part != "baseline"
             for cell in loss.cells
@@ -71,10 +64,7 @@ def profiles_csv(across: Across) -> str:
 def nemenyi_csv(across: Across) -> str:
     """Return the p-value of each pair of methods as a square table."""
     names = [loss.loss for loss in across.methods]
-    return csv_text(
-        ("loss", *names),
-        ((name, *row) for name, row in zip(names, across.nemenyi, strict=True)),
-    )
+    return csv_text(("loss", *names), ((name, *row) for name, row in zip(names, across.nemenyi, strict=True)))
 
 
 def _three(estimate: Interval | None) -> tuple[float | None, ...]:

@@ -56,9 +56,7 @@ class Changes(Row):
         return not (self.params or self.data or self.versions or self.hardware) and self.code.is_identical
 
 
-def changes_between(
-    a: Revision, b: Revision, code: CodeChange, same_searches: tuple[str, ...] = ()
-) -> Changes:
+def changes_between(a: Revision, b: Revision, code: CodeChange, same_searches: tuple[str, ...] = ()) -> Changes:
     """Return the differences between two revisions.
 
     Settings come from the registrations, which state what was run, if both revisions have one. Settings that are not
@@ -68,17 +66,14 @@ def changes_between(
     registered: set[str] = set()
     if a.terms is not None and b.terms is not None:
         registered = set(a.terms) | set(b.terms)
-        settings = [
-            change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")
-        ]
+        settings = [change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")]
         settings = _folded(settings)
     named = {change.name for change in settings}
     # Settings of the search space are listed by their effect, the space of each loss.
     settings += [
         change
         for change in _changes(a.params, b.params)
-        if change.name not in registered | named
-        and not (registered and change.name.startswith("search_space."))
+        if change.name not in registered | named and not (registered and change.name.startswith("search_space."))
     ]
     data = _changes(_data_of(a), _data_of(b))
     versions = _changes({"losstune": a.version, **a.pins}, {"losstune": b.version, **b.pins})
@@ -136,9 +131,7 @@ def _folded(changes: list[Change]) -> list[Change]:
             folded.append(change)
         elif key not in done:
             done.add(key)
-            folded.append(
-                change.model_copy(update={"name": f"spaces of {len(alike[key])} losses, {parts[2]}"})
-            )
+            folded.append(change.model_copy(update={"name": f"spaces of {len(alike[key])} losses, {parts[2]}"}))
     return folded
 
 

@@ -59,30 +59,23 @@ def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
     if not sources_a or not sources_b:
         return CodeChange(is_known=False)
     edited = {
-        _module(path)
-        for path in sources_a.keys() | sources_b.keys()
-        if sources_a.get(path) != sources_b.get(path)
+        _module(path) for path in sources_a.keys() | sources_b.keys() if sources_a.get(path) != sources_b.get(path)
     }
     if not edited:
         return CodeChange(is_known=True)
     try:
         with _tree_of(sources_a) as tree_a, _tree_of(sources_b) as tree_b:
             differing = {name for name in edited if _digest(tree_a, name) != _digest(tree_b, name)}
-            training = frozenset().union(
-                *(_closure(tree, name) for tree in (tree_a, tree_b) for name in TRAINING)
-            )
+            training = frozenset().union(*(_closure(tree, name) for tree in (tree_a, tree_b) for name in TRAINING))
             own = {
-                loss: (_closure(tree_a, f"{_LOSSES}.{loss}") | _closure(tree_b, f"{_LOSSES}.{loss}"))
-                - training
+                loss: (_closure(tree_a, f"{_LOSSES}.{loss}") | _closure(tree_b, f"{_LOSSES}.{loss}")) - training
                 for loss in losses
             }
     except SyntaxError as error:
         name = Path(error.filename or "").name
         raise LosstuneError(f"{PACKAGE}: line {error.lineno} of {name} is not Python: {error.msg}") from None
     trial = differing & training
-    by_loss = {
-        loss: tuple(sorted(differing & modules)) for loss, modules in own.items() if differing & modules
-    }
+    by_loss = {loss: tuple(sorted(differing & modules)) for loss, modules in own.items() if differing & modules}
     return CodeChange(
         is_known=True,
         trial=tuple(sorted(trial)),

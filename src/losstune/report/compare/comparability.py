@@ -29,9 +29,7 @@ def comparability(a: Revision, b: Revision) -> list[str]:
             lines.append(_data_line("test split", a, b, a.test_digest, b.test_digest))
     elif a.results.data.digest != b.results.data.digest:
         digests = a.results.data.digest, b.results.data.digest
-        lines.append(
-            _data_line("data.digest", a, b, *digests) + " (no manifest to compare the test splits by)"
-        )
+        lines.append(_data_line("data.digest", a, b, *digests) + " (no manifest to compare the test splits by)")
     return lines
 
 

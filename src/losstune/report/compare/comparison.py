@@ -126,9 +126,7 @@ def _notes(a: Revision, b: Revision, scores: ScoreComparison, changes: Changes) 
     same = [loss for loss in compared if loss.same_winners]
     if same and not all(loss.is_identical for loss in compared):
         which = (
-            "Every search"
-            if len(same) == len(compared)
-            else f"The searches of {len(same)} of {len(compared)} losses"
+            "Every search" if len(same) == len(compared) else f"The searches of {len(same)} of {len(compared)} losses"
         )
         notes.append(
             f"{which} ended at the same configurations at both revisions, so they share the variation between searches."

@@ -36,9 +36,7 @@ def _print(comparison: Comparison, console: Console) -> None:
     columns = [Column(title, right=0 < place < len(titles) - 1) for place, title in enumerate(titles)]
     styles = STYLES | {"identical": "dim"}
     print_table(
-        console,
-        columns,
-        ([Text(cell, style=styles.get(cell, "")) for cell in row] for row in rows(comparison)),
+        console, columns, ([Text(cell, style=styles.get(cell, "")) for cell in row] for row in rows(comparison))
     )
     print_lines(console, ["", design_line(comparison)])
     print_lines(console, (Text(f"Note: {note}", style="dim") for note in comparison.notes))
@@ -48,9 +46,7 @@ def _print(comparison: Comparison, console: Console) -> None:
 
 def _markdown(comparison: Comparison) -> str:
     lines = [f"**{_plain(comparison.sentence)}**", ""]
-    lines += [f"> {_plain(line)}" for line in warning_lines(comparison)] + (
-        [""] if comparison.comparability else []
-    )
+    lines += [f"> {_plain(line)}" for line in warning_lines(comparison)] + ([""] if comparison.comparability else [])
     head = headings(comparison)
     lines += ["| " + " | ".join(map(_plain, head)) + " |", "|-|" + "-:|" * (len(head) - 2) + "-|"]
     lines += ["| " + " | ".join(map(_plain, row)) + " |" for row in rows(comparison)]
@@ -61,9 +57,7 @@ def _markdown(comparison: Comparison) -> str:
     ]
     lines += [f"- {_plain(line)}" for line in change_lines(comparison)]
     lines += [f"- {_plain(note)}" for note in comparison.notes]
-    lines += [
-        f"- MLflow, {_plain(link.revision)}: [{_plain(link.run)}]({link.url})" for link in comparison.links
-    ]
+    lines += [f"- MLflow, {_plain(link.revision)}: [{_plain(link.run)}]({link.url})" for link in comparison.links]
     return "\n".join(lines) + "\n"
 
 

@@ -122,9 +122,7 @@ def _blob_ids(folder: Path, commits: list[str], path: Path) -> dict[str, str | N
     # One process for all commits; the answers come in order.
     listed = git(folder, "cat-file", "--batch-check=%(objectname)", request="\n".join(request))
     answers = listed.splitlines()
-    return {
-        commit: None if " " in answer else answer for commit, answer in zip(commits, answers, strict=True)
-    }
+    return {commit: None if " " in answer else answer for commit, answer in zip(commits, answers, strict=True)}
 
 
 def _workspace(folder: Path, results: Path, tree: Tree) -> list[Entry]:
@@ -147,11 +145,7 @@ def _entry(facts: dict[str, Any], content: bytes | None) -> Entry:
         return Entry(**facts, note="results.json is damaged")
     version = values.get("results_version")
     verdict = _dict(values.get("verdict"))
-    metric, baseline, winner = (
-        _text(values.get("metric")),
-        _text(values.get("baseline")),
-        _text(verdict.get("loss")),
-    )
+    metric, baseline, winner = (_text(values.get("metric")), _text(values.get("baseline")), _text(verdict.get("loss")))
     return Entry(
         **facts,
         action=_text(verdict.get("action")),

@@ -100,11 +100,7 @@ def _cells(entry: Entry, bar: str) -> list[str]:
         if score.low is not None and score.high is not None:
             shown += f" [{100 * score.low:.2f}, {100 * score.high:.2f}]"
     verdict = (
-        _NONE
-        if entry.action is None
-        else "no verdict"
-        if entry.winner is None
-        else f"{entry.action} {entry.winner}"
+        _NONE if entry.action is None else "no verdict" if entry.winner is None else f"{entry.action} {entry.winner}"
     )
     folded = f" (+{entry.num_folded})" if entry.num_folded else ""
     message = textwrap.shorten(entry.message, 2 * _MESSAGE_LENGTH - 10, placeholder=" …")

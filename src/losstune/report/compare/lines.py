@@ -15,14 +15,7 @@ _NONE = "–"
 def headings(comparison: Comparison) -> tuple[str, ...]:
     """Return the table's headings."""
     level = 100 * (1 - comparison.scores.alpha)
-    return (
-        "loss",
-        comparison.a.name,
-        comparison.b.name,
-        f"difference, points, {level:g}%",
-        "Holm p",
-        "decision",
-    )
+    return ("loss", comparison.a.name, comparison.b.name, f"difference, points, {level:g}%", "Holm p", "decision")
 
 
 def rows(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -91,9 +84,7 @@ def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
         loss.loss,
         _score(loss.a, metric),
         _score(loss.b, metric),
-        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
-        if difference
-        else "",
+        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}" if difference else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
         decision_text(loss),
     )

@@ -122,9 +122,7 @@ def _results(tree: Tree, path: Path) -> Results:
         return Results.model_validate(values)
     except ValidationError as error:
         reason = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
-        raise LosstuneError(
-            f"{tree.title}: {path} is damaged ({reason}); `dvc repro` writes it again"
-        ) from None
+        raise LosstuneError(f"{tree.title}: {path} is damaged ({reason}); `dvc repro` writes it again") from None
 
 
 def _terms(tree: Tree, path: Path, results: Results) -> dict[str, Any] | None:
@@ -144,9 +142,7 @@ def _params(tree: Tree) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, value in values.items():
         flat |= (
-            {f"{section}.{key}": item for key, item in value.items()}
-            if isinstance(value, dict)
-            else {section: value}
+            {f"{section}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {section: value}
         )
     return flat
 
@@ -177,9 +173,7 @@ def _notes(
     if results.control.identity is not None and not results.control.identity.passed:
         notes.append(f"{tree.name}: its control failed, so its scores cannot be trusted.")
     if results.control.positive is not None and results.control.positive.detected is False:
-        notes.append(
-            f"{tree.name}: its degraded baseline was not found worse, so it may not detect differences."
-        )
+        notes.append(f"{tree.name}: its degraded baseline was not found worse, so it may not detect differences.")
     if results.stopping == "anytime":
         notes.append(
             f"{tree.name}: its losses stopped when their e-processes decided, so the numbers of blocks depend on the "

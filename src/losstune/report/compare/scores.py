@@ -11,14 +11,7 @@ from losstune import statistics
 from losstune.core.records import Row
 from losstune.core.seeds import derive_seed
 from losstune.report.compare.revisions import Revision
-from losstune.statistics.revisions import (
-    MeanError,
-    revision_errors,
-    sum_of_errors,
-    t_interval,
-    t_p_value,
-    welch_error,
-)
+from losstune.statistics.revisions import MeanError, revision_errors, sum_of_errors, t_interval, t_p_value, welch_error
 from losstune.verdict.comparison import decide
 from losstune.verdict.numbers import Real, Score
 from losstune.verdict.results import Decision, LossResult
@@ -180,9 +173,7 @@ def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
             return "unpaired", f"{name} differs, so blocks do not share seeds"
         if found[0] is None:
             return "unpaired", f"{name} is not known"
-    data = (
-        "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
-    )
+    data = "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
     return "paired", f"a block has the same seed at both revisions, and the same {data}"
 
 
@@ -227,9 +218,7 @@ def _paired(
     return _joined(float(difference_B.mean()), p_blocks, wide, narrow, by_search, alpha, pair)
 
 
-def _unpaired(
-    pair: tuple[Sequence[float], Sequence[float]], by_search: MeanError, alpha: float
-) -> SideDifference:
+def _unpaired(pair: tuple[Sequence[float], Sequence[float]], by_search: MeanError, alpha: float) -> SideDifference:
     mean = float(np.mean(pair[1]) - np.mean(pair[0]))
     error = welch_error(pair[1], pair[0])
     wide = t_interval(mean, error, confidence=1.0 - alpha)

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.core.errors import LosstuneError, did_you_mean
-from losstune.core.git import (
-    GitError,
-    NoRepositoryError,
-    commit_of,
-    require_work_tree,
-    run_git,
-    why_no_commit,
-)
+from losstune.core.git import GitError, NoRepositoryError, commit_of, require_work_tree, run_git, why_no_commit
 from losstune.study.provenance import git_state
 
 WORKSPACE = "workspace"
@@ -61,9 +54,7 @@ class Tree:
         """Return the Python files below a folder, by path relative to it; empty if there are none."""
         if self.is_workspace:
             root = self.folder / folder
-            return {
-                path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))
-            }
+            return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
         prefix = f"{folder.as_posix()}/"
         listed = git(self.folder, "ls-tree", "-r", "-z", str(self.commit), "--", prefix)
         rows = [row.split("\t", 1) for row in listed.split("\0") if row]
@@ -90,9 +81,7 @@ def find_tree(folder: Path, name: str) -> Tree:
         state = git_state(folder)
         if state.commit is None and why_no_commit(folder) is None:
             raise GitError(str(state.problem))
-        return Tree(
-            folder=folder, name=name, commit=state.commit, is_workspace=True, is_dirty=bool(state.dirty)
-        )
+        return Tree(folder=folder, name=name, commit=state.commit, is_workspace=True, is_dirty=bool(state.dirty))
     commit = commit_of(folder, name)
     if commit is not None:
         return Tree(folder=folder, name=commit[:7] if name == commit else name, commit=commit)

@@ -20,9 +20,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]], form: str = "
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(
-        [f"{value:{form}}" if isinstance(value, float) else value for value in row] for row in rows
-    )
+    writer.writerows([f"{value:{form}}" if isinstance(value, float) else value for value in row] for row in rows)
     return text.getvalue()
 
 
