@@ -162,5 +162,5 @@ def scale(classes: int) -> None:
 
     click.echo(f"{'loss':<22}{'at zero':>12}{'new network':>14}")
     for spec in registry().values():
-        pulls = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
-        click.echo(f"{spec.name:<22}{pulls[0]:12.3g}{pulls[1]:14.3g}")
+        scales = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
+        click.echo(f"{spec.name:<22}{scales[0]:12.3g}{scales[1]:14.3g}")

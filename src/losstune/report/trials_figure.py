@@ -73,12 +73,12 @@ def _draw_trials(
     scores: tuple[float, float],
 ) -> None:
     low = scores[0]
-    lost = [record for record in trials if has_failed(record)]
+    failed = [record for record in trials if has_failed(record)]
     whole = [record for record in trials if not has_failed(record)]
     below = [record for record in whole if 100 * record.validation[metric] < low]
     inside = [record for record in whole if 100 * record.validation[metric] >= low]
     at_foot = axes.get_xaxis_transform()
-    for marks, marker, size, colour in ((lost, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
+    for marks, marker, size, colour in ((failed, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
         x_N = thinned(_points(marks, None), rates, (0.0, 1.0))[:, 0]
         if len(x_N):
             axes.plot(x_N, np.full(len(x_N), _FOOT), marker, color=COLOURS[colour], markersize=size, transform=at_foot)

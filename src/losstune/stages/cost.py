@@ -135,10 +135,10 @@ def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Re
     searches = range(params.tune.num_searches)
     winners = {}
     for loss in params.losses:
-        lost = any(
+        failed = any(
             lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done for search in searches
         )
-        if not lost or loss == params.baseline:
+        if not failed or loss == params.baseline:
             winners[loss] = tuple(
                 best_of_searches(done[loss, search], params.tune.metric)
                 if (loss, search) in done

@@ -206,9 +206,9 @@ def _points_of(entry: Entry) -> Iterator[Point]:
 
 def _all_points_of(entry: Entry) -> Iterator[Point]:
     record, execution = entry.record, entry.execution
-    lost = record.status in ("diverged", "failed")
+    failed = record.status in ("diverged", "failed")
     # A diverged or failed training ends in the epoch after its last finished one.
-    last = (record.curve[-1].epoch if record.curve else 0) + (1 if lost else 0)
+    last = (record.curve[-1].epoch if record.curve else 0) + (1 if failed else 0)
     final = {f"val_{name}": value for name, value in record.validation.items()}
     final |= {f"test_{name}": value for name, value in (record.test or {}).items()}
     final |= {"duration_sec": execution.duration_sec, "epochs_done": float(len(record.curve))}

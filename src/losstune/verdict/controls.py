@@ -71,6 +71,7 @@ def _positive(
     if not degraded or not baseline:
         return None
     scores = scores_of(sorted(degraded, key=lambda record: place_of(record, rules.num_searches)), metric)
+    # "crippled" only names the random stream: another name would change the intervals of earlier results.
     difference = blocks_difference(scores, baseline, rules, generator("difference", "crippled"))
     difference = difference.model_copy(update={"p_holm": difference.p_value})
     # The p-value if every block were worse by the same amount, which is the smallest possible one.

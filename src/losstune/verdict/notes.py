@@ -62,5 +62,5 @@ def notes_on(
         if result.winner is None:
             yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
         elif result.num_failed_blocks:
-            lost = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
-            yield f"{result.loss} diverged or failed in {lost}, counted with the worst scores."
+            failed = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
+            yield f"{result.loss} diverged or failed in {failed}, counted with the worst scores."

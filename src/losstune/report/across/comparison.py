@@ -94,7 +94,7 @@ def compare(cells: Sequence[Cell]) -> Across:
         num_data=num_data,
         ranking=ranking,
         noise_floor=noise_floor,
-        lost=_lost(counted, methods),
+        without_winner=_without_winner(counted, methods),
     )
     return Across(
         metric=first.metric,
@@ -153,7 +153,7 @@ def _differences(cell: Cell, loss: str) -> Array:
     return difference
 
 
-def _lost(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
+def _without_winner(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
     """Return the loss and the cell of each search without a finished training."""
     return [
         (loss, cell.name) for loss in methods for cell in cells if (result := cell.study.of(loss)) and not result.blocks

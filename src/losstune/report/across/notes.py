@@ -18,7 +18,7 @@ def notes_on(
     num_data: int,
     ranking: Ranking,
     noise_floor: float | None,
-    lost: Sequence[tuple[str, str]],
+    without_winner: Sequence[tuple[str, str]],
 ) -> tuple[str, ...]:
     """Return the notes, one or two sentences each: first what is left out, then limits of the tests, then caveats.
 
@@ -29,10 +29,10 @@ def notes_on(
         num_data: Number of data sets of the counted cells.
         ranking: Ranking of the methods.
         noise_floor: Difference of identical losses over all cells.
-        lost: Loss and cell of each search without a finished training.
+        without_winner: Loss and cell of each search without a finished training.
     """
     return (
-        *_on_absence(cells, left_out, lost),
+        *_on_absence(cells, left_out, without_winner),
         *_on_power(cells, losses, ranking),
         *_on_trust(cells, num_data, noise_floor),
     )
@@ -46,14 +46,16 @@ def cells_needed(alpha: float, num_candidates: int) -> int:
     return num_cells
 
 
-def _on_absence(cells: Sequence[Cell], left_out: Sequence[str], lost: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _on_absence(
+    cells: Sequence[Cell], left_out: Sequence[str], without_winner: Sequence[tuple[str, str]]
+) -> Iterator[str]:
     unjudged = [cell for cell in cells if not cell.is_counted]
     if unjudged:
         has, does = ("has", "does") if len(unjudged) == 1 else ("have", "do")
         yield f"{names(unjudged)} {has} no verdict and {does} not count in numbers over studies."
     if left_out:
         yield f"Left out, because not every study has them: {wording.enumeration(left_out)}."
-    for loss, cell in lost:
+    for loss, cell in without_winner:
         yield f"In {cell}, all trials of {loss} diverged or failed, so it counts there with the worst score."
 
 
