@@ -177,6 +177,8 @@ def test_gpus_are_what_the_driver_names(tmp_path, monkeypatch):
     )
     assert provenance.hardware().gpus == ("NVIDIA H200", "NVIDIA A100")
     assert provenance.hardware(()).gpus == ()
+    put_command(tmp_path, monkeypatch, "nvidia-smi", "printf 'NVIDIA \\377\\n'")
+    assert provenance.hardware().gpus == ("NVIDIA \ufffd",)
     asked = 'test "$*" = "--query-gpu=name --format=csv,noheader" && echo yes'
     put_command(tmp_path, monkeypatch, "nvidia-smi", asked)
     assert provenance.hardware().gpus == ("yes",)
