@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -13,6 +17,9 @@ from losstune.models.fitting import require_fit
 from tests.models.test_torchvision_models import smallest_side
 
 BUILDERS = torchvision.models.list_models(module=torchvision.models)
+FAMILIES = {torchvision.models.get_model_builder(name).__module__: name for name in BUILDERS}
+"""A builder of each of torchvision's modules: the others of a module differ in size alone."""
+
 CHANNELS = (1, 3, 4)
 
 
@@ -38,8 +45,8 @@ def check_shapes(builder, channels):
     assert first[1] == channels
 
 
-@pytest.mark.parametrize(("number", "builder"), list(enumerate(BUILDERS)))
-def test_every_builder_is_built_without_weights(number, builder):
+@pytest.mark.parametrize(("number", "builder"), list(enumerate(FAMILIES.values())))
+def test_every_family_is_built_without_weights(number, builder):
     check_shapes(builder, CHANNELS[number % len(CHANNELS)])
 
 
@@ -53,25 +60,54 @@ def test_every_builder_can_be_trained_on_any_number_of_channels(builder, channel
 
 
 @pytest.mark.parametrize(
-    "builder", ["resnet18", "mobilenet_v3_small", "regnet_y_400mf", "squeezenet1_1", "vit_b_32", "swin_v2_t"]
+    ("builder", "channels"),
+    [
+        ("resnet18", 1),
+        ("mobilenet_v3_small", 3),
+        ("regnet_y_400mf", 4),
+        ("squeezenet1_1", 1),
+        ("vit_b_32", 4),
+        ("swin_v2_t", 1),
+    ],
 )
-@pytest.mark.parametrize("channels", CHANNELS)
 def test_without_weights_is_the_same_network(builder, channels):
     name, shape = f"torchvision:{builder}", (channels, 32, 32)
     real = build_model(settings(name), shape, 5).state_dict()
     assert shapes_of(name, shape) == {key: (tensor.shape, tensor.dtype) for key, tensor in real.items()}
 
 
-def test_no_random_number_is_drawn():
+@pytest.mark.parametrize("name", ["mlp", "resnet", "torchvision:mobilenet_v3_small"])
+def test_no_random_number_is_drawn(name):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    fit("torchvision:mobilenet_v3_small", (1, 32, 32), heads={"dropout": {"dropout": 0.5}})
+    fit(name, (1, 32, 32), heads={"dropout": {"dropout": 0.5}})
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet"])
+def test_a_small_network_is_tried_without_torchs_compiler(name):
+    script = f"""
+import sys
+from losstune.config.settings import ModelSettings
+from losstune.models.fitting import require_fit
+heads = [{{}}, {{"normalised": True}}, {{"dropout": 0.5}}, {{"decay": 0.1}}, {{"initial_bias": 1.0}}]
+heads = dict(zip("abcde", heads))
+require_fit(ModelSettings(name="{name}", width=16, depth=2), (3, 32, 32), 5, batch_size=8, heads=heads)
+print(*{{"torch._dynamo", "sympy"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize(("name", "side"), [("mlp", 2**9), ("resnet", 2**11)])
+def test_a_large_network_takes_no_memory(name, side):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fit(name, (3, side, side), width=2**10, depth=2)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
+
+
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [("torchvision:mobilenet_v3_small", (3, 32, 32)), ("resnet", (1, 4, 4)), ("cnn", (1, 2, 2))],
+    ("name", "shape"), [("torchvision:mobilenet_v3_small", (3, 32, 32)), ("resnet", (1, 4, 4)), ("cnn", (1, 2, 2))]
 )
 def test_batch_norm_over_one_value_is_told_as_training_would_find_it(name, shape):
     size = {"depth": 2, "width": 4}

@@ -52,6 +52,13 @@ def test_straight_wins_to_a_decision():
     assert (decision, blocks) == ("equivalent", 7)
 
 
+def test_the_number_of_control_blocks_is_the_first_that_can_decide():
+    for blocks in range(2, 40):
+        for alpha in ((blocks + 1) / 2**blocks, 1.0 / e_value_two_sided(0, blocks), 0.7**blocks):
+            expected = next(found for found in range(1, 99) if e_value_two_sided(0, found) >= 1.0 / alpha)
+            assert num_control_blocks(alpha) == expected
+
+
 def test_it_looks_only_after_every_so_many_blocks():
     wins = [0.02] * 30
     for every, blocks in ((1, 8), (3, 9), (5, 10), (7, 14)):
@@ -143,10 +150,6 @@ def test_anytime_difference_uses_the_largest_evidence():
     assert (found.low, found.high) == (low, high)
     assert (found.equivalence_low, found.equivalence_high) == (equivalence_low, equivalence_high)
     fixed = paired_difference(scores, np.zeros(16), alpha=0.05, rng=np.random.default_rng(8))
-    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (
-        fixed.bca_low,
-        fixed.bca_high,
-        fixed.p_wilcoxon,
-    )
+    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (fixed.bca_low, fixed.bca_high, fixed.p_wilcoxon)
     # Before the first win or loss there is no evidence, and a p-value is at most one.
     assert anytime_difference([1.0, 1.0], [1.0, 1.0], alpha=0.05, rng=rng).p_value == 1.0

@@ -44,9 +44,7 @@ def changed(section, key, value):
 
 def test_the_protocol_hash_is_the_same_in_every_process_and_place():
     code = "from tests.study.test_registration import registration; print(registration().protocol)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == registration().protocol
     assert load_params(REPOSITORY / "params.yaml").baseline == registration().terms["baseline"]
 
@@ -141,16 +139,12 @@ def test_the_register_keeps_every_entry_in_order(tmp_path):
 
 def test_a_register_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / ".losstune").write_text("in the way")
-    with pytest.raises(
-        LosstuneError, match=r"registrations/[0-9a-f]{16}: cannot register the study: Not a directory$"
-    ):
+    with pytest.raises(LosstuneError, match=r"registrations/[0-9a-f]{16}: cannot register the study: Not a directory$"):
         register(tmp_path, "s", registration(), lambda keys: False, ["k"])
 
 
 def test_the_terms_cover_losses_and_data():
-    assert differences(
-        registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms
-    )
+    assert differences(registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms)
     assert differences(registration().terms, registration(data_digest="abd").terms) == [
         "data.digest: registered abc, found abd"
     ]
@@ -224,9 +218,9 @@ def test_an_edited_registration_is_refused(tmp_path):
     with pytest.raises(LosstuneError) as caught:
         read_registration(path)
     assert str(caught.value) == (
-        f"{path}: its terms have the hash {digest(content['terms'])[:12]}, and it says "
+        f"{path}: its terms have the hash {digest(content['terms'])[:12]}, found "
         f"{registration().protocol[:12]}: it was edited afterwards, so there is no verdict; `dvc repro -f confirm` "
-        "registers what params.yaml says"
+        "registers the settings in params.yaml"
     )
 
 

@@ -151,10 +151,7 @@ def test_a_storage_that_fails_costs_nothing_and_is_told_once(tmp_path, url, caps
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [
-        (OSError("https://me:secret@example.com\nrefused"), r"https://\S*@?example\.com refused"),
-        (OSError(), "OSError"),
-    ],
+    [(OSError("https://me:secret@example.com\nrefused"), r"https://\S*@?example\.com refused"), (OSError(), "OSError")],
 )
 def test_why_a_storage_fails_is_one_line_without_secrets(tmp_path, capsys, monkeypatch, error, reason):
     shared = SharedLedger(str(tmp_path / "shared"), tmp_path)

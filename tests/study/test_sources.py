@@ -67,18 +67,8 @@ def test_closure(tree, module, expected):
 
 def test_closure_is_what_python_imports(tree, tmp_path):
     # The oracle is Python itself, for modules without lazy or discovered imports.
-    for module in (
-        "pkg.alone",
-        "pkg.middle",
-        "pkg.guarded",
-        "pkg.inner.twin",
-        "pkg.named",
-        "pkg.outer",
-        "pkg.left",
-    ):
-        script = (
-            f"import sys, {module}; print(*[name for name in sys.modules if name.split('.')[0] == 'pkg'])"
-        )
+    for module in ("pkg.alone", "pkg.middle", "pkg.guarded", "pkg.inner.twin", "pkg.named", "pkg.outer", "pkg.left"):
+        script = f"import sys, {module}; print(*[name for name in sys.modules if name.split('.')[0] == 'pkg'])"
         done = subprocess.run(
             [sys.executable, "-B", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
         )
@@ -160,10 +150,7 @@ def test_the_digest_sees_what_is_imported_and_nothing_else(tmp_path):
 
 
 def test_the_digest_covers_all_modules_named(tree):
-    assert (
-        len({tree.digest([a]) for a in ("pkg.low", "pkg.alone")} | {tree.digest(["pkg.low", "pkg.alone"])})
-        == 3
-    )
+    assert len({tree.digest([a]) for a in ("pkg.low", "pkg.alone")} | {tree.digest(["pkg.low", "pkg.alone"])}) == 3
     assert tree.digest(["pkg.low", "pkg.alone"]) == tree.digest(["pkg.alone", "pkg.low"])
 
 

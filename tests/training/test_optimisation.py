@@ -1,46 +1,70 @@
-"""The optimiser's settings, and the schedule against PyTorch's own."""
+"""The optimiser against torch's classes, to the bit, and without what those import; the schedule against torch's."""
 
-from __future__ import annotations
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
-from losstune.training.optimisation import learning_rate_at, make_optimizer
+from losstune.training.optimisation import Optimizer, learning_rate_at
 from tests.small import small_task
+
+RATES = (1e-2, 3e-2, 1e-3, 0.0, 1e-2)
 
 
 def network():
-    found = nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3), nn.Linear(3, 2)
-    )
-    found[4].requires_grad_(False)
-    return found
+    torch.manual_seed(3)
+    layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)]
+    used = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    layers[1].bias.requires_grad_(False)
+    return nn.ModuleDict({"used": used, "unused": nn.Linear(2, 2)})
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "momentum", "kind"),
-    [("adamw", 0.9, torch.optim.AdamW), ("sgd", 0.9, torch.optim.SGD), ("sgd", 0.0, torch.optim.SGD)],
-)
-def test_matrices_are_decayed_and_what_is_frozen_is_left_out(optimizer, momentum, kind):
-    model = network()
-    task = small_task(optimizer=optimizer, momentum=momentum, learning_rate=0.25, weight_decay=0.125)
-    found = make_optimizer(model, task)
-    assert type(found) is kind
-    decayed, others = found.param_groups
-    assert [id(parameter) for parameter in decayed["params"]] == [id(model[0].weight), id(model[3].weight)]
-    expected = [model[0].bias, model[1].weight, model[1].bias, model[3].bias]
-    assert [id(parameter) for parameter in others["params"]] == [id(parameter) for parameter in expected]
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.125, 0.0)
-    for group in found.param_groups:
-        assert (group["lr"], group["fused"]) == (0.25, True)
-        if optimizer == "sgd":
-            assert (group["momentum"], group["nesterov"]) == (momentum, momentum > 0)
+def torchs(net, optimizer, momentum, weight_decay):
+    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [item for item in trainable if item.dim() > 1], "weight_decay": weight_decay},
+        {"params": [item for item in trainable if item.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=1.0, fused=True)
+    return torch.optim.SGD(groups, lr=1.0, momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
-@pytest.mark.parametrize(
-    ("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)]
-)
+@pytest.mark.parametrize(("name", "momentum"), [("adamw", 0.9), ("sgd", 0.9), ("sgd", 0.0)])
+def test_equals_torchs_classes(name, momentum):
+    ours, theirs = network(), network()
+    task = small_task(optimizer=name, momentum=momentum, weight_decay=0.1)
+    optimizer, oracle = Optimizer(ours, task), torchs(theirs, name, momentum, 0.1)
+    generator = torch.Generator().manual_seed(4)
+    for rate in RATES:
+        inputs = torch.randn(8, 1, 8, 8, generator=generator)
+        for net in (ours, theirs):
+            net["used"](inputs).square().sum().backward()
+        optimizer.step(rate)
+        optimizer.zero_grad()
+        for group in oracle.param_groups:
+            group["lr"] = rate
+        oracle.step()
+        oracle.zero_grad()
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
+            assert one.grad is None
+
+
+def test_a_parameter_may_get_its_first_gradient_late():
+    net = network()
+    optimizer = Optimizer(net, small_task())
+    net["used"](torch.ones(2, 1, 8, 8)).sum().backward()
+    optimizer.step(0.1)
+    before = net["unused"].weight.detach().clone()
+    net["unused"](torch.ones(1, 2)).sum().backward()
+    optimizer.step(0.1)
+    assert not torch.equal(net["unused"].weight, before)
+
+
+@pytest.mark.parametrize(("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)])
 def test_the_cosine_is_pytorchs(num_steps, warmup_fraction, num_warmup):
     settings = small_task(warmup_fraction=warmup_fraction, schedule="cosine").training
     found = [learning_rate_at(step, num_steps, 0.5, settings) for step in range(num_steps)]
@@ -63,3 +87,22 @@ def test_a_training_that_only_warms_up_ends_at_the_peak():
     assert [learning_rate_at(step, 4, 1.0, settings) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
     # A step after the last: nothing is divided by zero.
     assert learning_rate_at(4, 4, 1.0, settings) == 1.0
+
+
+TRAINING = """
+import sys
+from tests.small import digits_arrays, small_task
+from losstune.losses.registry import registry
+from losstune.training.loop import train
+
+for spec in registry().values():
+    model, augmentation = ("cnn", "flip_crop") if spec.head == "linear" else ("mlp", "none")
+    task = small_task(spec.name, model=model, test=True, keep_weights=True, epochs=1, augmentation=augmentation)
+    list(train(task, digits_arrays(64, 32, 32), spec.bind()))
+print(*sorted({"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules)))
+"""
+
+
+def test_no_training_imports_torchs_compiler():
+    done = subprocess.run([sys.executable, "-c", TRAINING], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""

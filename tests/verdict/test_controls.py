@@ -24,21 +24,12 @@ def generator(*coordinates):
 
 def block(loss, place, accuracy, **replaced):
     return make_record(
-        loss=loss,
-        stage="confirm",
-        search=place % 2,
-        index=place // 2,
-        accuracy=accuracy,
-        seed=100 + place,
-        **replaced,
+        loss=loss, stage="confirm", search=place % 2, index=place // 2, accuracy=accuracy, seed=100 + place, **replaced
     )
 
 
 def blocks_of(**scores):
-    return {
-        loss: [block(loss, place, score) for place, score in enumerate(values)]
-        for loss, values in scores.items()
-    }
+    return {loss: [block(loss, place, score) for place, score in enumerate(values)] for loss, values in scores.items()}
 
 
 def found(blocks, identical, records=()):
@@ -69,9 +60,7 @@ def test_without_equal_losses_there_is_no_floor_and_no_gate():
 
 
 def degraded(*scores):
-    return [
-        block("base", place, score, role="degraded", learning_rate=1e-5) for place, score in enumerate(scores)
-    ]
+    return [block("base", place, score, role="degraded", learning_rate=1e-5) for place, score in enumerate(scores)]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +141,13 @@ CONFIGURATION = FIRST.configuration
             {"configuration": CONFIGURATION.model_copy(update={"weight_decay": 0.5})},
             "it was trained with another weight decay",
         ),
-        ({"status": "diverged"}, "it diverged, where the baseline finished"),
+        ({"status": "diverged"}, "it diverged, but the baseline finished"),
         (
             changed(1, train_loss=0.25),
-            f"they part at epoch 2: training loss 0.25 against {FIRST.curve[1].train_loss!r}",
+            f"they differ from epoch 2 on: training loss 0.25 against {FIRST.curve[1].train_loss!r}",
         ),
-        (changed(0, validation={"accuracy": 0.1}), "they part at epoch 1, in the validation scores"),
-        ({"curve": FIRST.curve[:2]}, "it trained for 2 epochs, the baseline for 3"),
+        (changed(0, validation={"accuracy": 0.1}), "they differ from epoch 1 on, in the validation scores"),
+        ({"curve": FIRST.curve[:2]}, "it trained for 2 epochs, but the baseline for 3"),
         ({"validation": {"accuracy": 0.1}}, "their validation scores differ"),
         ({"test": {"accuracy": 0.1}}, "their test scores differ"),
         ({"confusion": ((1, 0), (0, 1))}, "their predictions differ"),

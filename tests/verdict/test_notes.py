@@ -38,28 +38,28 @@ def test_rules_that_were_changed_are_told_with_what_differs():
         Earlier(protocol="f" * 64, differs=()),
     ]
     assert notes(earlier=earlier) == [
-        "The rules were changed after the test split had been read: registered first as 0123456789ab, where "
-        "rope: 0.1; alpha: 0.2. No p-value here accounts for that.",
-        "The rules were changed after the test split had been read: registered first as ffffffffffff, where "
-        "nothing differs. No p-value here accounts for that.",
+        "The rules were changed after the test split was read: first registered as 0123456789ab, with these "
+        "differences: rope: 0.1; alpha: 0.2. The p-values do not account for this.",
+        "The rules were changed after the test split was read: first registered as ffffffffffff, with these "
+        "differences: none. The p-values do not account for this.",
     ]
 
 
 def test_a_positive_control_that_says_nothing_or_is_missing_is_told():
     assert notes(control=rows.control(identity=True, detected=None)) == [
-        "Not even cross_entropy at a hundredth of its learning rate can be found worse on so few blocks, so the "
-        "positive control says nothing."
+        "There are too few blocks to find cross_entropy at a hundredth of its learning rate worse, so the positive "
+        "control is not informative."
     ]
     assert notes(control=rows.control(identity=True, positive=False)) == [
-        "No positive control: nothing shows that a bad loss would be found (confirm.positive_control)."
+        "No positive control: it is not known whether the study can detect a bad loss (confirm.positive_control)."
     ]
     assert notes(control=rows.control(identity=True, detected=False)) == []
 
 
 def test_no_equal_losses_are_told_unless_a_pair_stands_for_them():
     assert notes(control=rows.control()) == [
-        "No control: the study has no loss that equals another, so nothing shows by how much the search alone makes "
-        "two losses differ. Adding kl_divergence beside cross_entropy gives one."
+        "No control: the study has no two identical losses, so it is not known how much two losses differ by the "
+        "search alone. Add kl_divergence to a study with cross_entropy to get a control."
     ]
     assert notes(control=rows.control(pairs=[("a", "b", 0.01)])) == []
     assert notes(control=rows.control(identity=False)) == []
@@ -75,22 +75,22 @@ FOCAL, GCE = rows.candidate("focal", "undecided"), rows.candidate("gce", "undeci
         (
             [FOCAL],
             params(5),
-            "With 5 blocks no p-value over 1 loss can reach 0.05: a loss can be found better or worse from 6 blocks "
-            "on, and more easily from 8 (confirm.num_blocks).",
+            "With 5 blocks and 1 loss, no corrected p-value can reach 0.05. A loss can be found better or worse with "
+            "6 blocks or more, and more easily with 8 (confirm.num_blocks).",
         ),
         (
             [FOCAL],
             params(6),
-            "6 blocks are just enough for 1 loss: Holm's p-value is 0.031 at best, for a loss that is ahead or behind "
-            "in every block, and one tie with cross_entropy doubles that, above 0.05. 8 or more leave room for ties "
-            "(confirm.num_blocks).",
+            "6 blocks are just enough for 1 loss: the smallest Holm p-value is 0.031, for a loss that is ahead or "
+            "behind in every block. One tie with cross_entropy doubles it, to more than 0.05. 8 or more blocks allow "
+            "ties (confirm.num_blocks).",
         ),
         ([FOCAL], params(7), None),
         (
             [FOCAL, GCE],
             params(6),
-            "With 6 blocks no p-value over 2 losses can reach 0.05: a loss can be found better or worse from 7 blocks "
-            "on, and more easily from 9 (confirm.num_blocks).",
+            "With 6 blocks and 2 losses, no corrected p-value can reach 0.05. A loss can be found better or worse "
+            "with 7 blocks or more, and more easily with 9 (confirm.num_blocks).",
         ),
         (
             [FOCAL, GCE],
@@ -100,8 +100,8 @@ FOCAL, GCE = rows.candidate("focal", "undecided"), rows.candidate("gce", "undeci
         (
             [FOCAL],
             params(1, alpha=0.5),
-            "With 1 block no p-value over 1 loss can reach 0.5: a loss can be found better or worse from 2 blocks "
-            "on, and more easily from 4 (confirm.num_blocks).",
+            "With 1 block and 1 loss, no corrected p-value can reach 0.5. A loss can be found better or worse with 2 "
+            "blocks or more, and more easily with 4 (confirm.num_blocks).",
         ),
         ([FOCAL], params(2, stopping="anytime"), None),
         # Neither counts as a candidate that is tested.

@@ -7,7 +7,7 @@ import pytest
 from losstune.verdict.sentence import draw_verdict
 from tests.report.studies import make_study
 from tests.verdict import rows
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def sentence(scores, **settings):
@@ -17,8 +17,8 @@ def sentence(scores, **settings):
 def test_sentence_for_a_winner():
     assert sentence(GATED) == (
         "On digits with the cnn, use focal: it beats cross_entropy by 2.00 ± 0.00 points of accuracy, "
-        "higher in 10 of 10 blocks. Noise floor: kl_divergence and cross_entropy are one objective and differ by "
-        "0.02 points here, each tuned by itself."
+        "higher in 10 of 10 blocks. Noise floor: kl_divergence and cross_entropy are identical losses and differ by "
+        "0.02 points here when tuned separately."
     )
 
 
@@ -29,11 +29,7 @@ def test_sentence_for_several_winners_names_the_highest_first():
 
 
 def test_sentence_for_the_baseline():
-    scores = {
-        "cross_entropy": CROSS_ENTROPY,
-        "focal": shifted(0.002, (0.02, -0.02)),
-        "square": shifted(-0.03),
-    }
+    scores = {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.002, (0.02, -0.02)), "square": shifted(-0.03)}
     text = sentence(scores)
     assert text.startswith(
         "On digits with the cnn, keep cross_entropy: no loss of 2 was ahead by more than 0.60 points in accuracy "
@@ -53,13 +49,7 @@ def test_sentence_for_one_rival():
 
 
 def drawn(losses, control=None, **settings):
-    values = {
-        "data": "digits",
-        "model": "cnn",
-        "metric": "accuracy",
-        "baseline": "cross_entropy",
-        "rope": 0.005,
-    }
+    values = {"data": "digits", "model": "cnn", "metric": "accuracy", "baseline": "cross_entropy", "rope": 0.005}
     return draw_verdict(losses, control or rows.control(), **(values | settings))
 
 
@@ -77,26 +67,22 @@ NO_WINNER = {"scores": {}, "difference": None, "winner": None}
         (
             [rows.baseline(), rows.candidate("focal", None)],
             rows.control(identity=False, detected=False),
-            "twin equals cross_entropy and was trained on the same seeds, yet it is not the same model (a detail), "
+            "twin equals cross_entropy and was trained on the same seeds, but gave a different model (a detail), "
             "so no difference between losses can be trusted",
         ),
         (
             [rows.baseline()],
             rows.control(identity=True, detected=False),
             "cross_entropy at a hundredth of its learning rate was not found worse than cross_entropy itself "
-            "(-0.40 points [-2.00, +1.00]), so this study could not have found a bad loss either",
+            "(-0.40 points [-2.00, +1.00]), so this study could not detect a bad loss either",
         ),
         (
             [rows.baseline(), rows.candidate("twin", None, part="control")],
             rows.control(positive=False),
-            "there is no loss to hold against cross_entropy",
+            "there is no loss to compare with cross_entropy",
         ),
         (
-            [
-                rows.baseline(),
-                rows.candidate("focal", None, **NO_WINNER),
-                rows.candidate("twin", None, part="control"),
-            ],
+            [rows.baseline(), rows.candidate("focal", None, **NO_WINNER), rows.candidate("twin", None, part="control")],
             rows.control(identity=True),
             "every trial of every loss but cross_entropy diverged or failed",
         ),
@@ -125,8 +111,8 @@ def test_the_best_of_the_better_losses_is_used_with_the_blocks_it_won():
     control = rows.control(pairs=[("a", "b", 0.001), ("c", "d", -0.012), ("e", "f", 0.011)])
     assert drawn(losses, control, metric="accuracy", is_amended=True).sentence == (
         "On digits with the cnn, use focal: it beats cross_entropy by 3.00 ± 2.00 points of accuracy, higher in 2 of "
-        "3 blocks; gce beats it too. Noise floor: c and d are one objective and differ by 1.20 points here, each tuned "
-        "by itself. The rules were changed after the test split had been read."
+        "3 blocks; gce beats it too. Noise floor: c and d are identical losses and differ by 1.20 points here when "
+        "tuned separately. The rules were changed after the test split was read."
     )
     found = drawn([losses[0], rows.baseline()])
     assert (found.action, found.loss) == ("use", "gce")
@@ -161,26 +147,22 @@ def test_the_best_of_the_better_losses_is_used_with_the_blocks_it_won():
             ],
             "no loss of 2 was ahead by more than 1.20 points in accuracy (1 worse, 1 undecided); focal is ahead by "
             "1.20 ± 0.10 points, within the noise floor, undecided: about 15 more blocks could settle it. Noise floor: "
-            "a and b are one objective and differ by 1.20 points here, each tuned by itself.",
+            "a and b are identical losses and differ by 1.20 points here when tuned separately.",
         ),
         (
             [
                 rows.candidate(
-                    "focal",
-                    "undecided",
-                    0.0121,
-                    difference=rows.difference(0.0121, -math.inf, 0.02),
-                    blocks_needed=1,
+                    "focal", "undecided", 0.0121, difference=rows.difference(0.0121, -math.inf, 0.02), blocks_needed=1
                 )
             ],
             "focal is not shown to beat it; focal is ahead by 1.21 (unbounded) points, undecided: about 1 more block "
-            "could settle it. Noise floor: a and b are one objective and differ by 1.20 points here, each tuned by "
-            "itself.",
+            "could settle it. Noise floor: a and b are identical losses and differ by 1.20 points here when tuned "
+            "separately.",
         ),
     ],
 )
 def test_keeping_the_baseline_says_how_close_it_was(losses, told):
-    control = rows.control(pairs=[("a", "b", 0.012)] if told.endswith("itself.") else [])
+    control = rows.control(pairs=[("a", "b", 0.012)] if told.endswith("separately.") else [])
     found = drawn([rows.baseline(), *losses], control)
     assert (found.action, found.loss) == ("keep", "cross_entropy")
     assert found.sentence == f"On digits with the cnn, keep cross_entropy: {told}"

@@ -1,7 +1,7 @@
-"""Finds losses that are one: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
+"""Find identical losses: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
 
-Such losses train alike but for the learning rate and the length of the last layer's weights. Counting them as
-several gives one loss several chances to win.
+Such losses train alike, up to the learning rate and the norm of the last layer's weights. Counting them as several
+gives one loss several chances to win.
 
 Shape suffixes: N samples, C classes.
 """
@@ -9,18 +9,21 @@ Shape suffixes: N samples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""``loss(logits_NC, target_N) -> losses_N``, as a bound loss."""
+"""``loss(logits_NC, target_N) -> losses_N``, such as a bound loss."""
 
 Values = NDArray[np.float64]
 
@@ -32,18 +35,18 @@ TEMPERATURES = tuple(2 ** (step / STEPS_PER_OCTAVE) for step in range(-48, 49))
 PROMISING = 0.5
 EXACT = 1e-6
 NEAR_NATS = 8.0
-"""Cross-entropy up to which two losses are also compared by themselves: p_y above 3e-4."""
+"""Cross-entropy up to which losses are also compared separately: p_y above 3e-4."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How one loss follows from another.
+    """The transformation of one loss into another.
 
     Attributes:
-        scale: Factor of the value, by number of classes; positive.
+        scale: Positive factor of the value, by number of classes.
         temperature: Factor of the logits, the same for every number of classes.
-        offset: Added to the value, by number of classes.
-        everywhere: Whether it holds at all logits tried; if not, it does where cross-entropy is at most 8 nats.
+        offset: Term added to the value, by number of classes.
+        everywhere: Whether it holds at all logits tried; if not, it holds where cross-entropy is at most 8 nats.
     """
 
     scale: Mapping[int, float]
@@ -52,7 +55,7 @@ class Relation:
     everywhere: bool = True
 
     def __str__(self) -> str:
-        """Return, say, ``0.5 L(2 z) + 1``, with the numbers for the fewest classes compared."""
+        """Return a text such as ``0.5 L(2 z) + 1``, with the values for the smallest number of classes compared."""
         num = min(self.scale)
         scale = "" if math.isclose(self.scale[num], 1, abs_tol=1e-6) else f"{self.scale[num]:.4g} "
         inner = "z" if math.isclose(self.temperature, 1, abs_tol=1e-6) else f"{self.temperature:.4g} z"
@@ -65,35 +68,36 @@ class Relation:
 
 
 def relation(first: Loss, second: Loss, class_counts: Sequence[int] = CLASS_COUNTS) -> Relation | None:
-    """Return how `first` follows from `second`, or None if it doesn't.
+    """Return the transformation of `second` into `first`, or None if there is none.
 
-    The answer is numerical: equality to a millionth on draws near and far from the middle. Two losses that differ only
-    where the true class is all but ruled out, as by a cap or to avoid an overflow, follow from each other with
-    ``everywhere`` false.
+    The comparison is numerical: equality to a millionth on random logits of several scales. If two losses differ only
+    where the probability of the true class is nearly 0, for example because of a cap or to avoid an overflow,
+    ``everywhere`` is false.
 
     Args:
         first: A loss.
-        second: Another.
+        second: Another loss.
         class_counts: Numbers of classes at which they are compared.
     """
     return _relation(_Sampled(first, class_counts), _Sampled(second, class_counts))
 
 
 def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
-    """Return the names in groups of losses that are one; most groups hold a single name."""
-    sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
+    """Group the names of equivalent losses; most groups contain a single name."""
     groups: list[list[str]] = []
-    for name, loss in sampled.items():
-        home = next((group for group in groups if _is_one(loss, sampled[group[0]])), None)
-        if home is None:
-            groups.append([name])
-        else:
-            home.append(name)
+    with _one_thread():
+        sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
+        for name, loss in sampled.items():
+            home = next((group for group in groups if _is_one(loss, sampled[group[0]])), None)
+            if home is None:
+                groups.append([name])
+            else:
+                home.append(name)
     return groups
 
 
 class _Sampled:
-    """A loss on fixed draws, at every temperature of the grid."""
+    """The values of a loss on fixed random logits, at every temperature of the grid."""
 
     def __init__(self, loss: Loss, class_counts: Sequence[int]) -> None:
         self.loss = loss
@@ -107,6 +111,7 @@ class _Sampled:
             return np.asarray(self.loss(temperature * z_NC, target_N).numpy(), dtype=np.float64)
 
 
+@cache
 def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(20)
     z_NC = torch.cat(
@@ -118,6 +123,7 @@ def _draws(num_classes: int) -> tuple[Tensor, Tensor]:
     return z_NC, torch.arange(len(z_NC)) % num_classes
 
 
+@cache
 def _near(num_classes: int) -> NDArray[np.bool_]:
     z_NC, target_N = _draws(num_classes)
     return np.asarray(F.cross_entropy(z_NC, target_N, reduction="none").numpy() <= NEAR_NATS)
@@ -129,7 +135,7 @@ def _is_one(first: _Sampled, second: _Sampled) -> bool:
 
 
 def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
-    # What holds everywhere holds near, where the search is: the far draws only say how far it goes.
+    # A relation that holds everywhere holds near the origin, too. Search there, then test the far logits.
     num_first = first.first
     near = {num: _near(num) for num in first.plain}
     wanted = first.plain[num_first][near[num_first]]
@@ -139,12 +145,9 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
         return None
     temperature = TEMPERATURES[best]
     if errors[best] > EXACT:
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
-            bounds=(
-                math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
-                math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
-            ),
+            bounds=(math.log2(temperature) - 1 / STEPS_PER_OCTAVE, math.log2(temperature) + 1 / STEPS_PER_OCTAVE),
             method="bounded",
             options={"xatol": 1e-12},
         )
@@ -166,10 +169,10 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
 
 
 def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
-    """Return scale and offset of the best line from `values` to `wanted`, and the largest relative error."""
+    """Return scale and offset of the linear fit of `wanted` by `values`, and the largest relative error."""
     if not np.isfinite(values).all() or not np.isfinite(wanted).all():
         return 0.0, 0.0, math.inf  # a loss that overflows at this temperature
-    # Weighted by the size of what is wanted: losses span many decades, and the small ones count as much.
+    # Weight by the size of the wanted values: losses span many decades, and small values are as important.
     weight = 1 / (1e-3 + np.abs(wanted))
     design = np.stack([values * weight, weight], axis=1)
     norms = np.abs(design).max(axis=0)
@@ -181,21 +184,31 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 
 
 def identical_pairs(
-    losses: Mapping[str, Loss],
-    declared: Sequence[tuple[str, str]] = (),
-    class_counts: Sequence[int] = CLASS_COUNTS,
+    losses: Mapping[str, Loss], left_out: Collection[tuple[str, str]] = (), class_counts: Sequence[int] = CLASS_COUNTS
 ) -> list[tuple[str, str, Relation]]:
-    """Return every pair of losses that is one, but for the `declared` ones, with how the first follows.
+    """Return all pairs of equivalent losses, except those `left_out`, with the transformation to the first.
 
-    Pairs that are one but in the far tail are among them, and say so.
+    They include pairs that differ only in the far tail; for these, ``everywhere`` is false.
     """
-    sampled = {name: _Sampled(loss, class_counts) for name, loss in losses.items()}
-    names = list(sampled)
-    known = {frozenset(pair) for pair in declared}
-    return [
-        (one, other, found)
-        for position, one in enumerate(names)
-        for other in names[position + 1 :]
-        if frozenset((one, other)) not in known
-        and (found := _relation(sampled[one], sampled[other])) is not None
-    ]
+    known = {frozenset(pair) for pair in left_out}
+    pairs = [pair for pair in combinations(losses, 2) if frozenset(pair) not in known]
+    with _one_thread():
+        sampled = {
+            name: _Sampled(loss, class_counts) for name, loss in losses.items() if any(name in pair for pair in pairs)
+        }
+        return [
+            (one, other, found)
+            for one, other in pairs
+            if (found := _relation(sampled[one], sampled[other])) is not None
+        ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread: for a few hundred numbers, several threads take ten times as long."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
