@@ -172,6 +172,8 @@ def test_gpus_are_what_the_driver_names(tmp_path, monkeypatch):
     put_command(tmp_path, monkeypatch, "nvidia-smi", 'echo " NVIDIA H200"; echo; echo "NVIDIA A100 "; echo "$@" >&2')
     assert provenance.hardware().gpus == ("NVIDIA H200", "NVIDIA A100")
     assert provenance.hardware(()).gpus == ()
+    put_command(tmp_path, monkeypatch, "nvidia-smi", "printf 'NVIDIA \\377\\n'")
+    assert provenance.hardware().gpus == ("NVIDIA \ufffd",)
     asked = 'test "$*" = "--query-gpu=name --format=csv,noheader" && echo yes'
     put_command(tmp_path, monkeypatch, "nvidia-smi", asked)
     assert provenance.hardware().gpus == ("yes",)
