@@ -30,7 +30,7 @@ digits: [\d,]+ train, .* digest \w{12}
 confirm: registered as \w{12}
 """
 EXPECTED = re.compile("|".join(line for line in (DVCS + OURS).splitlines() if line))
-REPORT = "The whole report: report/report.html"
+REPORT = "Full report: report/report.html"
 
 
 @pytest.mark.parametrize("executor", ["inline", "ray"])

@@ -128,7 +128,7 @@ def test_bad_credentials_are_told_without_them(project: Project, monkeypatch: py
     said = [line for line in ended.err.splitlines() if not line.startswith("tune")]
     assert ended.code == 0
     assert len(said) == 1
-    assert_says(said[0], f"MLflow at {address}: … 401 … the records are kept, and `losstune track sync` fills")
+    assert_says(said[0], f"MLflow at {address}: … 401 … the records are kept, and `losstune track sync` adds")
     assert "planted" not in ended.out + ended.err
 
 

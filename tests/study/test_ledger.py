@@ -152,8 +152,8 @@ def test_a_damaged_file_is_told_with_the_first_line_of_why(tmp_path, capsys):
     path.write_text(path.read_text().replace("confirm", "?").replace("0.25", '"long"'))
     assert ledger.get(kept.record.key) is None
     assert capsys.readouterr().err == (
-        f"ledger: {path.with_suffix('.unreadable')} cannot be read (1 validation error for Entry); its work is done "
-        "again\n"
+        f"ledger: {path.with_suffix('.unreadable')} cannot be read (1 validation error for Entry); its training is "
+        "repeated\n"
     )
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(LosstuneError) as caught:
         Ledger(tmp_path).put(kept)
     folder = tmp_path / ".losstune" / "ledger" / kept.record.key[:2]
-    assert str(caught.value) == f"{folder}: cannot keep finished work here: No space left on device"
+    assert str(caught.value) == f"{folder}: cannot store finished trainings here: No space left on device"
 
 
 def test_the_lock_is_held_named_and_freed_whatever_happens(tmp_path):
@@ -195,9 +195,9 @@ def test_who_waits_says_for_whom_and_how_long(tmp_path, capsys, monkeypatch):
 
     with locked(tmp_path, "tune"):
         mine = f"losstune tune (process {os.getpid()})"
-        rest = "is at work on this study; wait for it to end, or stop it, and run again"
+        rest = "is running on this study; wait for it to end, or stop it, and run again"
         assert refused(patience_sec=0.0) == (f"{mine} {rest}", "")
-        waiting = f"waiting up to 1 s: {mine} is at work on this study\n"
+        waiting = f"waiting up to 1 s: {mine} is running on this study\n"
         start = time.monotonic()
         assert refused(patience_sec=1.2) == (f"{mine} {rest}", waiting)
         assert time.monotonic() - start >= 1.2
@@ -224,7 +224,7 @@ def test_a_queued_experiment_waits_for_its_turn(tmp_path, capsys, monkeypatch):
     first.__exit__(None, None, None)
     assert done.wait(10)
     thread.join(10)
-    told = f"waiting: losstune tune (process {os.getpid()}) is at work on this study\n"
+    told = f"waiting: losstune tune (process {os.getpid()}) is running on this study\n"
     assert capsys.readouterr().err == told
 
 

@@ -307,7 +307,7 @@ def test_a_loss_without_a_scale_cannot_be_centred(scale):
         centred(space(), scale)
     assert str(caught.value) == (
         f"search_space.centre_learning_rate: focal has gradient scale {scale:g}, expected a positive number; set it to "
-        "false and search_space.learning_rate by hand"
+        "false, and set search_space.learning_rate by hand"
     )
 
 

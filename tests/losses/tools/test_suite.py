@@ -154,7 +154,7 @@ def test_a_probability_detached_from_the_focal_loss_is_caught():
     # Its values are right: only a gradient by differences tells.
     found = failures(replace(get("focal"), function=focal_with_detached_weight))
     assert "gradient" in found
-    assert "off by" in found["gradient"]
+    assert "differs by" in found["gradient"]
 
 
 def normalised_reverse_cross_entropy(logits_NC, target_N, *, scale):
