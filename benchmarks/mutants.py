@@ -89,21 +89,15 @@ def prepare(source: Path) -> Path:
     code = without_decorators((REPOSITORY / source).read_text())
     if not (folder / source).exists() or (folder / source).read_text() != code:
         shutil.rmtree(folder, ignore_errors=True)
-        (folder / "mutants").mkdir(
-            parents=True
-        )  # a folder of PYTHONPATH that is missing at first is never searched
+        (folder / "mutants").mkdir(parents=True)  # a folder of PYTHONPATH that is missing at first is never searched
         for name in ("tests", "params.yaml", "dvc.yaml", "docs"):
             (folder / name).symlink_to(REPOSITORY / name)
     shutil.rmtree(folder / "src", ignore_errors=True)
-    shutil.copytree(
-        REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-    )
+    shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (folder / source).write_text(code)
     settings = (REPOSITORY / "pyproject.toml").read_text()
     selection = f'only_mutate = ["{source}"]\npytest_add_cli_args_test_selection = ["{mirror(source)}"]\n'
-    (folder / "pyproject.toml").write_text(
-        re.sub(r"only_mutate = \[.*?\n\]\n", selection, settings, flags=re.DOTALL)
-    )
+    (folder / "pyproject.toml").write_text(re.sub(r"only_mutate = \[.*?\n\]\n", selection, settings, flags=re.DOTALL))
 
     stamp, found = folder / "others.sha256", digest(REPOSITORY / "src", REPOSITORY / "tests")
     if not stamp.exists() or stamp.read_text() != found:
@@ -142,31 +136,18 @@ def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
     if left:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         environment["PYTHONPATH"] = str(folder / "mutants")
-        command = [
-            str(Path(sys.executable).with_name("mutmut")),
-            "run",
-            "--max-children",
-            str(children),
-            *left,
-        ]
+        command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(children), *left]
         log = folder / "mutmut.log"
         with log.open("w") as out:
-            running = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
-            )
+            running = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
             while running.poll() is None:
-                num_left = sum(
-                    code is None for name, code in verdicts(folder, source).items() if name in left
-                )
+                num_left = sum(code is None for name, code in verdicts(folder, source).items() if name in left)
                 progress(f"{dotted(source)}: {num_left or len(left)} of {len(chosen)} to judge")
                 with suppress(subprocess.TimeoutExpired):
                     running.wait(2.0)
             progress("")
         if running.returncode:
-            print(
-                f"{dotted(source)}: mutmut ended with exit code {running.returncode}; see {log}",
-                file=sys.stderr,
-            )
+            print(f"{dotted(source)}: mutmut ended with exit code {running.returncode}; see {log}", file=sys.stderr)
     codes = verdicts(folder, source)
     counts = Counter(status_by_exit_code[codes[name]] for name in chosen if codes.get(name) is not None)
     counts["mutants"] = len(names)
@@ -175,16 +156,10 @@ def judge(source: Path, sample: int | None, children: int) -> Counter[str]:
 
 def main() -> None:
     """Judge the modules in turn: a line for each, and one for each package."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "only", nargs="*", metavar="MODULE", help="modules or packages, such as losstune.statistics"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", metavar="MODULE", help="modules or packages, such as losstune.statistics")
     parser.add_argument("--sample", type=int, metavar="N", help="at most so many mutants of each module")
-    parser.add_argument(
-        "--children", type=int, default=os.cpu_count(), metavar="N", help="tests run at a time"
-    )
+    parser.add_argument("--children", type=int, default=os.cpu_count(), metavar="N", help="tests run at a time")
     arguments = parser.parse_args()
     sources = modules(arguments.only)
     row = "{:<40}{:>9}{:>9}{:>9}{:>10}{:>8}"
@@ -210,9 +185,7 @@ def line(row: str, name: str, counts: Counter[str]) -> str:
     killed = sum(counts[status] for status in KILLED)
     judged = sum(counts.values()) - counts["mutants"]
     rate = f"{killed / judged:.1%}" if judged else "-"
-    return row.format(
-        name.removeprefix("losstune."), counts["mutants"], judged, killed, judged - killed, rate
-    )
+    return row.format(name.removeprefix("losstune."), counts["mutants"], judged, killed, judged - killed, rate)
 
 
 if __name__ == "__main__":

@@ -52,9 +52,7 @@ AIMS = {
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7, help="how often everything is run, at least 2")
     parser.add_argument("--only", nargs="+", default=list(AIMS), choices=list(AIMS), help="these commands")
     options = parser.parse_args()
@@ -67,9 +65,7 @@ def main() -> None:
         print(f"| `{command}` | {median:.2f} | {low:.2f} to {high:.2f} | {AIMS[command]} |")
 
 
-def measure(
-    folder: Path, commands: Sequence[str], repeats: int
-) -> tuple[dict[str, list[float]], list[float]]:
+def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[str, list[float]], list[float]]:
     """Return the ratios by command, and the seconds that torch took."""
     study = make_study(folder / "study")
     for stage in ("prepare", "tune", "confirm", "report"):

@@ -114,14 +114,9 @@ def scenarios() -> list[Scenario]:
             num_blocks=32,
         ),
         Scenario(name="null, ROPE 0.5", truth="all equal", differences=none, rope=0.005),
+        Scenario(name="null, anytime", truth="all equal", differences=none, num_blocks=64, luck=0.003, anytime=True),
         Scenario(
-            name="null, anytime", truth="all equal", differences=none, num_blocks=64, luck=0.003, anytime=True
-        ),
-        Scenario(
-            name="all on the ROPE's edge",
-            truth="not equivalent",
-            differences=(0.005,) * NUM_CANDIDATES,
-            rope=0.005,
+            name="all on the ROPE's edge", truth="not equivalent", differences=(0.005,) * NUM_CANDIDATES, rope=0.005
         ),
     ]
     for effect, luck in ((0.006, 0.001), (0.004, 0.001), (0.006, 0.003)):
@@ -138,11 +133,7 @@ def scenarios() -> list[Scenario]:
     one = found[-3]
     found.append(replace(one, name=f"{one.name}, one loss a gamble", wild=0.05))
     found.append(
-        _planned(
-            Scenario(
-                name="all equal, to be shown", truth="equivalent", differences=none, rope=0.005, luck=0.002
-            )
-        )
+        _planned(Scenario(name="all equal, to be shown", truth="equivalent", differences=none, rope=0.005, luck=0.002))
     )
     found.append(
         Scenario(
@@ -335,9 +326,7 @@ def _prepare() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--simulated", type=int, default=2000, help="studies of each simulated kind")
-    parser.add_argument(
-        "--resampled", type=int, default=2000, help="A/A studies from the bank, for each ROPE"
-    )
+    parser.add_argument("--resampled", type=int, default=2000, help="A/A studies from the bank, for each ROPE")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "validity.md")
     options = parser.parse_args()
@@ -345,9 +334,7 @@ def main() -> None:
     real = [("A/A", 0.005, 0.0), ("A/A", 0.0, 0.0), ("one better by 0.6", 0.0, 0.006)]
     by_kind = run([partial(simulated, kind) for kind in kinds], options.simulated, options.workers)
     by_study = run(
-        [partial(resampled, rope, effect, bank) for _, rope, effect in real],
-        options.resampled,
-        options.workers,
+        [partial(resampled, rope, effect, bank) for _, rope, effect in real], options.resampled, options.workers
     )
     rows = []
     for kind, decisions in zip(kinds, by_kind, strict=True):
@@ -374,13 +361,9 @@ def main() -> None:
             )
         )
     for row in rows:
-        print(
-            f"{row[0]:50} {row[1]:>7}  wrong {[shown(w) for w in row[2]]}  found {[shown(r) for r in row[3]]}"
-        )
+        print(f"{row[0]:50} {row[1]:>7}  wrong {[shown(w) for w in row[2]]}  found {[shown(r) for r in row[3]]}")
     write_atomically(options.output, page(rows, options.simulated, options.resampled))
-    write_atomically(
-        options.output.with_suffix(".svg"), figure([(name, wrong) for name, _, wrong, _ in rows])
-    )
+    write_atomically(options.output.with_suffix(".svg"), figure([(name, wrong) for name, _, wrong, _ in rows]))
     print(f"wrote {options.output}")
 
 
@@ -492,9 +475,7 @@ def figure(bars: list[tuple[str, list[tuple[int, int]]]]) -> str:
             ):
                 interval = stats.binomtest(*value).proportion_ci(0.95, method="exact")
                 at = row + offset
-                axes.plot(
-                    [100 * interval.low, 100 * interval.high], [at, at], color=COLOURS[colour], linewidth=1.6
-                )
+                axes.plot([100 * interval.low, 100 * interval.high], [at, at], color=COLOURS[colour], linewidth=1.6)
                 axes.plot([100 * value[0] / value[1]], [at], marker, color=COLOURS[colour], markersize=5)
         axes.axvline(100 * ALPHA, color=COLOURS["ink"], linewidth=0.9, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(bars)), [name for name, _ in reversed(bars)])
@@ -502,11 +483,7 @@ def figure(bars: list[tuple[str, list[tuple[int, int]]]]) -> str:
         axes.set_xlim(left=0.0)
         axes.grid(axis="x", color=COLOURS["line"], linewidth=0.7)
         axes.set_xlabel("studies with a false claim, % (95% interval; dashed: alpha)")
-        legend = (
-            ("better", "● losstune"),
-            ("worse", "■ t-test on 3 seeds"),
-            ("control", "◆ best of 3 seeds"),
-        )
+        legend = (("better", "● losstune"), ("worse", "■ t-test on 3 seeds"), ("control", "◆ best of 3 seeds"))
         for place, (colour, text) in enumerate(legend):
             axes.annotate(
                 text,

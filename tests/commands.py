@@ -18,9 +18,7 @@ LOSSTUNE = [sys.executable, "-m", "losstune"]
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without what is said there of DVC, MLflow and Ray."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "RAY_"))}
 
 
 def environment() -> dict[str, str]:
@@ -31,13 +29,7 @@ def environment() -> dict[str, str]:
 def run(folder: Path, *command: str, **variables: str) -> str:
     """Run a command to its end, which has to be a good one; return what it says."""
     done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment() | variables,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        command, cwd=folder, env=environment() | variables, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

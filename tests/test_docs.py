@@ -13,10 +13,7 @@ import pytest
 from tests.paths import REPOSITORY
 
 EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
-PAGES = [
-    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")),
-    *sorted((REPOSITORY / "docs").glob("*.md")),
-]
+PAGES = [*(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 def anchors(page):
@@ -57,9 +54,7 @@ def test_the_architecture_shows_the_packages():
 
 def test_the_page_of_losses_is_current():
     script = runpy.run_path(str(REPOSITORY / "docs" / "make_losses_page.py"))
-    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), (
-        "run python docs/make_losses_page.py"
-    )
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), "run python docs/make_losses_page.py"
 
 
 def test_the_gallery_is_current():
@@ -76,10 +71,7 @@ def test_the_gallery_is_current():
 
 def test_the_plain_loop_runs():
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "docs" / "examples" / "plain_loop.py"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, REPOSITORY / "docs" / "examples" / "plain_loop.py"], capture_output=True, text=True, check=True
     )
     criterion, accuracy = done.stdout.splitlines()
     assert criterion == "LossModule(focal(gamma=2.0), reduction='mean')"

@@ -96,9 +96,7 @@ def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(tmp_path, tmp_path_f
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_goes_on(checkout):
     write_params(checkout, {"tune.trials_per_loss": 30, "training.epochs": 10})
-    with subprocess.Popen(
-        [*DVC, "repro"], cwd=checkout, env=environment(), stdout=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen([*DVC, "repro"], cwd=checkout, env=environment(), stdout=subprocess.DEVNULL) as process:
         while len(ledger(checkout)) < 10:
             time.sleep(0.05)
         stages = psutil.Process(process.pid).children(recursive=True)

@@ -84,9 +84,7 @@ def rows(path):
 def test_four_stages_end_in_a_sentence(done):
     study, said = done, {path.name: path.read_text() for path in done.parent.glob("*.*")}
     assert "kept 0, to train 18" in said["tune.out"]
-    assert (
-        "kept 0, to train 13" in said["confirm.out"]
-    )  # three losses, three blocks, a control, three degraded
+    assert "kept 0, to train 13" in said["confirm.out"]  # three losses, three blocks, a control, three degraded
     sentence = json.loads((study / "results.json").read_text())["verdict"]["sentence"]
     assert " ".join(said["report.out"].split()).endswith(sentence)
     assert json.loads((study / "metrics.json").read_text())["winner"]
@@ -128,9 +126,7 @@ def test_four_stages_end_in_a_sentence(done):
 def test_what_one_machine_has_trained_another_keeps(finished, tmp_path):
     write_params(finished, {"resources.ledger": str(tmp_path / "shared")})
     for stage in ("tune", "confirm"):
-        assert (
-            "to train 0" in losstune(finished, stage).stdout
-        )  # a study that was finished before shares, too
+        assert "to train 0" in losstune(finished, stage).stdout  # a study that was finished before shares, too
     other = tmp_path / "other"
     shutil.copytree(finished, other, ignore=shutil.ignore_patterns(".losstune", "results*", "report"))
     write_params(other, {"losses": [*SMALL["losses"], "gce"], "report.rope": 0.02})
@@ -150,9 +146,7 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(done, study):
     run_all(study)
     for name in ("results.json", "metrics.json", "results/tune/trials.jsonl", "results/confirm/blocks.jsonl"):
         assert (study / name).read_bytes() == (done / name).read_bytes(), name
-    for plot in {*(study / "report/plots").iterdir()} - {
-        study / "report/plots/cost.csv"
-    }:  # it tells of times
+    for plot in {*(study / "report/plots").iterdir()} - {study / "report/plots/cost.csv"}:  # it tells of times
         assert plot.read_bytes() == (done / "report/plots" / plot.name).read_bytes(), plot.name
 
 
@@ -306,10 +300,7 @@ def test_an_interrupted_stage_ends_with_a_code_that_dvc_takes_for_a_failure(stud
     losstune(study, "prepare")
     # The stage would inherit it if Ctrl-C were ignored here, as it is where a script runs the tests in the background.
     with subprocess.Popen(
-        ["env", "--default-signal=INT", *LOSSTUNE, "tune"],
-        cwd=study,
-        stderr=subprocess.PIPE,
-        text=True,
+        ["env", "--default-signal=INT", *LOSSTUNE, "tune"], cwd=study, stderr=subprocess.PIPE, text=True
     ) as process:
         while len(ledger(study)) < 3:
             time.sleep(0.02)
@@ -387,9 +378,7 @@ def counts(folder):
         for run, key, value in database.execute("select run_uuid, key, value from tags"):
             tags[run][key] = value
     parents = {run: tag["losstune.stage"] for run, tag in tags.items() if tag["losstune.role"] == "stage"}
-    below = Counter(
-        parents[tag["mlflow.parentRunId"]] for tag in tags.values() if "mlflow.parentRunId" in tag
-    )
+    below = Counter(parents[tag["mlflow.parentRunId"]] for tag in tags.values() if "mlflow.parentRunId" in tag)
     return Counter(parents.values()), below
 
 
@@ -432,13 +421,8 @@ def test_promoted_models_score_without_losstune_what_the_study_says(finished):
     write_params(finished, {"tracking.enabled": True})
     first = losstune(finished, "promote").stdout.splitlines()
     again = losstune(finished, "promote").stdout.splitlines()
-    assert [line.split(":/")[1].split(":")[0] for line in first] == [
-        "digits-mlp@champion",
-        "digits-mlp@baseline",
-    ]
-    assert [line.removesuffix(", as before") for line in first] == [
-        line.removesuffix(", as before") for line in again
-    ]
+    assert [line.split(":/")[1].split(":")[0] for line in first] == ["digits-mlp@champion", "digits-mlp@baseline"]
+    assert [line.removesuffix(", as before") for line in first] == [line.removesuffix(", as before") for line in again]
     assert all(line.endswith("as before") for line in again)
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{finished}/mlflow.db"}
     done = subprocess.run(
@@ -470,9 +454,7 @@ def test_promoting_what_is_not_there_is_told(study):
 
 @pytest.mark.parametrize("home", ["/proc/nohome", None])
 def test_ray_trains_without_a_home(study, home):
-    write_params(
-        study, {"resources.executor": "ray", "losses": SMALL["losses"][:2], "tune.trials_per_loss": 1}
-    )
+    write_params(study, {"resources.executor": "ray", "losses": SMALL["losses"][:2], "tune.trials_per_loss": 1})
     losstune(study, "prepare")
     clean = clean_environment()
     clean.pop("HOME", None)

@@ -161,10 +161,7 @@ def in_lab(request, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        pytest.param(recipe, id=recipe.place, marks=pytest.mark.slow if is_slow(recipe) else ())
-        for recipe in RECIPES
-    ],
+    [pytest.param(recipe, id=recipe.place, marks=pytest.mark.slow if is_slow(recipe) else ()) for recipe in RECIPES],
 )
 def test_a_recipe_works(recipe, in_lab, tmp_path, monkeypatch, request):
     # The README's settings are trained each time; those of the other pages are checked, and trained with --full.
@@ -247,9 +244,7 @@ def instead_of_a_download(*_, **__):
     rng = np.random.default_rng(0)
     labels = np.arange(60, dtype=np.int64) % 10
     return RawData(
-        images=rng.integers(0, 256, (60, 3, SIDE, SIDE), dtype=np.uint8),
-        labels=labels,
-        class_names=tuple("abcdefghij"),
+        images=rng.integers(0, 256, (60, 3, SIDE, SIDE), dtype=np.uint8), labels=labels, class_names=tuple("abcdefghij")
     )
 
 

@@ -58,7 +58,7 @@ FILES = {
     "json": (lambda path: path.write_text(json.dumps({"x": [1]})), "text in JSON"),
     "html": (lambda path: path.write_text("<!DOCTYPE html><p>404"), "a page of HTML"),
     "zip": (lambda path: _zip(path, "ant/0.png", "bee/0.png"), "a ZIP archive of 2 other files"),
-    "zip cut off": (lambda path: path.write_bytes(b"PK\x03\x04 broken"), "a ZIP archive that is cut off"),
+    "zip cut off": (lambda path: path.write_bytes(b"PK\x03\x04 broken"), "a ZIP archive that is truncated"),
     "tar": (_tar, "a TAR archive"),
     "gzip": (lambda path: path.write_bytes(gzip.compress(b"x")), "compressed by gzip"),
     "bzip2": (lambda path: path.write_bytes(bz2.compress(b"x")), "compressed by bzip2"),

@@ -9,28 +9,8 @@ from losstune.data import imagefolder
 from losstune.data.folders import find_layout
 from tests.data.test_imagefolder import fill, put, values
 
-TRAIN = (
-    "train",
-    "Train",
-    "TRAIN",
-    "training",
-    "train_set",
-    "trainset",
-    "train-images",
-    "Training_Set",
-    "images_train",
-)
-VALIDATION = (
-    "val",
-    "valid",
-    "validation",
-    "Validation",
-    "val_set",
-    "validation-set",
-    "valset",
-    "dev",
-    "dev_set",
-)
+TRAIN = ("train", "Train", "TRAIN", "training", "train_set", "trainset", "train-images", "Training_Set", "images_train")
+VALIDATION = ("val", "valid", "validation", "Validation", "val_set", "validation-set", "valset", "dev", "dev_set")
 TEST = (
     "test",
     "tests",
@@ -87,9 +67,7 @@ def test_a_class_may_be_called_like_a_split_and_that_is_told(tmp_path, name, oth
     assert note.startswith(f"Read as a class, though named like a split: {name}.")
 
 
-@pytest.mark.parametrize(
-    "names", [("train_station", "test_tube", "cat"), ("bullet_train", "dog"), ("seal", "value")]
-)
+@pytest.mark.parametrize("names", [("train_station", "test_tube", "cat"), ("bullet_train", "dog"), ("seal", "value")])
 def test_a_class_may_have_a_splits_word_in_its_name(tmp_path, names):
     fill(tmp_path, classes=names, num=1)
     layout = find_layout(tmp_path)
@@ -282,7 +260,4 @@ def test_a_folder_that_may_not_be_read_is_passed_over_beside_train(tmp_path, mon
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    assert find_layout(tmp_path).notes == (
-        "test/ is the test split.",
-        f"Not read in {tmp_path}: lost+found/.",
-    )
+    assert find_layout(tmp_path).notes == ("test/ is the test split.", f"Not read in {tmp_path}: lost+found/.")

@@ -47,9 +47,7 @@ def test_every_class_has_its_share_within_one_and_at_least_one(sizes, validation
     in_test = np.bincount(labels[parts.test], minlength=len(sizes))
     in_validation = np.bincount(labels[parts.validation], minlength=len(sizes))
     in_train = np.bincount(labels[parts.train], minlength=len(sizes))
-    for size, num_test, num_validation, num_train in zip(
-        sizes, in_test, in_validation, in_train, strict=True
-    ):
+    for size, num_test, num_validation, num_train in zip(sizes, in_test, in_validation, in_train, strict=True):
         # A class keeps two samples for the other two splits, and one for the last.
         assert abs(num_test - min(size * test, size - 2)) <= 1
         assert abs(num_validation - min((size - num_test) * validation, size - num_test - 1)) <= 1

@@ -327,9 +327,7 @@ def test_no_classification_data_set_of_torchvision_is_left_out():
         MovingMNIST PhotoTour SBDataset SBU SceneFlowStereo Sintel SintelStereo UCF101 VisionDataset
         VOCDetection VOCSegmentation WIDERFace
     """
-    classes = {
-        name for name in torchvision.datasets.__all__ if inspect.isclass(getattr(torchvision.datasets, name))
-    }
+    classes = {name for name in torchvision.datasets.__all__ if inspect.isclass(getattr(torchvision.datasets, name))}
     assert classes - set(others.split()) == set(torchvision_datasets.SOURCES)
 
 

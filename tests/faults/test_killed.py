@@ -6,16 +6,7 @@ import time
 
 import pytest
 
-from tests.faults.study import (
-    FEW,
-    RESULTS,
-    SMALL,
-    VERDICT,
-    KilledStudy,
-    Point,
-    draw,
-    short_temp,
-)
+from tests.faults.study import FEW, RESULTS, SMALL, VERDICT, KilledStudy, Point, draw, short_temp
 from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import write_params
 
@@ -135,10 +126,7 @@ def strike_often(study, chance, kinds, stage, number):
 def strike(study, point):
     start = time.monotonic()
     # A dvc that was killed may have removed a stage's outputs to make them anew.
-    if (
-        point.command[0] in ("tune", "confirm")
-        and not (study.folder / "data/prepared/manifest.json").exists()
-    ):
+    if point.command[0] in ("tune", "confirm") and not (study.folder / "data/prepared/manifest.json").exists():
         study.run("prepare")
     if point.command[0] == "confirm" and not (study.folder / RESULTS[0]).exists():
         study.run("tune")

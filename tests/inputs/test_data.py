@@ -193,14 +193,9 @@ def test_class_names_that_look_like_paths_are_only_names(project: Project) -> No
 def test_no_file_of_arrays(project: Project) -> None:
     (project.folder / "data.npz").unlink()
     path = project.folder / "data.npz"
-    assert (
-        project.refused("prepare")
-        == f"data.root: no file {path}; expected an .npz file with images and labels"
-    )
+    assert project.refused("prepare") == f"data.root: no file {path}; expected an .npz file with images and labels"
     path.mkdir()
-    assert_says(
-        project.refused("prepare"), "data.npz is a folder; expected an .npz file with images and labels"
-    )
+    assert_says(project.refused("prepare"), "data.npz is a folder; expected an .npz file with images and labels")
 
 
 def test_a_root_with_a_null_character(project: Project) -> None:
@@ -349,9 +344,7 @@ def write_mnist() -> None:
         (MNIST / f"{split}-labels-idx1-ubyte").write_bytes(idx(np.arange(num) % 10))
 
 
-INCOMPLETE = (
-    "data.root: no complete MNIST in … expected MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
-)
+INCOMPLETE = "data.root: no complete MNIST in … expected MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
 IDX: dict[str, tuple[Path, bytes | None, str]] = {
     "no labels": (LABEL_FILE, None, f"{INCOMPLETE} … set data.download to true, or copy the files there"),
     "nothing": (IMAGE_FILE, b"", INCOMPLETE),
@@ -417,11 +410,7 @@ def _other(array: Any) -> Any:
 
 
 PREPARED: dict[str, tuple[str, Callable[[], object], str]] = {
-    "a pixel": (
-        "tune",
-        _resaved(DEVELOPMENT / "train_images.npy", _other),
-        "development: contents have digest",
-    ),
+    "a pixel": ("tune", _resaved(DEVELOPMENT / "train_images.npy", _other), "development: contents have digest"),
     "two labels": (
         "confirm",
         _resaved(DEVELOPMENT / "train_labels.npy", lambda labels: labels[::-1].copy()),
@@ -499,9 +488,7 @@ def test_prepared_data_that_was_changed(project: Project, confirmed: dict[str, P
     assert not Path(MARK).exists()
 
 
-def test_prepared_data_that_was_changed_is_told_before_progress(
-    project: Project, confirmed: dict[str, Path]
-) -> None:
+def test_prepared_data_that_was_changed_is_told_before_progress(project: Project, confirmed: dict[str, Path]) -> None:
     train_or_copy(project, confirmed)
     shutil.rmtree(".losstune/ledger")
     os.truncate(DEVELOPMENT / "train_images.npy", 200)

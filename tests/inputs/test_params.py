@@ -166,8 +166,7 @@ def instead(text: str) -> Callable[[str], str]:
 
 SECTIONS = "expected sections such as 'data:' and 'model:'"
 BOMB = "a: &a [x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]\n"
-    for below, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 FILES: dict[str, tuple[Callable[[str], str | bytes], str]] = {

@@ -90,10 +90,7 @@ def test_a_file(project: Project, name: str) -> None:
     ("function", "found"),
     [
         ("lambda z, y: brier.function(z, y).mean()", "shapes and types"),
-        (
-            "lambda z, y: brier.function(z.detach(), y)",
-            "RuntimeError: element 0 of tensors does not require grad",
-        ),
+        ("lambda z, y: brier.function(z.detach(), y)", "RuntimeError: element 0 of tensors does not require grad"),
         ("lambda z, y: {}['no such key']", "KeyError: 'no such key'"),
     ],
     ids=["wrong shape", "not differentiable", "raising"],
@@ -123,9 +120,7 @@ def _with(changes: dict[str, Any]) -> Callable[[str], object]:
     return lambda name: modules.get(name) or real(name)
 
 
-def test_a_module_of_the_catalogue_whose_name_is_taken(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_of_the_catalogue_whose_name_is_taken(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [types.SimpleNamespace(name=name, ispkg=False) for name in ("focal", "mine")]
     modules = _with({"name": "focal"})
     monkeypatch.setattr("losstune.losses.registry.registry", registry.__wrapped__)

@@ -107,8 +107,7 @@ def test_a_large_network_takes_no_memory(name, side):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [("torchvision:mobilenet_v3_small", (3, 32, 32)), ("resnet", (1, 4, 4)), ("cnn", (1, 2, 2))],
+    ("name", "shape"), [("torchvision:mobilenet_v3_small", (3, 32, 32)), ("resnet", (1, 4, 4)), ("cnn", (1, 2, 2))]
 )
 def test_batch_norm_over_one_value_is_told_as_training_would_find_it(name, shape):
     size = {"depth": 2, "width": 4}

@@ -31,12 +31,7 @@ def test_come_back_to_the_bit(trained, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "width", "depth", "message"),
     [
-        (
-            (1, 8, 8),
-            5,
-            2,
-            "is torch.float32 (4, 1, 3, 3) in the file and torch.float32 (5, 1, 3, 3) in the model",
-        ),
+        ((1, 8, 8), 5, 2, "is torch.float32 (4, 1, 3, 3) in the file and torch.float32 (5, 1, 3, 3) in the model"),
         ((1, 8, 8), 4, 3, "it lacks '"),
         ((1, 8, 8), 4, 1, "the model has no '"),
     ],

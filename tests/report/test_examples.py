@@ -42,9 +42,7 @@ def test_gained_and_lost_by_hand():
 
 
 def test_only_blocks_of_both_are_paired():
-    found = exchange(
-        {("cross_entropy", 0): [0, 1, 2, 2], ("focal", 0): [0, 1, 2, 0], ("focal", 1): [1, 1, 1, 1]}
-    )
+    found = exchange({("cross_entropy", 0): [0, 1, 2, 2], ("focal", 0): [0, 1, 2, 0], ("focal", 1): [1, 1, 1, 1]})
     assert found.num_blocks == 1
     assert [(e.index, e.num_gained, e.num_lost) for e in found.examples] == [(3, 0, 1)]
 
@@ -56,7 +54,5 @@ def test_nothing_to_pair_is_told_by_none():
 
 
 def test_another_test_split_is_refused():
-    with pytest.raises(
-        LosstuneError, match="the test split has 4 samples, and the blocks have predictions of 3"
-    ):
+    with pytest.raises(LosstuneError, match="the test split has 4 samples, but the blocks have predictions for 3"):
         exchange({("cross_entropy", 0): [0, 1, 2], ("focal", 0): [0, 1, 2]})

@@ -72,12 +72,8 @@ def test_confusions_are_summed_over_the_blocks_of_the_losses_in_focus():
     ]
     expected = np.sum(blocks, axis=0)
     names = results.data.class_names
-    found = {
-        (row["actual"], row["predicted"]): int(row["count"]) for row in rows if row["loss"] == "cross_entropy"
-    }
+    found = {(row["actual"], row["predicted"]): int(row["count"]) for row in rows if row["loss"] == "cross_entropy"}
     assert found == {
-        (names[actual], names[predicted]): count
-        for (actual, predicted), count in np.ndenumerate(expected)
-        if count
+        (names[actual], names[predicted]): count for (actual, predicted), count in np.ndenumerate(expected) if count
     }
     assert sum(found.values()) == expected.sum()

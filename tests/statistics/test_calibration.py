@@ -7,9 +7,7 @@ from losstune.statistics import debiased_ece, ece
 
 
 def bins(accuracy, confidence, count, rng):
-    return [
-        (count, int(rng.binomial(count, a)), count * c) for a, c in zip(accuracy, confidence, strict=True)
-    ]
+    return [(count, int(rng.binomial(count, a)), count * c) for a, c in zip(accuracy, confidence, strict=True)]
 
 
 def test_ece_by_hand():
@@ -18,9 +16,7 @@ def test_ece_by_hand():
     assert ece([(10, 0, 3.0), (0, 0, 0.0), (10, 10, 8.0)]) == pytest.approx((3 + 2) / 20)
     assert debiased_ece([(10, 0, 3.0), (0, 0, 0.0), (10, 10, 8.0)]) == pytest.approx((3 + 2) / 20)
     for bins_K3 in ([(0, 0, 0.0)], [1, 1, 1.0], [(1, 1)]):
-        with pytest.raises(
-            ValueError, match=r"^expected bins \(K, 3\) with at least one sample, found shape \("
-        ):
+        with pytest.raises(ValueError, match=r"^expected bins \(K, 3\) with at least one sample, found shape \("):
             ece(bins_K3)
 
 

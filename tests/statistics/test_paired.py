@@ -39,9 +39,7 @@ def test_p_value_is_the_share_of_all_sign_flips_that_are_as_extreme(name):
     thousandths = [round(360_000 * d) for d in DIFFERENCES[name]]  # whole numbers, so that ties are exact
     observed = abs(sum(thousandths))
     flips = list(itertools.product((-1, 1), repeat=len(thousandths)))
-    expected = sum(
-        abs(sum(s * d for s, d in zip(flip, thousandths, strict=True))) >= observed for flip in flips
-    )
+    expected = sum(abs(sum(s * d for s, d in zip(flip, thousandths, strict=True))) >= observed for flip in flips)
     found = statistics.sign_flip_p_value(np.array(thousandths) / 360_000, rng=generator())
     assert found == pytest.approx(expected / len(flips), abs=1e-12)
 
@@ -89,9 +87,7 @@ def test_false_positive_rate_is_the_level():
     rng, num_studies, level = generator(7), 2000, 0.05
     # 10 blocks give 512 two-sided p-values, so the largest attainable level below 5% is 25/512.
     attainable = math.floor(level * 512) / 512
-    rejected = sum(
-        statistics.sign_flip_p_value(rng.laplace(size=10), rng=rng) <= level for _ in range(num_studies)
-    )
+    rejected = sum(statistics.sign_flip_p_value(rng.laplace(size=10), rng=rng) <= level for _ in range(num_studies))
     assert stats.binomtest(rejected, num_studies, attainable).pvalue > 1e-3
 
 
@@ -106,10 +102,7 @@ def test_interval_covers_the_centre_as_often_as_promised():
 
 
 @settings(deadline=None, max_examples=30)
-@given(
-    st.lists(st.integers(-30, 30), min_size=2, max_size=11),
-    st.sampled_from([0.01, 0.05, 0.1, 0.0625]),
-)
+@given(st.lists(st.integers(-30, 30), min_size=2, max_size=11), st.sampled_from([0.01, 0.05, 0.1, 0.0625]))
 def test_interval_excludes_zero_exactly_when_the_test_rejects(counts, alpha):
     differences = np.array(counts) / 360
     result = statistics.paired_difference(differences, zeros_like(counts), alpha=alpha, rng=generator())
@@ -238,8 +231,7 @@ def test_same_generator_state_gives_the_same_interval():
         statistics.mean_with_interval(values, confidence=0.95, rng=generator(2))
     )
     pair = [
-        statistics.paired_difference(values, values[::-1] ** 2, alpha=0.05, rng=generator(seed))
-        for seed in (1, 1, 2)
+        statistics.paired_difference(values, values[::-1] ** 2, alpha=0.05, rng=generator(seed)) for seed in (1, 1, 2)
     ]
     assert pair[0] == pair[1]
     assert pair[0] != pair[2]

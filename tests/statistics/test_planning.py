@@ -17,10 +17,7 @@ def test_planned_blocks_have_the_power_that_was_asked_for(alpha, effect):
     rng, num_studies = np.random.default_rng(11), 250
     num_blocks = int(statistics.blocks_to_differ(effect, 1.0, alpha=alpha, power=0.8))
     # Student's t stands in for the sign flips, which are slow at this many studies and as powerful here.
-    found = sum(
-        stats.ttest_1samp(rng.normal(effect, 1.0, num_blocks), 0.0).pvalue <= alpha
-        for _ in range(num_studies)
-    )
+    found = sum(stats.ttest_1samp(rng.normal(effect, 1.0, num_blocks), 0.0).pvalue <= alpha for _ in range(num_studies))
     assert stats.binomtest(found, num_studies, 0.8).pvalue > 1e-3
 
 

@@ -114,9 +114,7 @@ def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searche
 
 def test_losses_that_vary_alike_are_seldom_set_apart():
     rng = np.random.default_rng(3)
-    apart = sum(
-        len({error.variance for error in search_errors(rng.normal(0, 1, (13, 3)))}) > 1 for _ in range(300)
-    )
+    apart = sum(len({error.variance for error in search_errors(rng.normal(0, 1, (13, 3)))}) > 1 for _ in range(300))
     assert apart <= 0.1 * 300
 
 

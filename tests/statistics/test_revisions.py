@@ -24,9 +24,7 @@ def test_blocks_go_round():
         search_means([1, 2], 3)
 
 
-@pytest.mark.parametrize(
-    ("num_blocks", "num_searches", "expected"), [(16, 2, 2.0), (5, 2, 25 / 13), (3, 3, 3.0)]
-)
+@pytest.mark.parametrize(("num_blocks", "num_searches", "expected"), [(16, 2, 2.0), (5, 2, 25 / 13), (3, 3, 3.0)])
 def test_effective_searches(num_blocks, num_searches, expected):
     assert effective_searches(num_blocks, num_searches) == pytest.approx(expected)
 
@@ -84,10 +82,7 @@ def test_what_the_losses_share_and_what_is_their_own():
 
 def test_a_single_block_a_search_leaves_each_loss_its_own():
     values = [[0.0, 1.0], [0.0, 3.0]]
-    assert revision_errors(values, 2) == [
-        MeanError(pytest.approx(0.5), 1),
-        MeanError(pytest.approx(1.5), 1),
-    ]
+    assert revision_errors(values, 2) == [MeanError(pytest.approx(0.5), 1), MeanError(pytest.approx(1.5), 1)]
 
 
 def test_one_block_more_than_searches_tells_what_the_losses_share():

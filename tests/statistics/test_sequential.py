@@ -150,10 +150,6 @@ def test_anytime_difference_uses_the_largest_evidence():
     assert (found.low, found.high) == (low, high)
     assert (found.equivalence_low, found.equivalence_high) == (equivalence_low, equivalence_high)
     fixed = paired_difference(scores, np.zeros(16), alpha=0.05, rng=np.random.default_rng(8))
-    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (
-        fixed.bca_low,
-        fixed.bca_high,
-        fixed.p_wilcoxon,
-    )
+    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (fixed.bca_low, fixed.bca_high, fixed.p_wilcoxon)
     # Before the first win or loss there is no evidence, and a p-value is at most one.
     assert anytime_difference([1.0, 1.0], [1.0, 1.0], alpha=0.05, rng=rng).p_value == 1.0

@@ -29,9 +29,7 @@ def test_one_ladder_decides_as_ray_does(factor):
         quality = generator.random()
         for epoch in brackets.rungs:
             score = quality + 0.1 * generator.random()
-            stops = (
-                oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
-            )
+            stops = oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
             goes_on = brackets.goes_on("focal", 0, epoch, score)
             decisions.append((stops, goes_on))
             if stops:

@@ -25,9 +25,7 @@ TRAINING = TrainingSettings(
     precision="float32",
 )
 TASK = Task(
-    configuration=Configuration(
-        loss="focal", hyperparameters={"gamma": 2.0}, learning_rate=1e-3, weight_decay=0.0
-    ),
+    configuration=Configuration(loss="focal", hyperparameters={"gamma": 2.0}, learning_rate=1e-3, weight_decay=0.0),
     seeds=(1,),
     model=ModelSettings(name="mlp", width=8, depth=1),
     training=TRAINING,
@@ -41,9 +39,7 @@ def key(task=TASK, stage="tune", role="trial", index=0, data="data", torch="2.15
 
 CHANGES = {
     "loss": {"configuration": TASK.configuration.model_copy(update={"loss": "poly1"})},
-    "hyperparameter": {
-        "configuration": TASK.configuration.model_copy(update={"hyperparameters": {"gamma": 2.5}})
-    },
+    "hyperparameter": {"configuration": TASK.configuration.model_copy(update={"hyperparameters": {"gamma": 2.5}})},
     "learning rate": {"configuration": TASK.configuration.model_copy(update={"learning_rate": 2e-3})},
     "weight decay": {"configuration": TASK.configuration.model_copy(update={"weight_decay": 1e-9})},
     "seed": {"seeds": (2,)},
@@ -72,9 +68,7 @@ def test_stage_role_and_number_do_not():
 
 
 def test_each_seed_of_a_unit_has_the_key_it_would_have_alone():
-    both = make_job(
-        dataclasses.replace(TASK, seeds=(1, 2)), "tune", "trial", (0, 1), "data", {"torch": "2.15.0"}
-    )
+    both = make_job(dataclasses.replace(TASK, seeds=(1, 2)), "tune", "trial", (0, 1), "data", {"torch": "2.15.0"})
     assert both.keys == (key(), key(dataclasses.replace(TASK, seeds=(2,))))
 
 
@@ -142,9 +136,7 @@ def test_the_time_of_several_seeds_is_shared_out(monkeypatch):
     clock = iter([100.0, 103.0, 109.0])
     monkeypatch.setattr("losstune.study.jobs.time.perf_counter", lambda: next(clock))
     monkeypatch.setattr("losstune.study.jobs.time.time", lambda: 1e9)
-    monkeypatch.setattr(
-        "losstune.study.jobs.train", lambda task, arrays, loss, rungs: iter([[loss], [rungs]])
-    )
+    monkeypatch.setattr("losstune.study.jobs.train", lambda task, arrays, loss, rungs: iter([[loss], [rungs]]))
     task = small_task("focal", seeds=(1, 2, 3), hyperparameters={"gamma": 1.5})
     first, last = train_timed(task, digits_arrays(), (4, 8))
     assert (first.started_at, first.duration_sec, first.device) == (1e9, 1.0, "cpu")
@@ -169,9 +161,7 @@ def test_entries_carry_what_was_trained(monkeypatch):
         assert record.configuration == task.configuration
         # Every other field is the training's.
         shared = {field.name for field in dataclasses.fields(result)} - {"weights"}
-        assert {name: getattr(record, name) for name in shared} == {
-            name: getattr(result, name) for name in shared
-        }
+        assert {name: getattr(record, name) for name in shared} == {name: getattr(result, name) for name in shared}
         assert None not in {name: getattr(result, name) for name in shared - {"cause"}}.values()
         assert weights is result.weights is not None
         assert (execution.key, execution.commit, execution.device) == (key, "abc-dirty", "cpu")

@@ -36,9 +36,7 @@ def test_what_is_kept_comes_back_equal(tmp_path):
 def test_infinite_scores_survive(tmp_path):
     ledger = Ledger(tmp_path)
     record = make_record(loss="focal", stage="tune", index=0, accuracy=0.0)
-    record = record.model_copy(
-        update={"status": "diverged", "validation": {"accuracy": 0.0, "nll": float("inf")}}
-    )
+    record = record.model_copy(update={"status": "diverged", "validation": {"accuracy": 0.0, "nll": float("inf")}})
     kept = Entry(record=record, execution=entry(loss="focal", stage="tune", index=0, accuracy=0.0).execution)
     ledger.put(kept)
     assert ledger.get(record.key) == kept
@@ -62,8 +60,7 @@ def test_a_file_under_anothers_name_does_not_count(tmp_path, capsys):
     first, second = (entry(loss="focal", stage="tune", index=index, accuracy=0.9) for index in (1, 2))
     ledger.put(first)
     os.renames(
-        next(ledger.folder.glob("??/*.json")),
-        ledger.folder / second.record.key[:2] / f"{second.record.key}.json",
+        next(ledger.folder.glob("??/*.json")), ledger.folder / second.record.key[:2] / f"{second.record.key}.json"
     )
     assert ledger.get(second.record.key) is None
 

@@ -50,8 +50,7 @@ def finished(job, *, accuracy=0.9, status="finished"):
         }
     )
     return Entry(
-        record=record,
-        execution=Execution(key=record.key, started_at=0.0, duration_sec=1.0, device="cpu", commit=None),
+        record=record, execution=Execution(key=record.key, started_at=0.0, duration_sec=1.0, device="cpu", commit=None)
     )
 
 
@@ -81,9 +80,7 @@ def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
 def test_a_trial_is_asked_for_as_is_written_out_here(tmp_path):
     """Whoever changes this makes every search train other trials."""
     params = load_params(REPOSITORY / "params.yaml")
-    plan = search_plan(
-        tmp_path, searches=2, trials=2, sampler="random", scheduler="asha", losses=("gce", "focal")
-    )
+    plan = search_plan(tmp_path, searches=2, trials=2, sampler="random", scheduler="asha", losses=("gce", "focal"))
     jobs = work_off(plan, tmp_path)
     assert [(job.task.configuration.loss, job.search, job.indices) for job in jobs] == [
         (loss, search, (index,)) for index in (0, 1) for search in (0, 1) for loss in ("gce", "focal")
@@ -118,9 +115,7 @@ def test_an_interrupted_search_goes_on_with_what_is_missing(tmp_path, sampler, n
 def test_a_search_that_grows_trains_only_the_new(tmp_path):
     work_off(search_plan(tmp_path, trials=3, losses=LOSSES[:2]), tmp_path)
     more_trials = search_plan(tmp_path, trials=5, losses=LOSSES[:2])
-    assert names(work_off(more_trials, tmp_path)) == [
-        f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]
-    ]
+    assert names(work_off(more_trials, tmp_path)) == [f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]]
     more_losses = search_plan(tmp_path, trials=5, losses=LOSSES)
     assert names(work_off(more_losses, tmp_path)) == [f"gce #0.{index}" for index in range(5)]
 
@@ -155,9 +150,7 @@ def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):
         plan.finish(finished(job))
         assert plan.next() is None
     plan.finish(finished(first[0]))
-    assert [plan.next().indices for _ in range(GENERATION)] == [
-        (GENERATION + offset,) for offset in range(GENERATION)
-    ]
+    assert [plan.next().indices for _ in range(GENERATION)] == [(GENERATION + offset,) for offset in range(GENERATION)]
     assert plan.is_exhausted()
 
 

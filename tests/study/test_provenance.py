@@ -24,9 +24,7 @@ def _no_dvc(monkeypatch):
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -154,9 +152,7 @@ def test_what_is_not_installed_has_no_version(monkeypatch):
 
 
 def test_public_versions_leave_out_the_build(monkeypatch):
-    monkeypatch.setattr(
-        provenance, "version", lambda name: {"torch": "2.15.0+cu132+x"}.get(name) or version(name)
-    )
+    monkeypatch.setattr(provenance, "version", lambda name: {"torch": "2.15.0+cu132+x"}.get(name) or version(name))
     assert provenance.public_versions(["torch", "numpy", "no-such-distribution"]) == {
         "torch": "2.15.0",
         "numpy": version("numpy").split("+")[0],
@@ -173,9 +169,7 @@ def put_command(folder, monkeypatch, name, script):
 
 
 def test_gpus_are_what_the_driver_names(tmp_path, monkeypatch):
-    put_command(
-        tmp_path, monkeypatch, "nvidia-smi", 'echo " NVIDIA H200"; echo; echo "NVIDIA A100 "; echo "$@" >&2'
-    )
+    put_command(tmp_path, monkeypatch, "nvidia-smi", 'echo " NVIDIA H200"; echo; echo "NVIDIA A100 "; echo "$@" >&2')
     assert provenance.hardware().gpus == ("NVIDIA H200", "NVIDIA A100")
     assert provenance.hardware(()).gpus == ()
     asked = 'test "$*" = "--query-gpu=name --format=csv,noheader" && echo yes'
@@ -197,9 +191,7 @@ def test_a_machine_without_a_driver_has_no_gpu(tmp_path, monkeypatch):
 
 def test_the_cpu_is_what_linux_names_and_else_what_python_does(monkeypatch):
     def reads(text):
-        monkeypatch.setattr(
-            provenance.Path, "read_text", lambda path, encoding: text if path == CPUINFO else None
-        )
+        monkeypatch.setattr(provenance.Path, "read_text", lambda path, encoding: text if path == CPUINFO else None)
         return provenance.hardware(()).cpu
 
     assert reads("processor\t: 0\nmodel name\t: A CPU @ 3 GHz \nmodel name\t: Another\n") == "A CPU @ 3 GHz"
@@ -214,9 +206,7 @@ def test_the_cpu_of_a_mac_is_asked_for(tmp_path, monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(provenance.Path, "read_text", missing)
-    put_command(
-        tmp_path, monkeypatch, "sysctl", 'test "$*" = "-n machdep.cpu.brand_string" && echo "Apple M9 "'
-    )
+    put_command(tmp_path, monkeypatch, "sysctl", 'test "$*" = "-n machdep.cpu.brand_string" && echo "Apple M9 "')
     assert provenance.hardware(()).cpu == "Apple M9"
 
 

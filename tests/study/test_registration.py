@@ -44,9 +44,7 @@ def changed(section, key, value):
 
 def test_the_protocol_hash_is_the_same_in_every_process_and_place():
     code = "from tests.study.test_registration import registration; print(registration().protocol)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == registration().protocol
     assert load_params(REPOSITORY / "params.yaml").baseline == registration().terms["baseline"]
 
@@ -141,16 +139,12 @@ def test_the_register_keeps_every_entry_in_order(tmp_path):
 
 def test_a_register_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / ".losstune").write_text("in the way")
-    with pytest.raises(
-        LosstuneError, match=r"registrations/[0-9a-f]{16}: cannot register the study: Not a directory$"
-    ):
+    with pytest.raises(LosstuneError, match=r"registrations/[0-9a-f]{16}: cannot register the study: Not a directory$"):
         register(tmp_path, "s", registration(), lambda keys: False, ["k"])
 
 
 def test_the_terms_cover_losses_and_data():
-    assert differences(
-        registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms
-    )
+    assert differences(registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms)
     assert differences(registration().terms, registration(data_digest="abd").terms) == [
         "data.digest: registered abc, found abd"
     ]

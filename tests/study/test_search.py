@@ -35,8 +35,7 @@ def settings(sampler="sobol"):
 def space(loss="focal", **own):
     replaced = {loss: own} if own else {}
     return space_of(
-        get(loss),
-        SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, losses=replaced),
+        get(loss), SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, losses=replaced)
     )
 
 
@@ -50,9 +49,7 @@ def record_of(configuration, index, accuracy):
 def test_every_proposal_lies_in_its_range(sampler, loss):
     searched, history = space(loss), []
     for index in range(20):
-        configuration = propose(
-            searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7
-        )
+        configuration = propose(searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7)
         point = configuration.hyperparameters | {
             "learning_rate": configuration.learning_rate,
             "weight_decay": configuration.weight_decay,
@@ -89,9 +86,7 @@ def lies_at(found, units):
     """Whether it is focal at these coordinates: rate and decay from 1e-5 to 1e-1, gamma from 0 to 5."""
     rate, decay, gamma = units
     point = found.learning_rate, found.weight_decay, found.hyperparameters["gamma"]
-    return found.loss == "focal" and point == pytest.approx(
-        (10 ** (4 * rate - 5), 10 ** (4 * decay - 5), 5 * gamma)
-    )
+    return found.loss == "focal" and point == pytest.approx((10 ** (4 * rate - 5), 10 ** (4 * decay - 5), 5 * gamma))
 
 
 @pytest.mark.parametrize("search", [0, 3])
@@ -181,10 +176,7 @@ def test_tpe_follows_its_history_and_nothing_else():
         return history
 
     low, high = run(-4.5), run(-1.5)
-    rates = [
-        np.mean([np.log10(record.configuration.learning_rate) for record in found[20:]])
-        for found in (low, high)
-    ]
+    rates = [np.mean([np.log10(record.configuration.learning_rate) for record in found[20:]]) for found in (low, high)]
     assert rates[0] < -3.7
     assert rates[1] > -2.3
     assert [record.configuration for record in run(-4.5)] == [record.configuration for record in low]
@@ -200,9 +192,7 @@ def test_tpe_waits_for_whole_generations_and_the_others_for_nothing():
 def test_a_hyperparameter_can_be_fixed_or_given_another_range():
     fixed = space("focal", gamma=1.5)
     assert "gamma" not in fixed.ranges
-    assert all(
-        propose(fixed, index, [], settings(), 0).hyperparameters == {"gamma": 1.5} for index in range(4)
-    )
+    assert all(propose(fixed, index, [], settings(), 0).hyperparameters == {"gamma": 1.5} for index in range(4))
     # The published default, 2, moves to the nearer end.
     for low, high, first in ((3.0, 4.0, 3.0), (0.5, 1.0, 1.0), (1.0, 4.0, 2.0)):
         narrowed = space("focal", gamma=LossRangeSettings(low=low, high=high))

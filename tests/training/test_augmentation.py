@@ -34,8 +34,7 @@ def test_augmentation_moves_pixels_and_nothing_else():
     images = torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16) + 1
     flipped = augment(images.repeat(50, 1, 1, 1), "flip", torch.Generator().manual_seed(0))
     kinds = {
-        torch.equal(row, images[i % 2]) or -torch.equal(row, images[i % 2].flip(-1))
-        for i, row in enumerate(flipped)
+        torch.equal(row, images[i % 2]) or -torch.equal(row, images[i % 2].flip(-1)) for i, row in enumerate(flipped)
     }
     assert kinds == {True, -1}
     cropped = augment(images, "crop", torch.Generator().manual_seed(1))
@@ -49,9 +48,7 @@ def test_augmentation_moves_pixels_and_nothing_else():
     )
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "pad"), [(4, 4, 1), (8, 8, 1), (16, 16, 2), (24, 16, 2), (16, 24, 3)]
-)
+@pytest.mark.parametrize(("height", "width", "pad"), [(4, 4, 1), (8, 8, 1), (16, 16, 2), (24, 16, 2), (16, 24, 3)])
 def test_every_offset_up_to_an_eighth_of_the_side_is_as_likely(height, width, pad):
     num, side = 4000, 2 * pad + 1
     images = numbered(1, 1, height, width).expand(num, -1, -1, -1)

@@ -43,9 +43,7 @@ def arrays(*, shape=(3, 4, 5), dtype=np.uint8, test=True, digest="data"):
 
 def by_numpy(images, given):
     shape = (1, -1) + (1,) * (images.ndim - 2)
-    return (images.astype(np.float32) - np.float32(given.mean).reshape(shape)) / np.float32(
-        given.std
-    ).reshape(shape)
+    return (images.astype(np.float32) - np.float32(given.mean).reshape(shape)) / np.float32(given.std).reshape(shape)
 
 
 @pytest.fixture(params=["kept as floats", "as stored"])
@@ -55,9 +53,7 @@ def is_kept(request, monkeypatch):
     return request.param == "kept as floats"
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((3, 4, 5), np.uint8), ((1, 8, 8), np.uint8), ((9,), np.float32)]
-)
+@pytest.mark.parametrize(("shape", "dtype"), [((3, 4, 5), np.uint8), ((1, 8, 8), np.uint8), ((9,), np.float32)])
 def test_images_are_normalised_by_channel_and_labels_are_their_own(shape, dtype, is_kept):
     given = arrays(shape=shape, dtype=dtype)
     data = DeviceData(given, CPU)
@@ -67,10 +63,7 @@ def test_images_are_normalised_by_channel_and_labels_are_their_own(shape, dtype,
     assert inputs.dtype == torch.float32
     np.testing.assert_allclose(inputs, by_numpy(given.train_images[index], given), rtol=1e-6)
     assert labels.tolist() == given.train_labels[index].tolist()
-    for found, expected in (
-        (data.validation_images, given.validation_images),
-        (data.test_images, given.test_images),
-    ):
+    for found, expected in ((data.validation_images, given.validation_images), (data.test_images, given.test_images)):
         np.testing.assert_allclose(data.normalised(found), by_numpy(expected, given), rtol=1e-6)
     assert data.validation_labels.tolist() == given.validation_labels.tolist()
     assert data.test_labels.tolist() == given.test_labels.tolist()

@@ -44,9 +44,7 @@ def textbook_loop(task, arrays):
     for _ in range(task.training.epochs):
         network.train()
         total = 0.0
-        for index in torch.randperm(len(labels), generator=order).split(task.training.batch_size)[
-            :num_batches
-        ]:
+        for index in torch.randperm(len(labels), generator=order).split(task.training.batch_size)[:num_batches]:
             loss = nn.functional.cross_entropy(network(images[index]), labels[index])
             optimizer.zero_grad()
             loss.backward()
@@ -153,10 +151,7 @@ def skewed_arrays():
     kept = arrays.train_labels < 2
     kept[::9] = True  # two classes are frequent, eight rare
     return replace(
-        arrays,
-        train_images=arrays.train_images[kept],
-        train_labels=arrays.train_labels[kept],
-        digest="skewed",
+        arrays, train_images=arrays.train_images[kept], train_labels=arrays.train_labels[kept], digest="skewed"
     )
 
 
@@ -178,9 +173,7 @@ def test_a_loss_of_the_class_prior_is_told_the_training_splits_counts():
 def test_outputs_without_the_prior_decide_where_all_classes_count_the_same():
     task, loss = small_task("logit_adjusted", epochs=3), get("logit_adjusted").bind()
     scores = [
-        run(task, skewed_arrays(), replace(loss, spec=replace(loss.spec, balanced_outputs=balanced)))[0][
-            0
-        ].validation
+        run(task, skewed_arrays(), replace(loss, spec=replace(loss.spec, balanced_outputs=balanced)))[0][0].validation
         for balanced in (False, True)
     ]
     # The weights are the same: but for the decisions nothing differs.
@@ -282,8 +275,7 @@ def test_the_schedule_is_linear_then_cosine(optimizer):
 
 def test_weight_decay_pulls_the_matrices():
     free, decayed = (
-        load(run(small_task(epochs=4, keep_weights=True, weight_decay=decay))[0][0].weights)
-        for decay in (0.0, 5.0)
+        load(run(small_task(epochs=4, keep_weights=True, weight_decay=decay))[0][0].weights) for decay in (0.0, 5.0)
     )
     matrices = [name for name, tensor in free.items() if tensor.dim() > 1]
     assert matrices

@@ -151,13 +151,9 @@ def test_takes_no_gradient():
     evaluate(probabilities.requires_grad_(), target)
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "target"), [((5,), (5,)), ((5, 3), (4,)), ((5, 3), (5, 1)), ((0, 3), (0,))]
-)
+@pytest.mark.parametrize(("probabilities", "target"), [((5,), (5,)), ((5, 3), (4,)), ((5, 3), (5, 1)), ((0, 3), (0,))])
 def test_rejects_shapes_that_do_not_fit(probabilities, target):
-    with pytest.raises(
-        ValueError, match=r"^expected probabilities \(N, C\) and target \(N,\) with N >= 1, found \("
-    ):
+    with pytest.raises(ValueError, match=r"^expected probabilities \(N, C\) and target \(N,\) with N >= 1, found \("):
         evaluate(torch.ones(probabilities), torch.zeros(target, dtype=torch.int64))
 
 

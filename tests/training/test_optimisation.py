@@ -64,9 +64,7 @@ def test_a_parameter_may_get_its_first_gradient_late():
     assert not torch.equal(net["unused"].weight, before)
 
 
-@pytest.mark.parametrize(
-    ("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)]
-)
+@pytest.mark.parametrize(("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)])
 def test_the_cosine_is_pytorchs(num_steps, warmup_fraction, num_warmup):
     settings = small_task(warmup_fraction=warmup_fraction, schedule="cosine").training
     found = [learning_rate_at(step, num_steps, 0.5, settings) for step in range(num_steps)]

@@ -23,14 +23,10 @@ def difference(mean: float, low: float | None = None, high: float | None = None)
 
 def baseline(accuracies=(0.9, 0.9, 0.9), **replaced) -> LossResult:
     """Cross-entropy with these blocks."""
-    return candidate(
-        "cross_entropy", None, part="baseline", difference=None, accuracies=accuracies, **replaced
-    )
+    return candidate("cross_entropy", None, part="baseline", difference=None, accuracies=accuracies, **replaced)
 
 
-def candidate(
-    name: str, decision, mean: float = 0.01, *, accuracies=(0.9, 0.91, 0.92), **replaced
-) -> LossResult:
+def candidate(name: str, decision, mean: float = 0.01, *, accuracies=(0.9, 0.91, 0.92), **replaced) -> LossResult:
     """A loss that is compared with the baseline."""
     values = {
         "loss": name, "part": "candidate", "equals": None, "num_trials": {"finished": 3}, "winner": WINNER,
@@ -45,9 +41,7 @@ def control(*, identity=None, positive=True, pairs=(), detected: bool | None = T
     pairs = tuple(NoisePair(loss=a, equals=b, difference=difference(mean)) for a, b, mean in pairs)
     return Control(
         identity=None if identity is None else IdentityCheck(loss="twin", passed=identity, detail="a detail"),
-        positive=PositiveControl(
-            learning_rate=1e-5, difference=difference(-0.004, -0.02, 0.01), detected=detected
-        )
+        positive=PositiveControl(learning_rate=1e-5, difference=difference(-0.004, -0.02, 0.01), detected=detected)
         if positive
         else None,
         pairs=pairs,

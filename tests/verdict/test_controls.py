@@ -24,21 +24,12 @@ def generator(*coordinates):
 
 def block(loss, place, accuracy, **replaced):
     return make_record(
-        loss=loss,
-        stage="confirm",
-        search=place % 2,
-        index=place // 2,
-        accuracy=accuracy,
-        seed=100 + place,
-        **replaced,
+        loss=loss, stage="confirm", search=place % 2, index=place // 2, accuracy=accuracy, seed=100 + place, **replaced
     )
 
 
 def blocks_of(**scores):
-    return {
-        loss: [block(loss, place, score) for place, score in enumerate(values)]
-        for loss, values in scores.items()
-    }
+    return {loss: [block(loss, place, score) for place, score in enumerate(values)] for loss, values in scores.items()}
 
 
 def found(blocks, identical, records=()):
@@ -69,9 +60,7 @@ def test_without_equal_losses_there_is_no_floor_and_no_gate():
 
 
 def degraded(*scores):
-    return [
-        block("base", place, score, role="degraded", learning_rate=1e-5) for place, score in enumerate(scores)
-    ]
+    return [block("base", place, score, role="degraded", learning_rate=1e-5) for place, score in enumerate(scores)]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from losstune.verdict.numbers import Score
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(math.inf, '"Infinity"'), (-math.inf, '"-Infinity"'), (0.25, "0.25"), (-0.25, "-0.25")],
+    ("value", "text"), [(math.inf, '"Infinity"'), (-math.inf, '"-Infinity"'), (0.25, "0.25"), (-0.25, "-0.25")]
 )
 def test_infinity_is_text_that_reads_back_as_the_number(value, text):
     written = Score(mean=value, low=None, high=1.0).model_dump_json()

@@ -29,11 +29,7 @@ def test_sentence_for_several_winners_names_the_highest_first():
 
 
 def test_sentence_for_the_baseline():
-    scores = {
-        "cross_entropy": CROSS_ENTROPY,
-        "focal": shifted(0.002, (0.02, -0.02)),
-        "square": shifted(-0.03),
-    }
+    scores = {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.002, (0.02, -0.02)), "square": shifted(-0.03)}
     text = sentence(scores)
     assert text.startswith(
         "On digits with the cnn, keep cross_entropy: no loss of 2 was ahead by more than 0.60 points in accuracy "
@@ -53,13 +49,7 @@ def test_sentence_for_one_rival():
 
 
 def drawn(losses, control=None, **settings):
-    values = {
-        "data": "digits",
-        "model": "cnn",
-        "metric": "accuracy",
-        "baseline": "cross_entropy",
-        "rope": 0.005,
-    }
+    values = {"data": "digits", "model": "cnn", "metric": "accuracy", "baseline": "cross_entropy", "rope": 0.005}
     return draw_verdict(losses, control or rows.control(), **(values | settings))
 
 
@@ -92,11 +82,7 @@ NO_WINNER = {"scores": {}, "difference": None, "winner": None}
             "there is no loss to compare with cross_entropy",
         ),
         (
-            [
-                rows.baseline(),
-                rows.candidate("focal", None, **NO_WINNER),
-                rows.candidate("twin", None, part="control"),
-            ],
+            [rows.baseline(), rows.candidate("focal", None, **NO_WINNER), rows.candidate("twin", None, part="control")],
             rows.control(identity=True),
             "every trial of every loss but cross_entropy diverged or failed",
         ),
@@ -166,11 +152,7 @@ def test_the_best_of_the_better_losses_is_used_with_the_blocks_it_won():
         (
             [
                 rows.candidate(
-                    "focal",
-                    "undecided",
-                    0.0121,
-                    difference=rows.difference(0.0121, -math.inf, 0.02),
-                    blocks_needed=1,
+                    "focal", "undecided", 0.0121, difference=rows.difference(0.0121, -math.inf, 0.02), blocks_needed=1
                 )
             ],
             "focal is not shown to beat it; focal is ahead by 1.21 (unbounded) points, undecided: about 1 more block "

@@ -62,9 +62,7 @@ def compare(rev_a: str, rev_b: str, form: str, links: bool, force: bool) -> None
 
 @click.command("log")
 @click.argument("revision", default="HEAD", metavar="[REV]")
-@click.option(
-    "--plot", "figure", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the scores."
-)
+@click.option("--plot", "figure", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the scores.")
 @click.option("--format", "form", default="table", show_default=True, help="table or json.")
 @click.option("-n", "most", type=click.IntRange(1), help="Only this many verdicts.")
 def log(revision: str, figure: Path | None, form: str, most: int | None) -> None:

@@ -22,20 +22,13 @@ def losses(ctx: click.Context) -> None:
 
 @losses.command("list")
 @click.option("--family", help="Only losses of this family.")
-@click.option(
-    "--with", "having", multiple=True, metavar="TRAIT", help="Only losses with this trait; repeatable."
-)
+@click.option("--with", "having", multiple=True, metavar="TRAIT", help="Only losses with this trait; repeatable.")
 @click.option(
     "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without this trait; repeatable."
 )
-@click.option(
-    "--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound."
-)
+@click.option("--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound.")
 def list_losses(
-    family: str | None = None,
-    having: tuple[str, ...] = (),
-    lacking: tuple[str, ...] = (),
-    order: str = "name",
+    family: str | None = None, having: tuple[str, ...] = (), lacking: tuple[str, ...] = (), order: str = "name"
 ) -> None:
     """Print a table of losses: name, family, hyperparameters, properties, source.
 
@@ -66,7 +59,7 @@ def list_losses(
         table.add_row(*row)
     console = Console(width=num_columns(), highlight=False)
     console.print(table)
-    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
+    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` describes one", markup=False)
 
 
 @losses.command()
@@ -81,18 +74,14 @@ def describe(name: str) -> None:
     indent = max(len(title) for title, _ in rows) + 2
     for title, text in rows:
         echo_row(title, text, indent=indent)
-    click.echo(f"\n# In plain PyTorch, to copy:\n{code}", nl=False)
+    click.echo(f"\n# In plain PyTorch:\n{code}", nl=False)
 
 
 @losses.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
 @click.option(
-    "--output",
-    default="losses.svg",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The SVG file to write.",
+    "--output", default="losses.svg", show_default=True, type=click.Path(path_type=Path), help="The SVG file to write."
 )
 def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
     """Plot losses in one figure.

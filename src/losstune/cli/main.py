@@ -19,9 +19,7 @@ EXIT_UNFINISHED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
-@click.group(
-    cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_COLUMNS}
-)
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_COLUMNS})
 @click.version_option(__version__, prog_name="losstune")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
@@ -65,7 +63,7 @@ def main(arguments: list[str] | None = None) -> Any:
     0: done. 1: a study is unfinished. 2: a user error, printed as one line. 130: interrupted. With ``--debug`` an
     error ends in its traceback and code 1.
     """
-    if arguments is None:  # else the process is another program's
+    if arguments is None:  # else the process belongs to another program
         process_exit.prepare()
     configure_environment()
     given = sys.argv[1:] if arguments is None else arguments
@@ -74,15 +72,15 @@ def main(arguments: list[str] | None = None) -> Any:
         cli.main(args=given, prog_name="losstune", standalone_mode=False)
     except getattr(
         click.exceptions, "NoArgsIsHelpError", ()
-    ) as error:  # help is no mistake; click 8.1 shows it itself
+    ) as error:  # help is no error; click 8.1 shows it without an exception
         error.show()
         code = error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        more = f"; `{context.command_path} --help` says more" if context is not None else ""
+        more = f"; `{context.command_path} --help` shows the usage" if context is not None else ""
         click.echo(f"losstune: {printable(error.format_message().rstrip('.'))}{more}", err=True)
         code = error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
+    except (KeyboardInterrupt, click.exceptions.Abort):  # click turns the first into the second
         click.echo("interrupted; finished trainings are kept, and `dvc repro` continues from there", err=True)
         code = EXIT_INTERRUPTED
     except (LosstuneError, UnfinishedStudyError) as error:
@@ -91,7 +89,7 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(f"losstune: {printable(str(error))}", err=True)
         code = EXIT_MISTAKE if isinstance(error, LosstuneError) else EXIT_UNFINISHED
     except OSError as error:
-        # A full or read-only disk, wherever it shows, is for the user to fix.
+        # A full or read-only disk is a user error, no matter where it appears.
         if "--debug" in given:
             raise
         place = f"{error.filename}: " if error.filename is not None else ""

@@ -43,11 +43,7 @@ def check() -> None:
     check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
-    num_losses, num_searches, num_trials = (
-        len(params.losses),
-        params.tune.num_searches,
-        params.tune.trials_per_loss,
-    )
+    num_losses, num_searches, num_trials = (len(params.losses), params.tune.num_searches, params.tune.trials_per_loss)
     num_blocks = params.confirm.num_blocks
     equal_loss = identical_to(params.baseline, params.losses)
     degraded = num_degraded(params)
@@ -60,16 +56,14 @@ def check() -> None:
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in told_of_data:
         echo_row(name, text)
-    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
+    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
     echo_row(
         "tune",
         f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
         f"{num_losses * num_searches * num_trials} trainings",
     )
-    echo_row(
-        "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
-    )
+    echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
     echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)
@@ -82,8 +76,8 @@ def cost() -> None:
     """Show what is left to train, and estimate how long it takes.
 
     Shows for tune and confirm: finished and missing trainings, epochs, core- or GPU-minutes, and the time at which the
-    stage will be done. The estimate rests on the study's own trainings, or on a few test trainings on this machine,
-    half a minute in all. Needs prepared data. Writes nothing.
+    stage will be done. The estimate uses the study's own trainings, or a few test trainings on this machine, which take
+    half a minute. Needs prepared data. Writes nothing.
     """
     params = load_params()
     with collection_paused():
@@ -93,7 +87,7 @@ def cost() -> None:
 
 
 def _cells(params: Params) -> list[str]:
-    """Return the names of the studies in ``matrix.yaml``, checked; none without that file."""
+    """Check ``matrix.yaml``, and return the names of its studies; none without this file."""
     from losstune.config.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 

@@ -36,9 +36,7 @@ def sync() -> None:
 
 
 @click.command()
-@click.option(
-    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
-)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 def ui(port: int, host: str) -> None:
     """Open the MLflow UI on this machine.

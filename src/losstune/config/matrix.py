@@ -49,15 +49,11 @@ class MatrixSettings(Section):
 
     data: Annotated[
         dict[str, DataOverrides],
-        Field(
-            min_length=1, description="names of data sets, each with sections of params.yaml to change, or {}"
-        ),
+        Field(min_length=1, description="names of data sets, each with sections of params.yaml to change, or {}"),
     ]
     model: Annotated[
         dict[str, ModelOverrides],
-        Field(
-            min_length=1, description="names of models, each with sections of params.yaml to change, or {}"
-        ),
+        Field(min_length=1, description="names of models, each with sections of params.yaml to change, or {}"),
     ]
 
 
@@ -181,9 +177,7 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        merged[key] = (
-            _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

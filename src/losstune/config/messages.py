@@ -58,9 +58,7 @@ def explain_yaml_error(error: YAMLError, text: str = "") -> str:
     tag = re.search(r"constructor for the tag '(.+)'", problem)
     if tag is not None:
         name = tag[1].replace("tag:yaml.org,2002:", "!!")
-        return (
-            f"{where}: found the tag {name!r}, expected none: settings are plain values, and no code is run"
-        )
+        return f"{where}: found the tag {name!r}, expected none: settings are plain values, and no code is run"
     if "unhashable key" in problem:
         return f"{where}, column {mark.column + 1}: a section as a key; put quotes around a text that begins with {{"
     return f"{where}, column {mark.column + 1}: not valid YAML: {_on_one_line(problem)}"
@@ -207,8 +205,7 @@ class _Type:
         if self.description:
             return self.description
         words = {
-            "null" if option.annotation is types.NoneType else option._expected_alone(): None
-            for option in self.options
+            "null" if option.annotation is types.NoneType else option._expected_alone(): None for option in self.options
         }
         return " or ".join(words)
 
@@ -278,11 +275,7 @@ def _distinct(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
         depth = len(mistake.path)
         for other in everything:
             # Each member of a union reports an error. The deepest one belongs to the member the user meant.
-            if (
-                len(other.path) > depth
-                and other.path[:depth] == mistake.path
-                and not mistake.is_contradiction
-            ):
+            if len(other.path) > depth and other.path[:depth] == mistake.path and not mistake.is_contradiction:
                 return True
             # A misspelt key is reported both as unknown and as missing.
             is_pair = mistake.kind == "missing" and other.kind == "extra_forbidden"
@@ -295,11 +288,7 @@ def _distinct(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
 
 
 def _elsewhere(key: str | int, model: type[BaseModel]) -> str:
-    places = [
-        f"{section}.{key}"
-        for section, field in model.model_fields.items()
-        if key in _Type.of_field(field).keys
-    ]
+    places = [f"{section}.{key}" for section, field in model.model_fields.items() if key in _Type.of_field(field).keys]
     return f"; did you mean '{places[0]}'?" if len(places) == 1 else ""
 
 

@@ -79,10 +79,7 @@ class SearchSpaceSettings(Section):
             str,
             Annotated[
                 dict[
-                    str,
-                    Annotated[
-                        Number | LossRangeSettings, Field(description="a number, or {low: ..., high: ...}")
-                    ],
+                    str, Annotated[Number | LossRangeSettings, Field(description="a number, or {low: ..., high: ...}")]
                 ],
                 Field(description="the loss's hyperparameters, each with a range or a value"),
             ],
@@ -145,9 +142,7 @@ class ResourceSettings(Section):
     max_concurrent: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)]
     trials_per_gpu: Literal["auto"] | Annotated[Int, Field(ge=1, le=64)]
     trial_time_limit: Annotated[Number, Field(gt=0.0)] | None = None
-    ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = (
-        None
-    )
+    ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = None
     ray_address: Annotated[Text | None, Field(description="null, auto or host:port")]
 
 

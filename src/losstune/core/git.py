@@ -94,9 +94,7 @@ def _done(
         if _dot_git(folder) is None:
             raise NoRepositoryError(f"{folder}: no Git repository") from None
         reason = "is not installed" if isinstance(error, FileNotFoundError) else error.strerror
-        raise GitError(
-            f"git: cannot be run: it {reason}; Debian and Ubuntu have it as the package git"
-        ) from None
+        raise GitError(f"git: cannot be run: it {reason}; Debian and Ubuntu have it as the package git") from None
 
 
 def _error(folder: Path, command: str, said: str) -> GitError:
@@ -104,9 +102,7 @@ def _error(folder: Path, command: str, said: str) -> GitError:
     words = in_one_line("; ".join(dict.fromkeys(line for line in lines if line)).replace(":;", ":"))
     if _NOT_A_REPOSITORY not in words:
         if _NO_WORK_TREE in words:
-            return GitError(
-                f"{folder.absolute()}: is in a bare Git repository; expected a clone with a work tree"
-            )
+            return GitError(f"{folder.absolute()}: is in a bare Git repository; expected a clone with a work tree")
         message = f"Git cannot read the repository: {words or f'git {command} failed without a message'}"
         variable = next((name for name in ("GIT_DIR", "GIT_WORK_TREE") if os.environ.get(name)), None)
         return GitError(message + (f"; {variable} is set, which may be the cause" if variable else ""))
@@ -118,9 +114,7 @@ def _error(folder: Path, command: str, said: str) -> GitError:
 
 def _dot_git(folder: Path) -> Path | None:
     here = folder.absolute()
-    ceilings = {
-        Path(path) for path in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if path
-    }
+    ceilings = {Path(path) for path in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if path}
     for above in (here, *here.parents):
         if above in ceilings and above != here:
             return None

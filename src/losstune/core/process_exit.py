@@ -31,9 +31,6 @@ def _leave() -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (
-        OSError,
-        ValueError,
-    ):  # the reader is gone, or the stream is closed: Python reports that itself
+    except (OSError, ValueError):  # the reader is gone, or the stream is closed: Python reports that itself
         return
     os._exit(_code)

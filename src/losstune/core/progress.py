@@ -121,11 +121,7 @@ class Progress:
 
     def _status(self) -> str:
         done, elapsed_sec = self._done, self._clock() - self._start
-        parts = [
-            f"{done}/{self._total}",
-            f"{100 * done // self._total}%",
-            f"{format_duration(elapsed_sec)} elapsed",
-        ]
+        parts = [f"{done}/{self._total}", f"{100 * done // self._total}%", f"{format_duration(elapsed_sec)} elapsed"]
         if done:
             parts.append(f"about {format_duration(elapsed_sec / done * (self._total - done))} left")
         if self._note:

@@ -7,9 +7,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 MIN_SECRET_LENGTH = 6
-_SECRET_NAME = re.compile(
-    r"passw|secret|token|credential|api_?key|access_?key|auth(?!or)|username", re.IGNORECASE
-)
+_SECRET_NAME = re.compile(r"passw|secret|token|credential|api_?key|access_?key|auth(?!or)|username", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
@@ -17,9 +15,7 @@ def masked(text: str) -> str:
     # Up to the last @ before the path: a password may contain one.
     text = re.sub(r"(?<=://)[^/\s'\"]+@", "", text)
     secrets = {
-        value
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH
+        value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH
     }
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")

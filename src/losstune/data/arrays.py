@@ -68,8 +68,7 @@ def statistics(images: Array, indices: Labels) -> tuple[tuple[float, ...], tuple
         squares = [int(total) for total in histogram @ values**2]
         mean = [total / num_values for total in totals]
         variance = [
-            (num_values * square - total**2) / num_values**2
-            for total, square in zip(totals, squares, strict=True)
+            (num_values * square - total**2) / num_values**2 for total, square in zip(totals, squares, strict=True)
         ]
     else:
         axes = tuple(axis for axis in range(images.ndim) if axis != 1)

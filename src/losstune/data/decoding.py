@@ -70,11 +70,7 @@ class _ColourAfterGrey(Exception):  # noqa: N818 - a signal, not an error
 
 
 def _fill(
-    out: Array,
-    open_image: Open,
-    name_of: Callable[[int], str],
-    image_size: int | None,
-    progress: ReportProgress | None,
+    out: Array, open_image: Open, name_of: Callable[[int], str], image_size: int | None, progress: ReportProgress | None
 ) -> None:
     num_images = len(out)
     num_channels, height, width = out.shape[1:]

@@ -1,4 +1,4 @@
-"""Recognise a file by its first bytes, to say what lies where another type was expected. Nothing is executed."""
+"""Recognise a file by its first bytes, to describe a file of an unexpected type. Nothing is executed."""
 
 from __future__ import annotations
 

@@ -173,9 +173,7 @@ def _require_no_splits(root: Path, found: Sequence[_Folder]) -> None:
     if not _are_splits(filled, trains, others):
         return
     cures = [
-        f"rename {folder.name} to {_PLAIN[str(folder.near)]}"
-        for folder in trains + others
-        if folder.split is None
+        f"rename {folder.name} to {_PLAIN[str(folder.near)]}" for folder in trains + others if folder.split is None
     ]
     for kind, cure in (
         ("images", "put the images in {} into a folder per class (a table of labels is not read)"),
@@ -183,11 +181,7 @@ def _require_no_splits(root: Path, found: Sequence[_Folder]) -> None:
     ):
         named = [folder for folder in trains + others if folder.kind == kind]
         cures += [cure.format(_names(named))] if named else []
-    what = (
-        "looks like a split, not like a class"
-        if len(trains + others) == 1
-        else "look like splits, not like classes"
-    )
+    what = "looks like a split, not like a class" if len(trains + others) == 1 else "look like splits, not like classes"
     raise LosstuneError(
         f"data.root: {root}: {_names(trains + others)} {what}; expected train/, and test/ or val/, each with a folder "
         f"per class: {'; '.join(cures)}; classes need other names"
@@ -317,6 +311,5 @@ def _require_same_classes(folders: Sequence[Path], classes: Sequence[Mapping[str
         for name in sorted(classes[0].keys() ^ names.keys()):
             here, missing = (folders[0], folder) if name in classes[0] else (folder, folders[0])
             raise LosstuneError(
-                f"data.root: class {name!r} is in {here} and not in {missing}, "
-                "expected the same class folders in both"
+                f"data.root: class {name!r} is in {here} and not in {missing}, expected the same class folders in both"
             )

@@ -94,9 +94,7 @@ def load(
         images = _decode_into(cache / f"{_key(root, files, image_size)}.npy", decode_files)
     if not num_test:
         return RawData(images, labels, class_names, notes=notes)
-    return RawData(
-        images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:], notes
-    )
+    return RawData(images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:], notes)
 
 
 def inspect(root: Path) -> Layout:
@@ -128,9 +126,7 @@ def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list
             else:
                 passed_over[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
         if not files_of_class:
-            raise LosstuneError(
-                f"data.root: class folder {folder} has no images (files with .png, .jpg, ...)"
-            )
+            raise LosstuneError(f"data.root: class folder {folder} has no images (files with .png, .jpg, ...)")
         files.extend(files_of_class)
     empty = next((file for file in files if file.num_bytes == 0), None)
     if empty is not None:

@@ -68,6 +68,5 @@ class Manifest(Row):
         shape = "x".join(str(size) for size in self.input_shape)
         noise = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
         return (
-            f"{self.name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; "
-            f"digest {self.digest[:12]}"
+            f"{self.name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; digest {self.digest[:12]}"
         )

@@ -107,9 +107,7 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
     parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if split}
     for split, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
-            raise LosstuneError(
-                f"{path}: {split} samples are {_describe(other)}, training samples {_describe(images)}"
-            )
+            raise LosstuneError(f"{path}: {split} samples are {_describe(other)}, training samples {_describe(images)}")
     if "validation" in parts:
         images = np.concatenate([images, parts["validation"][0]])
         labels = np.concatenate([labels, parts["validation"][1]])
@@ -146,12 +144,8 @@ def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, st
     if half is None:
         return None
     present = half[0] if half[0] in archive else half[1]
-    partners = dict.fromkeys(
-        name for pair in _KEYS[split] if present in pair for name in pair if name != present
-    )
-    raise LosstuneError(
-        f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})"
-    )
+    partners = dict.fromkeys(name for pair in _KEYS[split] if present in pair for name in pair if name != present)
+    raise LosstuneError(f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})")
 
 
 def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) -> tuple[Array, Labels]:
@@ -229,12 +223,7 @@ def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tu
         return tuple(str(label) for label in range(num_classes))
     names = archive["class_names"]
     _require_array(f"{path}: class_names", names)
-    if (
-        names.ndim != 1
-        or names.dtype.kind != "U"
-        or len(names) < num_classes
-        or len(set(names.tolist())) < len(names)
-    ):
+    if names.ndim != 1 or names.dtype.kind != "U" or len(names) < num_classes or len(set(names.tolist())) < len(names):
         raise LosstuneError(
             f"{path}: class_names: found {_describe(names)}, expected {num_classes} or more different texts"
         )

@@ -186,10 +186,7 @@ def read_development(folder: Path, *, verify: bool = False) -> DevelopmentData:
     data = DevelopmentData(
         *_read_pair(part / "train_images.npy", part / "train_labels.npy", manifest, manifest.counts.train),
         *_read_pair(
-            part / "validation_images.npy",
-            part / "validation_labels.npy",
-            manifest,
-            manifest.counts.validation,
+            part / "validation_images.npy", part / "validation_labels.npy", manifest, manifest.counts.validation
         ),
     )
     if verify:
@@ -250,14 +247,9 @@ def _read_pair(
 ) -> tuple[Array, Labels]:
     images = _read_array(images_path, (sum(counts), *manifest.input_shape), manifest.dtype, mapped=True)
     labels = _read_array(labels_path, (sum(counts),), "int64", mapped=False)
-    if (
-        labels.min() < 0
-        or labels.max() >= manifest.num_classes
-        or _count(labels, manifest.class_names) != counts
-    ):
+    if labels.min() < 0 or labels.max() >= manifest.num_classes or _count(labels, manifest.class_names) != counts:
         raise LosstuneError(
-            f"{labels_path}: the labels do not match the counts in the manifest; "
-            "`losstune prepare` writes them anew"
+            f"{labels_path}: the labels do not match the counts in the manifest; `losstune prepare` writes them anew"
         )
     return images, labels
 

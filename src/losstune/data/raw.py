@@ -48,9 +48,7 @@ def require_printable(class_names: Sequence[str], root: Path) -> None:
     """
     for name in class_names:
         if not name.strip() or not name.isprintable():
-            raise LosstuneError(
-                f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
-            )
+            raise LosstuneError(f"data.root: {root}: found the class name {name!r}, expected one that can be printed")
 
 
 def printable(text: str) -> str:

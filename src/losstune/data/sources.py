@@ -14,9 +14,7 @@ NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
 """All values of ``data.name``."""
 
 
-def load(
-    settings: DataSettings, progress: ReportProgress | None = None, *, cache: Path | None = None
-) -> RawData:
+def load(settings: DataSettings, progress: ReportProgress | None = None, *, cache: Path | None = None) -> RawData:
     """Read the whole data set into memory, with only the splits that it comes with.
 
     Args:
@@ -34,16 +32,10 @@ def load(
     elif settings.name == "npz":
         raw = npz.load(root)
     elif settings.name == "imagefolder":
-        raw = imagefolder.load(
-            root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True
-        )
+        raw = imagefolder.load(root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True)
     else:
         raw = torchvision_datasets.load(
-            settings.name,
-            root,
-            download=settings.download,
-            image_size=settings.image_size,
-            progress=progress,
+            settings.name, root, download=settings.download, image_size=settings.image_size, progress=progress
         )
     if len(raw.class_names) < 2:
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")

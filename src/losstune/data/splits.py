@@ -27,12 +27,7 @@ class Splits:
 
 
 def split(
-    labels: Labels,
-    class_names: Sequence[str],
-    *,
-    validation_fraction: float,
-    test_fraction: float | None,
-    seed: int,
+    labels: Labels, class_names: Sequence[str], *, validation_fraction: float, test_fraction: float | None, seed: int
 ) -> Splits:
     """Split the data stratified by class: every class has its fraction in every split, within one sample.
 
@@ -57,9 +52,7 @@ def split(
     else:
         test = _draw(labels, len(class_names), test_fraction, num_left=2, generator=generator)
         development = np.setdiff1d(everything, test, assume_unique=True)
-    held_out = _draw(
-        labels[development], len(class_names), validation_fraction, num_left=1, generator=generator
-    )
+    held_out = _draw(labels[development], len(class_names), validation_fraction, num_left=1, generator=generator)
     validation = development[held_out]
     return Splits(np.setdiff1d(development, validation, assume_unique=True), validation, test)
 
@@ -122,9 +115,7 @@ def _draw(
     shares = _apportion(counts, fraction)
     # The splits drawn later need at least one sample of each class, too.
     shares = np.clip(shares, 1, counts - num_left)
-    drawn = [
-        generator.permutation(np.flatnonzero(labels == label))[:share] for label, share in enumerate(shares)
-    ]
+    drawn = [generator.permutation(np.flatnonzero(labels == label))[:share] for label, share in enumerate(shares)]
     indices: Labels = np.concatenate(drawn)
     indices.sort()
     return indices

@@ -67,15 +67,11 @@ SOURCES: dict[str, Source] = {
     "Flowers102": _by_split("flowers-102/{jpg,imagelabels.mat,setid.mat}", "train", "val"),
     "Food101": _by_split("food-101/{images,meta}", "train"),
     "GTSRB": _by_split("gtsrb/{GTSRB/Training,GTSRB/Final_Test/Images,GT-final_test.csv}", "train"),
-    "INaturalist": Source(
-        "2021_train and 2021_valid", ({"version": "2021_train"},), {"version": "2021_valid"}
-    ),
+    "INaturalist": Source("2021_train and 2021_valid", ({"version": "2021_train"},), {"version": "2021_valid"}),
     "ImageNet": _by_split("train, val and meta.bin, or the archives ILSVRC2012_*.tar", "train", test="val"),
     "Imagenette": _by_split("imagenette2/{train,val}", "train", test="val"),
     "KMNIST": _idx("KMNIST"),
-    "LFWPeople": _by_split(
-        "lfw-py/{lfw_funneled,lfw-names.txt,peopleDevTrain.txt,peopleDevTest.txt}", "train"
-    ),
+    "LFWPeople": _by_split("lfw-py/{lfw_funneled,lfw-names.txt,peopleDevTrain.txt,peopleDevTest.txt}", "train"),
     "MNIST": _idx("MNIST"),
     "Omniglot": Source("omniglot-py/images_background", ({"background": True},), None),
     "OxfordIIITPet": _by_split("oxford-iiit-pet/{images,annotations}", "trainval"),
@@ -87,20 +83,13 @@ SOURCES: dict[str, Source] = {
     "STL10": _by_split("stl10_binary/{train_X,train_y,test_X,test_y,unlabeled_X}.bin", "train"),
     "SUN397": _unsplit("SUN397"),
     "SVHN": _by_split("{train,test}_32x32.mat", "train"),
-    "StanfordCars": _by_split(
-        "stanford_cars/{devkit,cars_train,cars_test,cars_test_annos_withlabels.mat}", "train"
-    ),
+    "StanfordCars": _by_split("stanford_cars/{devkit,cars_train,cars_test,cars_test_annos_withlabels.mat}", "train"),
     "USPS": Source("usps.bz2 and usps.t.bz2"),
 }
 
 
 def load(
-    name: str,
-    root: Path,
-    *,
-    download: bool,
-    image_size: int | None,
-    progress: ReportProgress | None = None,
+    name: str, root: Path, *, download: bool, image_size: int | None, progress: ReportProgress | None = None
 ) -> RawData:
     """Read the data set `name` from `root`, in torchvision's layout.
 
@@ -159,9 +148,7 @@ def _construct(name: str, arguments: Arguments, source: Source, root: Path, *, d
     cls = getattr(torchvision.datasets, name, None)
     if cls is None:
         raise LosstuneError(f"data.name: this version of torchvision has no {name}; a newer one may")
-    takes_download = any(
-        "download" in inspect.signature(base.__init__).parameters for base in cls.__mro__[:-1]
-    )
+    takes_download = any("download" in inspect.signature(base.__init__).parameters for base in cls.__mro__[:-1])
     try:
         return cls(str(root), **arguments, **({"download": download} if takes_download else {}))
     except Exception as error:  # data sets raise errors of different types for missing files

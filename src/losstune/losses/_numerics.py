@@ -93,11 +93,7 @@ def normalized(shares_NC: Tensor) -> Tensor:
 
 
 def with_gradient(
-    losses_N: Tensor,
-    gradient_NC: Tensor,
-    gradient: Callable[..., Tensor],
-    logits_NC: Tensor,
-    *tensors: Tensor,
+    losses_N: Tensor, gradient_NC: Tensor, gradient: Callable[..., Tensor], logits_NC: Tensor, *tensors: Tensor
 ) -> Tensor:
     """Attach a known gradient to losses that were computed by an iteration.
 
@@ -115,9 +111,7 @@ def with_gradient(
     # integrate the gradient along a step of length 0 by Simpson's rule.
     start_NC = logits_NC.detach()
     step_NC = logits_NC - start_NC
-    mean_NC = (
-        gradient_NC + 4 * gradient(start_NC + step_NC / 2, *tensors) + gradient(logits_NC, *tensors)
-    ) / 6
+    mean_NC = (gradient_NC + 4 * gradient(start_NC + step_NC / 2, *tensors) + gradient(logits_NC, *tensors)) / 6
     return losses_N + (step_NC * mean_NC).sum(1)
 
 
@@ -126,11 +120,7 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        gradient: Callable[..., Tensor],
-        losses_N: Tensor,
-        gradient_NC: Tensor,
-        logits_NC: Tensor,
-        *tensors: Tensor,
+        gradient: Callable[..., Tensor], losses_N: Tensor, gradient_NC: Tensor, logits_NC: Tensor, *tensors: Tensor
     ) -> Tensor:
         return losses_N.clone()
 

@@ -1,9 +1,9 @@
 """Cross-entropy on scaled cosines, the angle to the true class enlarged by a margin.
 
-The network's head is normalised. Where theta + m would exceed pi, the cosine goes on as cos(theta) - m sin(m), as in
-the authors' code: it stays monotone there. At m = 0 it is the normalised softmax, ``cosine_softmax``.
+The network's head is normalised. Where theta + m would exceed pi, cos(theta) - m sin(m) replaces the cosine, as in
+the authors' code, so that it stays monotone. At m = 0 it is the normalised softmax, ``cosine_softmax``.
 
-Link: softmax(s z), a convention: the margin asks for more certainty than the posterior has.
+Link: softmax(s z), a convention: the margin makes the outputs more certain than the posterior.
 """
 
 from __future__ import annotations

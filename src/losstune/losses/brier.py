@@ -1,6 +1,6 @@
 """The Brier score: the squared distance between prediction and target, on the simplex.
 
-It is the Tsallis score at beta = 1, kept under its own name because it is known by it.
+It is the Tsallis score at beta = 1. The catalogue has it under its common name, too.
 
 Link: softmax, exact (strictly proper).
 """
@@ -48,10 +48,6 @@ SPEC = LossSpec(
     soft_targets=True,
     aliases=(
         Alias(name="l2_softmax", relation="the same"),
-        Alias(
-            name="keras_huber",
-            relation="brier / 2",
-            condition="hard labels, summed, delta of at least 1",
-        ),
+        Alias(name="keras_huber", relation="brier / 2", condition="hard labels, summed, delta of at least 1"),
     ),
 )

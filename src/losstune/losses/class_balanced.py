@@ -1,10 +1,9 @@
 """Cross-entropy weighted by the inverse effective number of samples of each class.
 
-The effective number of n samples is (1 - beta^n) / (1 - beta): additional samples of a frequent class add ever less.
-The weights sum to the number of classes. For the same weights around another loss see
-:func:`class_balanced_weights`.
+The effective number of n samples is (1 - beta^n) / (1 - beta): each additional sample of a class adds less.
+The weights sum to the number of classes. To use them with another loss, see :func:`class_balanced_weights`.
 
-Link: softmax(z - log w), exact (strictly proper): weighting the classes by w tilts what is learnt by w.
+Link: softmax(z - log w), exact (strictly proper): class weights w multiply the learnt posterior by w.
 """
 
 from __future__ import annotations

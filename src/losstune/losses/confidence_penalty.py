@@ -1,7 +1,7 @@
-"""Cross-entropy less a share of the prediction's entropy: certainty costs.
+"""Cross-entropy minus b times the entropy of the prediction, which penalises confidence.
 
-Link: eta_k = p_k [1 + b (log p_k + H)], a recovery: from the risk's stationary point. Shares below
-0, which no minimiser has, count as 0.
+Link: eta_k = p_k [1 + b (log p_k + H)], a recovery: from the risk's stationary point. Negative values, which no
+minimiser has, are clipped to 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Cross-entropy on scaled cosines, that of the true class less a margin.
+"""Cross-entropy on scaled cosines, with a margin subtracted from that of the true class.
 
 The network's head is normalised. At m = 0 it is the normalised softmax, ``cosine_softmax``.
 
-Link: softmax(s z), a convention: the margin asks for more certainty than the posterior has.
+Link: softmax(s z), a convention: the margin makes the outputs more certain than the posterior.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cross-entropy on scaled cosines, the normalised softmax.
 
-The logits are meant to be cosines of the angles between features and class weights: the network's head is normalised.
+The logits must be cosines of the angles between features and class weights: the network's head is normalised.
 
 Link: softmax(s z), exact (strictly proper) for posteriors that scaled cosines can express.
 """

@@ -1,7 +1,7 @@
-"""The multi-class hinge: the strongest wrong class has to stay a margin below the true one.
+"""The multi-class hinge: the largest wrong logit must be a margin below the true one.
 
-Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards. Where no class has a
-posterior above 1/2 the risk's minimiser says nothing at all.
+Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards. If no class has a posterior
+above 1/2, the risk's minimiser contains no information.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cross-entropy on a last layer whose features are dropped at random in training.
 
-The trainer changes the last layer; the function of the logits is cross-entropy's, and takes its own number only to hand
-it on.
+The trainer changes the last layer. As a function of the logits it is cross-entropy; it takes the hyperparameter only to
+pass it on.
 
 Link: softmax, exact (strictly proper).
 """

@@ -1,6 +1,6 @@
-"""The exponential loss of multi-class boosting: every margin violated counts by its exponential.
+"""The exponential loss of multi-class boosting: the exponential of every margin violation.
 
-Above 10 nats of cross-entropy (p_y below 4.5e-5) it goes on linearly: its own gradient soon has no finite number.
+Above 10 nats of cross-entropy (p_y below 4.5e-5) it continues linearly, because the gradient would soon overflow.
 
 Link: softmax(2z), exact (strictly proper) for posteriors whose outputs stay below that limit.
 """

@@ -1,7 +1,7 @@
 """The Fenchel-Young loss of an alpha-divergence from the class frequencies: entmax with a prior.
 
-A class that is frequent in the training data needs less of a logit to be predicted. Where all classes are equally
-frequent it is ``entmax`` at logits divided by C^(alpha-1), for alpha above 1.
+A class that is frequent in the training data needs a smaller logit to be predicted. If all classes are equally
+frequent, it is ``entmax`` at logits divided by C^(alpha-1), for alpha above 1.
 
 Link: the divergence's softargmax, exact (strictly proper).
 """

@@ -1,9 +1,9 @@
-"""The multi-class focal loss, cross-entropy with less weight on what is already easy.
+"""The multi-class focal loss: cross-entropy with less weight on easy samples.
 
-Not the one-vs-rest focal loss of detection libraries, which sums a binary loss per class.
+It is not the one-vs-rest focal loss of detection libraries, which sums a binary loss per class.
 
 Link: eta_k proportional to 1/|phi'(p_k)| with phi(p) = -(1-p)^gamma log p, a recovery: softmax itself is
-underconfident where gamma > 0.
+underconfident for gamma > 0.
 """
 
 from __future__ import annotations

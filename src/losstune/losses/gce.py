@@ -1,7 +1,7 @@
 """Generalised cross-entropy: from the log-loss (q = 0) to the absolute error (q = 1).
 
-Link: softmax((1 - q) z), exact (strictly proper) for q < 1. At q = 1 the risk is minimal at the most probable class
-and holds no more information; softmax(z) is then a convention.
+Link: softmax((1 - q) z), exact (strictly proper) for q < 1. At q = 1 the risk's minimiser gives only the most probable
+class; softmax(z) is then a convention.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The weighted Jensen-Shannon divergence between target and prediction, scaled to lie between CE and MAE.
+"""The weighted Jensen-Shannon divergence between target and prediction, scaled to be between CE and MAE.
 
 Link: eta_k proportional to 1 / log(1 + pi / ((1-pi) p_k)), a recovery: with one class per sample the loss is a
 convex function of p_y with that slope.

@@ -1,7 +1,7 @@
 """Keras's ``KLDivergence`` on softmax outputs: target and prediction clipped to [1e-7, 1], in probabilities.
 
-A sample with p_y below 1e-7 has no gradient to its true class: the loss stops at 16.1 nats and gives it up. Elsewhere
-it is cross-entropy to within 1e-7 times the other classes' log-probabilities.
+A sample with p_y below 1e-7 has no gradient for its true class, because the loss is at most 16.1 nats. Elsewhere it
+is cross-entropy to within 1e-7 times the other classes' log-probabilities.
 
 Link: softmax, exact (strictly proper, to about 1e-6) for posteriors without a class near 1e-7 or below.
 """

@@ -1,7 +1,7 @@
 """The Kullback-Leibler divergence of the prediction from the target.
 
-With one class per sample it is cross-entropy, bit for bit, and so a control: a method that finds a difference
-between the two measures its own noise. With soft targets it is cross-entropy less the target's entropy, a constant.
+With one class per sample it is bit-identical to cross-entropy and so a control: any measured difference between the
+two is noise. With soft targets it is cross-entropy minus the target's entropy, a constant.
 
 Link: softmax, exact (strictly proper).
 """

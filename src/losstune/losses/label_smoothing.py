@@ -1,7 +1,7 @@
 """Cross-entropy against a target that is mixed with the uniform distribution.
 
 Link: (p - eps/C) / (1 - eps), a recovery: the minimiser of the risk is p = (1 - eps) eta + eps/C. Outputs below
-eps/C, which no posterior explains, are cut off.
+eps/C, which correspond to no posterior, are clipped.
 """
 
 from __future__ import annotations

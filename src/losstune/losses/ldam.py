@@ -1,6 +1,6 @@
 """Cross-entropy on cosines with a margin that is larger for rarer classes.
 
-Link: softmax(s z), a convention: the margins tilt what is learnt by an amount that depends on the posterior itself.
+Link: softmax(s z), a convention: the bias from the margins depends on the posterior itself.
 """
 
 from __future__ import annotations

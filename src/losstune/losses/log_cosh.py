@@ -1,8 +1,8 @@
-"""The logarithm of the hyperbolic cosine of the error in probability: squared near 0, absolute far from it.
+"""The logarithm of the hyperbolic cosine of the error in probability: quadratic for small errors, linear for large.
 
-Errors of probabilities are at most 1, so that it is close to half the Brier score throughout.
+Errors of probabilities are at most 1, so it is always close to half the Brier score.
 
-Link: softmax, a convention: the minimiser of the risk is near the posterior, and is not it.
+Link: softmax, a convention: the minimiser of the risk is near the posterior, but not equal to it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Cross-entropy with the logits offset by the log-prior of the classes: rare classes get a margin.
 
-The network's own outputs z rank the classes as if all were equally frequent. At tau = 1 this is the balanced softmax
-(Ren et al. 2020); at tau = 0, or where the classes are equally frequent, it is cross-entropy.
+The network's outputs z rank the classes as if all were equally frequent. At tau = 1 it is the balanced softmax
+(Ren et al. 2020); at tau = 0, or with equally frequent classes, it is cross-entropy.
 
-Link: softmax(z + tau log pi), exact (strictly proper): the posterior under the training data's prior pi. Without the
-offset the outputs favour the balanced error; their argmax is what the paper calls logit adjustment.
+Link: softmax(z + tau log pi), exact (strictly proper): the posterior under the training data's prior pi. The argmax of
+the outputs without the offset minimises the balanced error; the paper calls it logit adjustment.
 """
 
 from __future__ import annotations
@@ -62,11 +62,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(
-            name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}
-        ),
-    ),
+    aliases=(Alias(name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}),),
     needs_counts=True,
     balanced_outputs=True,
     limits=(Limit(hyperparameters={"tau": 0.0}),),

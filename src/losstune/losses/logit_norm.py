@@ -1,10 +1,10 @@
-"""Cross-entropy on logits of fixed length.
+"""Cross-entropy on logits of fixed norm.
 
-Only the direction of the logits counts. At z = 0 the gradient is about 1e7 / tau: a head initialised with zeros
-must not be used.
+Only the direction of the logits matters. At z = 0 the gradient is about 1e7 / tau, so the head must not be initialised
+with zeros.
 
-Link: softmax of the normalised logits, exact (strictly proper) for posteriors whose centred log-odds have a length of
-at most 1/tau; more certain ones cannot be expressed.
+Link: softmax of the normalised logits, exact (strictly proper) for posteriors whose centred log-odds have a norm of
+at most 1/tau; the outputs cannot express more certain ones.
 """
 
 from __future__ import annotations

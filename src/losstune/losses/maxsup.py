@@ -1,8 +1,8 @@
-"""Cross-entropy with the largest logit drawn to the mean: label smoothing that spares a wrong prediction.
+"""Cross-entropy with a penalty on the largest logit: label smoothing that does not amplify wrong predictions.
 
-Wherever the true class has the largest logit, value and gradient are those of label smoothing.
+If the true class has the largest logit, value and gradient equal those of label smoothing.
 
-Link: softmax, a convention: which logit is the largest depends on the posterior, so that the pull can't be undone.
+Link: softmax, a convention: which logit is largest depends on the posterior, so the penalty cannot be inverted.
 """
 
 from __future__ import annotations

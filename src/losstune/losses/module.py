@@ -55,9 +55,7 @@ class LossModule(nn.Module):
     ) -> None:
         super().__init__()
         if reduction not in get_args(Reduction):
-            raise ValueError(
-                f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}"
-            )
+            raise ValueError(f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}")
         self.function, self.hyperparameters, self.name = function, dict(hyperparameters), name
         self.reduction, self.ignore_index = reduction, ignore_index
         self.register_buffer("weight", as_class_weight(weight))
@@ -71,9 +69,7 @@ class LossModule(nn.Module):
                 Boolean, or a distribution is combined with class weights.
         """
         if logits.ndim < 2:
-            raise ValueError(
-                f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}"
-            )
+            raise ValueError(f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}")
         target = as_class_target(target)
         if self.weight is not None:
             require_per_class("weight", self.weight, logits)
@@ -104,8 +100,7 @@ class LossModule(nn.Module):
         if target.shape != logits.shape or logits.ndim != 2:
             raise ValueError(
                 f"a target of probabilities must have the shape of the logits, (N, C): found {tuple(target.shape)} "
-                f"and {tuple(logits.shape)}"
-                + ("; class indices are whole numbers, target.long()" * (target.ndim == 1))
+                f"and {tuple(logits.shape)}" + ("; class indices must be integers: target.long()" * (target.ndim == 1))
             )
         if self.weight is not None:
             raise ValueError("class weights are not defined for a target of probabilities; remove weight")

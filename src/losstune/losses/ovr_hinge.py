@@ -1,7 +1,7 @@
-"""A hinge per class, one against the rest, plain, squared or cubed.
+"""The one-vs-rest hinge loss of every class, plain, squared or cubed.
 
-Link: (1 + z)/2 at power 2 and u^2 / (u^2 + (1-u)^2) with u = (1 + z)/2 at power 3, exact; at power 1 the outputs only
-say which side of 1/2 a class is on, and (1 + z)/2 stands in.
+Link: (1 + z)/2 at power 2 and u^2 / (u^2 + (1-u)^2) with u = (1 + z)/2 at power 3, exact. At power 1 the outputs only
+show whether a posterior is above 1/2, and (1 + z)/2 is a convention.
 """
 
 from __future__ import annotations
@@ -68,12 +68,7 @@ SPEC = LossSpec(
     aliases=(
         Alias(name="ovr_squared_hinge", relation="the same", hyperparameters={"power": 2}),
         Alias(name="ovr_cubed_hinge", relation="the same", hyperparameters={"power": 3}),
-        Alias(
-            name="keras_hinge",
-            relation="ovr_hinge / C",
-            condition="targets -1 and 1",
-            hyperparameters={"power": 1},
-        ),
+        Alias(name="keras_hinge", relation="ovr_hinge / C", condition="targets -1 and 1", hyperparameters={"power": 1}),
         Alias(
             name="keras_squared_hinge",
             relation="ovr_hinge / C",

@@ -1,4 +1,4 @@
-"""Partially Huberised cross-entropy: its slope in p_y is held constant where p_y is small.
+"""Partially Huberised cross-entropy: its slope in p_y is constant where p_y is small.
 
 Link: softmax, a convention. It is exact where the posterior of every class is above 1/tau; below, the risk is
 minimal at probability 0, and no posterior can be recovered.

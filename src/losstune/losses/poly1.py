@@ -1,4 +1,4 @@
-"""Cross-entropy with another weight on the first term of its expansion in 1 - p_y.
+"""Cross-entropy with a different weight on the first term of its expansion in 1 - p_y.
 
 Link: eta_k proportional to p_k / (1 + eps p_k), a recovery.
 """

@@ -111,9 +111,7 @@ def identical_to(loss: str, among: Iterable[str], equals: Mapping[str, str] | No
     return next((name for name in among if name != loss and equals.get(name, name) == canonical), None)
 
 
-def identical_losses(
-    losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def identical_losses(losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None) -> dict[str, str]:
     """Map each loss that is identical to another of `losses` to it: to the baseline if possible, else to the first.
 
     Args:

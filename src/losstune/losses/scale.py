@@ -1,4 +1,4 @@
-"""The size of a loss's gradient relative to cross-entropy, which its learning rate has to compensate.
+"""The size of a loss's gradient relative to cross-entropy, for which the learning rate must compensate.
 
 Shape suffixes: N samples, C classes.
 """

@@ -1,6 +1,6 @@
-"""Symmetric cross-entropy: cross-entropy and its reverse, whose log 0 is taken as -4.
+"""Symmetric cross-entropy: cross-entropy plus its reverse, with log 0 replaced by -4.
 
-With one class per sample the reverse part is 4 (1 - p_y), so that this is alpha times poly1 with eps = 4 beta / alpha.
+With one class per sample the reverse part is 4 (1 - p_y), so the loss is alpha times poly1 with eps = 4 beta / alpha.
 
 Link: eta_k proportional to p_k / (alpha + 4 beta p_k), a recovery: 1/|phi'(p_k)|.
 """
@@ -38,7 +38,7 @@ SPEC = LossSpec(
     function=sce,
     link=link,
     family="true-class",
-    summary="Cross-entropy and its reverse, with log 0 taken as -4.",
+    summary="Cross-entropy plus its reverse, with log 0 replaced by -4.",
     formula="alpha CE + 4 beta (1 - p_y)",
     use="For noisy labels. It equals poly1 with eps = 4 beta / alpha, times alpha.",
     citation=Citation(

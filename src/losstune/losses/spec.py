@@ -43,9 +43,7 @@ class Hyperparameter:
         ends = span.values if isinstance(span, Choice) else (span.low, span.high)
         for value in (self.default, *ends):
             if not self.domain.contains(value):
-                raise ValueError(
-                    f"{self.name}: default and range must be in its domain, {self.domain}; found {value}"
-                )
+                raise ValueError(f"{self.name}: default and range must be in its domain, {self.domain}; found {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +140,7 @@ class Limit:
 
 
 Family = Literal[
-    "log-loss",
-    "angular",
-    "true-class",
-    "proper score",
-    "Fenchel-Young",
-    "margin",
-    "regression",
-    "class prior",
-    "other",
+    "log-loss", "angular", "true-class", "proper score", "Fenchel-Young", "margin", "regression", "class prior", "other"
 ]
 """What a loss is based on: the log-loss, with or without regularisation; cosines of angles; the probability of the
 true class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
@@ -236,9 +226,7 @@ class LossSpec:
         return BoundLoss(
             self,
             {
-                item.name: as_hyperparameter(
-                    self.name, item.name, given.get(item.name, item.default), item.domain
-                )
+                item.name: as_hyperparameter(self.name, item.name, given.get(item.name, item.default), item.domain)
                 for item in self.hyperparameters
             },
         )

@@ -1,6 +1,6 @@
 """The spherical score and its generalisation of order alpha, the pseudospherical score.
 
-At alpha = 2 it is one less the cosine between prediction and one-hot target.
+At alpha = 2 it is one minus the cosine between prediction and one-hot target.
 
 Link: softmax, exact (strictly proper).
 """
@@ -64,7 +64,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),
-    ),
+    aliases=(Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),),
 )

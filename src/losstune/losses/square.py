@@ -1,20 +1,14 @@
-"""The squared error of the raw outputs, with the true class weighted by k and drawn to M.
+"""The squared error of the raw outputs; the true class has the weight k and the target M.
 
 Link: z / (k M - (k-1) z), a recovery: the minimiser of the risk is z = k M eta / (1 + (k-1) eta). Outputs outside
-[0, M], which no posterior explains, are cut off. With k = M = 1 it is the identity, exact (strictly proper).
+[0, M], which correspond to no posterior, are clipped. With k = M = 1 it is the identity, exact (strictly proper).
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from losstune.losses._numerics import (
-    at_least_float32,
-    at_target,
-    normalized,
-    require_classes,
-    without_true_class,
-)
+from losstune.losses._numerics import at_least_float32, at_target, normalized, require_classes, without_true_class
 from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 

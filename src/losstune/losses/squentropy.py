@@ -1,7 +1,7 @@
 """Cross-entropy plus the mean square of the wrong classes' logits.
 
 Link: (p_k + a_k) / (1 + a_k) with a = 2 z / (C-1), a recovery: there the gradient of the risk vanishes. Outputs
-that no posterior explains are cut off.
+that correspond to no posterior are clipped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One less the Tanimoto similarity of prediction and target.
+"""One minus the Tanimoto similarity of prediction and target.
 
-Link: softmax, a convention: at the risk's minimiser the most likely classes are exaggerated.
+Link: softmax, a convention: the risk's minimiser exaggerates the most likely classes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Taylor cross-entropy: the log-loss's series in 1 - p_y, cut off: bounded, against label noise.
+"""Taylor cross-entropy: the truncated series of the log-loss in 1 - p_y; bounded, against label noise.
 
-Link: softmax, a convention. The slope at p_y = 0 is finite, so that the risk is minimal at probability 0 for every
-class that is rare enough, and how rare can't be recovered.
+Link: softmax, a convention. The slope at p_y = 0 is finite, so the risk's minimiser gives every sufficiently rare class
+a probability of 0, from which its posterior cannot be recovered.
 """
 
 from __future__ import annotations

@@ -63,11 +63,7 @@ SPEC = LossSpec(
     properties=Properties(convex=False, proper="strictly", bound=3.0),
     hyperparameters=(
         Hyperparameter(
-            name="beta",
-            default=0.5,
-            range=FloatRange(0.05, 2.0, "log"),
-            source="proposal",
-            domain=Domain(0.0),
+            name="beta", default=0.5, range=FloatRange(0.05, 2.0, "log"), source="proposal", domain=Domain(0.0)
         ),
     ),
     soft_targets=True,

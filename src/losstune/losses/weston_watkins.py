@@ -1,4 +1,4 @@
-"""The multi-class hinge that counts every wrong class within a margin of the true one.
+"""The multi-class hinge, summed over all wrong classes within a margin of the true one.
 
 Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards.
 """
@@ -62,11 +62,7 @@ SPEC = LossSpec(
             domain=Domain(0.0, excludes_low=True),
         ),
         Hyperparameter(
-            name="power",
-            default=1,
-            range=Choice((1, 2)),
-            source="proposal",
-            domain=Domain(1, 2, whole=True),
+            name="power", default=1, range=Choice((1, 2)), source="proposal", domain=Domain(1, 2, whole=True)
         ),
     ),
 )

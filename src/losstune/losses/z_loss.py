@@ -1,7 +1,7 @@
 """Cross-entropy with a penalty on the log-partition function, which keeps the logits near the log-probabilities.
 
-Link: softmax, exact (strictly proper): the penalty vanishes for logits shifted to a log-partition of 0, and a shift
-doesn't change cross-entropy.
+Link: softmax, exact (strictly proper): a shift of the logits to a log-partition of 0 removes the penalty and does not
+change cross-entropy.
 """
 
 from __future__ import annotations

@@ -40,9 +40,7 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
     """
     validate_model_name(settings.name)
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
-        raise LosstuneError(
-            f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}"
-        )
+        raise LosstuneError(f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}")
     if settings.name == "mlp":
         return mlp(math.prod(input_shape), settings.width, settings.depth, num_classes)
     if len(input_shape) != 3:
@@ -89,8 +87,7 @@ def validate_model_name(name: str) -> None:
         builder = name.removeprefix(TORCHVISION)
         if builder not in builders:
             raise LosstuneError(
-                f"model.name: torchvision has no classification model '{builder}'"
-                f"{did_you_mean(builder, builders)}"
+                f"model.name: torchvision has no classification model '{builder}'{did_you_mean(builder, builders)}"
             )
         return
     # A torchvision builder without its prefix is more likely than a misspelt built-in name.

@@ -48,9 +48,7 @@ class Classifier(nn.Module):
         """
         super().__init__()
         if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(
-                f"expected as many std as mean, all above 0, found mean {mean!r} and std {std!r}"
-            )
+            raise ValueError(f"expected as many std as mean, all above 0, found mean {mean!r} and std {std!r}")
         self.network = network
         self.link = link
         shape = (-1, 1, 1) if images else (-1,)

@@ -39,11 +39,7 @@ def cnn(input_shape: tuple[int, ...], width: int, depth: int, num_classes: int) 
     for stage in range(depth):
         out = width * 2**stage
         # Batch normalisation has its own bias, so the convolution needs none.
-        layers += [
-            nn.Conv2d(channels, out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out),
-            nn.ReLU(inplace=True),
-        ]
+        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
         kernel = (min(2, height), min(2, width_px))
         if kernel != (1, 1):
             layers.append(nn.MaxPool2d(kernel))

@@ -59,11 +59,7 @@ def require_fit(
 
 
 def _build(
-    settings: ModelSettings,
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    loss: str,
-    head: Mapping[str, Any],
+    settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int, loss: str, head: Mapping[str, Any]
 ) -> nn.Module:
     network = build_model(settings, input_shape, num_classes)
     try:

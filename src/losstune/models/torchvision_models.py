@@ -81,9 +81,7 @@ def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
 
 
 def _replace_first_convolution(model: nn.Module, channels: int) -> None:
-    name, old = next(
-        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
-    )
+    name, old = next((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
     new = nn.Conv2d(
         channels,
         old.out_channels,

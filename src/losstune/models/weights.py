@@ -14,9 +14,7 @@ from losstune.core.errors import LosstuneError
 def weights_as_bytes(model: nn.Module) -> bytes:
     """Return the parameters and buffers of `model` in safetensors format."""
     # The format stores no strides, so channels_last weights are made contiguous first.
-    content: bytes = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    )
+    content: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     return content
 
 

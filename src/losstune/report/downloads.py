@@ -1,4 +1,4 @@
-"""The numbers of every figure and table as CSV: files beside the page, and links in it that need no network."""
+"""The numbers of every figure and table as CSV, for files next to the page and for download links in it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,15 @@ from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
 
-_COST = [
-    "loss",
-    "num_trainings",
-    "mean_sec",
-    "sd_sec",
-    "relative",
-    "search_min",
-    "confirm_min",
-    "share_failed",
-]
+_COST = ["loss", "num_trainings", "mean_sec", "sd_sec", "relative", "search_min", "confirm_min", "share_failed"]
 _COST_NAMES = {"num_trainings": "trainings", "relative": "relative_to_baseline"}
 _csv = partial(csv_text, form=".6g")
 
 
 def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
-    """Return CSV text by file name. Scores are shares, 0 to 1; a value that isn't there is empty.
+    """Return CSV text by file name. Scores are fractions, 0 to 1. A missing value is empty.
 
-    All but ``cost.csv`` hold the same bytes for the same results.
+    Equal results give equal bytes, except in ``cost.csv``.
     """
     names = results.data.class_names
     made = {
@@ -69,11 +60,11 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
         ),
         "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(
-            ("loss", "hyperparameters", "p_true", "pull", "share_of_largest"),
+            ("loss", "hyperparameters", "p_true", "gradient_size", "share_of_largest"),
             (
                 (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
                 for curve in diagnostics.weights
-                for point in zip(curve.probabilities, curve.pulls, curve.scaled(), strict=True)
+                for point in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
             ),
         ),
         "confusion.csv": tables.confusion_csv(results, diagnostics.blocks),
@@ -90,15 +81,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     if diagnostics.exchange is not None:
         exchange = diagnostics.exchange
         made["examples.csv"] = _csv(
-            (
-                "test_sample",
-                "actual",
-                "blocks",
-                "gained",
-                "lost",
-                f"{exchange.loss}_said",
-                f"{exchange.baseline}_said",
-            ),
+            ("test_sample", "actual", "blocks", "gained", "lost", f"{exchange.loss}_said", f"{exchange.baseline}_said"),
             (
                 (
                     example.index,
@@ -116,7 +99,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
 
 
 def data_uri(text: str) -> str:
-    """Return a CSV file as a data URI, for a link to save it from."""
+    """Return a CSV file as a data URI for a download link."""
     return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode('ascii')}"
 
 

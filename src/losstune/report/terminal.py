@@ -12,21 +12,19 @@ from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results
 
 MAX_LINES = 23
-"""The whole report, with a line of its own for the page's path and one for the prompt, fits on a terminal of 25."""
+"""Limit that makes the report, the line with the page's path, and the prompt fit on a terminal of 25 lines."""
 MAX_NOTES = 2
-_FRAME_LINES = 2  # the table's head and the line below it
+_FRAME_LINES = 2  # the table's heading and the line below it
 
 
-def print_report(
-    results: Results, durations_sec: Mapping[str, float], console: Console | None = None
-) -> None:
+def print_report(results: Results, durations_sec: Mapping[str, float], console: Console | None = None) -> None:
     """Print one line per loss, the control, the notes and the verdict.
 
     Args:
-        results: The numbers.
+        results: Results of the study.
         durations_sec: Mean seconds of a training by loss, see
             :meth:`losstune.report.diagnostics.Diagnostics.durations_sec`.
-        console: Where to print; standard output by default, plain where that is not a terminal.
+        console: Where to print; by default standard output, without colours if that is no terminal.
     """
     console = narrowed(console)
     below = _below(results)
@@ -44,24 +42,24 @@ def print_report(
     ]
     print_table(console, columns, [_cells(result, results, durations_sec) for result in shown])
     if len(shown) < len(results.losses):
-        below.insert(0, f"... and {len(results.losses) - len(shown)} losses further down, see the page")
+        below.insert(0, f"... and {len(results.losses) - len(shown)} more losses, see the page")
     print_lines(console, below)
 
 
 def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
-    """Return the best losses, and whatever else the verdict rests on; the page has them all."""
+    """Return the best losses and those that the verdict names. The page has all."""
     ranked = results.ranked()
     if len(ranked) <= num_lines:
         return ranked
     needed = [result for result in ranked if result.part == "baseline" or result.loss == results.verdict.loss]
     needed += [result for result in ranked if result.part == "control"][:1]
     best = [result for result in ranked if result not in needed]
-    chosen = [*needed, *best[: max(num_lines - 1 - len(needed), 0)]]  # a line says how many there are besides
+    chosen = [*needed, *best[: max(num_lines - 1 - len(needed), 0)]]  # one line tells how many are left out
     return [result for result in ranked if result in chosen]
 
 
 def _below(results: Results) -> list[Text | str]:
-    """Return what stands below the table, ending in the verdict."""
+    """Return the lines below the table, ending with the verdict."""
     lines: list[Text | str] = ["", Text(control_line(results))]
     if results.num_saved is not None:
         lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
@@ -73,13 +71,13 @@ def _below(results: Results) -> list[Text | str]:
 
 
 def control_line(results: Results) -> str:
-    """Return one line on what the control showed."""
+    """Return one line with the results of the controls."""
     identity = results.control.identity
     parts = []
     if identity is None:
-        parts.append("Control: none equals the baseline in this study.")
+        parts.append("Control: no loss of this study equals the baseline.")
     else:
-        state = "held" if identity.passed else "FAILED"
+        state = "passed" if identity.passed else "FAILED"
         parts.append(f"Control {state}: {identity.loss} as {results.baseline}, {identity.detail}.")
     positive = results.control.positive
     if positive is not None and positive.detected is not None:
@@ -94,9 +92,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     difference = result.difference
     scores = result.scores
     num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
-    needed = (
-        f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
-    )
+    needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),

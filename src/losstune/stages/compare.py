@@ -11,10 +11,7 @@ from losstune.report.compare.trees import find_tree
 from losstune.stages.layout import BLOCK_EXECUTIONS, PREPARED, REGISTRATION, RESULTS
 
 PLACES = Places(
-    results=RESULTS,
-    registration=REGISTRATION,
-    manifest=PREPARED / "manifest.json",
-    executions=BLOCK_EXECUTIONS,
+    results=RESULTS, registration=REGISTRATION, manifest=PREPARED / "manifest.json", executions=BLOCK_EXECUTIONS
 )
 
 

@@ -11,14 +11,7 @@ from losstune.core.records import Configuration, Record, Role, place_of
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
 from losstune.stages import execute
-from losstune.stages.layout import (
-    BLOCK_EXECUTIONS,
-    BLOCKS,
-    REGISTRATION,
-    TRIALS,
-    read_records,
-    write_entries,
-)
+from losstune.stages.layout import BLOCK_EXECUTIONS, BLOCKS, REGISTRATION, TRIALS, read_records, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
@@ -94,9 +87,7 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
             scores[record.configuration.loss].append(record.test[metric])
     undecided = set()
     for loss in candidates:
-        differences = [
-            ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)
-        ]
+        differences = [ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)]
         decision = None
         if differences:
             decision, _ = first_decision(
@@ -150,25 +141,17 @@ def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Led
         take_registrations(study.root, ledger.shared)
     keys = [job.keys[0] for job in _block_jobs(study, winners, 0, winners)]
     registration = register(
-        study.root,
-        study.params.study.name,
-        study.registration,
-        lambda keys: any(key in ledger for key in keys),
-        keys,
+        study.root, study.params.study.name, study.registration, lambda keys: any(key in ledger for key in keys), keys
     )
     if ledger.shared is not None:
         share_registrations(study.root, ledger.shared)
     write_registration(study.folder / REGISTRATION, registration)
     print(f"confirm: registered as {registration.protocol[:12]}", flush=True)
     for earlier in registration.earlier:
-        print(
-            f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}"
-        )
+        print(f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}")
 
 
-def _block_jobs(
-    study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]
-) -> list[Job]:
+def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]) -> list[Job]:
     """Return the jobs of a block: one for each of `losses`, and those of its controls."""
     params, losses = study.params, set(losses)
     index, search = divmod(place, params.tune.num_searches)
@@ -185,9 +168,7 @@ def _block_jobs(
         )
         return study.make_job(task, "confirm", role, search, index)
 
-    jobs = [
-        job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses
-    ]
+    jobs = [job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses]
     baseline = winners[params.baseline][search].configuration
     equal_loss = identical_to(params.baseline, params.losses)
     if equal_loss is not None and place == 0:

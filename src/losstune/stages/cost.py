@@ -136,8 +136,7 @@ def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Re
     winners = {}
     for loss in params.losses:
         lost = any(
-            lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done
-            for search in searches
+            lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done for search in searches
         )
         if not lost or loss == params.baseline:
             winners[loss] = tuple(
@@ -184,11 +183,7 @@ def _described(found: Estimate, study: Study, num_workers: int | None) -> str:
     if found.wall_sec is None:
         return text
     low, high = (format_duration(sec) for sec in found.wall_sec)
-    where = (
-        f"on {num_workers} cores"
-        if study.device == "cpu" and num_workers != 1
-        else f"{num_workers} at a time"
-    )
+    where = f"on {num_workers} cores" if study.device == "cpu" and num_workers != 1 else f"{num_workers} at a time"
     return f"{text}, {low} to {high}, {where}"
 
 
@@ -210,10 +205,7 @@ def _num_workers(study: Study) -> int | None:
 
 
 def _timings(
-    study: Study,
-    works: Sequence[Work],
-    kept: Mapping[str, Sequence[Entry]],
-    num_workers: int | None,
+    study: Study, works: Sequence[Work], kept: Mapping[str, Sequence[Entry]], num_workers: int | None
 ) -> tuple[dict[str, Timings], str]:
     """Return the known durations of trainings for each stage, and a description of their source.
 

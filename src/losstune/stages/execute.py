@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 
 def execute_stage(
-    study: Study,
-    stage: Stage,
-    plan: Plan,
-    ledger: Ledger,
-    read: Callable[[], Arrays],
-    brackets: Brackets | None = None,
+    study: Study, stage: Stage, plan: Plan, ledger: Ledger, read: Callable[[], Arrays], brackets: Brackets | None = None
 ) -> None:
     """Train the jobs of the plan that the ledger lacks. `read` returns the data and is called only if needed.
 
@@ -44,9 +39,7 @@ def execute_stage(
     num_kept = len(plan.kept)
     git = provenance.git_state()
     commit = git.short_commit
-    tracker = open_tracker(
-        study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
-    )
+    tracker = open_tracker(study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage))
     ledger.share(entry.record.key for entry in plan.kept)
     for entry in plan.kept:
         tracker.log(entry)
@@ -87,11 +80,7 @@ def execute_stage(
 
 
 def train_plan(
-    study: Study,
-    plan: Plan,
-    arrays: Arrays,
-    brackets: Brackets | None,
-    finished: Callable[[Job, Timed], None],
+    study: Study, plan: Plan, arrays: Arrays, brackets: Brackets | None, finished: Callable[[Job, Timed], None]
 ) -> None:
     """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
     resources = study.params.resources
@@ -133,10 +122,7 @@ def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
 
 def _counts(entries: list[Entry]) -> dict[str, float]:
     statuses = [entry.record.status for entry in entries]
-    return {
-        f"num_{status}": float(statuses.count(status))
-        for status in ("finished", "stopped", "diverged", "failed")
-    }
+    return {f"num_{status}": float(statuses.count(status)) for status in ("finished", "stopped", "diverged", "failed")}
 
 
 def _report_failures(stage: str, entries: list[Entry]) -> None:

@@ -65,7 +65,5 @@ def _read(path: Path, kind: type[_Row]) -> list[_Row]:
             rows.append(kind.model_validate_json(line))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            raise LosstuneError(
-                f"{path}: line {number} is damaged ({reason}); `dvc repro` writes it again"
-            ) from None
+            raise LosstuneError(f"{path}: line {number} is damaged ({reason}); `dvc repro` writes it again") from None
     return rows

@@ -18,9 +18,7 @@ SOME_CLASSES = 10
 """Assumed if the data is not prepared. Whether a model fits does not depend on the number of classes."""
 
 
-def require_model(
-    params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int
-) -> None:
+def require_model(params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int) -> None:
     """Raise if the model cannot be trained on the data or with one of the losses.
 
     Args:
@@ -36,9 +34,7 @@ def require_model(
     require_fit(params.model, input_shape, num_classes, batch_size=params.training.batch_size, heads=heads)
 
 
-def check_model(
-    params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml"
-) -> None:
+def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml") -> None:
     """Do the same before a stage runs, if the prepared data or the settings give the shape.
 
     Raises:

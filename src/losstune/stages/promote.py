@@ -47,9 +47,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if shown.problem:
         print(shown.problem, file=sys.stderr)
     keys = {role: record.key for role, record in records.items()}
-    promotions = tracking.promote(
-        params.tracking, experiment_of(params), root, stage_run(study, "report"), keys
-    )
+    promotions = tracking.promote(params.tracking, experiment_of(params), root, stage_run(study, "report"), keys)
     for promotion in promotions:
         loss = records[promotion.alias].configuration.loss
         state = "" if promotion.is_new else ", as before"

@@ -48,10 +48,7 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
             yield TRIALS, f"{configuration.loss} is not a loss of the study"
             continue
         if (configuration.loss, record.search) not in counts:
-            yield (
-                TRIALS,
-                f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} searches",
-            )
+            yield (TRIALS, f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} searches")
             continue
         counts[configuration.loss, record.search] += 1
         values = {
@@ -64,8 +61,7 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
             if record.index and not searched.contains(values[name]):
                 yield (
                     TRIALS,
-                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, "
-                    f"expected {searched}",
+                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, expected {searched}",
                 )
     for (loss, search), count in counts.items():
         if count != tune.trials_per_loss:

@@ -126,9 +126,7 @@ def show(study: Study) -> TrackingSummary:
     """
     params, folder = study.params, study.folder
     results = read_results(folder)
-    tracker = open_tracker(
-        params.tracking, experiment_of(study.params), study.root, stage_run(study, "report")
-    )
+    tracker = open_tracker(params.tracking, experiment_of(study.params), study.root, stage_run(study, "report"))
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
@@ -148,9 +146,7 @@ def read_results(folder: Path) -> Results:
     try:
         return Results.model_validate_json((folder / RESULTS).read_bytes())
     except (OSError, ValidationError) as error:
-        raise LosstuneError(
-            f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`"
-        ) from None
+        raise LosstuneError(f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`") from None
 
 
 def _data_facts(study: Study) -> DataFacts:
@@ -168,11 +164,7 @@ def _data_facts(study: Study) -> DataFacts:
 def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
     """Return the lowest and the highest searched learning rate of each loss."""
     ranges = {loss: space.ranges["learning_rate"] for loss, space in study.spaces.items()}
-    return {
-        loss: (float(span.low), float(span.high))
-        for loss, span in ranges.items()
-        if not isinstance(span, Choice)
-    }
+    return {loss: (float(span.low), float(span.high)) for loss, span in ranges.items() if not isinstance(span, Choice)}
 
 
 def _commit(executions: list[Execution]) -> str | None:
@@ -182,11 +174,7 @@ def _commit(executions: list[Execution]) -> str | None:
 
 def _flat(results: Results) -> dict[str, float]:
     metric = results.metric
-    scores = {
-        f"test_{metric}.{result.loss}": result.scores[metric].mean
-        for result in results.losses
-        if result.scores
-    }
+    scores = {f"test_{metric}.{result.loss}": result.scores[metric].mean for result in results.losses if result.scores}
     differences = {
         f"difference.{result.loss}": result.difference.mean for result in results.losses if result.difference
     }

@@ -21,11 +21,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
         key=digest([stage, study.protocol_hash, study.device, study.versions]),
         name=f"{stage} {experiment_of(params)}",
         params=_settings(study),
-        tags={
-            "study": params.study.name,
-            "data_digest": manifest.digest,
-            "protocol_hash": study.protocol_hash,
-        },
+        tags={"study": params.study.name, "data_digest": manifest.digest, "protocol_hash": study.protocol_hash},
         dataset=DatasetInput(
             name=data_name(params.data),
             digest=manifest.digest,

@@ -41,9 +41,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
             asha = params.tune.asha
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
             brackets = Brackets(epochs, asha.reduction_factor, params.tune.metric)
-        execute.execute_stage(
-            study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets
-        )
+        execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets)
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 

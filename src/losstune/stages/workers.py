@@ -44,9 +44,7 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
     return device, resolve_precision(params.training, params.model, device).precision
 
 
-def _of_cluster(
-    nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str
-) -> tuple[str, str]:
+def _of_cluster(nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str) -> tuple[str, str]:
     wanted, source = params.resources.device, address_source(params.resources)
     with_gpu = [node for node in nodes if node.gpus]
     if wanted == "cuda" and not with_gpu:
@@ -63,8 +61,7 @@ def _of_cluster(
             )
         if device not in node.precision:
             raise LosstuneError(
-                f"{source}: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch "
-                "does not see there"
+                f"{source}: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch does not see there"
             )
     print(
         f"on the Ray cluster at {address}: {len(used)} nodes, {sum(node.cpus for node in used):g} cores, "

@@ -103,9 +103,7 @@ def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
     return [adjusted.get(method, 1.0) for method in range(scores_TM.shape[1])]
 
 
-def interquartile_mean(
-    scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
-) -> Estimate:
+def interquartile_mean(scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator) -> Estimate:
     """Return the mean of the middle half of all runs over all tasks, with a two-level bootstrap interval.
 
     The bootstrap resamples tasks, and runs within each task; the interval is the percentile interval. Agarwal et al.

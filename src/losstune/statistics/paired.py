@@ -3,10 +3,9 @@
 Shape suffixes: B blocks, G groups (subsets of blocks).
 
 A block is one set of fresh seeds on which every loss was trained once, so scores are compared within a block
-and only the differences count. The test, its interval and the equivalence test below rest on one assumption:
-were the two losses equally good, a block's difference would be as likely to be +d as -d (swapping the labels
-changes nothing). No normality is assumed, and at the small numbers of blocks that a study can afford the
-levels are exact.
+and only the differences count. The test, its interval and the equivalence test below make one assumption: if the
+two losses are equally good, a block's difference is as likely to be +d as -d (swapping the labels changes
+nothing). They do not assume normality, and their levels are exact for the small numbers of blocks of a study.
 """
 
 from __future__ import annotations
@@ -211,9 +210,7 @@ def sign_flip_p_value(differences_B: ArrayLike, *, rng: np.random.Generator) -> 
     return _p_value(_group_means(differences_B, rng))
 
 
-def sign_flip_interval(
-    differences_B: ArrayLike, *, confidence: float, rng: np.random.Generator
-) -> tuple[float, float]:
+def sign_flip_interval(differences_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the interval of all means that the sign-flip test at level 1 - confidence does not reject.
 
     Shifting the differences by m and flipping the blocks of a group S raises their sum if and only if the mean of S
@@ -266,9 +263,7 @@ def finite(values_B: ArrayLike) -> Array:
     return array_B
 
 
-def _bca(
-    values_B: Array, statistic: Callable[..., Any], confidence: float, rng: np.random.Generator
-) -> Estimate:
+def _bca(values_B: Array, statistic: Callable[..., Any], confidence: float, rng: np.random.Generator) -> Estimate:
     value = float(statistic(values_B))
     if np.ptp(values_B) <= 1e-12 * np.abs(values_B).max():
         return Estimate(value, value, value)
@@ -276,12 +271,7 @@ def _bca(
         # If all jackknife values are equal, BCa is undefined; the percentile interval is its limit.
         warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
         found = scipy.stats.bootstrap(
-            (values_B,),
-            statistic,
-            confidence_level=confidence,
-            n_resamples=NUM_RESAMPLES,
-            method="BCa",
-            rng=rng,
+            (values_B,), statistic, confidence_level=confidence, n_resamples=NUM_RESAMPLES, method="BCa", rng=rng
         )
     interval = found.confidence_interval
     if math.isnan(interval.low) or math.isnan(interval.high):

@@ -1,8 +1,8 @@
 """Comparison of losses over independent searches: the search is the unit of replication.
 
-A search ends at one configuration, by luck or not, and every block that retrains it shares that luck. Blocks of one
-search are therefore subsamples. Whether a difference is more than luck is judged by how much the searches of one loss
-differ, beyond what all losses share in a search's blocks.
+A search ends at one configuration, partly by chance, and all blocks that retrain it share that random effect. Blocks of
+one search are therefore subsamples. The error of a difference is estimated from the variation between the searches of
+one loss, beyond what all losses share in a search's blocks.
 
 Shape suffixes: L losses, the baseline not among them; S searches.
 """
@@ -69,9 +69,7 @@ def search_errors(differences_LS: ArrayLike) -> list[SearchError]:
     """
     differences_LS = np.asarray(differences_LS, dtype=np.float64)
     if differences_LS.ndim != 2 or differences_LS.shape[0] < 1 or differences_LS.shape[1] < 2:
-        raise ValueError(
-            f"expected differences (L, S) with S of 2 or more, found shape {differences_LS.shape}"
-        )
+        raise ValueError(f"expected differences (L, S) with S of 2 or more, found shape {differences_LS.shape}")
     if not np.isfinite(differences_LS).all():
         raise ValueError("expected finite differences")
     num_losses, num_searches = differences_LS.shape
@@ -80,9 +78,7 @@ def search_errors(differences_LS: ArrayLike) -> list[SearchError]:
     apart = _set_apart(layout)
     alike = [row for row in range(num_losses + 1) if row not in apart]
     pooled, centre = _interaction(layout[alike]), layout[alike].mean(0)
-    return [
-        _own(layout[row] - centre, pooled) if row in apart else pooled for row in range(1, num_losses + 1)
-    ]
+    return [_own(layout[row] - centre, pooled) if row in apart else pooled for row in range(1, num_losses + 1)]
 
 
 def search_p_value(mean: float, error: SearchError, num_searches: float) -> float:
@@ -100,17 +96,13 @@ def search_p_value(mean: float, error: SearchError, num_searches: float) -> floa
     return float(2.0 * scipy.stats.t.sf(abs(mean) / spread, error.freedom))
 
 
-def search_interval(
-    mean: float, error: SearchError, num_searches: float, *, confidence: float
-) -> tuple[float, float]:
+def search_interval(mean: float, error: SearchError, num_searches: float, *, confidence: float) -> tuple[float, float]:
     """Return the interval of all differences that :func:`search_p_value` does not reject at 1 - confidence."""
     reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, error.freedom)) * _spread(error, num_searches)
     return mean - reach, mean + reach
 
 
-def searches_to_differ(
-    mean: float, error: SearchError, num_searches: int, *, alpha: float, power: float
-) -> float:
+def searches_to_differ(mean: float, error: SearchError, num_searches: int, *, alpha: float, power: float) -> float:
     """Return the total number of searches to show a true difference of `mean` by :func:`search_p_value`.
 
     It is the smallest S with ``P(t > t_{1-alpha/2}) >= power`` for the noncentral t distribution with noncentrality
@@ -139,9 +131,7 @@ def searches_to_match(
     def shows(searches: int) -> bool:
         freedom, spread = _freedom_of(error, num_searches, searches), _spread(error, searches)
         limit = scipy.stats.t.isf(alpha, freedom)
-        chances = [
-            scipy.stats.nct.sf(limit, freedom, margin / spread) for margin in (rope - mean, rope + mean)
-        ]
+        chances = [scipy.stats.nct.sf(limit, freedom, margin / spread) for margin in (rope - mean, rope + mean)]
         return bool(sum(chances) - 1.0 >= power)
 
     if abs(mean) >= rope:

@@ -59,9 +59,7 @@ def components_of_variance(blocks_LSB: ArrayLike, trials: Mapping[str, ArrayLike
     interaction = cell_LS - loss_L[:, None] - search_S + mean
     freedom_rest = (num_losses - 1) * num_searches * (num_blocks - 1)
     ms_rest = float((rest**2).sum()) / freedom_rest
-    ms_seed = (
-        num_losses * float(((seed_SB - search_S[:, None]) ** 2).sum()) / (num_searches * (num_blocks - 1))
-    )
+    ms_seed = num_losses * float(((seed_SB - search_S[:, None]) ** 2).sum()) / (num_searches * (num_blocks - 1))
     ms_search = num_blocks * float((interaction**2).sum()) / ((num_losses - 1) * (num_searches - 1))
     ms_loss = num_searches * num_blocks * float(((loss_L - mean) ** 2).sum()) / (num_losses - 1)
     seed_shared = max(0.0, (ms_seed - ms_rest) / num_losses)

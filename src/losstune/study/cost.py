@@ -62,12 +62,9 @@ def estimate(to_train: Mapping[str, int], timings: Timings, num_workers: int | N
     everything = np.concatenate([np.asarray(timings.seconds[loss], float) for loss in timings.seconds])
     pooled = float(everything.mean())
     means = {
-        loss: float(np.mean(seconds)) if len(seconds) >= FEWEST else pooled
-        for loss, seconds in timings.seconds.items()
+        loss: float(np.mean(seconds)) if len(seconds) >= FEWEST else pooled for loss, seconds in timings.seconds.items()
     }
-    relative = np.concatenate(
-        [np.asarray(seconds, float) / means[loss] for loss, seconds in timings.seconds.items()]
-    )
+    relative = np.concatenate([np.asarray(seconds, float) / means[loss] for loss, seconds in timings.seconds.items()])
     durations = [means.get(loss, pooled) for loss, number in to_train.items() for _ in range(number)]
     busy_sec = math.fsum(durations)
     if num_workers is None:

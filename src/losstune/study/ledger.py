@@ -142,9 +142,7 @@ def _write(path: Path, content: bytes | str) -> None:
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise LosstuneError(
-            f"{path.parent}: cannot store finished trainings here: {error.strerror or error}"
-        ) from None
+        raise LosstuneError(f"{path.parent}: cannot store finished trainings here: {error.strerror or error}") from None
 
 
 @contextmanager

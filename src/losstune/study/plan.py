@@ -208,9 +208,7 @@ class SearchPlan(Plan):
                 return
             history = [trials[number] for number in range(num_needed)]
             task = Task(
-                configuration=propose(
-                    self._spaces[loss], index, history, params.tune, params.study.seed, search
-                ),
+                configuration=propose(self._spaces[loss], index, history, params.tune, params.study.seed, search),
                 seeds=(derive_seed(params.study.seed, "tune", loss, search, index),),
                 model=params.model,
                 training=params.training,

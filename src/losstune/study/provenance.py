@@ -20,16 +20,7 @@ from losstune.core.records import Row
 from losstune.core.secrets import masked, without_credentials
 
 DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
-GENERATED = (
-    "dvc.lock",
-    "metrics.json",
-    "results.json",
-    "results",
-    "report",
-    "data/prepared",
-    "studies",
-    "across",
-)
+GENERATED = ("dvc.lock", "metrics.json", "results.json", "results", "report", "data/prepared", "studies", "across")
 COMMAND_PATIENCE_SEC = 20.0
 MAX_DIFFERENCE = 1_000_000
 """Maximum length of a stored patch, in characters."""
@@ -251,12 +242,7 @@ def _nvidia_gpus() -> list[str]:
 def _output(command: list[str]) -> str | None:
     try:
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_PATIENCE_SEC,
-            check=False,
+            command, capture_output=True, text=True, errors="replace", timeout=COMMAND_PATIENCE_SEC, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -96,11 +96,7 @@ def differences(registered: Mapping[str, Any], found: Mapping[str, Any]) -> list
 
 
 def register(
-    root: Path,
-    study: str,
-    registration: Registration,
-    was_read: Callable[[Sequence[str]], bool],
-    keys: Iterable[str],
+    root: Path, study: str, registration: Registration, was_read: Callable[[Sequence[str]], bool], keys: Iterable[str]
 ) -> Registration:
     """Add a registration to the study's register, and return it with the earlier ones that were used.
 

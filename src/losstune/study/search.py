@@ -143,9 +143,7 @@ def propose(
         generator = random.Random(derive_seed(seed, "search", space.loss, search, index))
         return space.configuration(_at(space, [generator.random() for _ in space.ranges]))
     if settings.sampler == "tpe" and depends_on(index, settings) > 0:
-        return _propose_tpe(
-            space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index)
-        )
+        return _propose_tpe(space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index))
     return space.configuration(
         _at(space, _sobol(len(space.ranges), index - 1, derive_seed(seed, "search", space.loss, search)))
     )
@@ -158,10 +156,7 @@ def depends_on(index: int, settings: TuneSettings) -> int:
 
 
 def _at(space: Space, coordinates: Sequence[float]) -> dict[str, Value]:
-    return {
-        name: span.from_unit(unit)
-        for (name, span), unit in zip(space.ranges.items(), coordinates, strict=True)
-    }
+    return {name: span.from_unit(unit) for (name, span), unit in zip(space.ranges.items(), coordinates, strict=True)}
 
 
 def _sobol(num_dimensions: int, index: int, seed: int) -> list[float]:

@@ -16,9 +16,7 @@ RULE = (
 """The rule as the report states it. Its text is part of the registration."""
 
 
-def select_winners(
-    records: Iterable[Record], metric: str, num_searches: int
-) -> dict[str, tuple[Record, ...]]:
+def select_winners(records: Iterable[Record], metric: str, num_searches: int) -> dict[str, tuple[Record, ...]]:
     """Select the winning trial of each search of each loss, see :data:`RULE`.
 
     The mean over the curve breaks ties because a small validation split has few distinct scores. If two trials end with

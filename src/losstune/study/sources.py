@@ -64,12 +64,8 @@ class SourceTree:
                 named.update(f"{base}.{alias.name}" for alias in node.names)
         if module in self.discovers:
             package = self.discovers[module]
-            named.update(
-                name for name, path in modules.items() if name == package or _lies_in(path, modules[package])
-            )
-        return frozenset(parent for name in named for parent in _with_parents(name) if parent in modules) - {
-            module
-        }
+            named.update(name for name, path in modules.items() if name == package or _lies_in(path, modules[package]))
+        return frozenset(parent for name in named for parent in _with_parents(name) if parent in modules) - {module}
 
     def closure(self, modules: Iterable[str]) -> frozenset[str]:
         """Return `modules` and all they import, directly or not, with the packages they lie in."""
@@ -188,11 +184,7 @@ def _canonical(node: object) -> object:
 
 def _is_docstring(node: object) -> bool:
     # A string expression has no effect, neither below a variable nor at the start of a function.
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _lies_in(path: Path, package: Path) -> bool:

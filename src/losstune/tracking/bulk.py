@@ -39,9 +39,7 @@ class BulkWriter:
         self._is_known: bool | None = None
         self._open: sqlite3.Connection | None = None
 
-    def write(
-        self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int
-    ) -> str | None:
+    def write(self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int) -> str | None:
         """Write a training as a nested run; return the run's id, or None if the client must write it.
 
         The run is written completely or not at all.
@@ -109,10 +107,7 @@ class BulkWriter:
                 f"insert into {table} (run_uuid, key, value) values (?, ?, ?)",
                 [(run_id, key, value) for key, value in values.items()],
             )
-        for table, points in (
-            ("metrics", sorted(set(child.points))),
-            ("latest_metrics", _latest(child.points)),
-        ):
+        for table, points in (("metrics", sorted(set(child.points))), ("latest_metrics", _latest(child.points))):
             database.executemany(
                 f"insert into {table} (run_uuid, key, value, step, timestamp, is_nan) values (?, ?, ?, ?, ?, 0)",
                 [(run_id, *point) for point in points],
@@ -140,8 +135,7 @@ class BulkWriter:
 def _is_plain(child: Child) -> bool:
     """Whether MLflow stores all names and values unchanged."""
     return all(
-        _KEY.fullmatch(key) and len(value) <= _MAX_VALUE
-        for key, value in (*child.tags.items(), *child.params.items())
+        _KEY.fullmatch(key) and len(value) <= _MAX_VALUE for key, value in (*child.tags.items(), *child.params.items())
     ) and all(_KEY.fullmatch(name) for name in {point.name for point in child.points})
 
 

@@ -124,9 +124,7 @@ def models_of(client: MlflowClient, run: Run, key: str) -> list[LoggedModel]:
     outputs = run.outputs.model_outputs if run.outputs else []
     logged = [client.get_logged_model(output.model_id) for output in outputs]
     whole = [
-        found
-        for found in logged
-        if found.tags.get(KEY) == key and client.list_logged_model_artifacts(found.model_id)
+        found for found in logged if found.tags.get(KEY) == key and client.list_logged_model_artifacts(found.model_id)
     ]
     return sorted(whole, key=lambda found: int(found.creation_timestamp), reverse=True)
 

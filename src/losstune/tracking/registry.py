@@ -70,9 +70,7 @@ def promote(
         missing = [alias for alias, model in models.items() if model is None]
         if not missing:
             _make_model(client, name, f"Classifiers from the studies in MLflow's experiment '{experiment}'.")
-            return [
-                _point(client, name, alias, model) for alias, model in models.items() if model is not None
-            ]
+            return [_point(client, name, alias, model) for alias, model in models.items() if model is not None]
     except Exception as error:
         raise LosstuneError(f"MLflow at {address.shown}: {reason_of(error)}") from None
     raise LosstuneError(
@@ -85,9 +83,7 @@ def _find_run(client: MlflowClient, experiment: str, run: StageRun) -> Run | Non
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return None
-    return next(
-        iter(client.search_runs([found.experiment_id], f"tags.`{KEY}` = '{run.key}'", max_results=1)), None
-    )
+    return next(iter(client.search_runs([found.experiment_id], f"tags.`{KEY}` = '{run.key}'", max_results=1)), None)
 
 
 def _newest(client: MlflowClient, run: Run | None, key: str) -> LoggedModel | None:
@@ -107,9 +103,7 @@ def _point(client: MlflowClient, name: str, alias: str, model: LoggedModel) -> P
         version = _register(client, name, model)
     if str(client.get_registered_model(name).aliases.get(alias)) != str(version.version):
         client.set_registered_model_alias(name, alias, version.version)
-    return Promotion(
-        alias=alias, address=f"models:/{name}@{alias}", version=int(version.version), is_new=is_new
-    )
+    return Promotion(alias=alias, address=f"models:/{name}@{alias}", version=int(version.version), is_new=is_new)
 
 
 def _register(client: MlflowClient, name: str, model: LoggedModel) -> ModelVersion:

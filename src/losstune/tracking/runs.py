@@ -153,9 +153,7 @@ def _tags_of(entry: Entry, run: StageRun, facts: Provenance) -> dict[str, str]:
         tags |= {"losstune.cause": record.cause, "mlflow.note.content": f"{record.status}: {record.cause}"}
     elif record.status == "stopped":
         epochs = f"{len(record.curve)} epoch" + "s" * (len(record.curve) != 1)
-        tags["mlflow.note.content"] = (
-            f"stopped by ASHA: after {epochs} other trials of its search were better"
-        )
+        tags["mlflow.note.content"] = f"stopped by ASHA: after {epochs} other trials of its search were better"
     return tags
 
 
@@ -167,11 +165,7 @@ def _shared_tags(run: StageRun, facts: Provenance) -> dict[str, str]:
 
 def _git_tags(run: StageRun, facts: Provenance, commit: str | None) -> dict[str, str]:
     # The commit that trained, which may be earlier than the one that logs.
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": f"losstune {run.stage}",
-        "mlflow.source.type": "LOCAL",
-    }
+    tags = {"mlflow.user": _user(), "mlflow.source.name": f"losstune {run.stage}", "mlflow.source.type": "LOCAL"}
     if commit is None:
         return tags
     sha, dirty = commit.removesuffix("-dirty"), str(commit.endswith("-dirty")).lower()

@@ -231,9 +231,7 @@ class Store:
                 self._client.set_experiment_tag(found.experiment_id, tag, value)
         return found
 
-    def _open_parent(
-        self, run: StageRun, tags: Mapping[str, str], started_at: float | None, resume: bool
-    ) -> str:
+    def _open_parent(self, run: StageRun, tags: Mapping[str, str], started_at: float | None, resume: bool) -> str:
         known = self._known.get(run.key)
         if known is None:
             started_ms = _now_ms() if started_at is None else round(started_at * 1000)
@@ -273,9 +271,7 @@ class Store:
         """The faster writer. It is used only for the study's own database, which can be restored."""
         if self._address.database is None or not self._address.is_own:
             return None
-        return BulkWriter(
-            self._address.database, self._experiment.experiment_id, self._experiment.artifact_location
-        )
+        return BulkWriter(self._address.database, self._experiment.experiment_id, self._experiment.artifact_location)
 
     def _adopt(self, known: _Known) -> bool:
         if known.parent_id == self.parent_id:

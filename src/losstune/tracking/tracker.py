@@ -159,20 +159,14 @@ def sync(
     :func:`open_tracker` and :meth:`Tracker.finish`.
     """
     if not settings.enabled:
-        return TrackingSummary(
-            problem="tracking.enabled is false in params.yaml, so there is nothing to synchronise"
-        )
+        return TrackingSummary(problem="tracking.enabled is false in params.yaml, so there is nothing to synchronise")
     entries = sorted(entries, key=lambda entry: entry.execution.started_at)
     worker = _Worker(locate(settings, root), experiment, run, past=entries)
     for entry in entries:
         worker.put(entry)
     worker.start()
-    ended_at = max(
-        (entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None
-    )
-    end = _End(
-        status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at
-    )
+    ended_at = max((entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None)
+    end = _End(status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at)
     return worker.finish(end, math.inf)
 
 

@@ -50,18 +50,7 @@ def serve_ui(
             flush=True,
         )
     configure_environment()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", address.uri, "--default-artifact-root", str(address.artifacts)]
     command += ["--uvicorn-opts", "--log-level warning"]
     server = subprocess.Popen(command, cwd=root)
@@ -82,22 +71,16 @@ def _require_free(host: str, port: int) -> bool:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError):
-        raise LosstuneError(
-            f"--host: found {host!r}, expected a name or an address of this machine"
-        ) from None
+        raise LosstuneError(f"--host: found {host!r}, expected a name or an address of this machine") from None
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise LosstuneError(
-                    f"--host: {host} is no address of this machine; expected, say, {HOST}"
-                ) from None
+                raise LosstuneError(f"--host: {host} is no address of this machine; expected, say, {HOST}") from None
             if error.errno == errno.EACCES:
-                raise LosstuneError(
-                    f"port {port} of {host} is not allowed; `--port` chooses another"
-                ) from None
+                raise LosstuneError(f"port {port} of {host} is not allowed; `--port` chooses another") from None
             raise LosstuneError(f"port {port} of {host} is taken; `--port` chooses another") from None
     return ipaddress.ip_address(address[0]).is_loopback
 

@@ -39,22 +39,13 @@ def view_tags() -> Mapping[str, str]:
     stage, trial = "tags.`losstune.role` = 'stage'", "tags.`losstune.stage` = 'tune'"
     block = "tags.`losstune.stage` = 'confirm' and tags.`losstune.role` != 'stage'"
     trial += " and tags.`losstune.role` != 'stage'"
-    parents = (
-        "attributes.`Description`",
-        "attributes.`Duration`",
-        "attributes.`Models`",
-        "tags.`losstune.dirty`",
-    )
+    parents = ("attributes.`Description`", "attributes.`Duration`", "attributes.`Models`", "tags.`losstune.dirty`")
     start = "attributes.start_time"
     views = {
         STUDY_VIEW: _view("Stages and verdict", stage, parents, start, ascending=False),
         NESTED_VIEW: _view("All runs, nested", "", _OF_BLOCKS, start, ascending=False),
-        TRIALS_VIEW: _view(
-            "Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False
-        ),
-        BLOCKS_VIEW: _view(
-            "Confirmation: all blocks", block, _OF_BLOCKS, "metrics.`test_accuracy`", ascending=False
-        ),
+        TRIALS_VIEW: _view("Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False),
+        BLOCKS_VIEW: _view("Confirmation: all blocks", block, _OF_BLOCKS, "metrics.`test_accuracy`", ascending=False),
     }
     return MappingProxyType({KIND_TAG: KIND} | {f"{_VIEW_TAG}{key}": view for key, view in views.items()})
 
@@ -79,6 +70,4 @@ def _view(name: str, condition: str, columns: tuple[str, ...], order: str, *, as
         "datasetsFilter": [],
         "selectedColumns": list(columns),
     }
-    return json.dumps(
-        {"name": name, "createdAt": _MADE_MS, "updatedAt": _MADE_MS, "state": json.dumps(state)}
-    )
+    return json.dumps({"name": name, "createdAt": _MADE_MS, "updatedAt": _MADE_MS, "state": json.dumps(state)})

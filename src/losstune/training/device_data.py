@@ -29,10 +29,7 @@ class DeviceData:
         self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
         self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
         self.is_normalised = arrays.train_images.size * 4 <= FLOAT_CACHE_BYTES
-        self.train_images, self.train_labels = (
-            self._load(arrays.train_images),
-            self._labels(arrays.train_labels),
-        )
+        self.train_images, self.train_labels = (self._load(arrays.train_images), self._labels(arrays.train_labels))
         self.validation_images = self._load(arrays.validation_images)
         self.validation_labels = self._labels(arrays.validation_labels)
         self.test_images = None if arrays.test_images is None else self._load(arrays.test_images)

@@ -32,9 +32,7 @@ EVALUATION_VALUES = 2048 * 3 * 32 * 32
 MAX_EVALUATION_BATCH = 2048
 
 
-def train(
-    task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()
-) -> Iterator[list[TrainingResult]]:
+def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()) -> Iterator[list[TrainingResult]]:
     """Train one model per seed with `loss`, the loss of the task's configuration.
 
     Yields the results so far, with status ``"stopped"``, after every epoch in `rungs` except the last, so that the
@@ -66,9 +64,7 @@ class _Training:
             data.num_classes,
             **loss.head_options(data.num_classes),
         )
-        self.num_parameters = sum(
-            parameter.numel() for parameter in network.parameters() if parameter.requires_grad
-        )
+        self.num_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         self.memory_format = torch.channels_last if len(data.input_shape) == 3 else torch.contiguous_format
         self.network = network.to(data.device).to(memory_format=self.memory_format)
         torch.manual_seed(derive_seed(seed, "dropout"))
@@ -110,9 +106,7 @@ class _Training:
         elif scores is None:
             self.cause = f"the model's outputs became NaN or infinite in epoch {epoch}"
         else:
-            self.curve.append(
-                Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores)
-            )
+            self.curve.append(Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores))
 
     def result(self, status: Status) -> TrainingResult:
         if self.cause:

@@ -50,14 +50,14 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Share of samples whose most probable class is the true one.",
+                summary="Fraction of samples whose most probable class is the true one.",
             ),
             Metric(
                 name="balanced_accuracy",
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Mean over the classes of the share of their samples that are recognised.",
+                summary="Mean recall over the classes.",
             ),
             Metric(
                 name="macro_f1",
@@ -99,9 +99,7 @@ def worst_scores() -> dict[str, float]:
 
 
 @torch.no_grad()
-def evaluate(
-    probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None
-) -> dict[str, float]:
+def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None) -> dict[str, float]:
     """Compute all metrics of :data:`METRICS`, with one transfer from the device.
 
     With predicted class k_n = argmax_k p_nk (the first on ties) and confidence c_n = max_k p_nk:
@@ -181,9 +179,7 @@ def reliability(probabilities_NC: Tensor, target_N: Tensor) -> tuple[tuple[int, 
     confidence_N, predicted_N = probabilities_NC.double().max(dim=1)
     bin_N = ((confidence_N * ECE_NUM_BINS).ceil() - 1).clamp(0, ECE_NUM_BINS - 1)
     member_BN = (bin_N == torch.arange(ECE_NUM_BINS, device=bin_N.device).unsqueeze(1)).double()
-    columns = torch.stack(
-        [torch.ones_like(confidence_N), (predicted_N == target_N).double(), confidence_N], 1
-    )
+    columns = torch.stack([torch.ones_like(confidence_N), (predicted_N == target_N).double(), confidence_N], 1)
     return tuple((int(count), int(hits), total) for count, hits, total in (member_BN @ columns).tolist())
 
 
@@ -210,10 +206,7 @@ def fit_temperature(logits_NC: Tensor, target_N: Tensor) -> Tensor:
         middle_T = (low_T + high_T) / 2
         p_NC = (z_NC / middle_T.exp()).softmax(1)
         is_too_sharp = ((p_NC * z_NC).sum(1) - true_N).mean() > 0
-        low_T, high_T = (
-            torch.where(is_too_sharp, middle_T, low_T),
-            torch.where(is_too_sharp, high_T, middle_T),
-        )
+        low_T, high_T = (torch.where(is_too_sharp, middle_T, low_T), torch.where(is_too_sharp, high_T, middle_T))
     return ((low_T + high_T) / 2).exp()
 
 
@@ -232,9 +225,7 @@ def confusion_matrix(predicted_N: Tensor, target_N: Tensor, num_classes: int) ->
         ValueError: If the shapes differ.
     """
     if predicted_N.ndim != 1 or predicted_N.shape != target_N.shape:
-        raise ValueError(
-            f"expected two tensors (N,), found {tuple(predicted_N.shape)} and {tuple(target_N.shape)}"
-        )
+        raise ValueError(f"expected two tensors (N,), found {tuple(predicted_N.shape)} and {tuple(target_N.shape)}")
     cell_N = target_N * num_classes + predicted_N
     counts = target_N.new_zeros(num_classes * num_classes).scatter_add(0, cell_N, torch.ones_like(cell_N))
     return counts.view(num_classes, num_classes)

@@ -46,9 +46,7 @@ def blocks_of_winners(
         LosstuneError: If blocks are missing, not paired, or not of the search's winning configuration.
     """
     confirmed = blocks_by_loss(confirm_records)
-    blocks = {
-        loss: _blocks_of(searches, confirmed.get(loss, []), params) for loss, searches in winners.items()
-    }
+    blocks = {loss: _blocks_of(searches, confirmed.get(loss, []), params) for loss, searches in winners.items()}
     _require_pairing(blocks)
     return blocks
 

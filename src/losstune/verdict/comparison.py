@@ -72,16 +72,13 @@ def _search_errors(
     def means(loss: str, most: int) -> list[float]:
         pairs = list(zip(scores[loss][:most], scores[baseline][:most], strict=False))
         return [
-            _mean([ours - theirs for ours, theirs in pairs[search::num_searches]])
-            for search in range(num_searches)
+            _mean([ours - theirs for ours, theirs in pairs[search::num_searches]]) for search in range(num_searches)
         ]
 
     found: dict[str, SearchError] = {}
     for num_blocks in {len(scores[loss]) for loss in losses}:
         errors = statistics.search_errors([means(loss, num_blocks) for loss in losses])
-        found |= {
-            loss: error for loss, error in zip(losses, errors, strict=True) if len(scores[loss]) == num_blocks
-        }
+        found |= {loss: error for loss, error in zip(losses, errors, strict=True) if len(scores[loss]) == num_blocks}
     return found
 
 
@@ -95,9 +92,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _with_searches(
-    difference: Difference, error: SearchError, num_searches: float, rules: Rules
-) -> Difference:
+def _with_searches(difference: Difference, error: SearchError, num_searches: float, rules: Rules) -> Difference:
     mean = difference.mean
     p_search = statistics.search_p_value(mean, error, num_searches)
     wide = statistics.search_interval(mean, error, num_searches, confidence=1.0 - rules.alpha)
@@ -146,9 +141,7 @@ def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: flo
     return "undecided"
 
 
-def blocks_needed(
-    difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules
-) -> int | None:
+def blocks_needed(difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules) -> int | None:
     """Return the approximate number of further blocks that would decide a loss, as different or as equivalent.
 
     They belong to new searches, each with as many blocks as a search has now, because blocks alone would not reduce the

@@ -75,9 +75,7 @@ def _positive(
     difference = difference.model_copy(update={"p_holm": difference.p_value})
     # The p-value if every block were worse by the same amount, which is the smallest possible one.
     num_blocks = min(len(scores), len(baseline))
-    best = blocks_difference(
-        [-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain")
-    )
+    best = blocks_difference([-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain"))
     decision = decide(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
     return PositiveControl(
         learning_rate=degraded[0].configuration.learning_rate,

@@ -33,16 +33,11 @@ def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> 
     judged = []
     for result in losses:
         if result.part == "candidate" and result.difference is not None:
-            decision = decide(
-                result.difference, alpha=rules.alpha, rope=rules.rope, noise_floor=control.noise_floor
-            )
+            decision = decide(result.difference, alpha=rules.alpha, rope=rules.rope, noise_floor=control.noise_floor)
             needed = None
             if decision == "undecided":
                 needed = blocks_needed(
-                    result.difference,
-                    num_blocks=len(result.blocks),
-                    num_candidates=num_candidates,
-                    rules=rules,
+                    result.difference, num_blocks=len(result.blocks), num_candidates=num_candidates, rules=rules
                 )
             result = result.model_copy(update={"decision": decision, "blocks_needed": needed})
         judged.append(result)

@@ -15,12 +15,7 @@ from losstune.verdict.results import CalibrationResult, Variances
 
 
 def optimism_of(
-    winners: Sequence[Record],
-    blocks: Sequence[Record],
-    metric: str,
-    *,
-    confidence: float,
-    rng: np.random.Generator,
+    winners: Sequence[Record], blocks: Sequence[Record], metric: str, *, confidence: float, rng: np.random.Generator
 ) -> Score:
     """Return the winners' validation scores in their searches minus those on fresh seeds, averaged over the blocks.
 
@@ -34,10 +29,7 @@ def optimism_of(
 
 
 def variances_of(
-    trials: Mapping[str, Sequence[Record]],
-    blocks: Mapping[str, Sequence[Record]],
-    metric: str,
-    num_searches: int,
+    trials: Mapping[str, Sequence[Record]], blocks: Mapping[str, Sequence[Record]], metric: str, num_searches: int
 ) -> Variances | None:
     """Split the variance of the validation scores of finished trainings by source.
 
@@ -45,9 +37,7 @@ def variances_of(
     two losses, or fewer than two blocks of a search, remain.
     """
     whole = {
-        loss: records
-        for loss, records in blocks.items()
-        if all(record.status == "finished" for record in records)
+        loss: records for loss, records in blocks.items() if all(record.status == "finished" for record in records)
     }
     by_search = min((len(records) for records in whole.values()), default=0) // num_searches
     if len(whole) < 2 or by_search < 2:

@@ -55,13 +55,7 @@ def failures_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Fail
         for loss, status, cause in of_trials | of_blocks
     ]
     return sorted(
-        found,
-        key=lambda lost: (
-            lost.status != "failed",
-            -(lost.num_trials + lost.num_blocks),
-            lost.loss,
-            lost.cause,
-        ),
+        found, key=lambda lost: (lost.status != "failed", -(lost.num_trials + lost.num_blocks), lost.loss, lost.cause)
     )
 
 

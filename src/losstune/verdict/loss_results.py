@@ -41,9 +41,7 @@ def loss_result(
     metric = params.tune.metric
     defaults = [record.validation[metric] for record in trials if record.index == 0]
     equal_loss = identical.get(loss)
-    part: Part = (
-        "candidate" if equal_loss is None else "control" if equal_loss == params.baseline else "alias"
-    )
+    part: Part = "candidate" if equal_loss is None else "control" if equal_loss == params.baseline else "alias"
     facts: dict[str, Any] = {
         "loss": loss,
         "part": "baseline" if loss == params.baseline else part,
@@ -52,9 +50,7 @@ def loss_result(
         "default_validation": math.fsum(defaults) / len(defaults) if defaults else None,
     }
     if trials:
-        facts["best_of"] = tuple(
-            statistics.expected_best([trial.validation[metric] for trial in trials]).tolist()
-        )
+        facts["best_of"] = tuple(statistics.expected_best([trial.validation[metric] for trial in trials]).tolist())
     if not winners:
         return LossResult(**facts)
     winner = selection.best_of_searches(winners, metric)
@@ -75,11 +71,7 @@ def loss_result(
             for name in METRICS
         },
         optimism=optimism_of(
-            winners,
-            blocks,
-            metric,
-            confidence=1.0 - params.report.alpha,
-            rng=generator_of(params, "optimism", loss),
+            winners, blocks, metric, confidence=1.0 - params.report.alpha, rng=generator_of(params, "optimism", loss)
         ),
         calibration=calibration,
         temperature=temperature,

@@ -27,16 +27,12 @@ def never_predicted(
     """
     found = []
     for loss in losses:
-        matrices = [
-            np.asarray(block.confusion) for block in blocks.get(loss, ()) if block.confusion is not None
-        ]
+        matrices = [np.asarray(block.confusion) for block in blocks.get(loss, ()) if block.confusion is not None]
         if not matrices:
             continue
         missing_BC = np.stack([(matrix.sum(0) == 0) & (matrix.sum(1) > 0) for matrix in matrices])
         times_C = missing_BC.sum(0)
-        missed = [
-            label for label in np.argsort(-times_C, kind="stable") if 2 * times_C[label] > len(matrices)
-        ]
+        missed = [label for label in np.argsort(-times_C, kind="stable") if 2 * times_C[label] > len(matrices)]
         if not missed:
             continue
         names = [

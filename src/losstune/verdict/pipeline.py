@@ -64,9 +64,7 @@ def build_results(
         loss_result(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical)
         for loss in params.losses
     ]
-    control = control_of(
-        baseline, identical, blocks, confirm_records, rules, metric, partial(generator_of, params)
-    )
+    control = control_of(baseline, identical, blocks, confirm_records, rules, metric, partial(generator_of, params))
     if baseline in blocks:
         losses = compare_with_baseline(losses, params, rules)
         require_stopping(losses, params)
@@ -103,10 +101,7 @@ def build_results(
         variances=variances_of(trials, blocks, metric, rules.num_searches),
         control=control,
         verdict=verdict,
-        warnings=(
-            *([f"{imbalance}."] if imbalance else []),
-            *never_predicted(in_doubt, blocks, data.class_names),
-        ),
+        warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
         notes=tuple(notes_on(losses, control, params, earlier)),
     )
 

@@ -28,19 +28,13 @@ def draw_verdict(
     changed after the test split was read (`is_amended`), the sentence says so.
     """
     where = f"{data} with the {model}"
-    after = _noise_floor(control) + (
-        " The rules were changed after the test split was read." if is_amended else ""
-    )
+    after = _noise_floor(control) + (" The rules were changed after the test split was read." if is_amended else "")
     reason = _why_no_verdict(losses, control, baseline)
     if reason:
         return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
     metric_name = wording.METRIC_NAMES[metric]
     candidates = sorted(
-        (
-            (result, result.difference)
-            for result in losses
-            if result.part == "candidate" and result.difference
-        ),
+        ((result, result.difference) for result in losses if result.part == "candidate" and result.difference),
         key=lambda pair: -pair[1].mean,
     )
     better = [(result, difference) for result, difference in candidates if result.decision == "better"]
@@ -49,9 +43,7 @@ def draw_verdict(
         verb = "beats" if len(others) == 1 else "beat"
         also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
         rivals = next(result for result in losses if result.loss == baseline).blocks
-        num_higher = sum(
-            ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False)
-        )
+        num_higher = sum(ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False))
         sentence = (
             f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference)} points of {metric_name}, "
             f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
@@ -99,9 +91,7 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
 
 
 def _standing(result: LossResult, difference: Difference, control: Control, rope: float) -> str:
-    stands = (
-        "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
-    )
+    stands = "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
     start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
     if result.decision == "equivalent":
         return f"{start}, which is equivalent, within ±{100 * rope:.2f}"

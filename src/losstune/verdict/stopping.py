@@ -23,8 +23,7 @@ def require_stopping(losses: Sequence[LossResult], params: Params) -> None:
     candidates = [result for result in losses if result.part == "candidate" and result.blocks]
     for result in candidates:
         differences = [
-            ours[metric] - theirs[metric]
-            for ours, theirs in zip(result.blocks, baseline.blocks, strict=False)
+            ours[metric] - theirs[metric] for ours, theirs in zip(result.blocks, baseline.blocks, strict=False)
         ]
         decision, num_blocks = statistics.first_decision(
             differences,

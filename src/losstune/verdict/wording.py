@@ -70,11 +70,7 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 
 def further_blocks(amount: int) -> str:
     """Return ``about 15 more blocks``; for a large number ``over 1,000 more blocks``."""
-    return (
-        f"over {MOST_BLOCKS:,} more blocks"
-        if amount > MOST_BLOCKS
-        else f"about {count(amount, 'more block')}"
-    )
+    return f"over {MOST_BLOCKS:,} more blocks" if amount > MOST_BLOCKS else f"about {count(amount, 'more block')}"
 
 
 def further_blocks_short(amount: int) -> str:

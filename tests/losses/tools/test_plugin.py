@@ -47,7 +47,7 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
     failed = [line for line in out.splitlines() if "FAILED" in line]
     assert code == 1
     assert len(failed) == 1
-    assert failed[0].startswith("  FAILED  convexity: declared convex: the midpoint lies")
+    assert failed[0].startswith("  FAILED  convexity: declared convex: the midpoint is")
     assert err == f"losstune: {path}: 1 checks failed\n"
 
 
@@ -55,10 +55,7 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
     ("text", "message"),
     [
         (None, "no such file; expected a Python file that defines a LossSpec"),
-        (
-            "import nothing_of_the_kind",
-            "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
-        ),
+        ("import nothing_of_the_kind", "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         ("raise SystemExit(3)", "cannot be run: SystemExit: 3"),
         (
             "from losstune.losses.focal import SPEC",

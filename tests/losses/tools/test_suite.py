@@ -34,11 +34,7 @@ def claiming(name, **changes):
 @pytest.mark.parametrize(
     ("spec", "failing", "evidence"),
     [
-        (
-            claiming("cross_entropy", convex=False),
-            "convexity",
-            "declared not convex: no midpoint above its chord",
-        ),
+        (claiming("cross_entropy", convex=False), "convexity", "declared not convex: no midpoint above its chord"),
         (claiming("focal", convex=True), "convexity", "above the chord between"),
         (claiming("gce", bound=1.0), "bound", "declared 1, found up to 1.42"),
         (claiming("gce", bound=2.0), "bound", "declared 2, found up to 1.42"),
@@ -65,9 +61,7 @@ def test_a_wrong_claim_fails_and_is_told(spec, failing, evidence):
     assert evidence in found[failing]
 
 
-@pytest.mark.parametrize(
-    "name", ["maxsup", "exponential", "phuber_ce", "keras_kl_divergence", "weston_watkins"]
-)
+@pytest.mark.parametrize("name", ["maxsup", "exponential", "phuber_ce", "keras_kl_divergence", "weston_watkins"])
 @pytest.mark.usefixtures("claims_alone")
 def test_a_kink_is_found_where_smoothness_is_claimed(name):
     # The second derivative is right wherever it exists: only a search for jumps tells.
@@ -139,9 +133,7 @@ def test_what_works_for_four_classes_only_is_caught():
 
 def in_half_precision(logits_NC, target_N):
     log_p_NC = logits_NC.log_softmax(1)
-    return -log_p_NC.gather(1, target_N[:, None])[:, 0].to(
-        torch.promote_types(logits_NC.dtype, torch.float32)
-    )
+    return -log_p_NC.gather(1, target_N[:, None])[:, 0].to(torch.promote_types(logits_NC.dtype, torch.float32))
 
 
 def test_a_loss_computed_in_half_precision_is_caught():

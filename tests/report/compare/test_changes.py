@@ -22,7 +22,7 @@ def test_lines_name_what_is_the_same_too(history_repo):
         "settings: the same",
         "data: the same",
         "code of a training: the same",
-        "other code, which no training rests on: differs in losstune.report.page",
+        "other code, which no training uses: differs in losstune.report.page",
         "versions: the same, as far as they are pinned",
         "hardware: not known, the executions are not in DVC's cache at both revisions",
     ]
@@ -46,10 +46,7 @@ def test_pins_that_moved(history_repo, tmp_path):
     b = replace(b, pins={"torch": "2.16.0", "ray": "2.60"}, devices=("cuda",))
     a = replace(a, pins={"torch": "2.15.0", "ray": "2.60", "gone": "1"}, devices=("cpu",))
     found = changes_between(a, b, CodeChange(is_known=True))
-    assert list(map(str, found.versions)) == [
-        "torch: 2.15.0 → 2.16.0",
-        "gone: 1 → nothing",
-    ]
+    assert list(map(str, found.versions)) == ["torch: 2.15.0 → 2.16.0", "gone: 1 → nothing"]
     assert list(map(str, found.hardware)) == ["device: cpu → cuda"]
 
 
@@ -92,8 +89,8 @@ def retrained(tmp_path):
             {},
             {"devices": ("cpu",)},
             "hardware: not known, the executions are not in DVC's cache at both revisions",
-            "The scores differ although settings, data, code and versions are the same. Perhaps another processor or "
-            "device trained them: the executions, which record that, are not known.",
+            "The scores differ although settings, data, code and versions are the same. Another processor or device "
+            "may have trained them; their executions, which record it, are missing.",
         ),
     ],
 )

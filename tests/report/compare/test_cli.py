@@ -85,8 +85,6 @@ def test_log_and_its_figure(run, tmp_path):
     assert "Judge by macro-F1" in out
     assert "baseline, oldest to newest:" in out
     assert (tmp_path / "history.svg").read_text().startswith("<?xml")
-    code, out, err = run(
-        "log", "metric", "--format", "json", "-n", "1", "--plot", str(tmp_path / "other.svg")
-    )
+    code, out, err = run("log", "metric", "--format", "json", "-n", "1", "--plot", str(tmp_path / "other.svg"))
     assert len(json.loads(out)) == 1
     assert err.startswith("wrote ")

@@ -96,9 +96,7 @@ def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
         loss.model_copy(
             update={
                 "searches": tuple(
-                    search.model_copy(
-                        update={"winner": search.winner.model_copy(update={"learning_rate": 0.5})}
-                    )
+                    search.model_copy(update={"winner": search.winner.model_copy(update={"learning_rate": 0.5})})
                     for search in loss.searches
                 )
             }
@@ -111,16 +109,13 @@ def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
 
 
 @pytest.mark.parametrize(
-    ("num_searches", "num_blocks", "is_tested"),
-    [(2, 1, False), (2, 2, True), (3, 2, False), (3, 3, True)],
+    ("num_searches", "num_blocks", "is_tested"), [(2, 1, False), (2, 2, True), (3, 2, False), (3, 3, True)]
 )
 def test_losses_with_fewer_blocks_than_two_or_than_searches_are_not_tested(
     history_repo, num_searches, num_blocks, is_tested
 ):
     def cut(revision, kept):
-        losses = tuple(
-            loss.model_copy(update={"blocks": loss.blocks[:kept]}) for loss in revision.results.losses
-        )
+        losses = tuple(loss.model_copy(update={"blocks": loss.blocks[:kept]}) for loss in revision.results.losses)
         results = revision.results.model_copy(update={"losses": losses, "num_searches": num_searches})
         return replace(revision, results=results)
 

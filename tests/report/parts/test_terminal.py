@@ -6,12 +6,7 @@ from rich.text import Text
 
 from losstune.report.parts.terminal import Column, print_table, text_of
 
-COLUMNS = [
-    Column("loss"),
-    Column("score", right=True),
-    Column("NLL", optional=True),
-    Column("time", optional=True),
-]
+COLUMNS = [Column("loss"), Column("score", right=True), Column("NLL", optional=True), Column("time", optional=True)]
 ROW = [Text("keras_kl_divergence"), Text("97.22%"), Text("0.104"), Text("0.82 s")]
 
 

@@ -43,10 +43,7 @@ class Node:
 
 
 def survey(
-    resources: ResourceSettings,
-    libraries: Sequence[str],
-    training: TrainingSettings,
-    model: ModelSettings,
+    resources: ResourceSettings, libraries: Sequence[str], training: TrainingSettings, model: ModelSettings
 ) -> list[Node]:
     """Collect the properties of every node of the cluster.
 

@@ -98,9 +98,7 @@ def _runs_in(process: psutil.Process, folder: str) -> bool:
     try:
         command = process.cmdline()
         # The process may only be reading a log.
-        if not command or not (
-            command[0].startswith("ray::") or any("/ray/" in part for part in command[:3])
-        ):
+        if not command or not (command[0].startswith("ray::") or any("/ray/" in part for part in command[:3])):
             return False
         return any(folder in part for part in command) or any(
             file.path.startswith(folder) for file in process.open_files()

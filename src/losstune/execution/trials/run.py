@@ -81,9 +81,7 @@ def run(
             brackets=brackets,
             on_finished=on_finished,
             source=address_source(resources),
-            limit_sec=None
-            if resources.trial_time_limit is None
-            else SECONDS_A_MINUTE * resources.trial_time_limit,
+            limit_sec=None if resources.trial_time_limit is None else SECONDS_A_MINUTE * resources.trial_time_limit,
         )
         trainable = tune.with_parameters(
             _Trial,
@@ -117,13 +115,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
     """Runs in a worker. Each step trains a job up to its next rung. One worker trains many jobs, one after another."""
 
     def setup(
-        self,
-        config: dict[str, Any],
-        *,
-        arrays: Arrays,
-        train: Train,
-        rungs: tuple[int, ...],
-        versions: dict[str, str],
+        self, config: dict[str, Any], *, arrays: Arrays, train: Train, rungs: tuple[int, ...], versions: dict[str, str]
     ) -> None:
         # Nodes may join a cluster while the study runs.
         if versions and (found := public_versions(tuple(versions))) != versions:
@@ -132,9 +124,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._progress: Iterator[Timed] = self._train(
-            new_config["attempt"].job.task, self._arrays, self._rungs
-        )
+        self._progress: Iterator[Timed] = self._train(new_config["attempt"].job.task, self._arrays, self._rungs)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -200,9 +190,7 @@ class _Driver:
         self.num_out -= 1
         if not self.retries.goes_again(attempt, kind):
             task = attempt.job.task
-            timed = Timed(
-                results=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device
-            )
+            timed = Timed(results=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device)
             self.on_finished(attempt.job, timed)
 
 
@@ -217,9 +205,7 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
             return {"attempt": attempt}
         return Searcher.FINISHED if self._driver.is_over() else None
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Do nothing: the receiver reports to the plan."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -297,9 +283,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
         attempt: Attempt = trial.config["attempt"]
         if trial.trial_id in self._hung:
             minutes = (self._driver.limit_sec or 0.0) / SECONDS_A_MINUTE
-            self._driver.lose(
-                attempt, "time", f"took longer than resources.trial_time_limit, {minutes:g} minutes"
-            )
+            self._driver.lose(attempt, "time", f"took longer than resources.trial_time_limit, {minutes:g} minutes")
         elif any(sign in reason for sign in SIGNS_OF_A_LOST_NODE):
             self._driver.lose(
                 attempt, "node", f"its node went away {MAX_RETRIES['node'] + 1} times: {in_one_line(reason)}"

@@ -1,4 +1,4 @@
-"""Contract tests of a loss's arguments: accept equivalent types, refuse meaningless ones.
+"""Contract tests of a loss's arguments: equivalent types are accepted, invalid ones rejected.
 
 Shape suffixes: N samples, C classes.
 """

@@ -29,10 +29,7 @@ def settings_of(spec: LossSpec) -> list[BoundLoss]:
     """Return the loss at its published hyperparameters, at the ends of their ranges, and at points between."""
     settings = [spec.defaults]
     for units in _units(len(spec.hyperparameters)):
-        point = {
-            item.name: item.range.from_unit(unit)
-            for item, unit in zip(spec.hyperparameters, units, strict=True)
-        }
+        point = {item.name: item.range.from_unit(unit) for item, unit in zip(spec.hyperparameters, units, strict=True)}
         settings += [point] if point not in settings else []
     for item in spec.hyperparameters:
         values = item.range.values if isinstance(item.range, Choice) else ()
@@ -73,12 +70,7 @@ def frequencies(num_classes: int) -> Tensor:
 
 
 def batch(
-    num_classes: int,
-    *,
-    num_samples: int = 24,
-    dtype: torch.dtype = torch.float64,
-    scale: float = 1.5,
-    seed: int = 3,
+    num_classes: int, *, num_samples: int = 24, dtype: torch.dtype = torch.float64, scale: float = 1.5, seed: int = 3
 ) -> tuple[Tensor, Tensor]:
     """Return logits (N, C) from a normal distribution, and targets (N,) that cycle through the classes."""
     generator = torch.Generator().manual_seed(seed)

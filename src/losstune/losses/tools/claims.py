@@ -62,9 +62,7 @@ def symmetry(loss: BoundLoss) -> Outcomes:
 
 def shift(loss: BoundLoss) -> Outcomes:
     """The loss is invariant to a shift of all logits, or not, as declared."""
-    found = _all(
-        lambda num_classes: measure.shift_invariance(with_class_counts(loss, num_classes), num_classes)
-    )
+    found = _all(lambda num_classes: measure.shift_invariance(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.shift_invariant, "shift-invariant")
 
 

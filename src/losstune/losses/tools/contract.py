@@ -13,15 +13,7 @@ from torch import Tensor
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.arguments import class_counts, hyperparameters, target_types
-from losstune.losses.tools.cases import (
-    Check,
-    Outcomes,
-    batch,
-    distributions,
-    frequencies,
-    gradient,
-    with_class_counts,
-)
+from losstune.losses.tools.cases import Check, Outcomes, batch, distributions, frequencies, gradient, with_class_counts
 from losstune.losses.tools.derivatives import second_derivative
 from losstune.losses.tools.masked import masked
 
@@ -54,9 +46,7 @@ def first_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
     for k in range(num_classes):
         moved_NC = torch.zeros_like(logits_NC)
         moved_NC[:, k] = step
-        numeric_NC[:, k] = (loss(logits_NC + moved_NC, target_N) - loss(logits_NC - moved_NC, target_N)) / (
-            2 * step
-        )
+        numeric_NC[:, k] = (loss(logits_NC + moved_NC, target_N) - loss(logits_NC - moved_NC, target_N)) / (2 * step)
     # Finite differences detect errors of detached factors and of custom backward passes.
     error = (gradient(loss, logits_NC, target_N) - numeric_NC).abs().max().item()
     scale = max(numeric_NC.abs().max().item(), 1e-3)
@@ -64,11 +54,7 @@ def first_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
     if loss.spec.soft_targets:
         soft_NC = distributions(num_classes, 6)
         good = torch.autograd.gradcheck(
-            lambda z: loss(z, soft_NC),
-            logits_NC[:6].requires_grad_(),
-            atol=1e-5,
-            rtol=1e-3,
-            raise_exception=False,
+            lambda z: loss(z, soft_NC), logits_NC[:6].requires_grad_(), atol=1e-5, rtol=1e-3, raise_exception=False
         )
         yield (
             bool(good),
@@ -191,10 +177,7 @@ def soft_targets(loss: BoundLoss, num_classes: int) -> Outcomes:
     exact_N = loss(logits_NC.float().double(), distributions(num_classes))
     change = ((single_N - exact_N).abs() / (1 + exact_N.abs())).max().item()
     good = single_N.dtype == torch.float32 and change < 1e-4
-    yield (
-        good,
-        f"float32 logits with a float64 distribution give {single_N.dtype}, with an error of {change:.2g}",
-    )
+    yield (good, f"float32 logits with a float64 distribution give {single_N.dtype}, with an error of {change:.2g}")
 
 
 def devices(loss: BoundLoss, num_classes: int) -> Outcomes:
@@ -220,9 +203,7 @@ def vmap(loss: BoundLoss, num_classes: int) -> Outcomes:
     size = 1 + alone_NC.abs().max().item()
     error = (gradients_SNC[1] - alone_NC).abs().max().item() / size
     yield error < 1e-6, f"under torch.func.vmap the gradient differs by {error:.2g}"
-    error = (values_S[1] - loss(logits_SNC[1], target_SN[1]).sum()).abs().item() / (
-        1 + values_S[1].abs().item()
-    )
+    error = (values_S[1] - loss(logits_SNC[1], target_SN[1]).sum()).abs().item() / (1 + values_S[1].abs().item())
     yield error < 1e-6, f"under torch.func.vmap the value differs by {error:.2g}"
     shares_SNC = torch.func.vmap(loss.probabilities)(logits_SNC)
     error = (shares_SNC[1] - loss.probabilities(logits_SNC[1])).abs().max().item()

@@ -54,8 +54,7 @@ def second_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
     moves_MNC = STEP * torch.eye(size, dtype=torch.float64).view(size, *logits_NC.shape)
     wanted_MM = torch.stack(
         [
-            (gradient(loss, logits_NC + move_NC, target_N) - gradient(loss, logits_NC - move_NC, target_N))
-            / (2 * STEP)
+            (gradient(loss, logits_NC + move_NC, target_N) - gradient(loss, logits_NC - move_NC, target_N)) / (2 * STEP)
             for move_NC in moves_MNC
         ]
     ).view(size, size)

@@ -56,9 +56,7 @@ def curve(loss: BoundLoss, num_classes: int) -> Curve:
     farthest = FARTHEST_COSINE if loss.spec.head == "normalised" else FARTHEST
     margin_N = torch.linspace(-farthest, farthest, NUM_POINTS, dtype=torch.float64)
     z_NC = -margin_N.unsqueeze(1).expand(-1, num_classes) / num_classes
-    z_NC = torch.cat(
-        [margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1
-    ).requires_grad_()
+    z_NC = torch.cat([margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1).requires_grad_()
     losses_N = loss(z_NC, torch.zeros(len(z_NC), dtype=torch.int64))
     (gradient_NC,) = torch.autograd.grad(losses_N.sum(), z_NC)
     z_NC = z_NC.detach()
@@ -81,27 +79,14 @@ def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
     """
     curves = {label: curve(loss, num_classes) for label, loss in losses.items()}
     with drawing_style("gallery " + " ".join(losses)):
-        figure = Figure(
-            figsize=(_WIDTH_INCHES, _HEIGHT_INCHES + 0.16 * (len(losses) > 1) * math.ceil(len(losses) / 4))
-        )
+        figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES + 0.16 * (len(losses) > 1) * math.ceil(len(losses) / 4)))
         panels = figure.subplots(1, 4)
         reference = curve(get(REFERENCE).bind(), num_classes)
         if not any(loss.spec.head == "normalised" for loss in losses.values()):
             _draw(panels, reference, label=None, colour="shadow", line="-")
         for index, (label, drawn) in enumerate(curves.items()):
-            _draw(
-                panels,
-                drawn,
-                label,
-                _COLOURS[index % len(_COLOURS)],
-                _LINES[index // len(_COLOURS) % len(_LINES)],
-            )
-        names = (
-            ("margin", "loss"),
-            ("margin", "dL/dz_y"),
-            ("p_y", "loss"),
-            ("p_y", "|dL/dz_y|"),
-        )
+            _draw(panels, drawn, label, _COLOURS[index % len(_COLOURS)], _LINES[index // len(_COLOURS) % len(_LINES)])
+        names = (("margin", "loss"), ("margin", "dL/dz_y"), ("p_y", "loss"), ("p_y", "|dL/dz_y|"))
         for axes, (across, title) in zip(panels, names, strict=True):
             axes.set_xlabel(across, fontsize=8)
             axes.set_title(title, fontsize=8.5, loc="left", color=COLOURS["ink"])
@@ -130,12 +115,7 @@ def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, 
         first = axes is panels[0]
         width = 1.0 if label is None else 1.5
         axes.plot(
-            across,
-            values,
-            color=COLOURS[colour],
-            linestyle=line,
-            linewidth=width,
-            label=label if first else None,
+            across, values, color=COLOURS[colour], linestyle=line, linewidth=width, label=label if first else None
         )
 
 

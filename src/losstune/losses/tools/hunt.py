@@ -62,9 +62,7 @@ def _case(spec: LossSpec, data: st.DataObject) -> tuple[BoundLoss, torch.Tensor,
     loss = spec.bind({item.name: item.range.from_unit(units[item.name]) for item in spec.hyperparameters})
     num_classes = data.draw(st.sampled_from((3, 2, 5)))
     dtype = data.draw(st.sampled_from(PRECISIONS))
-    logit = st.one_of(
-        st.sampled_from(SPECIAL), st.floats(-LARGEST, LARGEST, width=16), st.floats(-20, 20, width=32)
-    )
+    logit = st.one_of(st.sampled_from(SPECIAL), st.floats(-LARGEST, LARGEST, width=16), st.floats(-20, 20, width=32))
     row = st.lists(logit, min_size=num_classes, max_size=num_classes)
     rows = data.draw(st.lists(row, min_size=1, max_size=3))
     target = data.draw(st.lists(st.integers(0, num_classes - 1), min_size=len(rows), max_size=len(rows)))

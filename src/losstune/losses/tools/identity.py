@@ -147,10 +147,7 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
     if errors[best] > EXACT:
         found = scipy.optimize.minimize_scalar(
             lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
-            bounds=(
-                math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
-                math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
-            ),
+            bounds=(math.log2(temperature) - 1 / STEPS_PER_OCTAVE, math.log2(temperature) + 1 / STEPS_PER_OCTAVE),
             method="bounded",
             options={"xatol": 1e-12},
         )
@@ -187,9 +184,7 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 
 
 def identical_pairs(
-    losses: Mapping[str, Loss],
-    left_out: Collection[tuple[str, str]] = (),
-    class_counts: Sequence[int] = CLASS_COUNTS,
+    losses: Mapping[str, Loss], left_out: Collection[tuple[str, str]] = (), class_counts: Sequence[int] = CLASS_COUNTS
 ) -> list[tuple[str, str, Relation]]:
     """Return all pairs of equivalent losses, except those `left_out`, with the transformation to the first.
 
@@ -199,9 +194,7 @@ def identical_pairs(
     pairs = [pair for pair in combinations(losses, 2) if frozenset(pair) not in known]
     with _one_thread():
         sampled = {
-            name: _Sampled(loss, class_counts)
-            for name, loss in losses.items()
-            if any(name in pair for pair in pairs)
+            name: _Sampled(loss, class_counts) for name, loss in losses.items() if any(name in pair for pair in pairs)
         }
         return [
             (one, other, found)

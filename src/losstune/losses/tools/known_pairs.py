@@ -1,6 +1,6 @@
 """Which losses of the catalogue are one under two names, looked up.
 
-A constant of the catalogue, which :mod:`losstune.losses.tools.identity` takes seconds to find; a test finds it anew.
+A constant of the catalogue, which :mod:`losstune.losses.tools.identity` needs seconds to compute; a test verifies it.
 """
 
 from __future__ import annotations

@@ -41,20 +41,14 @@ def _at(loss: BoundLoss, logits_NC: Tensor, target: Tensor, masked_N: Tensor) ->
     yield _near(found_NC, limit_NC), f"{where}the probabilities are the limit"
     if declared == "infinite" and (published or bool(losses_N.isinf().any())):
         grows = bool((wanted_N > 1e3).all())
-        yield (
-            grows and bool((losses_N == torch.inf).all()),
-            f"{where}declared infinite, found {losses_N[0]:g}",
-        )
+        yield (grows and bool((losses_N == torch.inf).all()), f"{where}declared infinite, found {losses_N[0]:g}")
         return
     yield _near(losses_N, wanted_N), f"{where}the value {losses_N[0]:g} is the limit {wanted_N[0]:g}"
     gradient_NC, limit_NC = gradient(loss, hidden_NC, target), gradient(loss, low_NC, target)
     yield _near(gradient_NC, limit_NC), f"{where}the gradient is the limit"
     if published and masked_N.max() > 1:  # with two classes, only one is left, and nothing can be learnt
         flat = bool(limit_NC.abs().max() < 100 * WITHIN)
-        yield (
-            flat == (declared == "flat"),
-            f"{where}declared {declared}, largest gradient {limit_NC.abs().max():.2g}",
-        )
+        yield (flat == (declared == "flat"), f"{where}declared {declared}, largest gradient {limit_NC.abs().max():.2g}")
 
 
 def _near(found: Tensor, wanted: Tensor) -> bool:

@@ -58,7 +58,7 @@ def convexity(loss: Loss, num_classes: int) -> Measured:
                     worst = relative_N[at].item()
                     where = f"between {_text(first_NC[at])} and {_text(second_NC[at])}, class {target_N[at]}"
     if worst > 1e-9:
-        return Measured(False, f"the midpoint lies {worst:.2g} (relative) above the chord {where}")
+        return Measured(False, f"the midpoint is {worst:.2g} (relative) above the chord {where}")
     return Measured(True, "no midpoint above its chord")
 
 
@@ -90,10 +90,7 @@ def growth(loss: Loss, num_classes: int) -> Measured:
 def symmetry(loss: Loss, num_classes: int) -> Measured:
     """Measure whether the sum of the loss over all classes as targets is constant in the logits."""
     generator = torch.Generator().manual_seed(13)
-    sums = [
-        _over_classes(loss, scale * _normal(200, num_classes, generator)).sum(1)
-        for scale in (0.3, 1.0, 3.0, 30.0)
-    ]
+    sums = [_over_classes(loss, scale * _normal(200, num_classes, generator)).sum(1) for scale in (0.3, 1.0, 3.0, 30.0)]
     sums_N = torch.cat(sums)
     spread = (sums_N.max() - sums_N.min()).item() / sums_N.abs().max().item()
     return Measured(spread < 1e-6, f"the sum over the classes varies by {spread:.2g} (relative)")
@@ -143,9 +140,7 @@ def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        next(
-            evaluations
-        )  # limits the line search, too, which may not end at a jump: LBFGS's own count does not
+        next(evaluations)  # limits the line search, too, which may not end at a jump: LBFGS's own count does not
         risk = (_over_classes(loss, z_NC) * eta_NC).sum()
         risk.backward()  # type: ignore[no-untyped-call]
         return risk
@@ -159,17 +154,9 @@ def infimum(loss: Loss, num_classes: int) -> float:
     """Return the smallest loss of class 0 that LBFGS finds from several starting points, including those points."""
     one_hot_C = torch.eye(num_classes, dtype=torch.float64)[0]
     best = torch.inf
-    for start_C in (
-        one_hot_C,
-        5 * one_hot_C - 2,
-        200 * one_hot_C,
-        400 * one_hot_C - 200,
-        200 * one_hot_C - 200,
-    ):
+    for start_C in (one_hot_C, 5 * one_hot_C - 2, 200 * one_hot_C, 400 * one_hot_C - 200, 200 * one_hot_C - 200):
         z_NC = start_C.clone().unsqueeze(0).requires_grad_()
-        optimizer = torch.optim.LBFGS(
-            [z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
-        )
+        optimizer = torch.optim.LBFGS([z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
         def closure(z_NC: Tensor = z_NC, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
             optimizer.zero_grad()

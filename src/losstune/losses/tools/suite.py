@@ -45,9 +45,7 @@ def findings(spec: LossSpec) -> Iterator[Finding]:
     for name, check_ in EVERYWHERE.items():
         yield from _first(name, _everywhere(spec, check_))
     for name, check_ in ONCE.items():
-        yield from _first(
-            name, _guarded(partial(check_, with_class_counts(spec.bind(), ONE_COUNT), ONE_COUNT))
-        )
+        yield from _first(name, _guarded(partial(check_, with_class_counts(spec.bind(), ONE_COUNT), ONE_COUNT)))
     yield from _first("hunt", _guarded(partial(_hunted, spec)))
     for name, claim in CLAIMS.items():
         yield from _first(name, _guarded(partial(claim, spec.bind())))

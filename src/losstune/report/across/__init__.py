@@ -1,1 +1,1 @@
-"""Compare several studies: the results of each, and what holds over all of them."""
+"""Compare several studies: the results of each, and estimates and tests over all of them."""

@@ -19,9 +19,9 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
     """Return the page as HTML text.
 
     Args:
-        across: The numbers.
+        across: The comparison.
         figures: SVG text by file name, see :func:`losstune.report.across.figures.draw`.
-        links: By cell, where its report lies as seen from the page; a cell without one is named only.
+        links: Path of each cell's report relative to the page. A cell without a report gets no link.
     """
     better = [loss.loss for loss in across.losses if loss.standing == "better"]
     who = ", ".join(better) if len(better) <= MOST_NAMES else f"{len(better)} losses"
@@ -44,8 +44,7 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
     """Return the texts of a loss's rows."""
     in_cells = {cell.cell: cell for cell in loss.cells}
     most = max(
-        (abs(cell.mean) for other in across.losses for cell in other.cells if cell.mean is not None),
-        default=0.0,
+        (abs(cell.mean) for other in across.losses for cell in other.cells if cell.mean is not None), default=0.0
     )
     return {
         "result": loss,
@@ -61,9 +60,7 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
             if (cell := in_cells.get(facts.name)) is None
             else {
                 "mean": "" if cell.mean is None else wording.points(cell.mean),
-                "interval": ""
-                if cell.low is None or cell.high is None
-                else wording.interval(cell.low, cell.high),
+                "interval": "" if cell.low is None or cell.high is None else wording.interval(cell.low, cell.high),
                 "decision": cell.decision or ("" if facts.is_counted else "not counted"),
                 "shade": "hit" if (cell.mean or 0.0) > 0 else "miss",
                 "share": f"{0.4 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",

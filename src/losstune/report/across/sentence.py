@@ -11,10 +11,10 @@ from losstune.verdict import wording
 def sentence_of(
     losses: Sequence[LossAcross], cells: Sequence[CellFacts], baseline: str, metric: str, p_friedman: float
 ) -> str:
-    """Say which losses differ significantly from the baseline over all cells, and which do not.
+    """Return which losses differ significantly from the baseline over all cells, and which do not.
 
-    The test is Wilcoxon's over cells, corrected by Holm's method. The interquartile mean is given with it; a mean
-    within every study's ROPE is called too small to matter.
+    The test is Wilcoxon's over cells, corrected by Holm's method. The sentence adds the interquartile mean, and "too
+    small to matter" if its interval lies within every study's ROPE.
     """
     counted = [cell for cell in cells if cell.is_counted]
     where = f"Over {len(counted)} studies"
@@ -28,9 +28,7 @@ def sentence_of(
             f"{where}, none of {wording.count(num_rest, 'loss', 'losses')} differs significantly from {baseline} "
             f"in {metric_name} ({friedman})."
         )
-    parts = [
-        _described(loss, rope) for loss in sorted(significant, key=lambda loss: loss.standing != "better")
-    ]
+    parts = [_described(loss, rope) for loss in sorted(significant, key=lambda loss: loss.standing != "better")]
     rest = ""
     if num_rest:
         rest = (

@@ -1,4 +1,4 @@
-"""A comparison in a few terminal lines, ending in its sentence."""
+"""A comparison as a few terminal lines, ending with its sentence."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines
 from losstune.verdict import wording
 
 MAX_ROWS = 9
-"""The whole comparison is to fit on a terminal of 25 lines; the page has all losses."""
+"""Limit that makes the comparison fit on a terminal of 25 lines. The page has all losses."""
 
 
 def print_across(across: Across, console: Console | None = None) -> None:
     """Print one line per loss, the verdicts, the notes and the sentence.
 
     Args:
-        across: The numbers.
-        console: Where to print; standard output by default, plain where that is not a terminal.
+        across: The comparison.
+        console: Where to print; by default standard output, without colours if that is no terminal.
     """
     console = narrowed(console)
     shown = [
@@ -37,13 +37,13 @@ def print_across(across: Across, console: Console | None = None) -> None:
     ]
     print_table(console, columns, map(_cells, shown))
     if len(shown) < len(across.losses):
-        console.print(f"... and {len(across.losses) - len(shown)} losses further down, see the page")
+        console.print(f"... and {len(across.losses) - len(shown)} more losses, see the page")
     print_lines(console, ["", f"Verdicts: {verdicts(across)}.", *across.notes, ""])
     console.print(Text(across.sentence, style="bold"))
 
 
 def verdicts(across: Across) -> str:
-    """Return the cells' verdicts in a row, alike ones together: ``keep focal in a and b; none in c``."""
+    """Return the cells' verdicts in one line, equal ones grouped: ``keep focal in a and b; none in c``."""
     by_verdict: dict[str, list[str]] = {}
     for cell in across.cells:
         verdict = "none" if cell.action == "none" else f"{cell.action} {cell.loss}"
@@ -52,7 +52,7 @@ def verdicts(across: Across) -> str:
 
 
 def tally(loss: LossAcross) -> str:
-    """Return how often a loss had which decision: ``1 better, 3 equivalent``."""
+    """Return how often a loss got each decision: ``1 better, 3 equivalent``."""
     decisions = [cell.decision for cell in loss.cells if cell.decision]
     return ", ".join(
         f"{decisions.count(decision)} {decision}"

@@ -1,4 +1,4 @@
-"""A comparison as a table for the terminal, as Markdown, JSON or HTML."""
+"""Format a comparison as terminal table, Markdown, JSON or HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HTML_COLOURS = ("better", "worse", "equivalent", "undecided")
 
 
 def formatted(comparison: Comparison, form: str, *, colour: bool = False) -> str:
-    """Return the comparison as text in one of :data:`FORMATS`, with a line break at its end."""
+    """Return the comparison as text in one of :data:`FORMATS`, with a final line break."""
     if form == "json":
         return json_text(comparison.model_dump(mode="json"))
     if form == "table":
@@ -36,9 +36,7 @@ def _print(comparison: Comparison, console: Console) -> None:
     columns = [Column(title, right=0 < place < len(titles) - 1) for place, title in enumerate(titles)]
     styles = STYLES | {"identical": "dim"}
     print_table(
-        console,
-        columns,
-        ([Text(cell, style=styles.get(cell, "")) for cell in row] for row in rows(comparison)),
+        console, columns, ([Text(cell, style=styles.get(cell, "")) for cell in row] for row in rows(comparison))
     )
     print_lines(console, ["", design_line(comparison)])
     print_lines(console, (Text(f"Note: {note}", style="dim") for note in comparison.notes))
@@ -48,9 +46,7 @@ def _print(comparison: Comparison, console: Console) -> None:
 
 def _markdown(comparison: Comparison) -> str:
     lines = [f"**{_plain(comparison.sentence)}**", ""]
-    lines += [f"> {_plain(line)}" for line in warning_lines(comparison)] + (
-        [""] if comparison.comparability else []
-    )
+    lines += [f"> {_plain(line)}" for line in warning_lines(comparison)] + ([""] if comparison.comparability else [])
     head = headings(comparison)
     lines += ["| " + " | ".join(map(_plain, head)) + " |", "|-|" + "-:|" * (len(head) - 2) + "-|"]
     lines += ["| " + " | ".join(map(_plain, row)) + " |" for row in rows(comparison)]
@@ -61,14 +57,12 @@ def _markdown(comparison: Comparison) -> str:
     ]
     lines += [f"- {_plain(line)}" for line in change_lines(comparison)]
     lines += [f"- {_plain(note)}" for note in comparison.notes]
-    lines += [
-        f"- MLflow, {_plain(link.revision)}: [{_plain(link.run)}]({link.url})" for link in comparison.links
-    ]
+    lines += [f"- MLflow, {_plain(link.revision)}: [{_plain(link.run)}]({link.url})" for link in comparison.links]
     return "\n".join(lines) + "\n"
 
 
 def _plain(text: str) -> str:
-    # Names of branches and settings come from whoever opened the pull request.
+    # Escaped, because names of branches and settings may come from the author of a pull request.
     text = "".join(f"\\{character}" if character in _MARKUP else character for character in text)
     return " ".join(text.split())
 

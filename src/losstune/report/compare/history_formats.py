@@ -25,7 +25,7 @@ _MESSAGE_LENGTH = 30
 
 
 def history_text(entries: Sequence[Entry], form: str, *, colour: bool = False) -> str:
-    """Return the history in one of :data:`FORMATS`, with a line break at its end."""
+    """Return the history in one of :data:`FORMATS`, with a final line break."""
     if form == "json":
         return json_text([entry.model_dump(mode="json") for entry in entries])
     if not entries:
@@ -50,13 +50,14 @@ def _print(entries: Sequence[Entry], console: Console) -> None:
     if bars.strip():
         print_lines(console, [f"baseline, oldest to newest: {bars[::-1]}"])
     if any(entry.num_folded for entry in entries):
-        print_lines(console, ["(+n): commits since then that left results.json as it was"])
+        print_lines(console, ["(+n): next commits that did not change results.json"])
 
 
 def history_svg(entries: Sequence[Entry]) -> str:
     """Draw the baseline's score with its interval, and the winner's, against the commits, oldest first.
 
-    A vertical line marks where metric, baseline, model or data changed: its two revisions are of different things.
+    A vertical line marks a change of metric, baseline, model or data, so that scores on its two sides are not
+    comparable.
     """
     oldest_first = list(reversed(entries))
     with drawing_style("history"):
@@ -99,11 +100,7 @@ def _cells(entry: Entry, bar: str) -> list[str]:
         if score.low is not None and score.high is not None:
             shown += f" [{100 * score.low:.2f}, {100 * score.high:.2f}]"
     verdict = (
-        _NONE
-        if entry.action is None
-        else "no verdict"
-        if entry.winner is None
-        else f"{entry.action} {entry.winner}"
+        _NONE if entry.action is None else "no verdict" if entry.winner is None else f"{entry.action} {entry.winner}"
     )
     folded = f" (+{entry.num_folded})" if entry.num_folded else ""
     message = textwrap.shorten(entry.message, 2 * _MESSAGE_LENGTH - 10, placeholder=" …")

@@ -1,4 +1,4 @@
-"""A comparison in one sentence."""
+"""The result of a comparison in one sentence."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _MOST_NAMES = 4
 
 
 def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
-    """Say how B's scores stand to A's, in the decision words and no others.
+    """Return how B's scores compare with A's, using only the words of the decisions.
 
-    ``B is 0.40 ± 0.20 points better for cross_entropy and undecided for the rest``. What follows ± is the larger
+    ``B is 0.40 ± 0.20 points better for cross_entropy and undecided for the rest``. The number after ± is the larger
     half of the interval.
 
     Args:
-        a: What the first revision is called.
-        b: What the second one is called.
-        scores: Every loss.
+        a: Name of the first revision.
+        b: Name of the second revision.
+        scores: The scores of every loss.
     """
     compared = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
     groups: list[tuple[str, list[LossComparison]]] = []

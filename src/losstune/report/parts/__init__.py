@@ -1,1 +1,1 @@
-"""What report, across and compare share: tables in the terminal, HTML pages, CSV and JSON as text."""
+"""Parts that report, across and compare share: terminal tables, HTML pages, CSV and JSON text."""

@@ -1,4 +1,4 @@
-"""HTML pages from templates. A page needs no network, and works in dark mode and on paper."""
+"""HTML pages from templates. A page needs no network, and supports dark mode and print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from losstune.verdict import wording
 
 
 def render(template: str, package: str, /, **values: Any) -> str:
-    """Return a template of `package`, or of the report's, filled in."""
+    """Render a template of `package`, or else of the report's package."""
     packages = dict.fromkeys((package, "losstune.report"))
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name, ".") for name in packages]),
@@ -30,13 +30,13 @@ def render(template: str, package: str, /, **values: Any) -> str:
 
 
 def inline(svg: str, label: str) -> Markup:
-    """Return a figure for a page, with `label` as what a screen reader says.
+    """Return a figure for a page, with `label` as its text alternative.
 
-    The figures are made by this package from numbers and from names that matplotlib has escaped.
+    It is safe markup, because this package draws figures from numbers and from names that matplotlib escapes.
     """
     return Markup(themed(svg, label))
 
 
 def _minus(text: Any) -> str:
-    """Set a true minus sign where a hyphen stands for one."""
+    """Replace hyphens that mean minus by minus signs."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))

@@ -1,4 +1,4 @@
-"""Tables for the terminal, or as plain text."""
+"""Tables for the terminal and as plain text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 MAX_COLUMNS = 110
 STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
 """The colour of each decision."""
-_MIN_WIDTH = 10  # of a column that wraps
+_MIN_WIDTH = 10  # minimum width of a column that wraps
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Column:
 
     Attributes:
         title: Its heading.
-        right: Whether it is set to the right, as numbers are.
+        right: Whether it is right-aligned, as for numbers.
         wraps: Whether a cell may take several lines.
-        optional: Whether it is left out where the terminal is too narrow for all columns.
-        max_width: In characters; None for no limit.
+        optional: Whether it is left out if the terminal is too narrow for all columns.
+        max_width: Maximum width in characters; None for no limit.
     """
 
     title: str
@@ -49,20 +49,18 @@ def narrowed(console: Console | None) -> Console:
 
 
 def text_of(draw: Callable[[Console], None], *, colour: bool) -> str:
-    """Return what `draw` prints, without blanks at the ends of lines."""
+    """Return the text that `draw` prints, without trailing spaces."""
     text = StringIO()
     draw(Console(file=text, width=MAX_COLUMNS, force_terminal=colour, highlight=False))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
-    """Print a table. In a narrow console optional columns are left out, the last first, before a name is folded."""
+    """Print a table. In a narrow console, optional columns are left out from the last on, before a name wraps."""
     rows = list(rows)
     shown = list(range(len(columns)))
     widths = [
-        _MIN_WIDTH
-        if column.wraps
-        else max(Text(column.title).cell_len, *(row[place].cell_len for row in rows))
+        _MIN_WIDTH if column.wraps else max(Text(column.title).cell_len, *(row[place].cell_len for row in rows))
         for place, column in enumerate(columns)
     ]
     for place in reversed([place for place, column in enumerate(columns) if column.optional]):
@@ -93,6 +91,6 @@ def _table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> Table:
 
 
 def print_lines(console: Console, lines: Iterable[Text | str]) -> None:
-    """Print lines as they stand, without markup."""
+    """Print lines without interpreting markup."""
     for line in lines:
         console.print(line if isinstance(line, Text) else Text(line))

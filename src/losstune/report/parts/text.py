@@ -10,22 +10,20 @@ from typing import Any
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]], form: str = ".6f") -> str:
-    """Return a table as CSV text with a header, lines ended by a line feed.
+    """Return a table as CSV text with a header and line feeds.
 
     Args:
-        header: The names of the columns.
-        rows: Their values; None becomes an empty cell.
-        form: How a float is written.
+        header: Names of the columns.
+        rows: Values of the rows; None becomes an empty cell.
+        form: Format of floats.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(
-        [f"{value:{form}}" if isinstance(value, float) else value for value in row] for row in rows
-    )
+    writer.writerows([f"{value:{form}}" if isinstance(value, float) else value for value in row] for row in rows)
     return text.getvalue()
 
 
 def json_text(value: Any) -> str:
-    """Return a value as indented JSON, with a line break at its end."""
+    """Return a value as indented JSON with a final line break."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
