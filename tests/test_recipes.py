@@ -24,6 +24,7 @@ from losstune.data.raw import RawData
 from tests.commands import DVC, run
 from tests.paths import REPOSITORY
 from tests.recipes import Command, Recipe, commands, expand_braces, recipes, settings
+from tests.shared import made_once
 from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import write_params
 
@@ -108,7 +109,11 @@ def _as_a_user(monkeypatch):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A study under Git, with four states: as it is, with label noise, with another seed, and as it was."""
-    folder = make_checkout(tmp_path_factory.mktemp("lab"), SMALL)
+    return made_once(tmp_path_factory, "lab", make_lab)
+
+
+def make_lab(folder):
+    make_checkout(folder, SMALL)
     cached = ["data/prepared/*/", "results/*/*.jsonl", "report/", "mlflow.db", "mlruns/", ".losstune/"]
     (folder / ".git/info/exclude").write_text("\n".join(cached))  # what DVC keeps, or nobody
     states = {
@@ -127,7 +132,6 @@ def lab(tmp_path_factory):
             git(folder, "commit", "-qm", tag)
             git(folder, "tag", tag)
         losstune("promote")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -159,13 +163,19 @@ def in_lab(request, tmp_path, monkeypatch):
     "recipe",
     [pytest.param(recipe, id=recipe.place, marks=pytest.mark.slow if is_slow(recipe) else ()) for recipe in RECIPES],
 )
-def test_a_recipe_works(recipe, in_lab, tmp_path, monkeypatch):
+def test_a_recipe_works(recipe, in_lab, tmp_path, monkeypatch, request):
+    # The README's settings are trained each time; those of the other pages are checked, and trained with --full.
+    is_trained = recipe.place.startswith("README") or request.config.getoption("--full")
     if recipe.kind in ("yaml", "yml"):
         for number, values in enumerate(settings(recipe)):
             folder = tmp_path / str(number)
             folder.mkdir()
             monkeypatch.chdir(folder)
-            (run_matrix if "matrix" in values else run_settings)(values, folder, monkeypatch)
+            if "matrix" in values:
+                run_matrix(values, folder)
+            else:
+                monkeypatch.setattr(torchvision_datasets, "load", instead_of_a_download)
+                run_settings(values, folder, STAGES if is_trained else STAGES[:1])
         return
     if recipe.kind in ("python", "py"):
         run_python(recipe.text, in_lab("lab"))
@@ -243,16 +253,15 @@ def write(path, values):
         YAML(typ="safe", pure=True).dump(values, file)
 
 
-def run_settings(values, folder, monkeypatch):
-    monkeypatch.setattr(torchvision_datasets, "load", instead_of_a_download)
+def run_settings(values, folder, stages):
     write("params.yaml", as_written(values))
     losstune("check")
-    for stage in STAGES:
+    for stage in stages:
         losstune(stage)
-    assert "verdict" in (folder / "results.json").read_text()
+    assert stages != STAGES or "verdict" in (folder / "results.json").read_text()
 
 
-def run_matrix(values, folder, monkeypatch):
+def run_matrix(values, folder):
     for entry in values["matrix"]["data"].values():
         if "data" in entry:
             entry["data"] |= made_for(entry["data"])
