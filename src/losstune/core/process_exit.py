@@ -31,6 +31,9 @@ def _leave() -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (OSError, ValueError):  # nobody reads it any more, or it is closed: Python has its own way to say so
+    except (
+        OSError,
+        ValueError,
+    ):  # nobody reads it any more, or it is closed: Python has its own way to say so
         return
     os._exit(_code)
