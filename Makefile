@@ -1,18 +1,18 @@
 # Everything runs in a virtual environment of its own, made on first use. `make PYTHON=python3.12` chooses
 # the Python, `make VENV=folder` the environment.
 
-# The first that is new enough; empty if there is none.
+# The first Python that is new enough; empty if there is none.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 
-# Named by what is to be installed, so that a changed pin installs anew and a touched file does not.
+# The name is a checksum of what is installed, so a changed pin installs anew and a touched file does not.
 STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-faults ui lint types check install clean
+.PHONY: help repro test test-full test-faults test-mutants ui lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -21,11 +21,17 @@ help: ## List what can be made
 repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to date is not run again
 	@dvc repro
 
-test: $(STAMP) ## Run the tests, on up to four cores
+test: $(STAMP) ## Run the quick tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test-full: $(STAMP) ## Run the slow tests, too, and hunt longer for faults of the losses: an hour or more
+	@python -m pytest --full -m 'not gpu and not browser' --ignore tests/faults -n auto --maxprocesses 4 --dist worksteal
 
 test-faults: $(STAMP) ## Kill a study at 50 points, fill its disk, start it twice: some 15 minutes
 	@python -m pytest tests/faults -m 'slow or not slow' -s
+
+test-mutants: $(STAMP) ## Change the code in one place at a time, and see whether a test fails: hours; ONLY=losstune.training SAMPLE=40
+	@python benchmarks/mutants.py $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
 
 ui: $(STAMP) ## Open the MLflow UI on this machine
 	@losstune ui

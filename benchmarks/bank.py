@@ -48,11 +48,7 @@ def main() -> None:
 def settings() -> Params:
     """Return the default study's settings, with a budget of the bank's and without MLflow."""
     params = load_params(ROOT / "params.yaml")
-    return params.model_copy(
-        update={
-            "tracking": params.tracking.model_copy(update={"enabled": False}),
-        }
-    )
+    return params.model_copy(update={"tracking": params.tracking.model_copy(update={"enabled": False})})
 
 
 def points(space: Space, num_configurations: int) -> list[Configuration]:
@@ -60,10 +56,7 @@ def points(space: Space, num_configurations: int) -> list[Configuration]:
     num_bits = max(5, (num_configurations - 1).bit_length())
     sobol = qmc.Sobol(len(space.ranges), scramble=True, rng=derive_seed(STUDY_SEED, "search", LOSS) % 2**32)
     drawn = [
-        {
-            name: span.from_unit(float(job))
-            for (name, span), job in zip(space.ranges.items(), row, strict=True)
-        }
+        {name: span.from_unit(float(job)) for (name, span), job in zip(space.ranges.items(), row, strict=True)}
         for row in sobol.random_base2(num_bits)
     ]
     return [space.configuration(values) for values in [space.defaults, *drawn][:num_configurations]]

@@ -96,9 +96,7 @@ def make_losstune_train(folder: Path) -> TrainOne:
     return train_one
 
 
-def run_ray(
-    jobs: Sequence[Job], make_train: Callable[[Path], TrainOne], folder: Path, num_actors: int
-) -> list[float]:
+def run_ray(jobs: Sequence[Job], make_train: Callable[[Path], TrainOne], folder: Path, num_actors: int) -> list[float]:
     """Train the jobs in Ray actors, one a core, each given its next job as it ends one: no Tune, no MLflow.
 
     About the least that anything built on Ray can cost, if it starts Ray itself.
@@ -206,15 +204,11 @@ def _tutorial_trial(config: dict[str, Any], folder: Path) -> None:
         num_workers=2,
     )
     validation_loader = DataLoader(
-        dataset(arrays.validation_images, arrays.validation_labels),
-        batch_size=settings.batch_size,
-        num_workers=2,
+        dataset(arrays.validation_images, arrays.validation_labels), batch_size=settings.batch_size, num_workers=2
     )
     network = build_model(study.params.model, arrays.train_images.shape[1:], arrays.num_classes)
     loss = get(job["loss"]).bind(job["hyperparameters"])
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=job["learning_rate"], weight_decay=job["weight_decay"]
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=job["learning_rate"], weight_decay=job["weight_decay"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * len(train_loader))
     for _ in range(settings.epochs):
         network.train()

@@ -35,9 +35,7 @@ TOP = 3
 
 def main() -> None:
     """Run both studies and print their table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=16, help="trials of a loss")
     parser.add_argument("--losses", nargs="+", default=list(registry()), help="all by default")
     options = parser.parse_args()
@@ -76,18 +74,14 @@ def _study(folder: Path, losses: list[str], trials: int, *, centre: bool) -> lis
     # Around the usual 0.03 for batches of 64 with momentum, a factor of 30 to each side.
     params["search_space"]["learning_rate"].update({"low": 1e-3, "high": 1.0, "default": 0.03})
     params["search_space"]["weight_decay"].update({"low": 1e-5, "high": 1e-2, "default": 5e-4})
-    params["tune"].update(
-        {"num_searches": 2, "trials_per_loss": trials // 2, "sampler": "sobol", "scheduler": "fifo"}
-    )
+    params["tune"].update({"num_searches": 2, "trials_per_loss": trials // 2, "sampler": "sobol", "scheduler": "fifo"})
     params["tracking"]["enabled"] = False
     folder.mkdir()
     yaml.dump(params, folder / "params.yaml")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "RAY_"))}
     for stage in ("prepare", "tune"):
         command = [sys.executable, "-m", "losstune", stage]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"losstune {stage} ended with code {done.returncode}:\n{done.stderr}")
     return list(read_records(folder / TRIALS))
@@ -110,9 +104,7 @@ def _by_loss(records: list[Record]) -> dict[str, list[Record]]:
 
 
 def _median_best(records: list[Record]) -> float:
-    return statistics.median(
-        max(row.validation["accuracy"] for row in rows) for rows in _by_loss(records).values()
-    )
+    return statistics.median(max(row.validation["accuracy"] for row in rows) for rows in _by_loss(records).values())
 
 
 def _best_rate(records: list[Record]) -> float:

@@ -57,9 +57,7 @@ class Told(NamedTuple):
 
 def main() -> None:
     """Tune both studies and print a row for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=40, help="of each study")
     parser.add_argument("--seconds", type=float, default=0.1, help="that a step sleeps")
     options = parser.parse_args()
@@ -90,9 +88,7 @@ def _tune(folder: Path, trials: int, seconds: float, *, disturbed: bool) -> Told
         lost = nodes.add(2, num_cpus=NODE_PLACES)
         nodes.wait_for(2)
         with (study / "output").open("w") as output:
-            tuning = subprocess.Popen(
-                [*losstune, "tune"], cwd=study, env=variables, stdout=output, stderr=output
-            )
+            tuning = subprocess.Popen([*losstune, "tune"], cwd=study, env=variables, stdout=output, stderr=output)
         if disturbed:
             while tuning.poll() is None and len(_finished(study)) < trials // 4:
                 time.sleep(0.1)

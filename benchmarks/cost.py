@@ -24,17 +24,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-FORETOLD = re.compile(
-    r"to train (?:at most )?([\d,]+) .*?about ([\d,.]+) core-minutes, ([\d:]+) to ([\d:]+),"
-)
+FORETOLD = re.compile(r"to train (?:at most )?([\d,]+) .*?about ([\d,.]+) core-minutes, ([\d:]+) to ([\d:]+),")
 STAGES = ("tune", "confirm")
 
 
 def main() -> None:
     """Run the three studies and print a row for each stage that trains."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print("study           stage    to train  trained  core-minutes said  taken  wall-clock said      taken")
     num, num_within = 0, 0
     with tempfile.TemporaryDirectory(prefix="losstune-cost-") as temp:

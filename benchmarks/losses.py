@@ -130,9 +130,7 @@ def compare(
         step()
     # About 50 ms a measurement, so that the clock doesn't matter.
     num_calls = max(1, min(500, int(0.05 / seconds(reference, 5, device))))
-    ratios = [
-        seconds(ours, num_calls, device) / seconds(reference, num_calls, device) for _ in range(repeats)
-    ]
+    ratios = [seconds(ours, num_calls, device) / seconds(reference, num_calls, device) for _ in range(repeats)]
     if compiled and device == "cpu":
         return statistics.median(ratios), None
     logits_NC.grad = None
@@ -143,13 +141,9 @@ def compare(
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--losses", nargs="+", default=list(registry()), help="all by default")
-    parser.add_argument(
-        "--compiled", action="store_true", help="through torch.compile, some 10 s a loss and shape"
-    )
+    parser.add_argument("--compiled", action="store_true", help="through torch.compile, some 10 s a loss and shape")
     parser.add_argument("--repeats", type=int, default=7, help="pairs of measurements")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -161,9 +155,7 @@ def main() -> None:
     for name in options.losses:
         cells = []
         for shape in SHAPES:
-            ratio, memory = compare(
-                get(name).bind(), shape, device, compiled=options.compiled, repeats=options.repeats
-            )
+            ratio, memory = compare(get(name).bind(), shape, device, compiled=options.compiled, repeats=options.repeats)
             over = "!" if ratio > (6 if name in SEARCHING else 3) else " "
             cells.append(f"{ratio:9.1f}{over}" + (f"{memory:7.1f} " if memory is not None else " " * 8))
         print(f"{name:<22}" + "".join(cells), flush=True)

@@ -45,9 +45,7 @@ Times = dict[tuple[str, int], list[float]]
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[40, 200], help="trials of a study, in all")
     parser.add_argument("--repeats", type=int, default=3, help="how often everything is run")
     parser.add_argument("--skip-tutorial", action="store_true", help="leave (b) out")
@@ -57,9 +55,7 @@ def main() -> None:
         if size < 1 or size % len(LOSSES):
             parser.error(f"--trials: expected multiples of {len(LOSSES)}, the number of losses, found {size}")
     if os.getloadavg()[0] > 0.5:
-        print(
-            f"other work is running here (load {os.getloadavg()[0]:.1f}): ratios will be off", file=sys.stderr
-        )
+        print(f"other work is running here (load {os.getloadavg()[0]:.1f}): ratios will be off", file=sys.stderr)
     times: Times = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="losstune-overhead-") as temp:
         template = Path(temp) / "template"
@@ -77,9 +73,7 @@ def main() -> None:
                     seconds, output = _run(command, folder)
                     times[kind, size].append(seconds)
                     if _accuracies(output) != expected:
-                        sys.exit(
-                            f"{kind} did other work: its accuracies differ from losstune's at {size} trials"
-                        )
+                        sys.exit(f"{kind} did other work: its accuracies differ from losstune's at {size} trials")
                 if size == sizes[0] and not options.skip_tutorial:
                     command = [sys.executable, str(BASELINES), "tutorial", str(folder), str(jobs)]
                     seconds, output = _run(command, folder)
@@ -99,9 +93,7 @@ def _make_study(folder: Path, num_trials: int) -> None:
     params["study"]["name"] = "overhead"
     params["data"]["name"] = "digits"
     params["model"].update({"name": "cnn", "width": 16, "depth": 2})
-    params["training"].update(
-        {"epochs": EPOCHS, "batch_size": 64, "optimizer": "adamw", "warmup_fraction": 0.0}
-    )
+    params["training"].update({"epochs": EPOCHS, "batch_size": 64, "optimizer": "adamw", "warmup_fraction": 0.0})
     params["training"].update({"schedule": "cosine", "augmentation": "none", "precision": "float32"})
     params["losses"], params["baseline"] = list(LOSSES), LOSSES[0]
     params["search_space"]["losses"] = {}

@@ -30,7 +30,7 @@ from losstune.report.diagnostics import gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.study.selection import select_winners
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -41,9 +41,7 @@ Made = TypeVar("Made")
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000, help="trials of the study, in all")
     parser.add_argument("--losses", type=int, default=40, help="losses of the study")
     parser.add_argument("--blocks", type=int, default=16, help="blocks of each loss")
@@ -53,9 +51,7 @@ def main() -> None:
     if not 2 <= options.losses <= len(names) + 1:
         parser.error(f"--losses: expected 2 to {len(names) + 1}, found {options.losses}")
     if os.getloadavg()[0] > 0.5:
-        print(
-            f"other work is running here (load {os.getloadavg()[0]:.1f}): it will be slower", file=sys.stderr
-        )
+        print(f"other work is running here (load {os.getloadavg()[0]:.1f}): it will be slower", file=sys.stderr)
     losses = ("cross_entropy", *names[: options.losses - 1])
     params = _params(losses, options.trials // options.losses, options.blocks)
     trials = _trials(params)
@@ -85,9 +81,7 @@ def _measure(
         num_test=NUM_TEST,
         class_names=tuple(map(str, range(NUM_CLASSES))),
     )
-    results = timed(
-        "results", lambda: build_results(params, facts, trials, blocks, equals={}, protocol="0" * 64)
-    )
+    results = timed("results", lambda: build_results(params, facts, trials, blocks, equals={}, protocol="0" * 64))
     diagnostics = timed(
         "diagnostics",
         lambda: gather(
@@ -102,10 +96,7 @@ def _measure(
     )
     drawn = timed("figures", lambda: figures.draw(results, diagnostics))
     downloads = timed("CSV files", lambda: csv_files(results, diagnostics))
-    page = timed(
-        "page",
-        lambda: render_page(results, params, diagnostics, drawn, downloads, commit=None, versions={}),
-    )
+    page = timed("page", lambda: render_page(results, params, diagnostics, drawn, downloads, commit=None, versions={}))
     if path:
         path.write_text(page, encoding="utf-8")
     _, seconds, processor = zip(*times, strict=True)
@@ -135,9 +126,7 @@ def _trials(params: Params) -> list[Record]:
             score = 0.9 - 0.06 * (math.log10(rate) + 3 - 0.01 * number) ** 2 + 0.01 * float(rng.normal())
             has_failed = rate > 0.03 and rng.random() < 0.5
             made.append(
-                _record(
-                    loss, "trial", search, index, rate, score, "diverged" if has_failed else "finished", rng
-                )
+                _record(loss, "trial", search, index, rate, score, "diverged" if has_failed else "finished", rng)
             )
     return made
 
@@ -156,14 +145,7 @@ def _blocks(params: Params, trials: Sequence[Record]) -> list[Record]:
 
 
 def _record(
-    loss: str,
-    role: Role,
-    search: int,
-    index: int,
-    rate: float,
-    score: float,
-    status: Status,
-    rng: np.random.Generator,
+    loss: str, role: Role, search: int, index: int, rate: float, score: float, status: Status, rng: np.random.Generator
 ) -> Record:
     """Return a training that ended at that score; one of a trial reads no test split."""
     has_failed, is_block = status != "finished", role == "block"
@@ -177,9 +159,7 @@ def _record(
     confusion = np.zeros((NUM_CLASSES, NUM_CLASSES), dtype=np.int64)
     np.add.at(confusion, (LABELS_N, found_N), 1)
     count = NUM_TEST // NUM_BINS
-    bins = tuple(
-        (count, round(count * (k + 0.5) / NUM_BINS), count * (k + 0.6) / NUM_BINS) for k in range(NUM_BINS)
-    )
+    bins = tuple((count, round(count * (k + 0.5) / NUM_BINS), count * (k + 0.6) / NUM_BINS) for k in range(NUM_BINS))
     calibration = Calibration(nll=scores["nll"], brier=scores["brier"], bins=bins)
     return Record(
         key=f"{loss} {role} {search} {index}",

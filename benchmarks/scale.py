@@ -74,9 +74,7 @@ class Size(NamedTuple):
 
 def main() -> None:
     """Run the studies, print a row for each, and say whether the aims are met."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 10_000], help="of each study")
     options = parser.parse_args()
     step = NUM_SEARCHES * len(LOSSES)
@@ -86,12 +84,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"other work is running here (load {load:.1f}): it will be slower", file=sys.stderr)
-    print(
-        "  trials   tune  start  ms a trial  from first  CPU of the   memory   ledger  trials.jsonl  mlflow.db"
-    )
-    print(
-        "              s      s      in all  to last, ms   driver, s      MiB      MiB           MiB        MiB"
-    )
+    print("  trials   tune  start  ms a trial  from first  CPU of the   memory   ledger  trials.jsonl  mlflow.db")
+    print("              s      s      in all  to last, ms   driver, s      MiB      MiB           MiB        MiB")
     sizes = []
     for trials in options.trials:
         with tempfile.TemporaryDirectory(prefix="losstune-scale-") as folder:

@@ -57,9 +57,7 @@ AIMS = {
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7, help="how often everything is run, at least 2")
     parser.add_argument("--only", nargs="+", default=list(AIMS), choices=list(AIMS), help="these commands")
     options = parser.parse_args()
@@ -75,9 +73,7 @@ def main() -> None:
         print(f"| `{command}` | {median:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} | {AIMS[command]} |")
 
 
-def measure(
-    folder: Path, commands: Sequence[str], repeats: int
-) -> tuple[dict[str, list[Seconds]], list[Seconds]]:
+def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[str, list[Seconds]], list[Seconds]]:
     """Return the ratios by command, and what torch took."""
     study = make_study(folder / "study")
     for stage in ("prepare", "tune", "confirm", "report"):

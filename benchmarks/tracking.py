@@ -41,9 +41,7 @@ class Cost(NamedTuple):
 
 def main() -> None:
     """Run the pairs and print a line for each, and the median ratio."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=500, help="trainings of a study")
     parser.add_argument("--repeats", type=int, default=3, help="pairs")
     parser.add_argument("--model", choices=("cnn", "mlp"), default="cnn")
@@ -112,9 +110,7 @@ def _run(folder: Path, stage: str) -> Cost:
 def _require_shown(folder: Path, trials: int) -> None:
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         ((shown,),) = database.execute("select count(*) from tags where key = 'mlflow.parentRunId'")
-        ((epochs,),) = database.execute(
-            "select count(*) from metrics where key = 'val_accuracy' and step = 15"
-        )
+        ((epochs,),) = database.execute("select count(*) from metrics where key = 'val_accuracy' and step = 15")
     if (shown, epochs) != (trials, trials):
         sys.exit(f"MLflow shows {shown} trainings, {epochs} of them to the last epoch; expected {trials}")
 

@@ -1,12 +1,11 @@
-"""Does the verdict keep its word? Studies whose truth is known, judged by losstune's rules and by naive ones.
+"""How often is the verdict wrong? Studies whose truth is known, judged by losstune's rules and by naive ones.
 
     python benchmarks/validity.py            # writes docs/validity.md and docs/validity.svg
 
-(a) Simulated studies: thirteen candidates and a control against a baseline, each of searches that are lucky
-or not, scores with a spread of their own and one that all losses of a block share, in steps of one test sample. (b)
-A/A studies from a bank of real trainings (`benchmarks/bank.csv`, made by bank.py): every "loss" is cross-entropy with
-searches of its own, so whoever calls one better or worse is wrong. Both go through
-:mod:`losstune.verdict.comparison`, the code of the report.
+(a) Simulated studies: thirteen candidates and a control against a baseline. The searches of a loss vary. A score has a
+spread of its own and one that all losses of a block share, in steps of one test sample. (b) A/A studies from a bank of
+real trainings (`benchmarks/bank.csv`, made by bank.py): every "loss" is cross-entropy with searches of its own, so
+a loss called better or worse is a false claim. Both go through :mod:`losstune.verdict.comparison`, the report's code.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ from losstune.statistics import (
     searches_to_differ,
     searches_to_match,
 )
-from losstune.verdict.comparison import Rules, compare, decide
+from losstune.verdict.comparison import compare, decide
+from losstune.verdict.rules import Rules
 
 ROOT = Path(__file__).resolve().parent.parent
 BANK = ROOT / "benchmarks" / "bank.csv"
@@ -62,7 +62,7 @@ class Scenario:
         num_searches: Searches of a loss.
         num_blocks: Blocks of a loss, over all its searches.
         luck: Standard deviation of what a search ends at.
-        wild: The same for the last candidate, whose searches are a gamble; None if it is as the others.
+        wild: The same for the last candidate, an unstable loss; None if it is like the others.
         sd: Standard deviation of a block's paired difference.
         rope: Of the rules.
         anytime: Whether blocks are added until the e-process decides.
@@ -114,14 +114,9 @@ def scenarios() -> list[Scenario]:
             num_blocks=32,
         ),
         Scenario(name="null, ROPE 0.5", truth="all equal", differences=none, rope=0.005),
+        Scenario(name="null, anytime", truth="all equal", differences=none, num_blocks=64, luck=0.003, anytime=True),
         Scenario(
-            name="null, anytime", truth="all equal", differences=none, num_blocks=64, luck=0.003, anytime=True
-        ),
-        Scenario(
-            name="all on the ROPE's edge",
-            truth="not equivalent",
-            differences=(0.005,) * NUM_CANDIDATES,
-            rope=0.005,
+            name="all on the ROPE's edge", truth="not equivalent", differences=(0.005,) * NUM_CANDIDATES, rope=0.005
         ),
     ]
     for effect, luck in ((0.006, 0.001), (0.004, 0.001), (0.006, 0.003)):
@@ -138,11 +133,7 @@ def scenarios() -> list[Scenario]:
     one = found[-3]
     found.append(replace(one, name=f"{one.name}, one loss a gamble", wild=0.05))
     found.append(
-        _planned(
-            Scenario(
-                name="all equal, to be shown", truth="equivalent", differences=none, rope=0.005, luck=0.002
-            )
-        )
+        _planned(Scenario(name="all equal, to be shown", truth="equivalent", differences=none, rope=0.005, luck=0.002))
     )
     found.append(
         Scenario(
@@ -335,9 +326,7 @@ def _prepare() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--simulated", type=int, default=2000, help="studies of each simulated kind")
-    parser.add_argument(
-        "--resampled", type=int, default=2000, help="A/A studies from the bank, for each ROPE"
-    )
+    parser.add_argument("--resampled", type=int, default=2000, help="A/A studies from the bank, for each ROPE")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "validity.md")
     options = parser.parse_args()
@@ -345,9 +334,7 @@ def main() -> None:
     real = [("A/A", 0.005, 0.0), ("A/A", 0.0, 0.0), ("one better by 0.6", 0.0, 0.006)]
     by_kind = run([partial(simulated, kind) for kind in kinds], options.simulated, options.workers)
     by_study = run(
-        [partial(resampled, rope, effect, bank) for _, rope, effect in real],
-        options.resampled,
-        options.workers,
+        [partial(resampled, rope, effect, bank) for _, rope, effect in real], options.resampled, options.workers
     )
     rows = []
     for kind, decisions in zip(kinds, by_kind, strict=True):
@@ -374,17 +361,15 @@ def main() -> None:
             )
         )
     for row in rows:
-        print(
-            f"{row[0]:50} {row[1]:>7}  wrong {[shown(w) for w in row[2]]}  found {[shown(r) for r in row[3]]}"
-        )
+        print(f"{row[0]:50} {row[1]:>7}  wrong {[shown(w) for w in row[2]]}  found {[shown(r) for r in row[3]]}")
     write_atomically(options.output, page(rows, options.simulated, options.resampled))
-    write_atomically(
-        options.output.with_suffix(".svg"), figure([(name, wrong) for name, _, wrong, _ in rows])
-    )
+    write_atomically(options.output.with_suffix(".svg"), figure([(name, wrong) for name, _, wrong, _ in rows]))
     print(f"wrote {options.output}")
 
 
 def _row(name: str, size: str, truth: str, differences: tuple[float, ...], decisions: list[Decision]) -> Row:
+    for drawn, said in WORDS.items():
+        name = name.replace(drawn, said)
     protocols = [[getattr(o, who) for o in decisions] for who in ("ours", "naive", "best")]
     wrong = [share(false_claim(said, differences) for said in protocol) for protocol in protocols]
     right: list[tuple[int, int]] = []
@@ -398,40 +383,62 @@ def _row(name: str, size: str, truth: str, differences: tuple[float, ...], decis
     return name, size, wrong, right
 
 
-PAGE = """# Does the verdict keep its word?
+PAGE = """# Validity: how often is the verdict wrong?
 
-Studies whose truth is known, judged by losstune's rules and by two naive protocols on three seeds a loss: an unpaired
-t-test at {alpha:g} without correction, and the higher one of the best scores. Every study has {num_candidates}
-candidates. A false claim is a loss called better or worse that is not. Percent of the studies, with Clopper-Pearson
-intervals at 95%.
+The benchmark creates studies whose true answer is known. losstune's rules judge each study, and so do two naive
+protocols on three seeds per loss: an unpaired t-test at {alpha:g} without correction, and the higher one of the best
+scores. Every study has {num_candidates} candidates. A *false claim* is a loss called better or worse that is not. The
+figures are percentages of the studies, with Clopper-Pearson intervals at 95%.
 
 ![Studies with a false claim, by protocol](validity.svg)
 
-| studies | searches x blocks | false claims: losstune | t-test | best of 3 | found: losstune | t-test |
+| studies | searches x blocks per search | false claims: losstune | t-test | best of 3 | found: losstune | t-test |
 |-|-|-|-|-|-|-|
 {table}
 
-`python benchmarks/validity.py --simulated {num_simulated} --resampled {num_resampled}` made this page:
-{num_simulated} simulated studies of each kind, and {num_resampled} of each kind from a bank of real trainings
-(`benchmarks/bank.csv`, made by `python benchmarks/bank.py`: 64 configurations of cross-entropy on the default study's
-data and model, 40 seeds each).
+`python benchmarks/validity.py --simulated {num_simulated} --resampled {num_resampled}` made this page. It used
+{num_simulated} simulated studies of each kind, and {num_resampled} of each kind from a bank of real trainings.
+`python benchmarks/bank.py` made the bank, `benchmarks/bank.csv`: 64 configurations of cross-entropy on the default
+study's data and model, with 40 seeds each.
 
-*Simulated*: a block's paired difference has a standard deviation of 0.6 points, what a search ends at one of 0.1
-(*luck*) unless the name says otherwise; a *gamble* is a candidate whose searches end 5 points apart. *Found*: the
-loss that is better is called better, or, where all are equal, the first candidate equivalent; searches and blocks
-are as many as the report would ask for to find it with a power of {power:g}, as its "about 16 more blocks" does.
-*On the ROPE's edge*: the false claim is to call the first candidate equivalent, whose true difference is the ROPE
-itself. The e-process of *anytime* looks after every round of blocks, of 64 at most.
+## Simulated studies
 
-*Real trainings*: every loss is cross-entropy, with {num_searches} searches of its own over {num_trials} trials, the
-size of the default study. Searches end at configurations that really differ, and a test over seeds alone takes that
-for a difference of losses: with one search a loss it called one better or worse in 18% of such studies (at
-`0412548`). So the rules ask for two tests, one over the blocks and one over the searches, and go by the larger
-p-value. *One better* has 0.6 points added to the first candidate's test scores.
+A block's paired difference has a standard deviation of 0.6 points. The true scores of the configurations that the
+searches of a loss end at have a standard deviation of 0.1 points, unless the name gives another (*SD*).
 
-What two searches cannot show: a loss whose searches are a gamble may end twice at much the same place, and then looks
-sure. With four searches that is rare.
+- *No search variance*, *large search variance*: this standard deviation is 0 or 0.3 points. It is also 0.3 in *null,
+  anytime* and 0.2 in *all equal, to be shown equivalent*.
+- *One unstable loss*: the searches of one candidate end at configurations with a standard deviation of 5 points.
+- *Found*: the loss that is better is called better; where all are equal, the first candidate is called equivalent. The
+  numbers of searches and blocks are those that the report would ask for to find it with a power of {power:g}, as in
+  its "about 16 more blocks".
+- *At the ROPE's limit*: the true difference of the first candidate is the ROPE itself. The false claim is to call it
+  equivalent.
+- *Anytime*: the e-process tests after every round of blocks, with at most 64 blocks.
+
+## Real trainings
+
+Every loss is cross-entropy, with {num_searches} searches of its own over {num_trials} trials, the size of the default
+study. The searches end at configurations that really differ. A test over seeds alone takes this for a difference
+between losses: with one search per loss, it called a loss better or worse in 18% of such studies (at `0412548`). The
+rules therefore require two tests, one over the blocks and one over the searches, and use the larger p-value. In *one
+better*, 0.6 points are added to the test scores of the first candidate.
+
+## What two searches cannot show
+
+The searches of an unstable loss may end at two similar configurations by chance. The loss then looks certain. The rows
+with one unstable loss show how often, with two searches and with four.
 """
+
+WORDS = {
+    "searches without luck": "no search variance",
+    "lucky searches": "large search variance",
+    "one loss a gamble": "one unstable loss",
+    "luck 0": "SD 0",
+    "on the ROPE's edge": "at the ROPE's limit",
+    "to be shown": "to be shown equivalent",
+}
+"""How the page words a scenario's name. The names stay as they are, because they seed the draws."""
 
 Row = tuple[str, str, list[tuple[int, int]], list[tuple[int, int]]]
 
@@ -468,9 +475,7 @@ def figure(bars: list[tuple[str, list[tuple[int, int]]]]) -> str:
             ):
                 interval = stats.binomtest(*value).proportion_ci(0.95, method="exact")
                 at = row + offset
-                axes.plot(
-                    [100 * interval.low, 100 * interval.high], [at, at], color=COLOURS[colour], linewidth=1.6
-                )
+                axes.plot([100 * interval.low, 100 * interval.high], [at, at], color=COLOURS[colour], linewidth=1.6)
                 axes.plot([100 * value[0] / value[1]], [at], marker, color=COLOURS[colour], markersize=5)
         axes.axvline(100 * ALPHA, color=COLOURS["ink"], linewidth=0.9, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(bars)), [name for name, _ in reversed(bars)])
@@ -478,11 +483,7 @@ def figure(bars: list[tuple[str, list[tuple[int, int]]]]) -> str:
         axes.set_xlim(left=0.0)
         axes.grid(axis="x", color=COLOURS["line"], linewidth=0.7)
         axes.set_xlabel("studies with a false claim, % (95% interval; dashed: alpha)")
-        legend = (
-            ("better", "● losstune"),
-            ("worse", "■ t-test on 3 seeds"),
-            ("control", "◆ best of 3 seeds"),
-        )
+        legend = (("better", "● losstune"), ("worse", "■ t-test on 3 seeds"), ("control", "◆ best of 3 seeds"))
         for place, (colour, text) in enumerate(legend):
             axes.annotate(
                 text,

@@ -15,12 +15,16 @@ GALLERY = Path(__file__).with_name("gallery.md")
 FIGURES = Path(__file__).with_name("gallery")
 HEAD = """# The catalogue
 
-{num_losses} losses and {num_aliases} other names for them. Generated from the registry by
-`docs/make_losses_page.py`; a test holds it to the code. p = softmax(z), y the true class, C classes. Properties are at
-the published hyperparameters, with one class per sample, and each of them is measured by `losstune.testing`. The scale
-is the loss's pull on the true logit at equal logits, relative to cross-entropy's, with 10 and with 100 classes.
-A class can be masked by a logit of minus infinity: the loss is then the finite limit, and the other classes learn on.
-Where that is not so it says "not maskable": the loss is infinite, or nothing is left to learn.
+The catalogue has {num_losses} losses and {num_aliases} other names for them. `docs/make_losses_page.py` generates this
+page from the registry, and a test compares it with the code. In the formulas, p = softmax(z), y is the true class and
+C the number of classes.
+
+- **Properties** hold at the published hyperparameters, with one class per sample. `losstune.losses.tools` measures
+  each.
+- **Scale** is the size of the gradient with respect to the true logit at equal logits, relative to cross-entropy's,
+  with 10 and with 100 classes.
+- **Masking.** A logit of minus infinity masks its class: the loss is then the finite limit, and the other classes
+  still have gradients. "Not maskable" means that the loss is infinite or that no gradient is left.
 
 ```python
 from losstune.losses import get
@@ -28,9 +32,9 @@ from losstune.losses import get
 criterion = get("focal", gamma=2.0).as_module(reduction="mean")  # in place of nn.CrossEntropyLoss
 ```
 
-The same in a [plain loop](examples/plain_loop.py), in [Lightning](examples/lightning_module.py) and in
-[Hugging Face's Trainer](examples/hugging_face_trainer.py). Every loss is drawn in the [gallery](gallery.md).
-A loss of your own: `losstune losses check my_losses.py`.
+Complete examples: a [plain loop](examples/plain_loop.py), [Lightning](examples/lightning_module.py) and [Hugging
+Face's Trainer](examples/hugging_face_trainer.py). The [gallery](gallery.md) draws every loss.
+`losstune losses check my_losses.py` tests a loss of your own.
 
 | loss | formula | hyperparameters | properties | scale |
 |-|-|-|-|-|
@@ -73,11 +77,13 @@ def _source(spec: LossSpec) -> str:
 
 GALLERY_HEAD = """# Gallery
 
-Every loss at its published hyperparameters and with 10 classes, in colour; cross-entropy in grey. All classes but the
-true one are alike: the margin is z_y - z_j, p_y the true class's softmax probability (that of the loss's own link where
-the logits are cosines). The last panel is the weight |phi'(p)| p (1 - p) with which a sample pulls. Generated from the
-registry by `docs/make_losses_page.py`; a test holds it to the code. Your own choice of losses and hyperparameters:
-`losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
+The figures show every loss at its published hyperparameters with 10 classes, in colour, and cross-entropy in grey. All
+classes but the true one have the same logit. The margin is z_y - z_j. p_y is the true class's softmax probability, or
+that of the loss's own link where the logits are cosines. The last panel shows the weight of a sample in the gradient,
+|phi'(p)| p (1 - p). `docs/make_losses_page.py` generates this page from the registry, and a test compares it with the
+code.
+
+`losstune losses plot focal focal:gamma=0.5 gce:q=0.3` draws losses and hyperparameters of your choice.
 """
 
 

@@ -9,6 +9,17 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--full", action="store_true", help="hunt for faults of the losses as long as a user's check would"
+    )
+
+
+def pytest_configure():
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the processes that tests start share the cores, too
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _thaw():
     """Undo what `losstune.core.gc_pause` froze: at exit nanobind would tell everything frozen here as leaked."""

@@ -8,14 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from losstune.core.records import Configuration, Epoch, Execution, Record, Role, Stage, Status
 
-WORST_SCORES = {
-    "accuracy": 0.0,
-    "balanced_accuracy": 0.0,
-    "macro_f1": 0.0,
-    "nll": math.inf,
-    "brier": 2.0,
-    "ece": 1.0,
-}
+WORST_SCORES = {"accuracy": 0.0, "balanced_accuracy": 0.0, "macro_f1": 0.0, "nll": math.inf, "brier": 2.0, "ece": 1.0}
 
 
 def make_scores(accuracy: float, **replaced: float) -> dict[str, float]:
@@ -32,9 +25,7 @@ def make_scores(accuracy: float, **replaced: float) -> dict[str, float]:
     return scores | replaced
 
 
-def make_confusion(
-    accuracy: float, num_classes: int = 3, num_samples: int = 90
-) -> tuple[tuple[int, ...], ...]:
+def make_confusion(accuracy: float, num_classes: int = 3, num_samples: int = 90) -> tuple[tuple[int, ...], ...]:
     """Counts of about that accuracy: the errors of a class go to the next one."""
     per_class = num_samples // num_classes
     correct = round(accuracy * per_class)

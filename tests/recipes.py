@@ -16,20 +16,7 @@ from tests.paths import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 SECTIONS = {*Params.model_fields, "matrix"}
-PROGRAMS = {
-    ".",
-    "curl",
-    "dvc",
-    "export",
-    "git",
-    "losstune",
-    "make",
-    "mlflow",
-    "pip",
-    "python",
-    "ray",
-    ".ci/run",
-}
+PROGRAMS = {".", "curl", "dvc", "export", "git", "losstune", "make", "mlflow", "pip", "python", "ray", ".ci/run"}
 
 _FENCE = re.compile(r"^ *```(?P<kind>[\w-]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _COMMAND_TABLE = re.compile(r"^\| *commands? *\|.*\n\|[-| :]+\n(?P<rows>(?:\|.*\n?)+)", re.MULTILINE)

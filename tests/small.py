@@ -54,10 +54,7 @@ def small_task(
     }
     return Task(
         configuration=Configuration(
-            loss=loss,
-            hyperparameters=hyperparameters or {},
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
+            loss=loss, hyperparameters=hyperparameters or {}, learning_rate=learning_rate, weight_decay=weight_decay
         ),
         seeds=seeds,
         model=ModelSettings(name=model, width=16, depth=1),

@@ -67,9 +67,7 @@ def test_no_module_lies_beside_the_packages():
 
 
 def test_no_file_is_long():
-    lengths = {
-        name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in LOSSTUNE.modules.items()
-    }
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in LOSSTUNE.modules.items()}
     assert not {name: length for name, length in lengths.items() if length > 350}
 
 
@@ -105,17 +103,14 @@ LOSSES = [name for name in MODULES if part_of(name) == "losses" and not name.sta
 @pytest.mark.parametrize("module", LOSSES)
 def test_a_loss_needs_only_torch_and_entmax(module):
     outside = {name for name in LOSSTUNE.imports(module) if part_of(name) not in {"", "losses"}}
-    assert outside <= (
-        {"losstune.core", "losstune.core.errors"} if module == "losstune.losses.registry" else set()
-    )
+    assert outside <= ({"losstune.core", "losstune.core.errors"} if module == "losstune.losses.registry" else set())
     assert not [name for name in LOSSTUNE.imports(module) if name.startswith(TOOLS)]
     assert imported_libraries(module) <= {"torch", "entmax"}
 
 
 def test_only_the_registry_knows_the_losses():
     shared = {
-        f"losstune.losses.{name}"
-        for name in ("inputs", "module", "ranges", "registry", "scale", "snippet", "spec")
+        f"losstune.losses.{name}" for name in ("inputs", "module", "ranges", "registry", "scale", "snippet", "spec")
     }
     losses = set(LOSSES) - shared - {"losstune.losses"}
     for module in set(MODULES) - set(LOSSES):
@@ -127,10 +122,7 @@ def test_only_the_registry_knows_the_losses():
 )
 def test_numbers_know_nothing_of_the_project(module):
     assert {part_of(name) for name in LOSSTUNE.imports(module)} <= {"", part_of(module)}
-    assert module != "losstune.training.metrics" or LOSSTUNE.imports(module) == {
-        "losstune",
-        "losstune.training",
-    }
+    assert module != "losstune.training.metrics" or LOSSTUNE.imports(module) == {"losstune", "losstune.training"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -201,24 +193,14 @@ def test_no_import_has_a_side_effect(tmp_path):
     from_the_ground_up = sorted(MODULES, key=lambda module: (LEVELS.get(part_of(module), -1), module))
     libraries = sorted({name for module in MODULES for name in imported_names(module)} - set(MODULES))
     libraries = [name for name in libraries if name.partition(".")[0] != "losstune"]
-    writes = (
-        "os.mkdir",
-        "os.rename",
-        "os.remove",
-        "os.rmdir",
-        "subprocess.Popen",
-        "os.system",
-        "socket.connect",
-    )
+    writes = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "subprocess.Popen", "os.system", "socket.connect")
     done = subprocess.run(
         [
             sys.executable,
             "-B",
             "-c",
             f"WRITES = {writes!r}{IMPORT_EVERYTHING}",
-            json.dumps(
-                [libraries, [module for module in from_the_ground_up if module != "losstune.__main__"]]
-            ),
+            json.dumps([libraries, [module for module in from_the_ground_up if module != "losstune.__main__"]]),
         ],
         cwd=tmp_path,
         env=os.environ | {"PYTHONSAFEPATH": "1"},

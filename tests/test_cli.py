@@ -1,4 +1,4 @@
-"""What a user sees of the command line: mistakes told in one line, help and lists that can be read."""
+"""What a user sees of the command line: errors of one line, help and lists that can be read."""
 
 import shutil
 from pathlib import Path
@@ -53,12 +53,9 @@ MISTAKES = [
         {"data.name": "cifar10"},
         "data.name: found 'cifar10', expected digits, imagefolder, npz or a torchvision data set",
     ),
-    ({"data.image_size": 32}, "data.image_size: found 32, expected null: digits is taken as it is"),
+    ({"data.image_size": 32}, "data.image_size: found 32, expected null: digits is not resized"),
     ({OWN: {"gce": {"q": 1.5}}}, f"{OWN}.gce.q: found 1.5, expected a number in [0, 1]"),
-    (
-        {OWN: {"js": {"pi": {"low": 0, "high": 0.5}}}},
-        f"{OWN}.js.pi.low: found 0, expected a number in (0, 1)",
-    ),
+    ({OWN: {"js": {"pi": {"low": 0, "high": 0.5}}}}, f"{OWN}.js.pi.low: found 0, expected a number in (0, 1)"),
     ({OWN: {"focal": {"gama": 1}}}, f"{OWN}.focal: unknown hyperparameter 'gama'; did you mean 'gamma'?"),
     (
         {"losses": ["cross_entropy", "balanced_softmax"]},
@@ -71,9 +68,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"), MISTAKES, ids=[message.split(":")[0] for _, message in MISTAKES]
-)
+@pytest.mark.parametrize(("changes", "message"), MISTAKES, ids=[message.split(":")[0] for _, message in MISTAKES])
 def test_check_tells_a_mistake_in_one_line_before_anything_runs(study, capsys, changes, message):
     study(changes)
     code, out, err = run(capsys, "check")
@@ -100,9 +95,7 @@ def test_check_counts_what_will_be_trained(study, capsys):
     code, out, err = run(capsys, "check")
     assert (code, err) == (0, "")
     assert "4 losses x 2 searches x 5 trials = 40 trainings" in out
-    planned = (
-        "4 losses x 7 blocks + 1 control (kl_divergence as cross_entropy) + 7 of the degraded cross_entropy"
-    )
+    planned = "4 losses x 7 blocks + 1 control (kl_divergence as cross_entropy) + 7 of the degraded cross_entropy"
     assert f"{planned} = 36 trainings" in " ".join(out.split())
     # What is fixed is not searched.
     assert "searched  learning_rate, weight_decay; focal gamma\n" in out
@@ -157,14 +150,7 @@ def test_the_catalogue_names_every_loss_with_its_published_values(capsys):
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
-        (
-            "focal",
-            [
-                "2 by default, searched over 0 to 5; allowed: a number >= 0",
-                "Lin et al. 2017",
-                "class indices\n",
-            ],
-        ),
+        ("focal", ["2 by default, searched over 0 to 5; allowed: a number >= 0", "Lin et al. 2017", "class indices\n"]),
         ("logit_norm", ["0.04 by default, searched over 0.01 to 1, log; allowed: a number > 0"]),
         ("apl", ["1 by default, searched over 0.1, 1 or 10; allowed: a number > 0"]),
         ("kl_divergence", ["cross_entropy on hard labels: a control", "class indices or distributions\n"]),

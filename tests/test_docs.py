@@ -13,13 +13,48 @@ import pytest
 from tests.paths import REPOSITORY
 
 EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
+PAGES = [*(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def anchors(page):
+    """The names that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        path, _, anchor = link.partition("#")
+        if not link.startswith(("http://", "https://")):
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_lists_every_page():
+    listed = re.findall(r"\]\((\S+?\.md)\)", (REPOSITORY / "docs" / "README.md").read_text(encoding="utf-8"))
+    assert {path.name for path in PAGES[2:]} - {"README.md"} <= set(listed)
+
+
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_architecture_shows_the_packages():
+    packages = sorted(path.parent.name for path in (REPOSITORY / "src" / "losstune").glob("*/__init__.py"))
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = (REPOSITORY / "docs" / "packages.svg").read_text(encoding="utf-8")
+    layout = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \d \| `(\w+)` \|", page, flags=re.MULTILINE)) == packages
+    assert sorted(re.findall(r'class="name"[^>]*>(\w+)<', drawing)) == packages
+    assert not [name for name in packages if f"{name}/ " not in layout]
 
 
 def test_the_page_of_losses_is_current():
     script = runpy.run_path(str(REPOSITORY / "docs" / "make_losses_page.py"))
-    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), (
-        "run python docs/make_losses_page.py"
-    )
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), "run python docs/make_losses_page.py"
 
 
 def test_the_gallery_is_current():
@@ -36,10 +71,7 @@ def test_the_gallery_is_current():
 
 def test_the_plain_loop_runs():
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "docs" / "examples" / "plain_loop.py"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, REPOSITORY / "docs" / "examples" / "plain_loop.py"], capture_output=True, text=True, check=True
     )
     criterion, accuracy = done.stdout.splitlines()
     assert criterion == "LossModule(focal(gamma=2.0), reduction='mean')"

@@ -11,6 +11,7 @@ import pytest
 
 from tests.commands import DVC, environment, run
 from tests.paths import REPOSITORY
+from tests.shared import made_once
 from tests.test_pipeline import SMALL, ledger, write_params
 
 
@@ -18,6 +19,34 @@ from tests.test_pipeline import SMALL, ledger, write_params
 def checkout(tmp_path):
     """The repository's files, as they are, in a Git repository with a small study."""
     return make_checkout(tmp_path, SMALL)
+
+
+def reproduced(factory):
+    """Return the folder of a study that ``dvc repro`` took to its verdict, for reading, and what was printed."""
+
+    def make(folder):
+        (folder / "study").mkdir()
+        checkout = make_checkout(folder / "study", SMALL | {"tracking.enabled": True})
+        (folder / "said").write_text(repro(checkout))
+
+    folder = made_once(factory, "reproduced", make)
+    return folder / "study", (folder / "said").read_text()
+
+
+def repro(folder):
+    """Run ``dvc repro``, which has to end well; return all that is printed, libraries' words among it."""
+    done = subprocess.run(
+        [*DVC, "repro"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def make_checkout(folder, changes):
@@ -48,8 +77,10 @@ def dvc(folder, *arguments):
     return run(folder, *DVC, *arguments)
 
 
-def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(checkout):
-    assert "keep cross_entropy" in " ".join(dvc(checkout, "repro").split())
+def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(tmp_path, tmp_path_factory):
+    study, said = reproduced(tmp_path_factory)
+    assert "keep cross_entropy" in " ".join(said.split())
+    checkout = shutil.copytree(study, tmp_path / "study", symlinks=True)
     assert "Data and pipelines are up to date." in dvc(checkout, "repro")
     shown = json.loads(dvc(checkout, "metrics", "show", "--json"))
     assert shown[""]["data"]["metrics.json"]["data"]["winner"] == "cross_entropy"
@@ -65,9 +96,7 @@ def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(checkout):
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_goes_on(checkout):
     write_params(checkout, {"tune.trials_per_loss": 30, "training.epochs": 10})
-    with subprocess.Popen(
-        [*DVC, "repro"], cwd=checkout, env=environment(), stdout=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen([*DVC, "repro"], cwd=checkout, env=environment(), stdout=subprocess.DEVNULL) as process:
         while len(ledger(checkout)) < 10:
             time.sleep(0.05)
         stages = psutil.Process(process.pid).children(recursive=True)

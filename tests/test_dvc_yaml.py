@@ -61,9 +61,7 @@ def test_prepare_depends_on_no_code_that_trains(stages):
     for path in code_of(stages, "prepare"):
         assert any(file.is_relative_to(path) for file in files), f"prepare doesn't run {path}"
     assert not {
-        module
-        for module in modules_of_stage("prepare")
-        if module.startswith(("losstune.losses", "losstune.training"))
+        module for module in modules_of_stage("prepare") if module.startswith(("losstune.losses", "losstune.training"))
     }
 
 
@@ -82,9 +80,7 @@ def test_a_stage_depends_on_what_earlier_ones_made(stages, stage):
         if not path.startswith("src/"):
             known = any(Path(path).is_relative_to(out) or Path(out).is_relative_to(path) for out in made)
             # What no stage makes comes from outside: raw data, for the first stage alone.
-            assert known or stage == "prepare", (
-                f"stage {stage} depends on {path}, which no earlier stage makes"
-            )
+            assert known or stage == "prepare", f"stage {stage} depends on {path}, which no earlier stage makes"
     if stage != "prepare":
         assert any(not path.startswith("src/") for path in paths(stages[stage]["deps"]))
 
@@ -111,8 +107,6 @@ def test_dvc_accepts_the_file(tmp_path):
         shutil.copy(ROOT / name, tmp_path)
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True, timeout=60)
-    listed = subprocess.run(
-        [*dvc, "dag"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    listed = subprocess.run([*dvc, "dag"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert listed.returncode == 0, listed.stderr
     assert all(stage in listed.stdout for stage in STAGES)

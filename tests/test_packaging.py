@@ -36,12 +36,8 @@ def copy_of_the_makefile(tmp_path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VENV"))
-    }
-    return subprocess.run(
-        ["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=False
-    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VENV"))}
+    return subprocess.run(["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
 def test_constraints_are_pins_and_nothing_else():
@@ -101,9 +97,7 @@ def test_an_old_python_is_told_so_in_one_line(copy_of_the_makefile, tmp_path):
 
 def test_installs_once_per_content(copy_of_the_makefile):
     folder = copy_of_the_makefile
-    (folder / "Makefile").write_text(
-        (folder / "Makefile").read_text().replace("python -m pytest", "echo tested")
-    )
+    (folder / "Makefile").write_text((folder / "Makefile").read_text().replace("python -m pytest", "echo tested"))
     assert "pip install" in make(folder, "-n", "test").stdout
     stamp = re.search(r"touch (\S+)", make(folder, "-n", "test").stdout)
     assert stamp is not None
@@ -126,9 +120,7 @@ def test_ci_runs_what_the_readme_names():
     assert "\nmake lint types\n" in text
     assert "pytest -m browser -rs tests/browser" in text
     subprocess.run(["bash", "-n", script], check=True)
-    workflow = YAML(typ="safe", pure=True).load(
-        (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    )
+    workflow = YAML(typ="safe", pure=True).load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     commands = [step.get("run") for step in workflow["jobs"]["ci"]["steps"]]
     assert {"make test", "make repro"} <= set(commands)
     assert workflow["jobs"]["ci"]["strategy"]["matrix"]["python"] == ["3.11", "3.12"]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
 
-from tests.commands import DVC, environment
-from tests.test_dvc_repro import make_checkout
+from tests.test_dvc_repro import make_checkout, repro, reproduced
 from tests.test_pipeline import SMALL
 
 DVCS = r"""
@@ -32,25 +30,18 @@ digits: [\d,]+ train, .* digest \w{12}
 confirm: registered as \w{12}
 """
 EXPECTED = re.compile("|".join(line for line in (DVCS + OURS).splitlines() if line))
-REPORT = "The whole report: report/report.html"
+REPORT = "Full report: report/report.html"
 
 
 @pytest.mark.parametrize("executor", ["inline", "ray"])
-def test_a_study_prints_nothing_that_a_library_says(executor, tmp_path):
-    folder = make_checkout(tmp_path, SMALL | {"resources.executor": executor, "tracking.enabled": True})
-    done = subprocess.run(
-        [*DVC, "repro"],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    before, report, rest = done.stdout.partition(REPORT)
-    assert report, done.stdout
+def test_a_study_prints_nothing_that_a_library_says(executor, tmp_path, tmp_path_factory):
+    if executor == "inline":
+        folder, said = reproduced(tmp_path_factory)
+    else:
+        folder = make_checkout(tmp_path, SMALL | {"resources.executor": executor, "tracking.enabled": True})
+        said = repro(folder)
+    before, report, rest = said.partition(REPORT)
+    assert report, said
     # The report prints its table and its sentences at once, and ends with the verdict.
     shown, lock, after = rest.partition("Updating lock file")
     sentence = json.loads((folder / "results.json").read_text())["verdict"]["sentence"]

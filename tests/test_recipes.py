@@ -68,7 +68,7 @@ NOT_RUN = {
 
 SAID = re.compile(
     r"losstune: |waiting up to |(tune|confirm): kept |ledger: took |on the Ray cluster at |MLflow(, \w+:| at )|"
-    r"The whole comparison: "
+    r"Full comparison: "
 )
 """How a block begins that shows what losstune says; such a block is no recipe."""
 
@@ -157,10 +157,7 @@ def in_lab(request, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        pytest.param(recipe, id=recipe.place, marks=pytest.mark.slow if is_slow(recipe) else ())
-        for recipe in RECIPES
-    ],
+    [pytest.param(recipe, id=recipe.place, marks=pytest.mark.slow if is_slow(recipe) else ()) for recipe in RECIPES],
 )
 def test_a_recipe_works(recipe, in_lab, tmp_path, monkeypatch):
     if recipe.kind in ("yaml", "yml"):
@@ -237,9 +234,7 @@ def instead_of_a_download(*_, **__):
     rng = np.random.default_rng(0)
     labels = np.arange(60, dtype=np.int64) % 10
     return RawData(
-        images=rng.integers(0, 256, (60, 3, SIDE, SIDE), dtype=np.uint8),
-        labels=labels,
-        class_names=tuple("abcdefghij"),
+        images=rng.integers(0, 256, (60, 3, SIDE, SIDE), dtype=np.uint8), labels=labels, class_names=tuple("abcdefghij")
     )
 
 

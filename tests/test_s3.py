@@ -20,11 +20,7 @@ pytest.importorskip("moto.server", reason="needs moto[server], an S3 server for 
 pytest.importorskip("dvc_s3", reason="needs dvc-s3")
 
 BUCKET = "studies"
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "planted-secret",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-}
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "planted-secret", "AWS_DEFAULT_REGION": "eu-west-1"}
 
 
 @pytest.fixture

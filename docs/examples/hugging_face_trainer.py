@@ -31,12 +31,7 @@ def accuracy(prediction) -> dict[str, float]:
 if __name__ == "__main__":
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=30,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        num_labels=3,
+        vocab_size=30, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_labels=3
     )
     trainer = Trainer(
         model=BertForSequenceClassification(config),

@@ -20,8 +20,6 @@ np.savez(
     "data/photos.npz",
     images=np.concatenate(images)[chosen],
     labels=np.concatenate(labels)[chosen],
-    class_names=np.array(
-        ["temple, upper half", "temple, lower half", "flower, upper half", "flower, lower half"]
-    ),
+    class_names=np.array(["temple, upper half", "temple, lower half", "flower, upper half", "flower, lower half"]),
 )
 print(f"{NUM_PIECES:,} pieces of {SIDE}x{SIDE} pixels")

@@ -20,7 +20,7 @@ from losstune.tracking.ui import _route
 from tests.report.studies import make_study
 from tests.report.test_page import render
 from tests.tracking.conftest import make_entry, make_run
-from tests.verdict.test_analysis import GATED
+from tests.verdict.test_pipeline import GATED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -64,9 +64,7 @@ def study(tmp_path_factory, page):
     search = open_tracker(settings, EXPERIMENT, root, make_run(tags=tags))
     for index in range(3):
         search.log(
-            make_entry(
-                loss="focal", index=index, hyperparameters={"gamma": 2.0}, learning_rate=0.01, num_epochs=5
-            )
+            make_entry(loss="focal", index=index, hyperparameters={"gamma": 2.0}, learning_rate=0.01, num_epochs=5)
         )
     search.log(make_entry(loss="gce", index=0, status="diverged"))
     assert search.finish("FINISHED").problem is None
@@ -84,28 +82,10 @@ def address(study):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     root, _ = study
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{root}/mlflow.db",
-        "--default-artifact-root",
-        str(root / "mlruns"),
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{root}/mlflow.db", "--default-artifact-root", str(root / "mlruns")]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _wait_for(f"http://127.0.0.1:{port}/health")
             yield f"http://127.0.0.1:{port}"
@@ -131,9 +111,7 @@ def browser(tmp_path_factory):
     """A headless Chromium with a profile of its own, which downloads into a folder of its own."""
     if CHROMIUM is None or CHROMEDRIVER is None:
         pytest.skip("no chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    selenium = pytest.importorskip(
-        "selenium.webdriver", reason="selenium is not installed (pip install -e '.[dev]')"
-    )
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install -e '.[dev]')")
     from selenium.webdriver.chrome.service import Service
 
     options = selenium.ChromeOptions()
@@ -143,9 +121,7 @@ def browser(tmp_path_factory):
     driver = selenium.Chrome(options=options, service=Service(CHROMEDRIVER))
     driver.set_page_load_timeout(60)
     driver.downloads = tmp_path_factory.mktemp("downloads")
-    driver.execute_cdp_cmd(
-        "Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(driver.downloads)}
-    )
+    driver.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(driver.downloads)})
     yield driver
     driver.quit()
 

@@ -4,11 +4,7 @@ from selenium.webdriver.common.by import By
 
 
 def link(browser, name):
-    found = [
-        one
-        for one in browser.find_elements(By.CSS_SELECTOR, "a[href*='/runs/']")
-        if one.text.startswith(name)
-    ]
+    found = [one for one in browser.find_elements(By.CSS_SELECTOR, "a[href*='/runs/']") if one.text.startswith(name)]
     return found[0] if found else None
 
 
@@ -33,9 +29,7 @@ def test_children_expand_below_their_parent(browser, wait, address, study):
     parent = open_view(browser, wait, address, study, "losstune-nested")
     assert not link(browser, "focal #0.1")
     row = parent.find_element(By.XPATH, "./ancestor::*[@role='row'][1]")
-    row.find_element(
-        By.CSS_SELECTOR, "[data-component-id*='expander'], button.ant-btn, button, [role=button]"
-    ).click()
+    row.find_element(By.CSS_SELECTOR, "[data-component-id*='expander'], button.ant-btn, button, [role=button]").click()
     wait(lambda page: link(page, "focal #0.1 lr=0.01 gamma=2"))
     assert link(browser, "gce #0.0")
 

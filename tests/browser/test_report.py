@@ -67,8 +67,6 @@ def test_every_csv_link_saves_its_numbers(browser, wait, page):
 def test_nothing_is_fetched_and_no_script_fails(browser, page):
     browser.get_log("browser")  # what other pages said
     browser.get(page[0].as_uri())
-    fetched = browser.execute_script(
-        "return performance.getEntriesByType('resource').map(entry => entry.name)"
-    )
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert [name for name in fetched if not name.startswith(("data:", "blob:"))] == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -44,9 +44,7 @@ def missing() -> str | None:
     for tool in ("ip", "unshare", "mount"):
         if shutil.which(tool) is None:
             return f"no {tool} here"
-    probe = subprocess.run(
-        ["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, check=False
-    )
+    probe = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, check=False)
     return "namespaces are not allowed here" if probe.returncode else None
 
 
@@ -123,19 +121,13 @@ class Cluster:
         end = time.monotonic() + READY_SEC
         while time.monotonic() < end:
             listing = subprocess.run(
-                [RAY, "status", "--address", ADDRESS],
-                env=environment(),
-                capture_output=True,
-                text=True,
-                check=False,
+                [RAY, "status", "--address", ADDRESS], env=environment(), capture_output=True, text=True, check=False
             )
             active = listing.stdout.partition("Active:")[2].partition("Pending:")[0]
             if active.count("node_") == num_nodes:
                 return
             time.sleep(1)
-        raise TimeoutError(
-            f"{num_nodes} nodes were not there after {READY_SEC:g} s:\n{listing.stdout}{listing.stderr}"
-        )
+        raise TimeoutError(f"{num_nodes} nodes were not there after {READY_SEC:g} s:\n{listing.stdout}{listing.stderr}")
 
 
 @contextmanager
@@ -149,14 +141,7 @@ def cluster(*, hidden: Sequence[Path], num_cpus: int) -> Iterator[Cluster]:
     folder = tempfile.mkdtemp(prefix="losstune-head-", dir="/tmp")
     head = subprocess.Popen(
         [
-            *(
-                RAY,
-                "start",
-                "--head",
-                f"--node-ip-address={HEAD}",
-                f"--port={PORT}",
-                f"--num-cpus={num_cpus}",
-            ),
+            *(RAY, "start", "--head", f"--node-ip-address={HEAD}", f"--port={PORT}", f"--num-cpus={num_cpus}"),
             *("--block", f"--temp-dir={folder}", "--include-dashboard=false", "--disable-usage-stats"),
         ],
         env=environment(),
@@ -196,9 +181,7 @@ def _tidy() -> None:
     for line in listing.splitlines():
         name = line.split()[0]
         if name.startswith("losstune"):
-            pids = subprocess.run(
-                ["ip", "netns", "pids", name], capture_output=True, text=True, check=False
-            ).stdout
+            pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout
             for pid in pids.split():
                 os.kill(int(pid), signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)

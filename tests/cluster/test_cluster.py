@@ -7,29 +7,23 @@ import time
 import pytest
 
 from tests.cluster.nodes import ADDRESS, cluster, environment, missing
+from tests.commands import losstune_process as losstune
 from tests.paths import REPOSITORY
-from tests.test_pipeline import SMALL, counts, ledger, losstune, rows, write_params
+from tests.test_pipeline import SMALL, counts, ledger, rows, write_params
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(missing() is not None, reason=f"a cluster of namespaces: {missing()}"),
 ]
-LONGER = (
-    SMALL
-    | {
-        "study.name": "clustered",
-        "model": {"name": "mlp", "width": 64, "depth": 2},
-        "training.epochs": 40,
-        "tune.trials_per_loss": 10,  # so many that on a quick machine, too, the node that joins has something to do
-        "confirm.num_blocks": 4,
-        "tracking.enabled": True,
-    }
-)
-RESULTS = (
-    "results/tune/trials.jsonl",
-    "results/confirm/blocks.jsonl",
-    "results/confirm/registration.json",
-)
+LONGER = SMALL | {
+    "study.name": "clustered",
+    "model": {"name": "mlp", "width": 64, "depth": 2},
+    "training.epochs": 40,
+    "tune.trials_per_loss": 10,  # so many that on a quick machine, too, the node that joins has something to do
+    "confirm.num_blocks": 4,
+    "tracking.enabled": True,
+}
+RESULTS = ("results/tune/trials.jsonl", "results/confirm/blocks.jsonl", "results/confirm/registration.json")
 
 
 def start(folder, stage):

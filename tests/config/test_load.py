@@ -100,13 +100,7 @@ def test_a_matrix_holds_the_same(home, tmp_path):
 
 def _repro(folder):
     return subprocess.run(
-        [*DVC, "repro"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        [*DVC, "repro"], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -1,4 +1,4 @@
-"""matrix.yaml: what is laid over what, and mistakes told in one line."""
+"""matrix.yaml: how cells override settings, and its errors."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from losstune.config.load import load_params
 from losstune.config.matrix import load_matrix
 from losstune.core.errors import LosstuneError
 from losstune.stages.cell_names import check_cell
+from tests.commands import losstune
 from tests.paths import REPOSITORY
-from tests.test_pipeline import SMALL, losstune, write_params
+from tests.test_pipeline import SMALL, write_params
 
 EXAMPLE = REPOSITORY / "examples" / "matrix"
 PARAMS = load_params(REPOSITORY / "params.yaml")
@@ -65,10 +66,7 @@ def test_every_cell_has_a_seed_of_its_own_that_follows_from_the_studys(matrix_of
     assert longer.cell("noisy", "mlp").params.study.seed == seeds[3]
 
 
-@pytest.mark.parametrize(
-    ("root", "seen"),
-    [("data/x.npz", "../../data/x.npz"), ("/data/x.npz", "/data/x.npz")],
-)
+@pytest.mark.parametrize(("root", "seen"), [("data/x.npz", "../../data/x.npz"), ("/data/x.npz", "/data/x.npz")])
 def test_a_relative_root_is_that_of_the_matrix(matrix_of, root, seen):
     cell = matrix_of(SIDES | {"data": {"file": {"data": {"name": "npz", "root": root}}}}).cell("file", "cnn")
     assert cell.params.data.root == seen
@@ -82,10 +80,7 @@ MISTAKES = [
         {"data": {"a": {"model": {"width": 3}}}, "model": {"b": {}}},
         "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, search_space)",
     ),
-    (
-        {"data": {"a": {"data": 3}}, "model": {"b": {}}},
-        "matrix.data.a.data: found 3, expected keys of that section",
-    ),
+    ({"data": {"a": {"data": 3}}, "model": {"b": {}}}, "matrix.data.a.data: found 3, expected keys of that section"),
     (
         {"data": {"a": {"data": {"nme": "digits"}}}, "model": {"b": {}}},
         "matrix.data.a: unknown key 'data.nme'; did you mean 'name'?",
@@ -96,15 +91,12 @@ MISTAKES = [
     ),
     (
         {"data": {"a": {"training": {"epochs": 3}}}, "model": {"b": {"training": {"epochs": 4}}}},
-        "matrix.data.a with matrix.model.b: both set training.epochs, expected one of them to",
+        "matrix.data.a with matrix.model.b: both set training.epochs, expected only one of them to set it",
     ),
-    (
-        {"data": {"../a": {}}, "model": {"b": {}}},
-        "matrix.data.../a: found '../a', expected a name of letters",
-    ),
+    ({"data": {"../a": {}}, "model": {"b": {}}}, "matrix.data.../a: found '../a', expected a name of letters"),
     (
         {"data": {"a": {}, "a-b": {}}, "model": {"b-c": {}, "c": {}}},
-        "matrix.data.a-b with matrix.model.c: a second cell is named a-b-c, expected names that tell all apart",
+        "matrix.data.a-b with matrix.model.c: a second cell is named a-b-c, expected unique names",
     ),
 ]
 
@@ -134,9 +126,7 @@ def test_names_that_only_the_catalogues_know_are_checked_before_anything_runs(ma
 
 def test_an_unknown_cell_is_told_with_the_nearest(matrix_of):
     matrix = matrix_of(SIDES)
-    with pytest.raises(
-        LosstuneError, match=r"^--data: found 'nosy', expected one of plain, noisy .*; did you mean"
-    ):
+    with pytest.raises(LosstuneError, match=r"^--data: found 'nosy', expected one of plain, noisy .*; did you mean"):
         matrix.cell("nosy", "cnn")
     with pytest.raises(LosstuneError, match=r"^--model: found 'noisy', expected one of cnn, mlp"):
         matrix.cell("noisy", "noisy")
@@ -197,9 +187,7 @@ def test_the_example_is_a_matrix_that_dvc_reads():
 
 def test_the_example_depends_on_all_code_and_every_section():
     pipeline = YAML(typ="safe", pure=True).load((EXAMPLE / "dvc.yaml").read_text())
-    assert "plots" not in pipeline, (
-        "`dvc plots show` of the study above would miss them where this hasn't run"
-    )
+    assert "plots" not in pipeline, "`dvc plots show` of the study above would miss them where this hasn't run"
     stages = pipeline["stages"]
     for name in ("study", "across"):
         assert "../../src/losstune" in stages[name]["deps"]

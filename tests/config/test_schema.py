@@ -44,9 +44,7 @@ def message_of(values: Any) -> str:
     return str(caught.value).removeprefix("params: ")
 
 
-TOP_LEVEL = (
-    "study, data, model, training, losses, baseline, search_space, tune, confirm, report, resources, tracking"
-)
+TOP_LEVEL = "study, data, model, training, losses, baseline, search_space, tune, confirm, report, resources, tracking"
 NAME = "at most 100 letters, digits, spaces and . _ -, the first a letter or digit"
 SEED = "a whole number from 0 to 9007199254740991"
 RATE = "search_space.learning_rate"
@@ -70,14 +68,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"data.download": "no"}, "data.download: found 'no', expected true or false; write false"),
     ({"data.download": "On"}, "data.download: found 'On', expected true or false; write true"),
     ({"data.download": 1}, "data.download: found 1, expected true or false"),
-    (
-        {"data.image_size": "big"},
-        "data.image_size: found 'big', expected a whole number from 4 to 1024 or null",
-    ),
-    (
-        {"training.momentum": "0.9"},
-        "training.momentum: found '0.9', expected a number in [0, 1); remove the quotes",
-    ),
+    ({"data.image_size": "big"}, "data.image_size: found 'big', expected a whole number from 4 to 1024 or null"),
+    ({"training.momentum": "0.9"}, "training.momentum: found '0.9', expected a number in [0, 1); remove the quotes"),
     ({"training.momentum": False}, "training.momentum: found false, expected a number in [0, 1)"),
     ({"losses": "focal"}, "losses: found 'focal', expected a list of loss names, at least one"),
     ({"losses": {"focal": 1}}, "losses: found a section, expected a list of loss names, at least one"),
@@ -87,10 +79,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         "data: found nothing, expected a section with keys name, root, download, image_size, validation_fraction, "
         "test_fraction, label_noise",
     ),
-    (
-        {"tune.asha": 3},
-        "tune.asha: found 3, expected a section with keys grace_epochs, reduction_factor",
-    ),
+    ({"tune.asha": 3}, "tune.asha: found 3, expected a section with keys grace_epochs, reduction_factor"),
     ({"tracking.experiment": ["a"]}, "tracking.experiment: found a list, expected null or text"),
     ({"resources.ray_address": 8265}, "resources.ray_address: found 8265, expected null, auto or host:port"),
     # Ranges
@@ -105,16 +94,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"model.width": 0}, "model.width: found 0, expected a whole number from 1 to 4096"),
     ({"model.depth": 21}, "model.depth: found 21, expected a whole number from 1 to 20"),
     ({"training.epochs": 0}, "training.epochs: found 0, expected a whole number from 1 to 100000"),
-    (
-        {"training.batch_size": 65537},
-        "training.batch_size: found 65537, expected a whole number from 1 to 65536",
-    ),
+    ({"training.batch_size": 65537}, "training.batch_size: found 65537, expected a whole number from 1 to 65536"),
     ({"tune.trials_per_loss": 0}, "tune.trials_per_loss: found 0, expected a whole number from 1 to 100000"),
     ({"tune.asha.grace_epochs": 0}, "tune.asha.grace_epochs: found 0, expected a whole number >= 1"),
-    (
-        {"tune.asha.reduction_factor": 1},
-        "tune.asha.reduction_factor: found 1, expected a whole number from 2 to 16",
-    ),
+    ({"tune.asha.reduction_factor": 1}, "tune.asha.reduction_factor: found 1, expected a whole number from 2 to 16"),
     ({"confirm.num_blocks": 1}, "confirm.num_blocks: found 1, expected a whole number from 2 to 10000"),
     ({"report.alpha": 0.5}, "report.alpha: found 0.5, expected a number in (0, 0.5)"),
     ({"report.rope": -0.01}, "report.rope: found -0.01, expected a number in [0, 1)"),
@@ -137,14 +120,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"tune.sampler": "grid"}, "tune.sampler: found 'grid', expected one of sobol, random, tpe"),
     ({"tune.sampler": None}, "tune.sampler: found nothing, expected one of sobol, random, tpe"),
-    (
-        {"tune.scheduler": "ASHA"},
-        "tune.scheduler: found 'ASHA', expected one of fifo, asha; did you mean 'asha'?",
-    ),
-    (
-        {"tune.metric": "f1"},
-        "tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1",
-    ),
+    ({"tune.scheduler": "ASHA"}, "tune.scheduler: found 'ASHA', expected one of fifo, asha; did you mean 'asha'?"),
+    ({"tune.metric": "f1"}, "tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1"),
     (
         {"training.optimizer": "adam"},
         "training.optimizer: found 'adam', expected one of adamw, sgd; did you mean 'adamw'?",
@@ -178,15 +155,9 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         f"unknown key '{GAMMA}.hi'; did you mean 'high'? (allowed here: low, high)",
     ),
     # Missing keys
-    (
-        {"training.epochs": REMOVE},
-        "key 'training.epochs' is missing, expected a whole number from 1 to 100000",
-    ),
+    ({"training.epochs": REMOVE}, "key 'training.epochs' is missing, expected a whole number from 1 to 100000"),
     ({"baseline": REMOVE}, "key 'baseline' is missing, expected the name of a loss"),
-    (
-        {"tracking": REMOVE},
-        "key 'tracking' is missing, expected a section with keys enabled, uri, experiment",
-    ),
+    ({"tracking": REMOVE}, "key 'tracking' is missing, expected a section with keys enabled, uri, experiment"),
     ({f"{RATE}.default": REMOVE}, f"key '{RATE}.default' is missing, expected a finite number"),
     (
         {"search_space.losses": {"focal": {"gamma": {"low": 3}}}},
@@ -222,10 +193,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({f"{RATE}.low": 1}, f"{RATE}: low must be below high, found low 1 and high 0.1"),
     ({f"{RATE}.low": 0}, f"{RATE}: a log scale needs low above 0, found 0"),
     ({f"{RATE}.default": 5}, f"{RATE}: default must lie in [1e-05, 0.1], found 5"),
-    (
-        {f"{RATE}.low": -1, f"{RATE}.scale": "linear"},
-        "search_space: learning_rate.low must be above 0, found -1",
-    ),
+    ({f"{RATE}.low": -1, f"{RATE}.scale": "linear"}, "search_space: learning_rate.low must be above 0, found -1"),
     (
         {"search_space.weight_decay.low": -1, "search_space.weight_decay.scale": "linear"},
         "search_space: weight_decay.low must not be negative, found -1",
@@ -238,7 +206,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"losses": ["focal"]}, "baseline: found 'cross_entropy', expected one of losses (focal)"),
     (
         {"tune.scheduler": "asha", "tune.asha.grace_epochs": 15},
-        "tune.asha.grace_epochs: found 15, expected less than training.epochs (15), or ASHA can stop nothing",
+        "tune.asha.grace_epochs: found 15, expected less than training.epochs (15), or ASHA cannot stop any trial",
     ),
     # Several at once: the most telling first, the others by name
     (
@@ -312,8 +280,7 @@ def test_the_shipped_file_sets_every_key():
 
     def same(model: dict[str, Any], values: Any) -> bool:
         return all(
-            name in values
-            and (below is None or (set(below) == set(values[name]) and same(below, values[name])))
+            name in values and (below is None or (set(below) == set(values[name]) and same(below, values[name])))
             for name, below in model.items()
         )
 
@@ -327,9 +294,7 @@ def test_every_key_of_the_shipped_file_has_a_comment():
         is_section = re.fullmatch(r"\w+:", line)
         is_range = re.search(r"\{low: .*scale: ", line)
         if re.match(r"\s*\w+:", line) and not is_section and not is_range:
-            assert re.search(r"\s# \S", line), (
-                f"params.yaml, line {number}: no comment on {line.split(':')[0].strip()}"
-            )
+            assert re.search(r"\s# \S", line), f"params.yaml, line {number}: no comment on {line.split(':')[0].strip()}"
 
 
 def test_the_settings_cannot_be_changed():

@@ -52,9 +52,7 @@ def test_digest_is_the_sha256_of_the_canonical_text():
     assert len({digest(1), digest(1.0), digest("1"), digest([1]), digest(True)}) == 5
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"), [("grüße\n", "grüße\n".encode()), (b"\x00\xff", b"\x00\xff")]
-)
+@pytest.mark.parametrize(("content", "expected"), [("grüße\n", "grüße\n".encode()), (b"\x00\xff", b"\x00\xff")])
 def test_writes_text_and_bytes_and_the_folders_above(tmp_path, content, expected):
     path = tmp_path / "a" / "b" / "file"
     write_atomically(path, content)

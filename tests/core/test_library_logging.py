@@ -87,9 +87,7 @@ def test_no_pattern_matches_everything(pattern):
     assert not re.match(pattern, "loss became NaN")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in ENVIRONMENT if name.startswith(("RAY_", "TUNE_", "MLFLOW_", "DO_"))]
-)
+@pytest.mark.parametrize("name", [name for name in ENVIRONMENT if name.startswith(("RAY_", "TUNE_", "MLFLOW_", "DO_"))])
 def test_the_library_still_reads_the_variable(name):
     # A variable that a newer version has dropped would be set in vain, and its noise would be back.
     package = "ray" if name.startswith(("RAY_", "TUNE_")) else "mlflow"

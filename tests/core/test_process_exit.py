@@ -23,9 +23,7 @@ threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
 
 
 def run(end, **pipes):
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(end=end)], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", SCRIPT.format(end=end)], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("code", [0, 2])

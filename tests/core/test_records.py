@@ -64,9 +64,7 @@ def test_json_keeps_infinities(worst):
 
 
 def test_json_keeps_nan():
-    text = record(
-        curve=(Epoch(epoch=1, learning_rate=1, train_loss=math.nan, validation={}),)
-    ).model_dump_json()
+    text = record(curve=(Epoch(epoch=1, learning_rate=1, train_loss=math.nan, validation={}),)).model_dump_json()
     assert math.isnan(Record.model_validate_json(text).curve[0].train_loss)
 
 
@@ -83,14 +81,7 @@ def test_a_row_cannot_be_changed(row):
 
 @pytest.mark.parametrize(
     "changed",
-    [
-        {"status": "done"},
-        {"stage": "report"},
-        {"role": "winner"},
-        {"wall_sec": 1.0},
-        {"seed": "a"},
-        {"key": None},
-    ],
+    [{"status": "done"}, {"stage": "report"}, {"role": "winner"}, {"wall_sec": 1.0}, {"seed": "a"}, {"key": None}],
 )
 def test_a_wrong_value_is_an_error(changed):
     with pytest.raises(ValidationError, match=next(iter(changed))):

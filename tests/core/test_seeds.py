@@ -20,15 +20,9 @@ def test_the_streams_never_move():
 
 def test_another_process_derives_the_same():
     # Python's own hash() would differ here.
-    script = (
-        "from losstune.core.seeds import derive_seed; print(derive_seed(7, 'confirm', 'block', 3, 'order'))"
-    )
+    script = "from losstune.core.seeds import derive_seed; print(derive_seed(7, 'confirm', 'block', 3, 'order'))"
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PYTHONHASHSEED": "5"},
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", script], env={"PYTHONHASHSEED": "5"}, check=True, capture_output=True, text=True
     )
     assert int(done.stdout) == derive_seed(7, "confirm", "block", 3, "order")
 

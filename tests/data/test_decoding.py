@@ -15,11 +15,7 @@ RGB = GENERATOR.integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
 def decode_files(paths, image_size=None, **arguments):
     return decode(
-        len(paths),
-        lambda i: Image.open(paths[i]),
-        lambda i: str(paths[i]),
-        image_size=image_size,
-        **arguments,
+        len(paths), lambda i: Image.open(paths[i]), lambda i: str(paths[i]), image_size=image_size, **arguments
     )
 
 

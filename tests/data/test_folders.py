@@ -9,28 +9,8 @@ from losstune.data import imagefolder
 from losstune.data.folders import find_layout
 from tests.data.test_imagefolder import fill, put, values
 
-TRAIN = (
-    "train",
-    "Train",
-    "TRAIN",
-    "training",
-    "train_set",
-    "trainset",
-    "train-images",
-    "Training_Set",
-    "images_train",
-)
-VALIDATION = (
-    "val",
-    "valid",
-    "validation",
-    "Validation",
-    "val_set",
-    "validation-set",
-    "valset",
-    "dev",
-    "dev_set",
-)
+TRAIN = ("train", "Train", "TRAIN", "training", "train_set", "trainset", "train-images", "Training_Set", "images_train")
+VALIDATION = ("val", "valid", "validation", "Validation", "val_set", "validation-set", "valset", "dev", "dev_set")
 TEST = (
     "test",
     "tests",
@@ -84,12 +64,10 @@ def test_a_class_may_be_called_like_a_split_and_that_is_told(tmp_path, name, oth
     assert layout.class_names == tuple(sorted((*others, name)))
     assert not layout.has_test
     (note,) = layout.notes
-    assert note.startswith(f"Taken for a class, though named like a split: {name}.")
+    assert note.startswith(f"Read as a class, though named like a split: {name}.")
 
 
-@pytest.mark.parametrize(
-    "names", [("train_station", "test_tube", "cat"), ("bullet_train", "dog"), ("seal", "value")]
-)
+@pytest.mark.parametrize("names", [("train_station", "test_tube", "cat"), ("bullet_train", "dog"), ("seal", "value")])
 def test_a_class_may_have_a_splits_word_in_its_name(tmp_path, names):
     fill(tmp_path, classes=names, num=1)
     layout = find_layout(tmp_path)
@@ -227,7 +205,7 @@ def test_images_without_classes_beside_train_are_named_and_what_is_done_instead(
     raw = imagefolder.load(tmp_path, image_size=None)
     assert raw.test_images is None
     assert raw.notes == (
-        "The test split is drawn from train/, as no test/ or val/ with class folders lies beside it.",
+        "The test split is drawn from train/, as there is no test/ or val/ with class folders beside it.",
         f"{name}/ is not read: it holds images without class folders, so their classes are unknown.",
         f"Not read in {tmp_path}: {name}/.",
     )
@@ -249,7 +227,7 @@ def test_what_is_passed_over_is_named(tmp_path):
     assert raw.notes == (
         "test/ is the test split.",
         f"Not read in {tmp_path}: docs/, test_extra/, train_augmented/, labels.csv, train/notes.md, .git/, __MACOSX/.",
-        "Not read in the class folders, no image by its ending: 2 .heic, 1 without ending, 1 .txt.",
+        "Not read in the class folders, as the extension is not an image's: 2 .heic, 1 without extension, 1 .txt.",
     )
 
 
@@ -282,7 +260,4 @@ def test_a_folder_that_may_not_be_read_is_passed_over_beside_train(tmp_path, mon
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    assert find_layout(tmp_path).notes == (
-        "test/ is the test split.",
-        f"Not read in {tmp_path}: lost+found/.",
-    )
+    assert find_layout(tmp_path).notes == ("test/ is the test split.", f"Not read in {tmp_path}: lost+found/.")

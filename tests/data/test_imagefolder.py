@@ -159,14 +159,8 @@ def test_greys_stay_one_channel_only_if_all_are(tmp_path):
             "class 'bee' is in {root}/train and not in {root}/val",
         ),
         (lambda root: fill(root / "test"), "has test with class folders in it, but no train"),
-        (
-            lambda root: (fill(root / "train"), fill(root / "val"), fill(root / "valid")),
-            "has both val and valid",
-        ),
-        (
-            lambda root: (fill(root), (root / "ant/0.png").symlink_to(root / "gone.png")),
-            "ant/0.png",
-        ),
+        (lambda root: (fill(root / "train"), fill(root / "val"), fill(root / "valid")), "has both val and valid"),
+        (lambda root: (fill(root), (root / "ant/0.png").symlink_to(root / "gone.png")), "ant/0.png"),
     ],
 )
 def test_what_is_amiss_is_named(tmp_path, prepare, message):
@@ -200,9 +194,7 @@ class TestCache:
         first = load(tmp_path / "data", cache=tmp_path / "cache")
         opened.clear()
         reports = []
-        second = load(
-            tmp_path / "data", cache=tmp_path / "cache", progress=lambda *report: reports.append(report)
-        )
+        second = load(tmp_path / "data", cache=tmp_path / "cache", progress=lambda *report: reports.append(report))
         assert opened == []
         assert reports == []
         for raw in (first, second):

@@ -28,11 +28,11 @@ def manifest(test, validation=None):
 
 def test_a_thousand_to_one_is_told_with_the_metric_that_sees_it():
     told = hint(manifest((1000, 1)), "accuracy", 0.005)
-    assert "accuracy hardly sees the class 'c1'" in told
+    assert "accuracy hardly depends on the class 'c1'" in told
     assert "0.1% of the" in told
     assert "loses 0.1 points" in told
-    assert "less than 0.5 counts for nothing" in told
-    assert "balanced_accuracy or macro_f1" in told
+    assert "less than 0.5 is negligible" in told
+    assert "balanced_accuracy and macro_f1" in told
 
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])

@@ -72,9 +72,7 @@ def test_rows_are_single_precision(tmp_path, dtype):
     ],
 )
 def test_a_test_split_is_read_by_any_of_its_names(tmp_path, train, test):
-    raw = load(
-        tmp_path, **{train[0]: RGB_LAST, train[1]: LABELS, test[0]: RGB_LAST[:3] // 2, test[1]: LABELS[:3]}
-    )
+    raw = load(tmp_path, **{train[0]: RGB_LAST, train[1]: LABELS, test[0]: RGB_LAST[:3] // 2, test[1]: LABELS[:3]})
     assert np.array_equal(raw.images, RGB_LAST.transpose(0, 3, 1, 2))
     assert np.array_equal(raw.test_images, RGB_LAST[:3].transpose(0, 3, 1, 2) // 2)
     assert np.array_equal(raw.test_labels, LABELS[:3])

@@ -37,9 +37,7 @@ def contents(folder):
 def test_what_is_written_is_read(tmp_path, has_test, dtype):
     raw, splits = make_raw(has_test=has_test, dtype=dtype), make_splits(has_test=has_test)
     noisy = (raw.labels[splits.train] + 1) % 3
-    written = write(
-        tmp_path / "p", raw, splits, name="toy", train_labels=noisy, label_noise=0.9, num_labels_changed=15
-    )
+    written = write(tmp_path / "p", raw, splits, name="toy", train_labels=noisy, label_noise=0.9, num_labels_changed=15)
     assert read_manifest(tmp_path / "p") == written
     data = read_development(tmp_path / "p", verify=True)
     test = read_test(tmp_path / "p", verify=True)
@@ -169,7 +167,7 @@ def swap_labels(path):
         ("development/train_images.npy", truncate, "damaged"),
         ("development/validation_labels.npy", truncate, "damaged"),
         ("development/train_images.npy", other_shape, r"found uint8 of shape \(14, 3, 4, 5\)"),
-        ("development/train_labels.npy", swap_labels, "labels aren't those"),
+        ("development/train_labels.npy", swap_labels, "labels do not match the counts"),
     ],
 )
 def test_damage_is_named(tmp_path, file, damage, message):

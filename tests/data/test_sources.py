@@ -46,12 +46,7 @@ def test_every_kind_is_reached_by_its_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "right"),
-    [
-        ("cifar10", "CIFAR10"),
-        ("FashionMnist", "FashionMNIST"),
-        ("digit", "digits"),
-        ("image_folder", "imagefolder"),
-    ],
+    [("cifar10", "CIFAR10"), ("FashionMnist", "FashionMNIST"), ("digit", "digits"), ("image_folder", "imagefolder")],
 )
 def test_an_unknown_name_gets_the_nearest(wrong, right):
     with pytest.raises(LosstuneError, match=f"data.name: found '{wrong}'.*did you mean '{right}'"):

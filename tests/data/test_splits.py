@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,9 +47,7 @@ def test_every_class_has_its_share_within_one_and_at_least_one(sizes, validation
     in_test = np.bincount(labels[parts.test], minlength=len(sizes))
     in_validation = np.bincount(labels[parts.validation], minlength=len(sizes))
     in_train = np.bincount(labels[parts.train], minlength=len(sizes))
-    for size, num_test, num_validation, num_train in zip(
-        sizes, in_test, in_validation, in_train, strict=True
-    ):
+    for size, num_test, num_validation, num_train in zip(sizes, in_test, in_validation, in_train, strict=True):
         # A class keeps two samples for the other two splits, and one for the last.
         assert abs(num_test - min(size * test, size - 2)) <= 1
         assert abs(num_validation - min((size - num_test) * validation, size - num_test - 1)) <= 1
@@ -62,6 +63,20 @@ def test_whole_splits_have_their_share_not_only_each_class(fraction):
     # A tenth of seven is less than one, and no class may go without: there the splits are larger.
     assert abs(num_test - max(700 * fraction, 100)) <= 1
     assert abs(len(parts.validation) - max((700 - num_test) * fraction, 100)) <= 1
+
+
+@pytest.mark.parametrize("eighths", [1, 2, 3, 5])
+def test_what_rounding_leaves_goes_to_the_largest_remainders(eighths):
+    """Hamilton's apportionment, written plainly; eighths are exact in binary, so that no remainder is rounded."""
+    sizes = [41, 27, 16, 35, 22, 30, 53, 44]
+    fraction = Fraction(eighths, 8)
+    expected = [math.floor(size * fraction) for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda index: -(sizes[index] * fraction % 1))
+    for index in by_remainder[: round(sum(sizes) * fraction) - sum(expected)]:
+        expected[index] += 1
+    labels = shuffled_labels(sizes)
+    parts = split_by(labels, len(sizes), validation=float(fraction), test=None)
+    assert np.bincount(labels[parts.validation]).tolist() == expected
 
 
 def test_seeds_and_draws_differ():

@@ -298,9 +298,9 @@ def test_the_remedy_is_one_that_works(tmp_path, monkeypatch):
     def offline(*_args, **_kwargs):
         raise OSError("network is unreachable")
 
-    with pytest.raises(LosstuneError, match=r"set data\.download to true, or put it there"):
+    with pytest.raises(LosstuneError, match=r"set data\.download to true, or copy the files there"):
         load("MNIST", tmp_path)
-    with pytest.raises(LosstuneError, match="torchvision can't download it: put it there"):
+    with pytest.raises(LosstuneError, match="torchvision can't download it: copy the files there"):
         load("FER2013", tmp_path)
     monkeypatch.setattr("torchvision.datasets.svhn.download_url", offline)
     with pytest.raises(LosstuneError, match=r"the download failed \(network is unreachable\)"):
@@ -327,9 +327,7 @@ def test_no_classification_data_set_of_torchvision_is_left_out():
         MovingMNIST PhotoTour SBDataset SBU SceneFlowStereo Sintel SintelStereo UCF101 VisionDataset
         VOCDetection VOCSegmentation WIDERFace
     """
-    classes = {
-        name for name in torchvision.datasets.__all__ if inspect.isclass(getattr(torchvision.datasets, name))
-    }
+    classes = {name for name in torchvision.datasets.__all__ if inspect.isclass(getattr(torchvision.datasets, name))}
     assert classes - set(others.split()) == set(torchvision_datasets.SOURCES)
 
 

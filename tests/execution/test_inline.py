@@ -28,9 +28,7 @@ def train_or_hang(task, arrays, rungs):
 
 def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, HANGING, 1e-2)]
-    jobs = [
-        make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
-    ]
+    jobs = [make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)]
     found = []
     started = time.monotonic()
     inline.run(

@@ -43,6 +43,8 @@ SMALL = {
     "tracking.enabled": True,
 }
 
+FEW = {"tune.trials_per_loss": 4, "confirm.num_blocks": 3}
+
 
 @dataclass(frozen=True)
 class Point:
@@ -206,9 +208,7 @@ class KilledStudy:
                 "select status, value from runs join tags using (run_uuid)"
                 " where key = 'losstune.key' and lifecycle_stage = 'active'"
             ).fetchall()
-            (total,) = database.execute(
-                "select count(*) from runs where lifecycle_stage = 'active'"
-            ).fetchone()
+            (total,) = database.execute("select count(*) from runs where lifecycle_stage = 'active'").fetchone()
         shown = Counter(key for _, key in rows)
         self.tally.doubled += sum(number - 1 for number in shown.values()) + total - len(rows)
         self.tally.unseen += len(asked - shown.keys())

@@ -10,22 +10,12 @@ import pytest
 
 from losstune.cli.main import main
 from losstune.study import ledger
-from tests.faults.study import LOSSTUNE, RESULTS, SMALL, KilledStudy, environment, short_temp
+from tests.commands import losstune_process as losstune
+from tests.faults.study import FEW, LOSSTUNE, RESULTS, SMALL, KilledStudy, environment, short_temp
 from tests.test_dvc_repro import make_checkout
-from tests.test_pipeline import losstune, write_params
+from tests.test_pipeline import write_params
 
-FEW = {"tune.trials_per_loss": 4, "confirm.num_blocks": 3}
 KB = 1024
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """A study that had room."""
-    folder = tmp_path_factory.mktemp("reference")
-    write_params(folder, SMALL | FEW | {"tracking.enabled": False})
-    for stage in ("prepare", "tune", "confirm"):
-        losstune(folder, stage)
-    return folder
 
 
 @pytest.fixture
@@ -33,9 +23,7 @@ def disk(tmp_path):
     """A file system of 16 MB with a study whose data is prepared."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, text=True
-    )
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     try:
@@ -79,7 +67,7 @@ def refused(folder, *command):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference, disk):
+def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(small_reference, disk):
     with filled(disk, 50 * KB):
         line = refused(disk, "prepare")
     assert "No space left on device" in line
@@ -109,23 +97,23 @@ def test_a_full_disk_is_told_and_the_study_goes_on_where_there_is_room(reference
     with short_temp() as temp:
         study = KilledStudy(disk, temp)
         study.look_around("the disk was full")
-        study.compare(reference, RESULTS)
+        study.compare(small_reference, RESULTS)
     assert not any(study.tally.faults().values()), study.tally
 
 
 @pytest.mark.slow
-def test_a_read_only_folder_is_told(reference, disk):
+def test_a_read_only_folder_is_told(small_reference, disk):
     with read_only(disk):
         line = refused(disk, "prepare")
     assert "Read-only file system" in line
     assert "data" in line
-    shutil.copytree(reference / "data", disk / "data", dirs_exist_ok=True)
+    shutil.copytree(small_reference / "data", disk / "data", dirs_exist_ok=True)
     with read_only(disk):
         line = refused(disk, "tune")
     assert "Read-only file system" in line
     assert ".losstune" in line
-    shutil.copytree(reference / ".losstune", disk / ".losstune")
-    shutil.copytree(reference / "results", disk / "results")
+    shutil.copytree(small_reference / ".losstune", disk / ".losstune")
+    shutil.copytree(small_reference / "results", disk / "results")
     for stage in ("tune", "confirm", "report"):
         with read_only(disk):
             line = refused(disk, stage)
@@ -134,8 +122,8 @@ def test_a_read_only_folder_is_told(reference, disk):
         assert "to train 0" in losstune(disk, stage).stdout
 
 
-def test_a_second_stage_is_told_who_is_at_work(reference, tmp_path, monkeypatch, capsys):
-    folder = shutil.copytree(reference, tmp_path / "study")
+def test_a_second_stage_is_told_who_is_at_work(small_reference, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(small_reference, tmp_path / "study")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(ledger, "LOCK_PATIENCE_SEC", 0.1)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -143,7 +131,7 @@ def test_a_second_stage_is_told_who_is_at_work(reference, tmp_path, monkeypatch,
         main(["confirm"])
     assert ended.value.code == 2
     waiting, told = capsys.readouterr().err.splitlines()
-    who = f"losstune tune (process {os.getpid()}) is at work on this study"
+    who = f"losstune tune (process {os.getpid()}) is running on this study"
     assert waiting == f"waiting up to 0 s: {who}"
     assert told == f"losstune: {who}; wait for it to end, or stop it, and run again"
     after = {path: path.read_bytes() for path in before if path.exists()}

@@ -6,39 +6,26 @@ import time
 
 import pytest
 
-from tests.faults.study import (
-    RESULTS,
-    SMALL,
-    VERDICT,
-    KilledStudy,
-    Point,
-    draw,
-    short_temp,
-)
+from tests.faults.study import FEW, RESULTS, SMALL, VERDICT, KilledStudy, Point, draw, short_temp
 from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import write_params
 
 SEED = 20240611
 MANY = {"tune.trials_per_loss": 20}
-FEW = {"tune.trials_per_loss": 4, "confirm.num_blocks": 3}
 REPRO = ("dvc", "repro")
-
-
-def uninterrupted(folder, changes, stages):
-    folder.mkdir(exist_ok=True)
-    write_params(folder, SMALL | changes)
-    with short_temp() as temp:
-        study = KilledStudy(folder, temp)
-        for stage in stages:
-            study.run(stage)
-    assert not any(study.tally.faults().values()), study.tally
-    return folder
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The folder of a study that nobody disturbed."""
-    return uninterrupted(tmp_path_factory.mktemp("reference"), MANY, ("prepare", "tune", "confirm", "report"))
+    folder = tmp_path_factory.mktemp("reference")
+    write_params(folder, SMALL | MANY)
+    with short_temp() as temp:
+        study = KilledStudy(folder, temp)
+        for stage in ("prepare", "tune", "confirm", "report"):
+            study.run(stage)
+    assert not any(study.tally.faults().values()), study.tally
+    return folder
 
 
 @pytest.fixture
@@ -47,12 +34,11 @@ def temp():
         yield folder
 
 
-def test_a_handful_of_kills_cost_no_finished_training(tmp_path, temp):
-    reference = uninterrupted(tmp_path / "reference", FEW, ("prepare", "tune", "confirm"))
+def test_a_handful_of_kills_cost_no_finished_training(small_reference, tmp_path, temp):
     study = KilledStudy(tmp_path / "study", temp)
     study.folder.mkdir()
     write_params(study.folder, SMALL | FEW)
-    shutil.copytree(reference / "data", study.folder / "data")
+    shutil.copytree(small_reference / "data", study.folder / "data")
     for point in (
         Point(("tune",), "driver", trained=2),
         Point(("tune",), "SIGTERM", trained=3),
@@ -62,7 +48,7 @@ def test_a_handful_of_kills_cost_no_finished_training(tmp_path, temp):
         assert study.kill(point), point
     for stage in ("tune", "confirm"):
         study.run(stage)
-    study.compare(reference, RESULTS)
+    study.compare(small_reference, RESULTS)
     assert study.tally.kills.total() == 4
     assert not any(study.tally.faults().values()), study.tally
     assert not study.parts()
@@ -140,10 +126,7 @@ def strike_often(study, chance, kinds, stage, number):
 def strike(study, point):
     start = time.monotonic()
     # A dvc that was killed may have removed a stage's outputs to make them anew.
-    if (
-        point.command[0] in ("tune", "confirm")
-        and not (study.folder / "data/prepared/manifest.json").exists()
-    ):
+    if point.command[0] in ("tune", "confirm") and not (study.folder / "data/prepared/manifest.json").exists():
         study.run("prepare")
     if point.command[0] == "confirm" and not (study.folder / RESULTS[0]).exists():
         study.run("tune")

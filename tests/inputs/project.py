@@ -43,9 +43,7 @@ SMALL: Mapping[str, Any] = {
 
 @cache
 def _shipped() -> dict[str, Any]:
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(
-        (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
-    )
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     return values
 
 

@@ -7,12 +7,12 @@ import pytest
 from tests.inputs.project import Project, assert_says
 
 COMMANDS: list[tuple[str, str]] = [
-    ("tuen", "No such command 'tuen'. Did you mean 'tune'?; `losstune --help` says more"),
-    ("track snyc", "No such command 'snyc'. Did you mean 'sync'?; `losstune track --help` says more"),
+    ("tuen", "No such command 'tuen'. Did you mean 'tune'?; `losstune --help` shows the usage"),
+    ("track snyc", "No such command 'snyc'. Did you mean 'sync'?; `losstune track --help` shows the usage"),
     ("--debgu check", "No such option '--debgu'. Did you mean '--debug'?"),
     ("check --fast", "No such option '--fast'"),
     ("check extra", "Got unexpected extra argument (extra)"),
-    ("ui --prot 1", "No such option '--prot'. … '--port' … `losstune ui --help` says more"),
+    ("ui --prot 1", "No such option '--prot'. … '--port' … `losstune ui --help` shows the usage"),
     ("ui --port", "requires an argument"),
     ("ui --port x", "Invalid value for '--port': 'x' is not a valid integer range"),
     ("ui --port 70000", "Invalid value for '--port': 70000 is not in the range 1<=x<=65535"),

@@ -101,9 +101,9 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
         {"class_names": np.array(["a\x1b[2J", "b", "c"])},
         r"found the class name 'a\x1b[2J', expected one that can be printed",
     ),
-    "pickled images": ({"images": BOMBS}, "it holds pickled Python objects, which could run anything and are not"),
-    "pickled labels": ({"labels": BOMBS}, "it holds pickled Python objects, which could run anything and are not"),
-    "pickled names": ({"class_names": BOMBS[:3]}, "it holds pickled Python objects, which could run anything"),
+    "pickled images": ({"images": BOMBS}, "it holds pickled Python objects, which could run any code and are not"),
+    "pickled labels": ({"labels": BOMBS}, "it holds pickled Python objects, which could run any code and are not"),
+    "pickled names": ({"class_names": BOMBS[:3]}, "it holds pickled Python objects, which could run any code"),
 }  # fmt: skip
 
 
@@ -145,13 +145,13 @@ CALL = header(f"{{'descr': __import__('os').mkdir('{MARK}'), 'fortran_order': Fa
 ARCHIVES: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "cannot be read as .npz: found an empty file; expected an .npz file with images and labels"),
     "text": (b"images,labels\n", "cannot be read as .npz: found a table of text, such as CSV; expected an .npz file"),
-    "a pickle": (pickle.dumps(Bomb()), "found a pickle, which could run anything and is not opened; expected"),
+    "a pickle": (pickle.dumps(Bomb()), "found a pickle, which could run any code and is not opened; expected"),
     "one array": (npy(IMAGES), "found one array, expected an .npz file with images and labels"),
-    "cut off at the start": (archive()[:300], "cannot be read as .npz: found a ZIP archive that is cut off or damaged"),
-    "cut off at the end": (archive()[:-40], "cannot be read as .npz: found a ZIP archive that is cut off or damaged"),
+    "cut off at the start": (archive()[:300], "cannot be read as .npz: found a ZIP archive that is truncated"),
+    "cut off at the end": (archive()[:-40], "cannot be read as .npz: found a ZIP archive that is truncated"),
     "a byte changed": (flipped(archive(), 300), "cannot be read as .npz: Bad CRC-32 for file 'images.npy'"),
     "an array cut off": (archive(**{"images.npy": npy(IMAGES)[:300]}), "cannot be read as .npz: EOF: reading"),
-    "no array inside": (archive(**{"images.npy": b"hello"}), "images: found no array; expected what numpy.savez"),
+    "no array inside": (archive(**{"images.npy": b"hello"}), "images: found no array; expected an array as numpy"),
     "larger than memory": (archive(**{"images.npy": HUGE}), "an array is larger than the memory: Unable to allocate"),
     "code in a header": (archive(**{"images.npy": CALL}), "cannot be read as .npz: malformed node or string"),
     "a pickle inside": (archive(**{"images.npy": npy(BOMBS)}), "it holds pickled Python objects"),
@@ -193,14 +193,9 @@ def test_class_names_that_look_like_paths_are_only_names(project: Project) -> No
 def test_no_file_of_arrays(project: Project) -> None:
     (project.folder / "data.npz").unlink()
     path = project.folder / "data.npz"
-    assert (
-        project.refused("prepare")
-        == f"data.root: no file {path}; expected an .npz file with images and labels"
-    )
+    assert project.refused("prepare") == f"data.root: no file {path}; expected an .npz file with images and labels"
     path.mkdir()
-    assert_says(
-        project.refused("prepare"), "data.npz is a folder; expected an .npz file with images and labels"
-    )
+    assert_says(project.refused("prepare"), "data.npz is a folder; expected an .npz file with images and labels")
 
 
 def test_a_root_with_a_null_character(project: Project) -> None:
@@ -265,10 +260,10 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
     "one class": (lambda: fill(classes="a"), "data.root: found one class folder (a) in … expected two or more"),
     "one level too high": (lambda: fill(ROOT / "birds"), "one class folder (birds) … did you mean … images/birds?"),
     "a class of one image": (_after(lambda: image(ROOT / "c/0.png")), "data.root: … images: class 'c' has 1 sample in"),
-    "a class without images": (_after(lambda: (ROOT / "c").mkdir()), "images/c has no images (by their ending"),
+    "a class without images": (_after(lambda: (ROOT / "c").mkdir()), "images/c has no images (files with .png"),
     "a class of text": (
         _bytes("c/a.txt", lambda _: b"x"),
-        "images/c has no images (by their ending",
+        "images/c has no images (files with .png",
     ),
     "no bytes": (_bytes("a/0.png", lambda _: b""), f"{UNREADABLE}the file is empty)"),
     "cut off": (_bytes("a/0.png", lambda content: content[:50]), UNREADABLE),
@@ -291,7 +286,7 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "two spellings of a name": (
         _after(lambda: fill(ROOT, ["\u00e9", "e\u0301"])),
-        "spell the same name",
+        "have the same name in Unicode",
     ),
     "a name of two lines": (_after((ROOT / "c\nd").mkdir), r"found the class name 'c\nd', expected"),
     "a command for a terminal": (_after((ROOT / "c\x1b[2J").mkdir), r"found the class name 'c\x1b[2J', expected"),
@@ -349,18 +344,16 @@ def write_mnist() -> None:
         (MNIST / f"{split}-labels-idx1-ubyte").write_bytes(idx(np.arange(num) % 10))
 
 
-INCOMPLETE = (
-    "data.root: no complete MNIST in … expected MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
-)
+INCOMPLETE = "data.root: no complete MNIST in … expected MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
 IDX: dict[str, tuple[Path, bytes | None, str]] = {
-    "no labels": (LABEL_FILE, None, f"{INCOMPLETE} … set data.download to true, or put it there"),
+    "no labels": (LABEL_FILE, None, f"{INCOMPLETE} … set data.download to true, or copy the files there"),
     "nothing": (IMAGE_FILE, b"", INCOMPLETE),
     "cut off": (IMAGE_FILE, idx(np.zeros((60, 28, 28)))[:500], INCOMPLETE),
     "another magic number": (IMAGE_FILE, b"\0\0\x42\3" + idx(np.zeros((60, 28, 28)))[4:], INCOMPLETE),
     "a size that isn't there": (IMAGE_FILE, idx(np.zeros((60, 28, 28)), (60, 28, 2**31 - 1)), INCOMPLETE),
     "a pickle": (IMAGE_FILE, pickle.dumps(Bomb()), INCOMPLETE),
     "images as labels": (LABEL_FILE, idx(np.zeros((60, 28, 28))), INCOMPLETE),
-    "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST in … has 60 images and 40 labels, expected as many"),
+    "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST … has 60 images and 40 labels, expected equal"),
     "one class": (LABEL_FILE, idx(np.zeros(60)), "data.root: … class '1 - one' has 0 samples … (and 8 more"),
     "labels out of range": (LABEL_FILE, idx(np.arange(60) % 11), "data.root: … class '10' has 0 samples in the test"),
 }  # fmt: skip
@@ -417,11 +410,7 @@ def _other(array: Any) -> Any:
 
 
 PREPARED: dict[str, tuple[str, Callable[[], object], str]] = {
-    "a pixel": (
-        "tune",
-        _resaved(DEVELOPMENT / "train_images.npy", _other),
-        "development: contents have digest",
-    ),
+    "a pixel": ("tune", _resaved(DEVELOPMENT / "train_images.npy", _other), "development: contents have digest"),
     "two labels": (
         "confirm",
         _resaved(DEVELOPMENT / "train_labels.npy", lambda labels: labels[::-1].copy()),
@@ -430,7 +419,7 @@ PREPARED: dict[str, tuple[str, Callable[[], object], str]] = {
     "a label out of range": (
         "confirm",
         _resaved(DEVELOPMENT / "train_labels.npy", lambda labels: np.r_[99, labels[1:]]),
-        "train_labels.npy: the labels aren't those that the manifest counts",
+        "train_labels.npy: the labels do not match the counts in the manifest",
     ),
     "fewer images": (
         "confirm",
@@ -462,7 +451,7 @@ PREPARED: dict[str, tuple[str, Callable[[], object], str]] = {
     "another manifest": (
         "confirm",
         lambda: MANIFEST.write_text(MANIFEST.read_text().replace('"name": "npz"', '"name": "digits"')),
-        "data/prepared: was prepared with data.name 'digits', and params.yaml says 'npz'; `dvc repro` or",
+        "data/prepared: was prepared with data.name 'digits', but params.yaml has 'npz'; `dvc repro` or",
     ),
     "the test split": ("confirm", _resaved(TEST / "images.npy", _other), "test: contents have digest"),
     "the test labels": (
@@ -499,9 +488,7 @@ def test_prepared_data_that_was_changed(project: Project, confirmed: dict[str, P
     assert not Path(MARK).exists()
 
 
-def test_prepared_data_that_was_changed_is_told_before_progress(
-    project: Project, confirmed: dict[str, Path]
-) -> None:
+def test_prepared_data_that_was_changed_is_told_before_progress(project: Project, confirmed: dict[str, Path]) -> None:
     train_or_copy(project, confirmed)
     shutil.rmtree(".losstune/ledger")
     os.truncate(DEVELOPMENT / "train_images.npy", 200)

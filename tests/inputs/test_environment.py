@@ -78,18 +78,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ("uri", "told"),
     [
         ("http://me:planted@127.0.0.1:{port}", "MLflow at http://127.0.0.1:{port}: it could not be reached"),
-        (
-            "htp://me:planted@nowhere",
-            "MLflow at htp://nowhere: it is no address that MLflow knows; expected http",
-        ),
+        ("htp://me:planted@nowhere", "MLflow at htp://nowhere: MLflow does not support this address; expected http"),
         ("sqlite:////proc/mlflow.db", "MLflow at /proc/mlflow.db: [Errno 2] No such file or directory"),
     ],
     ids=["away", "of no known kind", "in a folder that cannot be written"],
 )
 @pytest.mark.usefixtures("impatient")
-def test_a_study_goes_on_without_mlflow_and_says_so_once(
-    project: Project, port: int, uri: str, told: str
-) -> None:
+def test_a_study_goes_on_without_mlflow_and_says_so_once(project: Project, port: int, uri: str, told: str) -> None:
     project.write({"tracking.enabled": True, "tracking.uri": uri.format(port=port)})
     assert project.run("prepare").code == 0
     ended = project.run("tune")
@@ -97,7 +92,7 @@ def test_a_study_goes_on_without_mlflow_and_says_so_once(
     said = [line for line in ended.err.splitlines() if not line.startswith("tune")]
     assert len(said) == 1
     assert said[0].startswith(told.format(port=port))
-    assert said[0].endswith("the records are kept, and `losstune track sync` fills MLflow in later")
+    assert said[0].endswith("the records are kept, and `losstune track sync` adds them to MLflow later")
     assert "planted" not in ended.out + ended.err
     assert len((project.folder / "results/tune/trials.jsonl").read_text().splitlines()) == 4
     # What is asked of MLflow alone is refused.
@@ -133,9 +128,7 @@ def test_bad_credentials_are_told_without_them(project: Project, monkeypatch: py
     said = [line for line in ended.err.splitlines() if not line.startswith("tune")]
     assert ended.code == 0
     assert len(said) == 1
-    assert_says(
-        said[0], f"MLflow at {address}: … 401 … the records are kept, and `losstune track sync` fills"
-    )
+    assert_says(said[0], f"MLflow at {address}: … 401 … the records are kept, and `losstune track sync` adds")
     assert "planted" not in ended.out + ended.err
 
 
@@ -155,14 +148,9 @@ def test_a_folder_for_data_that_cannot_be_written(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("command", "in_the_way", "message"),
-    [
-        ("prepare", "data", "study/data: "),
-        ("tune", ".losstune", "study/.losstune: cannot be written: File exists"),
-    ],
+    [("prepare", "data", "study/data: "), ("tune", ".losstune", "study/.losstune: cannot be written: File exists")],
 )
-def test_a_file_in_the_place_of_a_folder(
-    project: Project, command: str, in_the_way: str, message: str
-) -> None:
+def test_a_file_in_the_place_of_a_folder(project: Project, command: str, in_the_way: str, message: str) -> None:
     assert project.run("prepare").code == 0
     shutil.rmtree(project.folder / in_the_way, ignore_errors=True)
     if command == "prepare":
@@ -176,7 +164,7 @@ def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, os.strerror(28), "somewhere")
 
     monkeypatch.setattr(os, "fsync", full)
-    expected = "somewhere: No space left on device; what is finished is kept, run again once that is mended"
+    expected = "somewhere: No space left on device; finished trainings are kept: fix this and run again"
     assert project.refused("prepare") == expected
     with pytest.raises(OSError, match="No space left"):
         project.run("--debug", "prepare")
@@ -197,14 +185,8 @@ def test_a_read_only_folder(project: Project) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (
-            "s4://bucket/study",
-            "s4://bucket/study: Protocol not known: s4; expected a folder or the URL",
-        ),
-        (
-            "ftp://me:planted@host/study",
-            "ftp://host/study: credentials belong in the environment",
-        ),
+        ("s4://bucket/study", "s4://bucket/study: Protocol not known: s4; expected a folder or the URL"),
+        ("ftp://me:planted@host/study", "ftp://host/study: credentials belong in the environment"),
         ("params.yaml", "params.yaml: is a file; expected a folder or the URL"),
     ],
 )
@@ -254,8 +236,8 @@ def test_data_that_was_prepared_under_other_settings(project: Project) -> None:
     assert project.run("prepare").code == 0
     project.write({"data.label_noise": 0.2})
     assert project.refused("tune") == (
-        "data/prepared: was prepared with data.label_noise 0.0, and params.yaml says 0.2; `dvc repro` or "
-        "`losstune prepare` writes it anew"
+        "data/prepared: was prepared with data.label_noise 0.0, but params.yaml has 0.2; `dvc repro` or "
+        "`losstune prepare` writes it again"
     )
 
 

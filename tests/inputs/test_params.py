@@ -119,7 +119,7 @@ VALUES: list[tuple[Changes, str]] = [
     # Contradictions
     ({"tune.num_searches": 3}, "confirm.num_blocks: found 2, expected at least tune.num_searches (3)"),
     ({"tune.scheduler": "asha"}, "tune.asha.grace_epochs: found 3, expected less than training.epochs (1)"),
-    ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is taken as it is"),
+    ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
     ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz or a torchvision data set ("),
@@ -166,8 +166,7 @@ def instead(text: str) -> Callable[[str], str]:
 
 SECTIONS = "expected sections such as 'data:' and 'model:'"
 BOMB = "a: &a [x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]\n"
-    for below, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 FILES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
@@ -193,10 +192,10 @@ FILES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "two documents": (lambda text: f"{text}\n---\n{text}", "not valid YAML: but found another document"),
     "a conflict": (
         replaced("  epochs: 1\n", "<<<<<<< HEAD\n  epochs: 1\n=======\n  epochs: 2\n>>>>>>> other\n"),
-        "'<<<<<<<', a conflict that Git left here; keep one of its two sides",
+        "'<<<<<<<', a Git merge conflict; keep one of its two sides",
     ),
     "a date": (replaced("name: small", "name: 2024-01-01"), "study.name: found the date 2024-01-01, expected at"),
-    "no date": (replaced("name: small", "name: 2024-13-45"), "not valid YAML: a value is none: month must be in"),
+    "no date": (replaced("name: small", "name: 2024-13-45"), "not valid YAML: invalid value: month must be in"),
     "binary": (replaced("name: small", "name: !!binary aGVsbG8="), "study.name: found binary data, expected at"),
     "a set": (replaced("name: small", "name: !!set {a, b}"), "study.name: found a set, expected at most 100"),
     "a variable": (replaced("name: small", "name: !ENV $HOME"), ": found the tag '!ENV', expected none"),
@@ -208,9 +207,9 @@ FILES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "code by name": (appended("x: !!python/name:os.system"), ": found the tag '!!python/name:os.system', expected"),
     "anchors that multiply": (lambda text: BOMB + text, "unknown key 'a' (allowed here: study"),
     "a list in itself": (appended("x: &x [*x]"), "unknown key 'x' (allowed here: study"),
-    "brackets without end": (appended("x: " + "[" * 500), "brackets within brackets, too deep to be settings"),
-    "sections without end": (appended("x: " + "{a: " * 500), "brackets within brackets, too deep to be settings"),
-    "a number without end": (replaced("seed: 20260", "seed: " + "1" * 5000), "a value is none: Exceeds the limit"),
+    "brackets without end": (appended("x: " + "[" * 500), "nested too deeply"),
+    "sections without end": (appended("x: " + "{a: " * 500), "nested too deeply"),
+    "a number without end": (replaced("seed: 20260", "seed: " + "1" * 5000), "invalid value: Exceeds the limit"),
     "a list as a key": (appended("? [1, 2]\n: 3"), "unknown key '(1, 2)' (allowed here: study"),
 }  # fmt: skip
 
@@ -259,9 +258,9 @@ MATRICES: list[tuple[str, str]] = [
     ),
     (
         "matrix: {data: {a: {training: {epochs: 1}}}, model: {b: {training: {epochs: 2}}}}",
-        "matrix.data.a with matrix.model.b: both set training.epochs, expected one of them to",
+        "matrix.data.a with matrix.model.b: both set training.epochs, expected only one of them to set it",
     ),
-    ("matrix: {data: {a-b: {}, a: {}}, model: {c: {}, b-c: {}}}", "a second cell is named a-b-c, expected names"),
+    ("matrix: {data: {a-b: {}, a: {}}, model: {c: {}, b-c: {}}}", "a second cell is named a-b-c, expected unique"),
     ("matrix: {data: {a: {training: {epohcs: 1}}}, model: {b: {}}}", "did you mean 'epochs'?"),
     ("matrix: {data: {a: {}}, model: {b: {model: {name: restnet}}}}", "a-b: model.name: unknown model 'restnet'"),
 ]  # fmt: skip

@@ -24,7 +24,7 @@ brier = get("brier")
 
 FILES: dict[str, tuple[str | bytes | None, str]] = {
     "no file": (None, "mine.py: no such file; expected a Python file that defines a LossSpec"),
-    "nothing": ("", "mine.py: found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"),
+    "nothing": ("", "mine.py: found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)"),
     "no loss": ("SPEC = 3", "mine.py: found no LossSpec at its top level"),
     "a function alone": ("def my_loss(logits, target): ...", "mine.py: found no LossSpec at its top level"),
     "a loss of others": ("from losstune.losses.focal import SPEC", "mine.py: found no LossSpec at its top level"),
@@ -90,10 +90,7 @@ def test_a_file(project: Project, name: str) -> None:
     ("function", "found"),
     [
         ("lambda z, y: brier.function(z, y).mean()", "shapes and types"),
-        (
-            "lambda z, y: brier.function(z.detach(), y)",
-            "RuntimeError: element 0 of tensors does not require grad",
-        ),
+        ("lambda z, y: brier.function(z.detach(), y)", "RuntimeError: element 0 of tensors does not require grad"),
         ("lambda z, y: {}['no such key']", "KeyError: 'no such key'"),
     ],
     ids=["wrong shape", "not differentiable", "raising"],
@@ -123,10 +120,8 @@ def _with(changes: dict[str, Any]) -> Callable[[str], object]:
     return lambda name: modules.get(name) or real(name)
 
 
-def test_a_module_of_the_catalogue_whose_name_is_taken(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [types.SimpleNamespace(name=name) for name in ("focal", "mine")]
+def test_a_module_of_the_catalogue_whose_name_is_taken(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [types.SimpleNamespace(name=name, ispkg=False) for name in ("focal", "mine")]
     modules = _with({"name": "focal"})
     monkeypatch.setattr("losstune.losses.registry.registry", registry.__wrapped__)
     monkeypatch.setattr(pkgutil, "iter_modules", lambda path: found)

@@ -177,9 +177,7 @@ def ldam(z, y, max_m, s, counts):
 FORMULAS = {
     "absolute": lambda z, y: sum(abs(a - b) for a, b in zip(z, one_hot(y, len(z)), strict=True)),
     "agce": lambda z, y, a, q: ((a + 1) ** q - (a + p_of(z, y)) ** q) / q,
-    "apl": lambda z, y, alpha, beta: (
-        alpha * ce(z, y) / sum(ce(z, k) for k in range(len(z))) + beta * (1 - p_of(z, y))
-    ),
+    "apl": lambda z, y, alpha, beta: alpha * ce(z, y) / sum(ce(z, k) for k in range(len(z))) + beta * (1 - p_of(z, y)),
     "arcface": arcface,
     "bi_tempered": bi_tempered,
     "brier": lambda z, y: squares(softmax(z), one_hot(y, len(z))),
@@ -216,14 +214,10 @@ FORMULAS = {
     "phuber_ce": phuber_ce,
     "poly1": lambda z, y, eps: ce(z, y) + eps * (1 - p_of(z, y)),
     # The reverse cross-entropy as published: -sum_k p_k log t_k, with log 0 = -4.
-    "sce": lambda z, y, alpha, beta: (
-        alpha * ce(z, y) + beta * sum(4 * p for k, p in enumerate(softmax(z)) if k != y)
-    ),
+    "sce": lambda z, y, alpha, beta: alpha * ce(z, y) + beta * sum(4 * p for k, p in enumerate(softmax(z)) if k != y),
     "sigmoid_bce": lambda z, y: sum(math.log1p(math.exp(-abs(v))) + max(-v, 0.0) for v in signed(z, y)),
     "spherical": spherical,
-    "square": lambda z, y, k, M: (
-        (k * (z[y] - M) ** 2 + sum(v**2 for j, v in enumerate(z) if j != y)) / len(z)
-    ),
+    "square": lambda z, y, k, M: (k * (z[y] - M) ** 2 + sum(v**2 for j, v in enumerate(z) if j != y)) / len(z),
     "squared_log": lambda z, y: ce(z, y) ** 2,
     "squentropy": lambda z, y: ce(z, y) + sum(v**2 for j, v in enumerate(z) if j != y) / (len(z) - 1),
     "tanimoto": tanimoto,

@@ -42,9 +42,7 @@ def test_is_the_bregman_divergence_with_scipys_normalisation(t1, t2, soft):
     logits_NC, target_N = batch(scale=5.0)
     t_NC = distributions() if soft else F.one_hot(target_N, 5).double()
     losses_N = bi_tempered(logits_NC, t_NC if soft else target_N, t1, t2)
-    expected = [
-        _expected(z_C, t_C, t1, t2) for z_C, t_C in zip(logits_NC.tolist(), t_NC.tolist(), strict=True)
-    ]
+    expected = [_expected(z_C, t_C, t1, t2) for z_C, t_C in zip(logits_NC.tolist(), t_NC.tolist(), strict=True)]
     assert losses_N.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
@@ -65,13 +63,9 @@ def test_is_cross_entropy_at_temperature_one():
     logits_NC, target_N = batch(dtype=torch.float32, scale=10.0)
     expected_N = F.cross_entropy(logits_NC, target_N, reduction="none")
     torch.testing.assert_close(bi_tempered(logits_NC, target_N, 1.0, 1.0), expected_N)
-    torch.testing.assert_close(
-        bi_tempered(logits_NC, target_N, 1 - 1e-6, 1 + 1e-6), expected_N, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(bi_tempered(logits_NC, target_N, 1 - 1e-6, 1 + 1e-6), expected_N, rtol=1e-4, atol=1e-4)
     expected_NC = gradient(F.cross_entropy, logits_NC, target_N) * len(target_N)
-    torch.testing.assert_close(
-        gradient(lambda z, y: bi_tempered(z, y, 1.0, 1.0), logits_NC, target_N), expected_NC
-    )
+    torch.testing.assert_close(gradient(lambda z, y: bi_tempered(z, y, 1.0, 1.0), logits_NC, target_N), expected_NC)
 
 
 def test_is_kl_divergence_at_temperature_one_with_a_soft_target():

@@ -22,9 +22,7 @@ def bound(name, **hyperparameters):
 def test_logit_adjustment_as_written(tau):
     logits_NC, target_N = batch()
     prior = (COUNTS_C.double() / COUNTS_C.sum()).tolist()
-    for z, y, found in zip(
-        logits_NC, target_N, bound("logit_adjusted", tau=tau)(logits_NC, target_N), strict=True
-    ):
+    for z, y, found in zip(logits_NC, target_N, bound("logit_adjusted", tau=tau)(logits_NC, target_N), strict=True):
         weights = [prior[k] ** tau * z[k].exp() for k in range(5)]
         assert found.item() == pytest.approx(-torch.log(weights[y] / sum(weights)).item(), rel=1e-6)
 
@@ -64,8 +62,7 @@ def test_class_balanced_weights_as_written(beta):
 def test_beta_zero_weighs_nothing():
     logits_NC, target_N = batch()
     torch.testing.assert_close(
-        bound("class_balanced", beta=0.0)(logits_NC, target_N),
-        F.cross_entropy(logits_NC, target_N, reduction="none"),
+        bound("class_balanced", beta=0.0)(logits_NC, target_N), F.cross_entropy(logits_NC, target_N, reduction="none")
     )
 
 
@@ -81,8 +78,7 @@ def test_ldam_as_written():
 def test_ldam_without_margin_or_scale_is_cross_entropy():
     logits_NC, target_N = batch()
     torch.testing.assert_close(
-        bound("ldam", max_m=0.0, s=1.0)(logits_NC, target_N),
-        F.cross_entropy(logits_NC, target_N, reduction="none"),
+        bound("ldam", max_m=0.0, s=1.0)(logits_NC, target_N), F.cross_entropy(logits_NC, target_N, reduction="none")
     )
 
 
@@ -91,10 +87,7 @@ def test_equally_frequent_classes_make_it_cross_entropy(name):
     logits_NC, target_N = batch()
     loss = registry()[name].bind().with_counts(torch.full((5,), 40))
     torch.testing.assert_close(
-        loss(logits_NC, target_N),
-        F.cross_entropy(logits_NC, target_N, reduction="none"),
-        rtol=1e-6,
-        atol=1e-6,
+        loss(logits_NC, target_N), F.cross_entropy(logits_NC, target_N, reduction="none"), rtol=1e-6, atol=1e-6
     )
     torch.testing.assert_close(loss(logits_NC, target_N), registry()[name].bind()(logits_NC, target_N))
 

@@ -42,9 +42,7 @@ def test_minimum(loss, num_classes):
 def _assert_distribution(probabilities_NC):
     assert probabilities_NC.dtype in (torch.float32, torch.float64)
     assert (probabilities_NC >= 0).all()
-    torch.testing.assert_close(
-        probabilities_NC.sum(1), torch.ones_like(probabilities_NC[:, 0]), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(probabilities_NC.sum(1), torch.ones_like(probabilities_NC[:, 0]), rtol=0, atol=1e-5)
 
 
 @given(data=st.data())
@@ -64,10 +62,7 @@ def test_any_logits_and_any_hyperparameters_of_the_range(data):
     assert gradient(loss, logits_NC, target_N).isfinite().all()
     _assert_distribution(loss.probabilities(logits_NC))
     torch.testing.assert_close(
-        losses_N.double(),
-        loss(logits_NC.double(), target_N),
-        rtol=1e-3,
-        atol=1e-3 * max(1.0, losses_N.max().item()),
+        losses_N.double(), loss(logits_NC.double(), target_N), rtol=1e-3, atol=1e-3 * max(1.0, losses_N.max().item())
     )
 
 

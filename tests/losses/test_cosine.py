@@ -66,9 +66,7 @@ def test_arcface_falls_all_the_way_to_the_opposite_direction():
 @pytest.mark.parametrize("name", ["cosface", "arcface"])
 def test_without_margin_it_is_the_normalised_softmax(name):
     cos_NC, target_N = cosines()
-    torch.testing.assert_close(
-        bound(name, s=20.0, m=0.0)(cos_NC, target_N), bound("cosine_softmax")(cos_NC, target_N)
-    )
+    torch.testing.assert_close(bound(name, s=20.0, m=0.0)(cos_NC, target_N), bound("cosine_softmax")(cos_NC, target_N))
 
 
 @pytest.mark.parametrize("num_classes", [10, 100])
@@ -83,6 +81,4 @@ def test_gradient_scale_at_zero_logits(num_classes):
 def test_all_want_a_normalised_head():
     names = {name for name, spec in registry().items() if spec.head == "normalised"}
     assert names == {"cosine_softmax", "cosface", "arcface", "ldam"}
-    assert torch.equal(
-        bound("cosine_softmax").probabilities(torch.eye(3)), F.softmax(20 * torch.eye(3), dim=1)
-    )
+    assert torch.equal(bound("cosine_softmax").probabilities(torch.eye(3)), F.softmax(20 * torch.eye(3), dim=1))

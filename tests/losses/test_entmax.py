@@ -40,9 +40,7 @@ def test_map_is_accurate_in_float32_after_its_fixed_number_of_steps(alpha, num_c
         logits_NC = (scale * shape_NC).float()
         expected_NC = package.entmax_bisect(logits_NC.double(), alpha, n_iter=80).float()
         # Above 2 the map is not Lipschitz where a class enters: rounding shows.
-        torch.testing.assert_close(
-            link(logits_NC, alpha), expected_NC, rtol=1e-3, atol=2e-5 if alpha <= 2 else 1e-3
-        )
+        torch.testing.assert_close(link(logits_NC, alpha), expected_NC, rtol=1e-3, atol=2e-5 if alpha <= 2 else 1e-3)
 
 
 def test_becomes_cross_entropy():

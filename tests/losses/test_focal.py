@@ -26,17 +26,13 @@ def test_is_torchvisions_focal_loss_for_two_classes(gamma):
 
 def test_is_cross_entropy_at_gamma_zero():
     logits_NC, target_N = batch(dtype=torch.float32)
-    assert torch.equal(
-        focal(logits_NC, target_N, 0.0), F.cross_entropy(logits_NC, target_N, reduction="none")
-    )
+    assert torch.equal(focal(logits_NC, target_N, 0.0), F.cross_entropy(logits_NC, target_N, reduction="none"))
     torch.testing.assert_close(link(logits_NC, 0.0), logits_NC.softmax(1))
 
 
 @pytest.mark.parametrize("gamma", [0.01, 0.5, 0.99])
 def test_certain_sample_has_no_gradient_rather_than_nan(gamma):
-    assert (
-        gradient(lambda z, y: focal(z, y, gamma), torch.tensor([[200.0, 0.0]]), torch.tensor([0])).eq(0).all()
-    )
+    assert gradient(lambda z, y: focal(z, y, gamma), torch.tensor([[200.0, 0.0]]), torch.tensor([0])).eq(0).all()
 
 
 def test_link_is_surer_than_softmax():

@@ -54,7 +54,7 @@ def test_truth_values_are_no_classes(target):
 def test_a_list_is_no_target_and_floating_indices_are_told():
     with pytest.raises(ValueError, match="target: found list, expected a tensor"):
         get("focal")(torch.zeros(2, 5), [0, 1])
-    with pytest.raises(ValueError, match=r"class indices are whole numbers, target\.long\(\)"):
+    with pytest.raises(ValueError, match=r"class indices must be integers: target\.long\(\)"):
         get("focal").as_module()(torch.zeros(2, 5), torch.zeros(2))
 
 
@@ -87,20 +87,18 @@ def test_counts_of_another_number_of_classes_are_refused(name):
 @pytest.mark.parametrize("name", [name for name in COUNTED if name != "class_balanced"])
 def test_shares_do_as_well_as_counts_where_only_ratios_matter(name):
     logits_NC, target_N = batch()
-    wanted_N = oracle(name)(
-        logits_NC, target_N, **get(name).hyperparameters, counts_C=torch.tensor(COUNTS).double()
-    )
+    wanted_N = oracle(name)(logits_NC, target_N, **get(name).hyperparameters, counts_C=torch.tensor(COUNTS).double())
     of_shares = get(name).with_counts(torch.tensor(SHARES, dtype=torch.float64))
     torch.testing.assert_close(of_shares(logits_NC, target_N), wanted_N, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(
         get(name).as_module("none", class_counts=SHARES)(logits_NC, target_N), wanted_N, rtol=1e-5, atol=1e-6
     )
-    with pytest.raises(ValueError, match="shares of which one is 0"):
+    with pytest.raises(ValueError, match="frequencies of which one is 0"):
         get(name).with_counts([0.5, 0.5, 0, 0, 0])
 
 
 def test_shares_are_refused_where_the_counts_matter():
-    message = r"class_counts: found \[0\.5, 0\.2, .*\], which are shares; this loss needs the counts"
+    message = r"class_counts: found \[0\.5, 0\.2, .*\], which are frequencies; this loss needs counts"
     with pytest.raises(ValueError, match=message):
         get("class_balanced").as_module(class_counts=SHARES)
     with pytest.raises(ValueError, match=message):
@@ -133,12 +131,7 @@ def test_counts_that_are_none_are_refused(counts, message):
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [
-        ("2", r"'2' \(str\)"),
-        (True, r"True \(bool\)"),
-        (None, r"None \(NoneType\)"),
-        (torch.tensor(2.0), "tensor"),
-    ],
+    [("2", r"'2' \(str\)"), (True, r"True \(bool\)"), (None, r"None \(NoneType\)"), (torch.tensor(2.0), "tensor")],
 )
 def test_a_hyperparameter_that_is_no_number_is_told(value, found):
     with pytest.raises(ValueError, match=f"focal: found gamma {found}.*, expected a number"):

@@ -12,9 +12,7 @@ from tests.losses.cases import batch, distributions, gradient
 def test_is_cross_entropy_to_the_bit_on_hard_labels(dtype, num_classes):
     logits_NC, target_N = batch(64, num_classes, dtype, scale=20)
     assert torch.equal(kl_divergence(logits_NC, target_N), cross_entropy(logits_NC, target_N))
-    assert torch.equal(
-        gradient(kl_divergence, logits_NC, target_N), gradient(cross_entropy, logits_NC, target_N)
-    )
+    assert torch.equal(gradient(kl_divergence, logits_NC, target_N), gradient(cross_entropy, logits_NC, target_N))
     assert SPEC.equals == "cross_entropy"
 
 

@@ -8,9 +8,7 @@ from tests.losses.cases import batch
 
 def test_is_cross_entropy_divided_by_its_sum_over_all_labels():
     logits_NC, target_N = batch()
-    all_NC = torch.stack(
-        [F.cross_entropy(logits_NC, torch.full((16,), k), reduction="none") for k in range(5)], dim=1
-    )
+    all_NC = torch.stack([F.cross_entropy(logits_NC, torch.full((16,), k), reduction="none") for k in range(5)], dim=1)
     torch.testing.assert_close(nce(logits_NC, target_N), all_NC[range(16), target_N] / all_NC.sum(1))
 
 

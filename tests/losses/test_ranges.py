@@ -30,9 +30,7 @@ def test_every_unit_falls_inside(range_, unit):
 
 @each_range
 def test_ends_are_reached(range_):
-    low, high = (
-        (range_.values[0], range_.values[-1]) if isinstance(range_, Choice) else (range_.low, range_.high)
-    )
+    low, high = (range_.values[0], range_.values[-1]) if isinstance(range_, Choice) else (range_.low, range_.high)
     assert range_.from_unit(0.0) == pytest.approx(low, rel=1e-12)
     assert range_.from_unit(1.0) == pytest.approx(high, rel=1e-12)
 
@@ -52,9 +50,7 @@ def test_log_range_is_even_in_the_logarithm(low, factor, unit):
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_uniform_units_give_the_named_distribution(scale):
-    values = np.array(
-        [FloatRange(0.01, 10.0, scale).from_unit(u) for u in np.random.default_rng(0).random(2000)]
-    )
+    values = np.array([FloatRange(0.01, 10.0, scale).from_unit(u) for u in np.random.default_rng(0).random(2000)])
     shares = (values - 0.01) / 9.99 if scale == "linear" else np.log(values / 0.01) / np.log(1000)
     assert kstest(shares, "uniform").pvalue > 0.01
 

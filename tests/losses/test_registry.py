@@ -39,9 +39,7 @@ def test_equals_names_a_loss_that_is_identical_on_hard_labels(spec):
     assert equal_loss.equals is None
     logits_NC, target_N = batch(dtype=torch.float32, scale=10)
     assert torch.equal(spec.bind()(logits_NC, target_N), equal_loss.bind()(logits_NC, target_N))
-    assert torch.equal(
-        gradient(spec.bind(), logits_NC, target_N), gradient(equal_loss.bind(), logits_NC, target_N)
-    )
+    assert torch.equal(gradient(spec.bind(), logits_NC, target_N), gradient(equal_loss.bind(), logits_NC, target_N))
 
 
 def test_losses_that_do_not_name_each_other_differ():
@@ -83,9 +81,7 @@ def test_an_alias_brings_its_hyperparameters():
 def test_two_losses_of_one_alias_are_an_error(monkeypatch):
     adjusted = get("logit_adjusted")
     equal_loss = dataclasses.replace(get("focal"), aliases=adjusted.aliases)
-    monkeypatch.setattr(
-        registry_module, "registry", lambda: {"focal": equal_loss, "logit_adjusted": adjusted}
-    )
+    monkeypatch.setattr(registry_module, "registry", lambda: {"focal": equal_loss, "logit_adjusted": adjusted})
     with pytest.raises(LosstuneError, match="'balanced_softmax' names two losses"):
         registry_module.aliases.__wrapped__()
 
@@ -96,7 +92,7 @@ def test_unknown_name_is_answered_with_the_nearest():
 
 
 def test_two_modules_of_one_name_are_an_error(monkeypatch):
-    modules = [types.SimpleNamespace(name="focal"), types.SimpleNamespace(name="focal_again")]
+    modules = [types.SimpleNamespace(name="focal", ispkg=False), types.SimpleNamespace(name="focal_again", ispkg=False)]
     monkeypatch.setattr(registry_module.pkgutil, "iter_modules", lambda path: modules)
     module = types.SimpleNamespace(SPEC=get("focal"))
     monkeypatch.setattr(registry_module.importlib, "import_module", lambda name: module)

@@ -31,8 +31,7 @@ def one():
 def differences(loss, logits_NC, target_N):
     """Return the Hessian (C, C) of a single sample's loss."""
     rows = [
-        (gradient(loss, logits_NC + move_C, target_N) - gradient(loss, logits_NC - move_C, target_N))
-        / (2 * STEP)
+        (gradient(loss, logits_NC + move_C, target_N) - gradient(loss, logits_NC - move_C, target_N)) / (2 * STEP)
         for move_C in STEP * torch.eye(5, dtype=torch.float64)
     ]
     return torch.cat(rows)
@@ -44,9 +43,7 @@ def differences(loss, logits_NC, target_N):
     [
         torch.autograd.functional.hessian,
         lambda f, z: torch.autograd.functional.hessian(f, z, vectorize=True),
-        lambda f, z: torch.autograd.functional.hessian(
-            f, z, vectorize=True, outer_jacobian_strategy="forward-mode"
-        ),
+        lambda f, z: torch.autograd.functional.hessian(f, z, vectorize=True, outer_jacobian_strategy="forward-mode"),
         lambda f, z: torch.func.hessian(f)(z),
         lambda f, z: torch.func.jacrev(torch.func.jacrev(f))(z),
         lambda f, z: torch.func.jacfwd(torch.func.jacfwd(f))(z),
@@ -95,10 +92,7 @@ def test_products_and_forward_mode(loss, one):
 def test_every_derivative_at_once(loss, one):
     logits_NC, target_N = one
     assert torch.autograd.gradgradcheck(
-        lambda z_NC: loss(z_NC, target_N),
-        logits_NC.clone().requires_grad_(),
-        check_fwd_over_rev=True,
-        atol=1e-4,
+        lambda z_NC: loss(z_NC, target_N), logits_NC.clone().requires_grad_(), check_fwd_over_rev=True, atol=1e-4
     )
 
 
@@ -107,16 +101,12 @@ def test_the_link_can_be_differentiated(loss, one):
     logits_NC, _ = one
     assert torch.autograd.gradcheck(loss.probabilities, logits_NC.clone().requires_grad_(), atol=1e-4)
     with torch.no_grad():
-        assert torch.equal(
-            loss.probabilities(logits_NC), loss.probabilities(logits_NC.clone().requires_grad_())
-        )
+        assert torch.equal(loss.probabilities(logits_NC), loss.probabilities(logits_NC.clone().requires_grad_()))
 
 
 def test_a_masked_class_has_no_second_derivative_either(one):
     logits_NC, target_N = one
     logits_NC[0, (int(target_N[0]) + 1) % 5] = -torch.inf
     for loss in LOSSES:
-        found = torch.autograd.functional.hessian(
-            lambda z_NC, loss=loss: loss(z_NC, target_N).sum(), logits_NC
-        )
+        found = torch.autograd.functional.hessian(lambda z_NC, loss=loss: loss(z_NC, target_N).sum(), logits_NC)
         assert found.isfinite().all()

@@ -25,9 +25,7 @@ def test_defaults_lie_in_their_ranges(spec):
     for hyperparameter in spec.hyperparameters:
         assert hyperparameter.range.contains(hyperparameter.default)
         whole = isinstance(hyperparameter.range, IntRange)
-        assert isinstance(hyperparameter.range, Choice) or isinstance(
-            hyperparameter.default, int if whole else float
-        )
+        assert isinstance(hyperparameter.range, Choice) or isinstance(hyperparameter.default, int if whole else float)
 
 
 @each_spec
@@ -63,8 +61,7 @@ def test_bound_loss_passes_its_hyperparameters_on():
 
 
 @pytest.mark.parametrize(
-    ("name", "known"),
-    [("focal", "it has gamma"), ("cross_entropy", "it has none"), ("square", "it has k, M")],
+    ("name", "known"), [("focal", "it has gamma"), ("cross_entropy", "it has none"), ("square", "it has k, M")]
 )
 def test_unknown_hyperparameter_is_refused(name, known):
     with pytest.raises(ValueError, match=f"{name} has no hyperparameter 'gama'; {known}"):
@@ -85,9 +82,7 @@ def border(spec, hyperparameter, *, upper):
 
 
 BORDERS = [
-    pytest.param(
-        spec, hyperparameter, upper, id=f"{spec.name}-{hyperparameter.name}-{'high' if upper else 'low'}"
-    )
+    pytest.param(spec, hyperparameter, upper, id=f"{spec.name}-{hyperparameter.name}-{'high' if upper else 'low'}")
     for spec in registry().values()
     for hyperparameter in spec.hyperparameters
     for upper in (False, True)
@@ -126,9 +121,7 @@ def test_every_domain_is_stated(spec):
 
 @pytest.mark.parametrize(("default", "high"), [(0.0, 2.0), (1.0, 4.0)])
 def test_default_and_range_must_lie_in_the_domain(default, high):
-    with pytest.raises(
-        ValueError, match=r"alpha: default and range must be in its domain, a number in \(0, 3\]"
-    ):
+    with pytest.raises(ValueError, match=r"alpha: default and range must be in its domain, a number in \(0, 3\]"):
         Hyperparameter(
             name="alpha",
             default=default,

@@ -31,9 +31,7 @@ def test_is_generalised_cross_entropy_of_stretched_logits(alpha):
 def test_becomes_cross_entropy_on_the_scale_of_its_slope():
     logits_NC, target_N = batch()
     expected_N = F.cross_entropy(logits_NC, target_N, reduction="none")
-    torch.testing.assert_close(
-        spherical(logits_NC, target_N, 1 + 1e-7) / 1e-7, expected_N, rtol=1e-5, atol=1e-5
-    )
+    torch.testing.assert_close(spherical(logits_NC, target_N, 1 + 1e-7) / 1e-7, expected_N, rtol=1e-5, atol=1e-5)
 
 
 def test_soft_target_counts_by_its_expectation():

@@ -54,8 +54,7 @@ def test_maxsup_is_label_smoothing_where_the_prediction_is_right():
 
 
 @pytest.mark.parametrize(
-    ("name", "given"),
-    [("maxsup", {"a": 0.0}), ("confidence_penalty", {"b": 0.0}), ("logit_penalty", {"b": 0.0})],
+    ("name", "given"), [("maxsup", {"a": 0.0}), ("confidence_penalty", {"b": 0.0}), ("logit_penalty", {"b": 0.0})]
 )
 def test_without_its_penalty_it_is_cross_entropy(name, given):
     logits_NC, target_N = batch()
@@ -64,9 +63,7 @@ def test_without_its_penalty_it_is_cross_entropy(name, given):
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "given"), [("confidence_penalty", {"b": 0.3}), ("logit_penalty", {"b": 6e-4})]
-)
+@pytest.mark.parametrize(("name", "given"), [("confidence_penalty", {"b": 0.3}), ("logit_penalty", {"b": 6e-4})])
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_minimum_is_what_scipy_finds_along_the_symmetric_line(name, given, num_classes):
     loss = get(name, **given)
@@ -118,9 +115,7 @@ def test_symmetric_cross_entropy_is_a_scaled_poly1():
 
 def test_agce_becomes_gce():
     logits_NC, target_N = batch()
-    torch.testing.assert_close(
-        get("agce", a=1e-12, q=0.7)(logits_NC, target_N), get("gce", q=0.7)(logits_NC, target_N)
-    )
+    torch.testing.assert_close(get("agce", a=1e-12, q=0.7)(logits_NC, target_N), get("gce", q=0.7)(logits_NC, target_N))
 
 
 def test_squared_hinge_gives_back_the_posterior():
@@ -147,10 +142,7 @@ def huber(p, y):
 
 # The other name's own formula of logits and class, and what the registry says it is of ours.
 ALIASES = {
-    "total_variation": (
-        lambda z, y: sum(map(abs, np.subtract(softmax(z), one_hot(y, len(z))))) / 2,
-        lambda L: L,
-    ),
+    "total_variation": (lambda z, y: sum(map(abs, np.subtract(softmax(z), one_hot(y, len(z))))) / 2, lambda L: L),
     "l1_softmax": (lambda z, y: sum(map(abs, np.subtract(softmax(z), one_hot(y, len(z))))), lambda L: 2 * L),
     "linf_softmax": (lambda z, y: max(map(abs, np.subtract(softmax(z), one_hot(y, len(z))))), lambda L: L),
     "l2_softmax": (lambda z, y: sum(np.subtract(softmax(z), one_hot(y, len(z))) ** 2), lambda L: L),
@@ -159,38 +151,22 @@ ALIASES = {
     "keras_cosine_similarity": (lambda z, y: -cosine(softmax(z), y), lambda L: L - 1),
     "keras_poisson": (
         lambda z, y: (
-            sum(
-                np.subtract(
-                    softmax(z), [t * math.log(p) for t, p in zip(one_hot(y, 5), softmax(z), strict=True)]
-                )
-            )
-            / 5
+            sum(np.subtract(softmax(z), [t * math.log(p) for t, p in zip(one_hot(y, 5), softmax(z), strict=True)])) / 5
         ),
         lambda L: (L + 1) / 5,
     ),
-    "keras_hinge": (
-        lambda z, y: sum(max(0.0, 1 - value) for value in signed(z, y)) / 5,
-        lambda L: L / 5,
-    ),
+    "keras_hinge": (lambda z, y: sum(max(0.0, 1 - value) for value in signed(z, y)) / 5, lambda L: L / 5),
     "keras_log_cosh": (
-        lambda z, y: (
-            sum(math.log(math.cosh(p - t)) for p, t in zip(softmax(z), one_hot(y, len(z)), strict=True)) / 5
-        ),
+        lambda z, y: sum(math.log(math.cosh(p - t)) for p, t in zip(softmax(z), one_hot(y, len(z)), strict=True)) / 5,
         lambda L: L / 5,
     ),
-    "keras_squared_hinge": (
-        lambda z, y: sum(max(0.0, 1 - value) ** 2 for value in signed(z, y)) / 5,
-        lambda L: L / 5,
-    ),
+    "keras_squared_hinge": (lambda z, y: sum(max(0.0, 1 - value) ** 2 for value in signed(z, y)) / 5, lambda L: L / 5),
     "renyi": (
         # D_a(t|p) = log(sum t^a p^(1-a)) / (a - 1) at a = 3.
         lambda z, y: math.log(softmax(z)[y] ** (1 - 3.0)) / (3.0 - 1),
         lambda L: L,
     ),
-    "hellinger": (
-        lambda z, y: sum(np.subtract(np.sqrt(softmax(z)), np.sqrt(one_hot(y, 5))) ** 2) / 2,
-        lambda L: L / 2,
-    ),
+    "hellinger": (lambda z, y: sum(np.subtract(np.sqrt(softmax(z)), np.sqrt(one_hot(y, 5))) ** 2) / 2, lambda L: L / 2),
     "pearson_chi2": (
         lambda z, y: sum((t - p) ** 2 / p for t, p in zip(one_hot(y, 5), softmax(z), strict=True)),
         lambda L: L,
@@ -221,9 +197,7 @@ def test_alias_is_what_its_relation_says(name):
 
 def test_cauchy_schwarz_is_cross_entropy_at_half_the_temperature():
     logits_NC, target_N = batch(32, 5)
-    expected = [
-        -math.log(cosine(softmax(z), y)) for z, y in zip(logits_NC.tolist(), target_N.tolist(), strict=True)
-    ]
+    expected = [-math.log(cosine(softmax(z), y)) for z, y in zip(logits_NC.tolist(), target_N.tolist(), strict=True)]
     found_N = get("cross_entropy")(2 * logits_NC, target_N) / 2
     assert found_N.tolist() == pytest.approx(expected, rel=1e-9)
 

@@ -14,9 +14,7 @@ def test_is_cross_entropy_plus_the_squared_log_partition():
 
 def test_is_cross_entropy_without_the_penalty():
     logits_NC, target_N = batch()
-    assert torch.equal(
-        z_loss(logits_NC, target_N, 0.0), F.cross_entropy(logits_NC, target_N, reduction="none")
-    )
+    assert torch.equal(z_loss(logits_NC, target_N, 0.0), F.cross_entropy(logits_NC, target_N, reduction="none"))
 
 
 def test_log_probabilities_pay_no_penalty():

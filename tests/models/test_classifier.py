@@ -16,9 +16,7 @@ def softmax(logits):
 def test_equals_the_computation_by_hand():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
-    classifier = Classifier(
-        network, mean=(100.0, 20.0, 3.0), std=(50.0, 10.0, 2.0), link=lambda z: (2 * z).softmax(1)
-    )
+    classifier = Classifier(network, mean=(100.0, 20.0, 3.0), std=(50.0, 10.0, 2.0), link=lambda z: (2 * z).softmax(1))
     images = torch.randint(0, 256, (5, 3, 2, 2), dtype=torch.uint8)
     normalised = images.double()
     for channel, (mean, std) in enumerate([(100.0, 50.0), (20.0, 10.0), (3.0, 2.0)]):

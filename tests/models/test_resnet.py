@@ -7,9 +7,7 @@ from losstune.core.errors import LosstuneError
 from losstune.models.resnet import ResidualBlock, resnet
 
 
-@pytest.mark.parametrize(
-    ("depth", "published"), [(3, 0.27e6), (5, 0.46e6), (7, 0.66e6), (9, 0.85e6), (18, 1.7e6)]
-)
+@pytest.mark.parametrize(("depth", "published"), [(3, 0.27e6), (5, 0.46e6), (7, 0.66e6), (9, 0.85e6), (18, 1.7e6)])
 def test_is_as_large_as_published(depth, published):
     # He et al. 2016, table 6: ResNet-20 to ResNet-110.
     model = resnet((3, 32, 32), 16, depth, 10)

@@ -48,9 +48,7 @@ def test_fits_the_data(builder, shape):
 
 # The largest differ from the rest of their family in size alone and need gigabytes.
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "builder", [name for name in builders() if name not in {"regnet_y_128gf", "vit_h_14"}]
-)
+@pytest.mark.parametrize("builder", [name for name in builders() if name not in {"regnet_y_128gf", "vit_h_14"}])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_builder_fits_the_data(builder, channels):
     side = smallest_side(builder)

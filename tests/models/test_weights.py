@@ -31,12 +31,7 @@ def test_come_back_to_the_bit(trained, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "width", "depth", "message"),
     [
-        (
-            (1, 8, 8),
-            5,
-            2,
-            "is torch.float32 (4, 1, 3, 3) in the file and torch.float32 (5, 1, 3, 3) in the model",
-        ),
+        ((1, 8, 8), 5, 2, "is torch.float32 (4, 1, 3, 3) in the file and torch.float32 (5, 1, 3, 3) in the model"),
         ((1, 8, 8), 4, 3, "it lacks '"),
         ((1, 8, 8), 4, 1, "the model has no '"),
     ],
@@ -57,7 +52,7 @@ def test_of_another_model_are_an_error(trained, tmp_path, shape, width, depth, m
 def test_damaged_files_are_an_error(trained, tmp_path, size):
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights_as_bytes(trained)[:size])
-    with pytest.raises(LosstuneError, match="not a whole safetensors file"):
+    with pytest.raises(LosstuneError, match="not a complete safetensors file"):
         load_weights(trained, path)
 
 

@@ -43,7 +43,5 @@ def with_calibration(study: Study) -> Study:
     """The study with the same reliability diagram in every block and for every way."""
     fit = Calibration(nll=0.5, brier=0.3, bins=BINS)
     ways = dict.fromkeys(("softmax", "link", "scaled"), fit)
-    study.confirm = [
-        record.model_copy(update={"calibration": ways, "temperature": 1.5}) for record in study.confirm
-    ]
+    study.confirm = [record.model_copy(update={"calibration": ways, "temperature": 1.5}) for record in study.confirm]
     return study

@@ -9,7 +9,7 @@ from itertools import product
 from losstune.config.load import load_params
 from losstune.config.schema import Params
 from losstune.core.records import Record, place_of
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
 from tests.factories import make_record
 from tests.paths import REPOSITORY
@@ -37,9 +37,7 @@ class Study:
     equals: Mapping[str, str]
 
     def results(self) -> Results:
-        return build_results(
-            self.params, DATA, self.tune, self.confirm, equals=self.equals, protocol="ab12" * 16
-        )
+        return build_results(self.params, DATA, self.tune, self.confirm, equals=self.equals, protocol="ab12" * 16)
 
 
 def make_study(
@@ -93,16 +91,12 @@ def make_study(
         for index in range(3)
     ]
     identical = [
-        loss
-        for loss in scores
-        if loss != baseline and equals.get(loss, loss) == equals.get(baseline, baseline)
+        loss for loss in scores if loss != baseline and equals.get(loss, loss) == equals.get(baseline, baseline)
     ]
     if identical and baseline in scores:
         confirm.append(make_block(identical[0], 0, scores[baseline][0], role="control"))
     if degraded is not None:
-        confirm += [
-            make_block(baseline, block, degraded, role="degraded") for block in range(min(num_blocks, 8))
-        ]
+        confirm += [make_block(baseline, block, degraded, role="degraded") for block in range(min(num_blocks, 8))]
     return Study(params, tune, confirm, equals)
 
 

@@ -4,13 +4,11 @@ from tests.report.studies import make_study
 
 def card_of(scores, loss):
     study = make_study(scores)
-    record = next(
-        row for row in study.confirm if row.configuration.loss == loss and row.role == "block"
-    ).model_copy(update={"seed": 4711})
-    results = study.results()
-    text = model_card(
-        results, record, objective="focal(gamma=2)", link="By `x_link`.", takes="uint8 of shape (N, 1)"
+    record = next(row for row in study.confirm if row.configuration.loss == loss and row.role == "block").model_copy(
+        update={"seed": 4711}
     )
+    results = study.results()
+    text = model_card(results, record, objective="focal(gamma=2)", link="By `x_link`.", takes="uint8 of shape (N, 1)")
     return text, results, record
 
 
@@ -24,13 +22,7 @@ def test_a_card_says_what_the_model_is_and_how_it_scored():
     text, results, record = card_of(BETTER, "focal")
     assert text.startswith(f"# {results.model} trained with focal on {results.data.name}\n")
     assert results.verdict.sentence in text
-    for part in (
-        "uint8 of shape (N, 1)",
-        "By `x_link`.",
-        "focal(gamma=2)",
-        "seed 4711",
-        results.data.digest[:16],
-    ):
+    for part in ("uint8 of shape (N, 1)", "By `x_link`.", "focal(gamma=2)", "seed 4711", results.data.digest[:16]):
         assert part in text
     row = next(line for line in text.splitlines() if line.startswith("| accuracy |"))
     blocks = BETTER["focal"]

@@ -5,15 +5,14 @@ import pytest
 from losstune.report.cost import costs_of
 from tests.factories import make_execution
 from tests.report.studies import make_block, make_study, place
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def costs(study, durations, default=1.0):
     """Costs where trainings took as long as said, by loss, role and index."""
     executions = [
         make_execution(
-            record,
-            duration_sec=durations.get((record.configuration.loss, record.role, place(record)), default),
+            record, duration_sec=durations.get((record.configuration.loss, record.role, place(record)), default)
         )
         for record in (*study.tune, *study.confirm)
     ]
@@ -45,8 +44,7 @@ def test_a_block_that_was_cut_short_tells_nothing_of_how_long_a_training_takes()
     study = make_study(GATED)
     lost = make_block("focal", 0, 0.0, status="diverged")
     study.confirm = [
-        lost if (r.configuration.loss, r.role, place(r)) == ("focal", "block", 0) else r
-        for r in study.confirm
+        lost if (r.configuration.loss, r.role, place(r)) == ("focal", "block", 0) else r for r in study.confirm
     ]
     found = costs(study, {("focal", "block", 0): 600.0}, default=3.0)["focal"]
     assert (found.mean_sec, found.sd_sec) == (3.0, 0.0)
@@ -64,6 +62,4 @@ def test_without_executions_nothing_is_known():
     study = make_study(GATED)
     found = costs_of(study.results(), study.tune, study.confirm, [])
     assert [cost.loss for cost in found] == list(GATED)
-    assert {(cost.mean_sec, cost.sd_sec, cost.relative, cost.search_min) for cost in found} == {
-        (None, None, None, 0.0)
-    }
+    assert {(cost.mean_sec, cost.sd_sec, cost.relative, cost.search_min) for cost in found} == {(None, None, None, 0.0)}

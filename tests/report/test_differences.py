@@ -6,7 +6,7 @@ import pytest
 
 from losstune.report.differences import difference_limits, difference_rows, differences_svg
 from tests.report.studies import EQUALS, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -25,12 +25,7 @@ def test_differences_name_every_loss_but_the_baseline_with_numbers_and_outcome()
 
 
 def test_differences_are_sorted_with_the_best_on_top():
-    scores = {
-        "cross_entropy": CROSS_ENTROPY,
-        "low": shifted(-0.02),
-        "high": shifted(0.03),
-        "mid": shifted(0.01),
-    }
+    scores = {"cross_entropy": CROSS_ENTROPY, "low": shifted(-0.02), "high": shifted(0.03), "mid": shifted(0.01)}
     root = ET.fromstring(differences_svg(make_study(scores).results()))
     heights = {"".join(node.itertext()): float(node.get("y")) for node in root.iter(f"{SVG}text")}
     assert heights["high"] < heights["mid"] < heights["low"]

@@ -10,7 +10,7 @@ import pytest
 from losstune.report.downloads import csv_files, data_uri
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import GATED
+from tests.verdict.test_pipeline import GATED
 
 NAMES = {
     "best_of.csv",

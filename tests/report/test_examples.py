@@ -8,7 +8,7 @@ from losstune.report.examples import exchange_of
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.material import with_predictions
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, shifted
 
 LABELS = np.array([0, 1, 2, 2])
 
@@ -31,7 +31,7 @@ def test_gained_and_lost_by_hand():
         }
     )
     assert found.num_blocks == 3
-    told = [(e.index, e.label, e.num_gained, e.num_failed, e.said, e.baseline_said) for e in found.examples]
+    told = [(e.index, e.label, e.num_gained, e.num_lost, e.said, e.baseline_said) for e in found.examples]
     # Example 0 is gained twice (baseline: 1) and lost once (focal: 2); 1 is lost in all; 3 is right everywhere.
     assert told == [(0, 0, 2, 1, 2, 1), (1, 1, 0, 3, 0, 1), (2, 2, 3, 0, 2, 1)]
     assert [example.index for example in found.gained(12)] == [2, 0]
@@ -42,11 +42,9 @@ def test_gained_and_lost_by_hand():
 
 
 def test_only_blocks_of_both_are_paired():
-    found = exchange(
-        {("cross_entropy", 0): [0, 1, 2, 2], ("focal", 0): [0, 1, 2, 0], ("focal", 1): [1, 1, 1, 1]}
-    )
+    found = exchange({("cross_entropy", 0): [0, 1, 2, 2], ("focal", 0): [0, 1, 2, 0], ("focal", 1): [1, 1, 1, 1]})
     assert found.num_blocks == 1
-    assert [(e.index, e.num_gained, e.num_failed) for e in found.examples] == [(3, 0, 1)]
+    assert [(e.index, e.num_gained, e.num_lost) for e in found.examples] == [(3, 0, 1)]
 
 
 def test_nothing_to_pair_is_told_by_none():
@@ -56,7 +54,5 @@ def test_nothing_to_pair_is_told_by_none():
 
 
 def test_another_test_split_is_refused():
-    with pytest.raises(
-        LosstuneError, match="the test split has 4 samples, and the blocks have predictions of 3"
-    ):
+    with pytest.raises(LosstuneError, match="the test split has 4 samples, but the blocks have predictions for 3"):
         exchange({("cross_entropy", 0): [0, 1, 2], ("focal", 0): [0, 1, 2]})

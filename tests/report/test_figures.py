@@ -9,7 +9,7 @@ from losstune.report import figures
 from tests.factories import make_record
 from tests.report.material import diagnostics_of, with_calibration
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -68,15 +68,3 @@ def test_names_are_escaped():
     for name, svg in draw(study).items():
         assert "a<b>" not in svg
         assert "a<b>&$c_d$" in texts(svg) or name == "weights.svg"  # it is not of the catalogue
-
-
-def test_themed_figures_take_the_page_s_colours_and_share_no_identifier():
-    themed = [figures.themed(svg, "a label") for svg in draw(make_study(GATED)).values()]
-    assert not re.search(r"#[0-9a-f]{6}\b", "".join(themed))
-    identifiers = [name for svg in themed for name in re.findall(r' id="([^"]+)"', svg)]
-    assert len(identifiers) == len(set(identifiers))
-    for svg in themed:
-        root = ET.fromstring(svg)
-        assert (root.get("role"), root.get("aria-label"), root.get("width")) == ("img", "a label", None)
-        referred = set(re.findall(r"#([\w-]+)", svg))
-        assert referred <= set(identifiers)

@@ -6,7 +6,7 @@ import pytest
 from losstune.report.learning_rate_sensitivity import sensitivity_of, share_near_best
 from tests.factories import make_record
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY
+from tests.verdict.test_pipeline import CROSS_ENTROPY
 
 DECADES = (1e-4, 1.0)
 
@@ -46,9 +46,7 @@ def test_losses_without_a_usable_trial_or_a_range_are_left_out():
     study.tune = [record for record in study.tune if record.configuration.loss != "focal"] + [
         make_record(loss="focal", index=0, learning_rate=1e-3)
     ]
-    results = make_study(
-        {"cross_entropy": CROSS_ENTROPY, "focal": CROSS_ENTROPY}, without_winner=["apl"]
-    ).results()
+    results = make_study({"cross_entropy": CROSS_ENTROPY, "focal": CROSS_ENTROPY}, without_winner=["apl"]).results()
     found = sensitivity_of(results, study.tune, {"focal": (1e-5, 1e-1), "apl": (1e-5, 1e-1)})
     assert list(found) == ["focal"]
     assert (found["focal"].share, found["focal"].num_decades) == (pytest.approx(1.0), pytest.approx(4.0))

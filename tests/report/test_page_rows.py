@@ -5,7 +5,7 @@ import numpy as np
 from losstune.report import page_rows
 from tests.report.material import diagnostics_of, with_predictions
 from tests.report.studies import make_study, place
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 NAMES = ("zero", "one", "two")
 
@@ -20,11 +20,7 @@ def test_confusions_are_summed_over_blocks():
     ]
     found = page_rows.confusion_rows("focal", blocks, NAMES)
     assert (found["num_samples"], found["num_errors"]) == (180, 22)
-    assert [[count for count, _, _ in cells] for _, cells, _ in found["rows"]] == [
-        [45, 5, 10],
-        [0, 60, 0],
-        [7, 0, 53],
-    ]
+    assert [[count for count, _, _ in cells] for _, cells, _ in found["rows"]] == [[45, 5, 10], [0, 60, 0], [7, 0, 53]]
     assert [recall for _, _, recall in found["rows"]] == ["75.0", "100.0", "88.3"]
     assert found["largest"] == [(("zero", "two"), 10), (("two", "zero"), 7), (("zero", "one"), 5)]
 
@@ -58,9 +54,7 @@ def test_thumbnails_tell_who_was_wrong_and_how_often():
     test = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1, 2, 2), dtype=np.uint8)}
     (_, gained), (_, lost) = page_rows.thumbnail_rows(diagnostics_of(study, **test), NAMES)
     keys = ("index", "label", "wrong", "said", "num_blocks", "num_reverse")
-    assert [tuple(item[key] for key in keys) for item in gained] == [
-        (2, "two", "cross_entropy", "zero", 2, 0)
-    ]
+    assert [tuple(item[key] for key in keys) for item in gained] == [(2, "two", "cross_entropy", "zero", 2, 0)]
     assert [tuple(item[key] for key in keys) for item in lost] == [(1, "one", "focal", "zero", 1, 0)]
     assert gained[0]["image"].startswith("data:image/png;base64,")
 

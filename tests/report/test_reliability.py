@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from losstune.report.reliability import FEWEST, reliability_rows, reliability_svg
 from tests.report.material import BINS, with_calibration
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import GATED
+from tests.verdict.test_pipeline import GATED
 
 SVG = "{http://www.w3.org/2000/svg}"
 

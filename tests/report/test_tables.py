@@ -9,7 +9,7 @@ import pytest
 from losstune.report import tables
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def test_metrics_are_flat_numbers_and_the_verdict():
@@ -72,12 +72,8 @@ def test_confusions_are_summed_over_the_blocks_of_the_losses_in_focus():
     ]
     expected = np.sum(blocks, axis=0)
     names = results.data.class_names
-    found = {
-        (row["actual"], row["predicted"]): int(row["count"]) for row in rows if row["loss"] == "cross_entropy"
-    }
+    found = {(row["actual"], row["predicted"]): int(row["count"]) for row in rows if row["loss"] == "cross_entropy"}
     assert found == {
-        (names[actual], names[predicted]): count
-        for (actual, predicted), count in np.ndenumerate(expected)
-        if count
+        (names[actual], names[predicted]): count for (actual, predicted), count in np.ndenumerate(expected) if count
     }
     assert sum(found.values()) == expected.sum()

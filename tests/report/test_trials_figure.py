@@ -9,7 +9,7 @@ from losstune.report.trials_figure import learning_rate_svg, thinned
 from losstune.verdict.blocks import blocks_by_loss
 from tests.factories import make_record
 from tests.report.studies import NUM_SEARCHES, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -23,9 +23,7 @@ def test_every_trial_is_a_mark_and_every_winner_two_more():
     study = make_study(GATED)
     one = learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))
     study.tune.append(make_record(loss="focal", index=3, learning_rate=2e-3, accuracy=0.895))
-    assert (
-        marks(learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))) == marks(one) + 1
-    )
+    assert marks(learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))) == marks(one) + 1
     unconfirmed = learning_rate_svg(study.results(), study.tune, {})
     assert marks(unconfirmed) == marks(one) + 1 - 2 * NUM_SEARCHES * len(GATED)
 

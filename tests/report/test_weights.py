@@ -8,7 +8,7 @@ import pytest
 from losstune.report.weights import Weights, weights_of, weights_svg
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.studies import make_block, make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -17,19 +17,19 @@ def weights(study):
     return weights_of(study.results(), blocks_by_loss(study.confirm))
 
 
-def test_cross_entropy_pulls_with_what_is_missing_and_gce_with_its_weight():
+def test_the_gradients_of_cross_entropy_and_gce_match_their_formulas():
     study = make_study({"cross_entropy": CROSS_ENTROPY, "gce": shifted(0.02)})
     found = {curve.loss: curve for curve in weights(study)}
     p = np.array(found["cross_entropy"].probabilities)
     assert np.all(np.diff(p) > 0)
-    assert found["cross_entropy"].pulls == pytest.approx(1 - p)
-    assert found["gce"].pulls == pytest.approx(p**0.7 * (1 - p))  # |phi'(p)| p (1 - p), phi = (1 - p^q) / q
+    assert found["cross_entropy"].sizes == pytest.approx(1 - p)
+    assert found["gce"].sizes == pytest.approx(p**0.7 * (1 - p))  # |phi'(p)| p (1 - p), phi = (1 - p^q) / q
     assert max(found["gce"].scaled()) == 1
     assert found["cross_entropy"].scaled_at(0.9) == pytest.approx(0.1, abs=1e-3)
 
 
 def test_between_points_is_a_straight_line_and_beyond_them_level():
-    curve = Weights(loss="a", label="a", probabilities=(0.2, 0.6), pulls=(4.0, 2.0))
+    curve = Weights(loss="a", label="a", probabilities=(0.2, 0.6), sizes=(4.0, 2.0))
     assert [curve.scaled_at(p) for p in (0.1, 0.2, 0.4, 0.6, 0.9)] == pytest.approx([1, 1, 0.75, 0.5, 0.5])
 
 
@@ -38,8 +38,7 @@ def test_a_curve_for_each_set_of_hyperparameters_and_none_for_unknown_losses():
     results = study.results()
     blocks = blocks_by_loss(study.confirm)
     blocks["focal"] = [
-        make_block("focal", block, 0.9, hyperparameters={"gamma": gamma})
-        for block, gamma in enumerate((1.0, 2.0, 1.0))
+        make_block("focal", block, 0.9, hyperparameters={"gamma": gamma}) for block, gamma in enumerate((1.0, 2.0, 1.0))
     ]
     focal = make_study(GATED).results().of("focal")
     results = results.model_copy(update={"losses": (*results.losses, focal)})

@@ -30,9 +30,7 @@ def unsafe(text: str) -> Iterator[str]:
         else:
             continue
         yield from (
-            f"line {node.lineno}: imports {name}"
-            for name in imported
-            if name.partition(".")[0] in UNSAFE_MODULES
+            f"line {node.lineno}: imports {name}" for name in imported if name.partition(".")[0] in UNSAFE_MODULES
         )
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):

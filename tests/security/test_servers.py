@@ -80,8 +80,8 @@ def test_whoever_opens_it_to_others_is_warned(
     serve_ui(SETTINGS, tmp_path, port, host="0.0.0.0")
     assert [host_of(command) for command in commands] == ["0.0.0.0"]
     assert capsys.readouterr().err == (
-        "warning: on 0.0.0.0 whoever reaches this machine can read, change and delete the study in MLflow, which asks "
-        "for no password\n"
+        "warning: on 0.0.0.0 anyone who reaches this machine can read, change and delete the study in MLflow, which "
+        "has no password\n"
     )
 
 

@@ -30,17 +30,7 @@ password {SECRETS["MLFLOW_TRACKING_PASSWORD"]}
 token {SECRETS["MLFLOW_TRACKING_TOKEN"]}
 server https://me:planted-@-in-address@mlflow.example.org/path
 """
-COMMANDS = (
-    "check",
-    "prepare",
-    "cost",
-    "tune",
-    "confirm",
-    "report",
-    "promote",
-    "track sync",
-    "log",
-)
+COMMANDS = ("check", "prepare", "cost", "tune", "confirm", "report", "promote", "track sync", "log")
 
 RUN = """
 import ipaddress, json, sys
@@ -169,9 +159,7 @@ def test_no_secret_is_said(done: Done) -> None:
 
 
 def test_the_difference_is_kept_with_its_secrets_masked(done: Done) -> None:
-    differences = [
-        content.decode() for name, content in contents(done.folder) if name.endswith("uncommitted.diff")
-    ]
+    differences = [content.decode() for name, content in contents(done.folder) if name.endswith("uncommitted.diff")]
     assert len(differences) == 3  # of tune, confirm and report
     for text in differences:
         assert "+key ***\n+password ***\n+token ***\n+server https://mlflow.example.org/path\n" in text

@@ -66,10 +66,7 @@ def test_the_test_split_is_not_opened(fresh):
 
 
 def test_a_finished_study_has_nothing_left_to_train_and_nothing_is_timed(finished, capsys):
-    assert told(finished) == {
-        "tune": "kept 18, to train 0 of 18",
-        "confirm": "kept 13, to train 0 of 13",
-    }
+    assert told(finished) == {"tune": "kept 18, to train 0 of 18", "confirm": "kept 13, to train 0 of 13"}
     assert capsys.readouterr().err == ""
 
 
@@ -95,16 +92,8 @@ def test_longer_trainings_are_new_ones(finished):
 @pytest.mark.parametrize(
     ("changes", "tune_row", "confirm_row"),
     [
-        (
-            {"tune__sampler": "tpe", "tune__trials_per_loss": 6},
-            "to train at most 36 of 36, at most 36",
-            "at most 13",
-        ),
-        (
-            {"tune__scheduler": "asha", "training__epochs": 4},
-            "to train 18 of 18, at most 72 epochs",
-            "at most 13",
-        ),
+        ({"tune__sampler": "tpe", "tune__trials_per_loss": 6}, "to train at most 36 of 36, at most 36", "at most 13"),
+        ({"tune__scheduler": "asha", "training__epochs": 4}, "to train 18 of 18, at most 72 epochs", "at most 13"),
         (
             {"confirm__stopping": "anytime", "confirm__num_blocks": 20},
             "to train 18 of 18",

@@ -19,7 +19,7 @@ def test_a_study_of_different_losses_says_nothing_nor_of_its_control():
 
 def test_a_loss_that_the_study_fixes_to_be_another_is_told():
     assert lines("cross_entropy", "focal", focal={"gamma": 0}) == [
-        "cross_entropy is focal under another name, L = L(z): they are no two candidates, and count as two"
+        "cross_entropy is identical to focal, L = L(z), but both count as candidates"
     ]
 
 
@@ -30,6 +30,6 @@ def test_the_class_prior_makes_a_difference_only_where_there_is_one():
 
 def test_scale_and_temperature_are_told():
     (line,) = lines("mae", "taylor_ce", taylor_ce={"order": 1})
-    assert "mae is taylor_ce under another name, L = L(z)" in line
+    assert "mae is identical to taylor_ce, L = L(z)" in line
     (line,) = lines("spherical", "gce", gce={"q": 0.5})
-    assert "spherical is gce under another name, L = 0.5 L(2 z)" in line
+    assert "spherical is identical to gce, L = 0.5 L(2 z)" in line

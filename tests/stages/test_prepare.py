@@ -47,10 +47,7 @@ def test_digits_go_in_and_come_out_in_three_parts(params, tmp_path, capsys):
     assert len(test.labels) == round(1797 * 0.2)
     assert len(data.validation_labels) == round((1797 - 359) * 0.25)
     manifest = read_manifest(tmp_path / PREPARED)
-    assert capsys.readouterr().out.splitlines() == [
-        manifest.summary(),
-        "10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
-    ]
+    assert capsys.readouterr().out.splitlines() == [manifest.summary(), "10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_split(params, tmp_path):

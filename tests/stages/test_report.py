@@ -4,7 +4,7 @@ from losstune.stages.report import promoted
 from losstune.study.ledger import Ledger
 from losstune.study.shared_ledger import weights_name
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import GATED
+from tests.verdict.test_pipeline import GATED
 
 
 def test_the_model_to_use_is_of_the_search_that_validation_prefers(tmp_path):

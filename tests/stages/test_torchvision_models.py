@@ -11,7 +11,8 @@ from PIL import Image
 from losstune.cli import main as cli
 from losstune.config.load import load_params
 from losstune.stages import confirm, cost, prepare, report, tune
-from tests.test_pipeline import losstune, rows, write_params
+from tests.commands import losstune_process as losstune
+from tests.test_pipeline import rows, write_params
 
 CLASSES, PER_CLASS, SIDE = ("finch", "robin", "wren"), 12, 32
 SMALLEST = {
@@ -55,9 +56,7 @@ def run(stage, folder):
 
 def check_done(folder, mode):
     blocks = rows(folder / "results/confirm/blocks.jsonl")
-    assert [row["status"] for row in blocks] == [
-        "finished"
-    ] * 7  # three losses on two blocks, and the control
+    assert [row["status"] for row in blocks] == ["finished"] * 7  # three losses on two blocks, and the control
     manifest = json.loads((folder / "data/prepared/manifest.json").read_text())
     assert manifest["input_shape"] == [CHANNELS[mode], SIDE, SIDE]
     results = json.loads((folder / "results.json").read_text())
@@ -128,19 +127,10 @@ def test_the_winner_of_every_family_is_kept_in_mlflow(builder, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"model.name": "torchvision:inception_v3"},
-            "'torchvision:inception_v3' can't take images of 3x32x32",
-        ),
+        ({"model.name": "torchvision:inception_v3"}, "'torchvision:inception_v3' can't take images of 3x32x32"),
         ({"model.name": "torchvision:vit_b_32", "data.image_size": 40}, "indivisible by patch size"),
-        (
-            {"model.name": "torchvision:mobilenet_v3_small", "training.batch_size": 1},
-            "training.batch_size: found 1",
-        ),
-        (
-            {"model.name": "torchvision:squeezenet1_1", "losses": ["cross_entropy", "cosface"]},
-            "(losses: cosface)",
-        ),
+        ({"model.name": "torchvision:mobilenet_v3_small", "training.batch_size": 1}, "training.batch_size: found 1"),
+        ({"model.name": "torchvision:squeezenet1_1", "losses": ["cross_entropy", "cosface"]}, "(losses: cosface)"),
         ({"model.name": "torchvision:alexnet", "data.name": "digits", "data.image_size": None}, "of 1x8x8"),
     ],
 )
@@ -163,7 +153,7 @@ def test_check_takes_the_shape_from_prepared_data_where_nothing_else_tells(tmp_p
     with pytest.raises(SystemExit):
         cli.main(["check"])
     assert "of 1x32x32" in (told := capsys.readouterr().err)
-    assert told.endswith("; the shape is that of data/prepared\n")
+    assert told.endswith("; the shape comes from data/prepared\n")
 
 
 @pytest.mark.parametrize("builder", ["resnet18", "regnet_y_400mf"])

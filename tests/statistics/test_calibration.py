@@ -7,15 +7,17 @@ from losstune.statistics import debiased_ece, ece
 
 
 def bins(accuracy, confidence, count, rng):
-    return [
-        (count, int(rng.binomial(count, a)), count * c) for a, c in zip(accuracy, confidence, strict=True)
-    ]
+    return [(count, int(rng.binomial(count, a)), count * c) for a, c in zip(accuracy, confidence, strict=True)]
 
 
 def test_ece_by_hand():
     assert ece([(10, 9, 8.0), (0, 0, 0.0), (30, 15, 18.0)]) == pytest.approx((1 + 3) / 40)
-    with pytest.raises(ValueError, match="at least one sample"):
-        ece([(0, 0, 0.0)])
+    # A bin without a hit, or with nothing but hits, counts; the empty one doesn't.
+    assert ece([(10, 0, 3.0), (0, 0, 0.0), (10, 10, 8.0)]) == pytest.approx((3 + 2) / 20)
+    assert debiased_ece([(10, 0, 3.0), (0, 0, 0.0), (10, 10, 8.0)]) == pytest.approx((3 + 2) / 20)
+    for bins_K3 in ([(0, 0, 0.0)], [1, 1, 1.0], [(1, 1)]):
+        with pytest.raises(ValueError, match=r"^expected bins \(K, 3\) with at least one sample, found shape \("):
+            ece(bins_K3)
 
 
 def test_debiasing_takes_away_what_chance_adds():

@@ -18,6 +18,7 @@ from losstune.statistics import (
     searches_to_differ,
     searches_to_match,
 )
+from losstune.statistics.replication import OUTLIER_LEVEL
 
 
 def with_baseline(scores_LS):
@@ -78,11 +79,42 @@ def test_a_loss_whose_searches_are_a_gamble_leaves_the_others_alone():
     assert 1.0 <= wild[6].freedom < 1.1
 
 
+@pytest.mark.parametrize(("num_losses", "num_searches"), [(3, 2), (4, 3), (5, 4)])
+def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searches):
+    """Whether one loss more is set apart, against statsmodels: the two-way layout with and without that loss's rows."""
+    scores = np.random.default_rng(6).normal(0, 1, (num_losses + 1, num_searches))
+    wild = np.random.default_rng(7).normal(0, 1, num_searches)
+
+    def layout(values):
+        long = [(f"l{loss}", f"s{search}", value) for (loss, search), value in np.ndenumerate(values)]
+        return smf.ols("y ~ loss + search", pd.DataFrame(long, columns=["loss", "search", "y"])).fit()
+
+    decisions = []
+    for scale in np.geomspace(1, 300, 120):
+        values = scores.copy()
+        values[1] += scale * wild
+        # The outlier is the loss without which the rest fit best, never the baseline.
+        without = [layout(np.delete(values, loss, axis=0)) for loss in range(1, num_losses + 1)]
+        rest = min(without, key=lambda fit: fit.ssr)
+        extra = (layout(values).ssr - rest.ssr) / (num_searches - 1)
+        p_value = stats.f.sf(extra / (rest.ssr / rest.df_resid), num_searches - 1, rest.df_resid)
+        errors = search_errors(with_baseline(values))
+        is_apart = len({error.variance for error in errors}) > 1
+        assert is_apart == (p_value * num_losses < OUTLIER_LEVEL), scale
+        decisions.append(is_apart)
+        if is_apart and rest is without[0]:
+            own = np.var(values[1] - np.delete(values, 1, axis=0).mean(0), ddof=1)
+            parts = own, rest.mse_resid
+            assert errors[0].variance == pytest.approx(sum(parts) / 2)
+            # Welch's and Satterthwaite's degrees of freedom.
+            expected = sum(parts) ** 2 / (parts[0] ** 2 / (num_searches - 1) + parts[1] ** 2 / rest.df_resid)
+            assert errors[0].freedom == pytest.approx(expected)
+    assert {*decisions} == {False, True}
+
+
 def test_losses_that_vary_alike_are_seldom_set_apart():
     rng = np.random.default_rng(3)
-    apart = sum(
-        len({error.variance for error in search_errors(rng.normal(0, 1, (13, 3)))}) > 1 for _ in range(300)
-    )
+    apart = sum(len({error.variance for error in search_errors(rng.normal(0, 1, (13, 3)))}) > 1 for _ in range(300))
     assert apart <= 0.1 * 300
 
 

@@ -1,7 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 from scipy import stats
 
+from losstune.statistics.replication import OUTLIER_LEVEL
 from losstune.statistics.revisions import (
     MeanError,
     effective_searches,
@@ -16,13 +19,12 @@ from losstune.statistics.revisions import (
 
 def test_blocks_go_round():
     assert search_means([1, 10, 2, 20, 3], 2).tolist() == [2.0, 15.0]
-    with pytest.raises(ValueError, match="3 searches"):
+    assert search_means([1, 10, 2], 3).tolist() == [1.0, 10.0, 2.0]
+    with pytest.raises(ValueError, match=r"^3 searches need as many blocks, found 2$"):
         search_means([1, 2], 3)
 
 
-@pytest.mark.parametrize(
-    ("num_blocks", "num_searches", "expected"), [(16, 2, 2.0), (5, 2, 25 / 13), (3, 3, 3.0)]
-)
+@pytest.mark.parametrize(("num_blocks", "num_searches", "expected"), [(16, 2, 2.0), (5, 2, 25 / 13), (3, 3, 3.0)])
 def test_effective_searches(num_blocks, num_searches, expected):
     assert effective_searches(num_blocks, num_searches) == pytest.approx(expected)
 
@@ -36,10 +38,21 @@ def test_welch_is_scipys():
     assert t_interval(mean, error, confidence=0.9) == pytest.approx(tuple(oracle.confidence_interval(0.9)))
 
 
+def test_a_comparison_needs_two_blocks_of_each():
+    two, one = [1.0, 2.0], [1.0]
+    for ours, theirs in ((two, one), (one, two)):
+        with pytest.raises(ValueError, match=r"^a comparison needs at least 2 blocks a revision, found 1$"):
+            welch_error(ours, theirs)
+
+
 def test_without_spread():
+    assert sum_of_errors(MeanError(0.0, 3), MeanError(0.0, 5)) == MeanError(0.0, 8)
     error = welch_error([1.0, 1.0], [1.0, 1.0, 1.0])
     assert t_p_value(0.0, error) == 1.0
     assert t_p_value(0.1, error) == 0.0
+    # Up to 1e-12 is rounding.
+    assert t_p_value(-1e-12, MeanError(1e-12, 3)) == 1.0
+    assert t_p_value(1.1e-12, MeanError(1e-12, 3)) == 0.0
     assert sum_of_errors(MeanError(0.0, 3), MeanError(2.0, 5)) == MeanError(2.0, pytest.approx(5))
 
 
@@ -69,10 +82,16 @@ def test_what_the_losses_share_and_what_is_their_own():
 
 def test_a_single_block_a_search_leaves_each_loss_its_own():
     values = [[0.0, 1.0], [0.0, 3.0]]
-    assert revision_errors(values, 2) == [
-        MeanError(pytest.approx(0.5), 1),
-        MeanError(pytest.approx(1.5), 1),
-    ]
+    assert revision_errors(values, 2) == [MeanError(pytest.approx(0.5), 1), MeanError(pytest.approx(1.5), 1)]
+
+
+def test_one_block_more_than_searches_tells_what_the_losses_share():
+    blocks_LB = np.array([[0.1, 0.5, 0.3], [0.2, 0.1, 0.7], [0.4, 0.3, 0.1]])
+    layout = np.stack([blocks_LB[:, [0, 2]].mean(1), blocks_LB[:, 1]], axis=1)
+    rest = layout - layout.mean(0) - layout.mean(1, keepdims=True) + layout.mean()
+    shared = blocks_LB.mean(0)[[0, 2]].var(ddof=1)
+    expected = np.sqrt((rest**2).sum() / 2 / (9 / 5) + shared / 3)
+    assert revision_errors(list(blocks_LB), 2) == [MeanError(pytest.approx(expected), 1)] * 3
 
 
 def test_a_gamble_is_set_apart():
@@ -84,10 +103,49 @@ def test_a_gamble_is_set_apart():
     assert errors[0].standard_error < 0.001
 
 
+@pytest.mark.parametrize(("num_losses", "num_searches"), [(3, 2), (4, 3), (5, 4)])
+def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searches):
+    """Whether one loss more is set apart, against statsmodels: the two-way layout with and without that loss's row."""
+    scores = np.random.default_rng(6).normal(0, 1, (num_losses, num_searches))
+    wild = np.random.default_rng(7).normal(0, 1, num_searches)
+
+    def layout(values):
+        long = [(f"l{loss}", f"s{search}", value) for (loss, search), value in np.ndenumerate(values)]
+        return smf.ols("y ~ loss + search", pd.DataFrame(long, columns=["loss", "search", "y"])).fit()
+
+    decisions = []
+    for scale in np.geomspace(1, 300, 120):
+        values = scores.copy()
+        values[0] += scale * wild
+        without = [layout(np.delete(values, loss, axis=0)) for loss in range(num_losses)]
+        apart = min(range(num_losses), key=lambda loss: without[loss].ssr)
+        rest = without[apart]
+        extra = (layout(values).ssr - rest.ssr) / (num_searches - 1)
+        p_value = stats.f.sf(extra / (rest.ssr / rest.df_resid), num_searches - 1, rest.df_resid)
+        # Two blocks of each search that agree: the means of the searches are the layout.
+        errors = revision_errors(list(np.tile(values, 2)), num_searches)
+        is_apart = len({error.standard_error for error in errors}) > 1
+        assert is_apart == (p_value * num_losses < OUTLIER_LEVEL), scale
+        pooled = rest if is_apart else layout(values)
+        expected = np.sqrt(pooled.mse_resid / num_searches), min(pooled.df_resid, num_searches)
+        alike = errors[apart - 1]
+        assert (alike.standard_error, alike.freedom) == pytest.approx(expected)
+        decisions.append(is_apart)
+    assert {*decisions} == {False, True}
+
+
 def test_a_loss_with_fewer_blocks_is_less_sure():
     values = np.random.default_rng(6).normal(size=(5, 12))
-    errors = revision_errors([values[0][:8], *values[1:]], 2)
-    assert errors[0].standard_error > errors[1].standard_error
+    errors = revision_errors([values[0][:7], *values[1:]], 2)
+    # Four blocks of one search and three of the other are worth 49/25 searches. The variances are told by seven blocks.
+    common = values[:, :7]
+    layout = np.stack([common[:, search::2].mean(1) for search in (0, 1)], axis=1)
+    rest = layout - layout.mean(0) - layout.mean(1, keepdims=True) + layout.mean()
+    mean_B = common.mean(0)
+    shared = sum(mean_B[search::2].var() * len(mean_B[search::2]) for search in (0, 1)) / 5
+    own = (rest**2).sum() / 4
+    assert errors[0] == MeanError(pytest.approx(np.sqrt(own / (49 / 25) + shared / 7)), 4)
+    assert errors[1] == MeanError(pytest.approx(np.sqrt(own / 2 + shared / 12)), 4)
 
 
 @pytest.mark.parametrize(

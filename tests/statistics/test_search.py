@@ -25,3 +25,8 @@ def test_overtaking():
     assert overtakes([1, 2, 5, 6], [2, 2, 3, 7]) == [(3, True), (4, False)]
     assert overtakes([3, 4], [1, 2]) == []
     assert overtakes([1, 1], [1, 1]) == []
+    # To 1e-12 they are equal, and the leader stays the leader.
+    assert overtakes([1, 2, 3], [0, 2 + 9e-13, 2]) == []
+    assert overtakes([1, 2, 3, 1], [0, 2 + 2e-12, 3, 0]) == [(2, False), (4, True)]
+    # Of curves of unequal length the common budgets count.
+    assert overtakes([1, 2], [2, 1, 9]) == [(2, True)]

@@ -12,6 +12,7 @@ from losstune.statistics import (
     e_value_two_sided,
     first_decision,
     num_control_blocks,
+    paired_difference,
     sign_bounds,
 )
 
@@ -58,6 +59,26 @@ def test_the_number_of_control_blocks_is_the_first_that_can_decide():
             assert num_control_blocks(alpha) == expected
 
 
+def test_it_looks_only_after_every_so_many_blocks():
+    wins = [0.02] * 30
+    for every, blocks in ((1, 8), (3, 9), (5, 10), (7, 14)):
+        found = first_decision(wins, alpha=0.05, num_candidates=1, rope=0.0, every=every)
+        assert found == ("higher", blocks)
+    # Ties tell nothing: eight wins among them are still eight.
+    assert first_decision([0.0, 0.02] * 10, alpha=0.05, num_candidates=1, rope=0.0) == ("higher", 16)
+    # Rounding to twelve digits makes ties of what arithmetic left apart.
+    assert first_decision([0.1 + 0.2 - 0.3] * 30, alpha=0.05, num_candidates=1, rope=0.0) == (None, 30)
+    # On the ROPE's border a block speaks for neither side. 2^19 / 20 = 26,214 >= 1000 * 20 > 2^18 / 19.
+    assert first_decision([0.005] * 30, alpha=0.05, num_candidates=1000, rope=0.005) == ("higher", 19)
+    assert first_decision([-0.005] * 30, alpha=0.05, num_candidates=1000, rope=0.005) == ("lower", 19)
+
+
+def test_evidence_beyond_the_largest_number_stays_one():
+    assert math.isfinite(e_value_two_sided(5000, 0))
+    assert math.isfinite(e_value_one_sided(5000, 0))
+    assert e_value_two_sided(5000, 0) == pytest.approx(math.exp(700))
+
+
 def test_looking_after_every_block_keeps_the_level():
     rng = np.random.default_rng(5)
     studies = 2000
@@ -88,6 +109,27 @@ def test_bounds_hold_what_the_e_value_does_not_reject():
     assert sign_bounds(differences[:3], alpha=0.05) == (-math.inf, math.inf, -math.inf, math.inf)
 
 
+@pytest.mark.parametrize("num_blocks", [3, 8, 9, 25, 40])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_bounds_are_the_order_statistics_of_the_evidence(num_blocks, alpha):
+    differences = np.random.default_rng(num_blocks).permutation(np.arange(num_blocks) / 8 - 1)
+    values = sorted(differences.tolist())
+
+    def bounds(evidence):
+        """The values with the most blocks on one side that still speak against a median there."""
+        most = [below for below in range(num_blocks // 2) if evidence(num_blocks - below, below) >= 1 / alpha]
+        return (values[max(most)], values[-1 - max(most)]) if most else (-math.inf, math.inf)
+
+    def two_sided(above, below):
+        return 2**num_blocks / ((num_blocks + 1) * math.comb(num_blocks, below))
+
+    def one_sided(above, below):
+        mean = integrate.quad(lambda p: p**above * (1 - p) ** below, 0.5, 1)[0]
+        return 2 ** (num_blocks + 1) * mean
+
+    assert sign_bounds(differences, alpha=alpha) == (*bounds(two_sided), *bounds(one_sided))
+
+
 def test_the_sequence_of_bounds_covers_at_every_look():
     rng = np.random.default_rng(7)
     missed = 0
@@ -104,3 +146,10 @@ def test_anytime_difference_uses_the_largest_evidence():
     found = anytime_difference(scores, np.zeros(16), alpha=0.05, rng=rng)
     assert found.p_value == pytest.approx(9 / 2**8)
     assert (found.mean, found.median) == (0.0, 0.0)
+    low, high, equivalence_low, equivalence_high = sign_bounds(scores, alpha=0.05)
+    assert (found.low, found.high) == (low, high)
+    assert (found.equivalence_low, found.equivalence_high) == (equivalence_low, equivalence_high)
+    fixed = paired_difference(scores, np.zeros(16), alpha=0.05, rng=np.random.default_rng(8))
+    assert (found.bca_low, found.bca_high, found.p_wilcoxon) == (fixed.bca_low, fixed.bca_high, fixed.p_wilcoxon)
+    # Before the first win or loss there is no evidence, and a p-value is at most one.
+    assert anytime_difference([1.0, 1.0], [1.0, 1.0], alpha=0.05, rng=rng).p_value == 1.0

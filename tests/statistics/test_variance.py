@@ -63,6 +63,16 @@ def test_components_are_unbiased_and_never_negative():
     assert {same.loss, same.search, same.hyperparameters, same.seed_shared, same.seed_own} == {0.0}
 
 
-def test_a_layout_that_is_too_small_is_refused():
-    with pytest.raises(ValueError, match="L, S, B >= 2"):
-        components_of_variance([[[1.0, 2.0]], [[1.0, 2.0]]], {})
+@pytest.mark.parametrize(
+    "blocks", [np.ones((1, 2, 2)), np.ones((2, 1, 2)), np.ones((2, 2, 1)), np.ones((2, 2)), np.full((2, 2, 2), np.inf)]
+)
+def test_a_layout_that_is_too_small_is_refused(blocks):
+    with pytest.raises(ValueError, match=r"^expected finite scores \(L, S, B\) with L, S, B >= 2, found shape \("):
+        components_of_variance(blocks, {})
+
+
+def test_the_smallest_layout_and_searches_of_one_trial():
+    found = components_of_variance([[[1.0, 2.0], [4.0, 4.0]], [[0.0, 5.0], [3.0, 9.0]]], {"a": [1.0], "b": [7.0]})
+    # With L = S = B = 2 every contrast has one degree of freedom, or two within the searches.
+    assert found.seed_own == pytest.approx(((4 / 2) ** 2 + (6 / 2) ** 2) / 2)
+    assert found.hyperparameters == 0.0

@@ -29,9 +29,7 @@ def test_one_ladder_decides_as_ray_does(factor):
         quality = generator.random()
         for epoch in brackets.rungs:
             score = quality + 0.1 * generator.random()
-            stops = (
-                oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
-            )
+            stops = oracle.on_trial_result(None, trial, {"training_iteration": epoch, "score": score}) == "STOP"
             goes_on = brackets.goes_on("focal", 0, epoch, score)
             decisions.append((stops, goes_on))
             if stops:
@@ -47,6 +45,26 @@ def test_a_loss_that_learns_later_is_not_judged_by_one_that_learns_early():
     assert not brackets.goes_on("quick", 0, 1, 0.1)
     # Nor is a search by another search of the same loss: they are to tell nothing of each other.
     assert brackets.goes_on("quick", 1, 1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("factor", "seen", "score", "goes_on"),
+    [
+        (2, [], -1.0, True),
+        (2, [0.5], 0.5, True),
+        (2, [0.5], 0.4999, False),
+        (2, [0.25, 0.75], 0.5, True),
+        (2, [0.25, 0.75], 0.4999, False),
+        (4, [0.125, 0.25, 0.375, 0.5, 0.625], 0.5, True),
+        (4, [0.125, 0.25, 0.375, 0.5, 0.625], 0.4999, False),
+    ],
+)
+def test_who_reaches_the_quantile_goes_on(factor, seen, score, goes_on):
+    """The cutoff is the (1 - 1/factor) quantile of the scores before."""
+    brackets = Brackets((3,), factor, "accuracy")
+    for earlier in seen:
+        brackets.goes_on("focal", 0, 3, earlier)
+    assert brackets.goes_on("focal", 0, 3, score) is goes_on
 
 
 def test_a_resumed_ladder_judges_as_if_it_had_gone_on():

@@ -40,6 +40,12 @@ def test_gaps_are_those_of_a_schedule(num_workers):
     assert np.median(found) == pytest.approx(0.25, abs=1e-9)
 
 
+def test_a_task_that_starts_as_another_ends_follows_it_at_once():
+    assert gaps([(0, 10), (10, 20)]) == [0]
+    # Whoever ended last is the one that goes on.
+    assert gaps([(0, 4), (0, 7), (9, 10), (10, 12)]) == [2, 0]
+
+
 def test_trainings_that_all_take_as_long_leave_the_range_of_the_start():
     found = estimate({"a": 6, "b": 4}, timings({"a": [2.0] * 5, "b": [3.0] * 5}, gap=0.5, fixed=7.0), 1)
     assert found.busy_sec == pytest.approx(6 * 2 + 4 * 3)

@@ -1,12 +1,16 @@
 """A job's key depends on all that determines the result and on nothing else."""
 
 import dataclasses
+import hashlib
+import json
 
 import pytest
 
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
+from losstune.study import jobs as study_jobs
 from losstune.study.jobs import entries_of, is_out_of_memory, make_job, train_timed
+from losstune.study.sources import code_digest
 from losstune.training.task import Task
 from tests.small import digits_arrays, small_task
 
@@ -21,9 +25,7 @@ TRAINING = TrainingSettings(
     precision="float32",
 )
 TASK = Task(
-    configuration=Configuration(
-        loss="focal", hyperparameters={"gamma": 2.0}, learning_rate=1e-3, weight_decay=0.0
-    ),
+    configuration=Configuration(loss="focal", hyperparameters={"gamma": 2.0}, learning_rate=1e-3, weight_decay=0.0),
     seeds=(1,),
     model=ModelSettings(name="mlp", width=8, depth=1),
     training=TRAINING,
@@ -37,9 +39,7 @@ def key(task=TASK, stage="tune", role="trial", index=0, data="data", torch="2.15
 
 CHANGES = {
     "loss": {"configuration": TASK.configuration.model_copy(update={"loss": "poly1"})},
-    "hyperparameter": {
-        "configuration": TASK.configuration.model_copy(update={"hyperparameters": {"gamma": 2.5}})
-    },
+    "hyperparameter": {"configuration": TASK.configuration.model_copy(update={"hyperparameters": {"gamma": 2.5}})},
     "learning rate": {"configuration": TASK.configuration.model_copy(update={"learning_rate": 2e-3})},
     "weight decay": {"configuration": TASK.configuration.model_copy(update={"weight_decay": 1e-9})},
     "seed": {"seeds": (2,)},
@@ -68,10 +68,47 @@ def test_stage_role_and_number_do_not():
 
 
 def test_each_seed_of_a_unit_has_the_key_it_would_have_alone():
-    both = make_job(
-        dataclasses.replace(TASK, seeds=(1, 2)), "tune", "trial", (0, 1), "data", {"torch": "2.15.0"}
-    )
+    both = make_job(dataclasses.replace(TASK, seeds=(1, 2)), "tune", "trial", (0, 1), "data", {"torch": "2.15.0"})
     assert both.keys == (key(), key(dataclasses.replace(TASK, seeds=(2,))))
+
+
+def test_the_key_is_the_hash_of_what_is_written_out_here():
+    """Whoever changes this invalidates every ledger: all that was trained would be trained again."""
+    task = dataclasses.replace(TASK, seeds=(1, 7), test=True, keep_weights=True, early_stopping="asha")
+    job = make_job(task, "tune", "trial", (3, 4), "the data", {"torch": "2.15.0"}, search=2)
+    for seed, found in zip((1, 7), job.keys, strict=True):
+        content = {
+            "data": "the data",
+            "configuration": {
+                "loss": "focal", "hyperparameters": {"gamma": 2.0}, "learning_rate": 1e-3, "weight_decay": 0.0,
+            },
+            "model": task.model.model_dump(mode="json"),
+            "training": task.training.model_dump(mode="json"),
+            "device": "cpu",
+            "test": True,
+            "weights": True,
+            "code": code_digest("losstune.training.loop", "losstune.losses.focal"),
+            "early_stopping": "asha",
+            "versions": {"torch": "2.15.0"},
+            "seed": seed,
+        }  # fmt: skip
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert found == hashlib.sha256(text.encode()).hexdigest()
+    assert (job.task, job.stage, job.role, job.search, job.indices) == (task, "tune", "trial", 2, (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("trial", "focal #2.3+2.4"),
+        ("block", "focal, block 2.3+2.4"),
+        ("degraded", "focal degraded, block 2.3+2.4"),
+        ("control", "focal, control"),
+    ],
+)
+def test_a_job_is_named_by_what_it_is_for(role, name):
+    task = dataclasses.replace(TASK, seeds=(1, 2))
+    assert make_job(task, "confirm", role, (3, 4), "data", {}, search=2).name == name
 
 
 def test_an_exception_in_a_loss_is_that_trials_outcome():
@@ -81,19 +118,56 @@ def test_an_exception_in_a_loss_is_that_trials_outcome():
     assert result.status == "failed"
     assert result.cause == "ValueError: focal has no hyperparameter 'delta'; it has gamma"
     assert result.validation["accuracy"] == 0.0
+    assert not timed.out_of_memory
 
 
-def test_entries_carry_what_was_trained():
-    task = small_task("focal", seeds=(4, 5), epochs=1)
-    job = make_job(task, "confirm", "block", (0, 1), "data", {"torch": "2.15.0"})
+def test_memory_that_ran_out_is_told(monkeypatch):
+    def full(*_):
+        raise MemoryError("no room\nfor this")
+        yield
+
+    monkeypatch.setattr("losstune.study.jobs.train", full)
+    (timed,) = train_timed(small_task(seeds=(1, 2)), digits_arrays(), ())
+    assert timed.out_of_memory
+    assert [result.cause for result in timed.results] == ["MemoryError: no room for this"] * 2
+
+
+def test_the_time_of_several_seeds_is_shared_out(monkeypatch):
+    clock = iter([100.0, 103.0, 109.0])
+    monkeypatch.setattr("losstune.study.jobs.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("losstune.study.jobs.time.time", lambda: 1e9)
+    monkeypatch.setattr("losstune.study.jobs.train", lambda task, arrays, loss, rungs: iter([[loss], [rungs]]))
+    task = small_task("focal", seeds=(1, 2, 3), hyperparameters={"gamma": 1.5})
+    first, last = train_timed(task, digits_arrays(), (4, 8))
+    assert (first.started_at, first.duration_sec, first.device) == (1e9, 1.0, "cpu")
+    assert (last.started_at, last.duration_sec, last.out_of_memory) == (1e9, 3.0, False)
+    (bound,), (rungs,) = first.results, last.results
+    assert (bound.spec.name, bound.hyperparameters, rungs) == ("focal", {"gamma": 1.5}, (4, 8))
+
+
+def test_entries_carry_what_was_trained(monkeypatch):
+    monkeypatch.setattr(study_jobs, "processor_name", {"cpu": "Xeon"}.get)
+    task = small_task("focal", seeds=(4, 5), epochs=1, test=True, keep_weights=True)
+    job = make_job(task, "confirm", "block", (0, 1), "data", {"torch": "2.15.0"}, search=3)
     (timed,) = train_timed(task, digits_arrays(), ())
-    first, second = (entry for entry, _ in entries_of(job, timed, "abc-dirty"))
-    assert (first.record.key, second.record.key) == job.keys
-    assert (first.record.index, second.record.index) == (0, 1)
-    assert (first.record.seed, second.record.seed) == (4, 5)
-    assert first.record.validation != second.record.validation
-    assert first.execution.commit == "abc-dirty"
-    assert first.execution.duration_sec > 0
+    entries = entries_of(job, timed, "abc-dirty")
+    assert len(entries) == 2
+    for (entry, weights), key, index, seed, result in zip(
+        entries, job.keys, (0, 1), (4, 5), timed.results, strict=True
+    ):
+        record, execution = entry.record, entry.execution
+        assert (record.key, record.index, record.seed) == (key, index, seed)
+        assert (record.stage, record.role, record.search) == ("confirm", "block", 3)
+        assert record.configuration == task.configuration
+        # Every other field is the training's.
+        shared = {field.name for field in dataclasses.fields(result)} - {"weights"}
+        assert {name: getattr(record, name) for name in shared} == {name: getattr(result, name) for name in shared}
+        assert None not in {name: getattr(result, name) for name in shared - {"cause"}}.values()
+        assert weights is result.weights is not None
+        assert (execution.key, execution.commit, execution.device) == (key, "abc-dirty", "cpu")
+        assert execution.processor == "Xeon"
+        assert (execution.started_at, execution.duration_sec) == (timed.started_at, timed.duration_sec)
+    assert entries[0][0].record.validation != entries[1][0].record.validation
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import pytest
 
 from losstune.config.load import load_params
 from losstune.core.records import Entry, Execution
+from losstune.core.seeds import derive_seed
 from losstune.losses.registry import get
 from losstune.study.jobs import make_job
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, SearchPlan
-from losstune.study.search import GENERATION, space_of
+from losstune.study.search import GENERATION, propose, space_of
 from tests.factories import make_record
 from tests.paths import REPOSITORY
 
@@ -49,8 +50,7 @@ def finished(job, *, accuracy=0.9, status="finished"):
         }
     )
     return Entry(
-        record=record,
-        execution=Execution(key=record.key, started_at=0.0, duration_sec=1.0, device="cpu", commit=None),
+        record=record, execution=Execution(key=record.key, started_at=0.0, duration_sec=1.0, device="cpu", commit=None)
     )
 
 
@@ -77,6 +77,28 @@ def test_every_loss_gets_the_same_trials_in_turns(tmp_path):
     assert rows == [(loss, index) for loss in LOSSES for index in range(3)]
 
 
+def test_a_trial_is_asked_for_as_is_written_out_here(tmp_path):
+    """Whoever changes this makes every search train other trials."""
+    params = load_params(REPOSITORY / "params.yaml")
+    plan = search_plan(tmp_path, searches=2, trials=2, sampler="random", scheduler="asha", losses=("gce", "focal"))
+    jobs = work_off(plan, tmp_path)
+    assert [(job.task.configuration.loss, job.search, job.indices) for job in jobs] == [
+        (loss, search, (index,)) for index in (0, 1) for search in (0, 1) for loss in ("gce", "focal")
+    ]
+    tune = params.tune.model_copy(update={"num_searches": 2, "trials_per_loss": 2, "sampler": "random"})
+    for job in jobs:
+        loss, (index,), task = job.task.configuration.loss, job.indices, job.task
+        assert task.seeds == (derive_seed(params.study.seed, "tune", loss, job.search, index),)
+        space = space_of(get(loss), params.search_space)
+        assert task.configuration == propose(space, index, [], tune, params.study.seed, job.search)
+        assert (task.model, task.training, task.device) == (params.model, params.training, "cpu")
+        assert (task.test, task.keep_weights) == (False, False)
+        factor = params.tune.asha.reduction_factor
+        assert task.early_stopping == f"asha by {params.tune.metric}, grace 3, factor {factor}"
+    fifo = search_plan(tmp_path / "fifo", trials=1)
+    assert {job.task.early_stopping for job in work_off(fifo, tmp_path / "fifo")} == {None}
+
+
 @pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
 @pytest.mark.parametrize("num_done", [0, 1, 7, 17, 18])
 def test_an_interrupted_search_goes_on_with_what_is_missing(tmp_path, sampler, num_done):
@@ -93,9 +115,7 @@ def test_an_interrupted_search_goes_on_with_what_is_missing(tmp_path, sampler, n
 def test_a_search_that_grows_trains_only_the_new(tmp_path):
     work_off(search_plan(tmp_path, trials=3, losses=LOSSES[:2]), tmp_path)
     more_trials = search_plan(tmp_path, trials=5, losses=LOSSES[:2])
-    assert names(work_off(more_trials, tmp_path)) == [
-        f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]
-    ]
+    assert names(work_off(more_trials, tmp_path)) == [f"{loss} #0.{index}" for index in (3, 4) for loss in LOSSES[:2]]
     more_losses = search_plan(tmp_path, trials=5, losses=LOSSES)
     assert names(work_off(more_losses, tmp_path)) == [f"gce #0.{index}" for index in range(5)]
 
@@ -130,9 +150,7 @@ def test_tpe_hands_out_a_generation_and_waits_for_it(tmp_path):
         plan.finish(finished(job))
         assert plan.next() is None
     plan.finish(finished(first[0]))
-    assert [plan.next().indices for _ in range(GENERATION)] == [
-        (GENERATION + offset,) for offset in range(GENERATION)
-    ]
+    assert [plan.next().indices for _ in range(GENERATION)] == [(GENERATION + offset,) for offset in range(GENERATION)]
     assert plan.is_exhausted()
 
 

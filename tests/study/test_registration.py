@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from losstune.config.load import load_params, parse_params
 from losstune.core.errors import LosstuneError
+from losstune.core.files import digest
 from losstune.losses.registry import get
 from losstune.study.registration import (
     differences,
@@ -20,6 +21,7 @@ from losstune.study.registration import (
     write_registration,
 )
 from losstune.study.search import space_of
+from losstune.study.selection import RULE
 from losstune.study.shared_ledger import SharedLedger
 from tests.paths import REPOSITORY
 
@@ -42,9 +44,7 @@ def changed(section, key, value):
 
 def test_the_protocol_hash_is_the_same_in_every_process_and_place():
     code = "from tests.study.test_registration import registration; print(registration().protocol)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == registration().protocol
     assert load_params(REPOSITORY / "params.yaml").baseline == registration().terms["baseline"]
 
@@ -74,10 +74,77 @@ def test_the_terms_cover(section, key, value, term):
     assert line.startswith(f"{term}: registered ")
 
 
+def test_the_terms_are_what_is_written_out_here():
+    found = values()
+    found["losses"] = ["focal", "cross_entropy"]
+    found["search_space"]["losses"] = {"focal": {"gamma": 1.5}}
+    params = parse_params(found)
+    expected = {
+        f"{section}.{key}": value
+        for section in ("model", "training", "tune", "confirm", "report")
+        for key, value in getattr(params, section).model_dump(mode="json").items()
+    }
+    rate, decay = params.search_space.learning_rate, params.search_space.weight_decay
+    for loss in ("focal", "cross_entropy"):
+        expected[f"spaces.{loss}.learning_rate"] = (
+            f"{rate.low:g} to {rate.high:g}, {rate.scale}, first {rate.default:g}"
+        )
+        expected[f"spaces.{loss}.weight_decay"] = (
+            f"{decay.low:g} to {decay.high:g}, {decay.scale}, first {decay.default:g}"
+        )
+    assert registration(found, "the digest").terms == expected | {
+        "study.seed": found["study"]["seed"],
+        "data.name": found["data"]["name"],
+        "data.label_noise": found["data"]["label_noise"],
+        "data.digest": "the digest",
+        "losses": ["cross_entropy", "focal"],
+        "baseline": found["baseline"],
+        "selection": RULE,
+        "spaces.focal.gamma": 1.5,
+    }
+
+
+def test_differences_are_sorted_and_tell_what_is_missing():
+    before = {"b": 1, "losses": ["x", "y"], "same": 0.5, "gone": 2}
+    after = {"new": 3, "b": 2, "losses": ["x"], "same": 0.5}
+    assert differences(before, after) == [
+        "b: registered 1, found 2",
+        "gone: registered 2, found nothing",
+        "losses: registered x, y, found x",
+        "new: registered nothing, found 3",
+    ]
+
+
+def test_the_register_keeps_every_entry_in_order(tmp_path):
+    plans = [registration(changed("report", "rope", rope)) for rope in (0.01, 0.02, 0.03)]
+    found = [register(tmp_path, "s", plan, lambda keys: True, ["b", "a"]) for plan in plans]
+    assert [[one.protocol for one in plan.earlier] for plan in found] == [
+        [],
+        [plans[0].protocol],
+        [plans[0].protocol, plans[1].protocol],
+    ]
+    folder = tmp_path / ".losstune" / "registrations" / digest(["s", "abc"])[:16]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{number:04d}-{plan.protocol[:12]}.json" for number, plan in enumerate(plans)
+    ]
+    entry = {"terms": plans[0].model_dump(mode="json")["terms"], "keys": ["a", "b"]}
+    text = (folder / f"0000-{plans[0].protocol[:12]}.json").read_text()
+    assert text == json.dumps(entry, sort_keys=True, indent=1) + "\n"
+    # An entry that cannot be read counts for nothing, but keeps its number.
+    (folder / f"0001-{plans[1].protocol[:12]}.json").write_text("{")
+    last = register(tmp_path, "s", registration(), lambda keys: True, ["c"])
+    assert [one.protocol for one in last.earlier] == [plans[0].protocol, plans[2].protocol]
+    assert (folder / f"0003-{registration().protocol[:12]}.json").exists()
+
+
+def test_a_register_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / ".losstune").write_text("in the way")
+    with pytest.raises(LosstuneError, match=r"registrations/[0-9a-f]{16}: cannot register the study: Not a directory$"):
+        register(tmp_path, "s", registration(), lambda keys: False, ["k"])
+
+
 def test_the_terms_cover_losses_and_data():
-    assert differences(
-        registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms
-    )
+    assert differences(registration().terms, registration(changed(None, "losses", ["cross_entropy", "focal"])).terms)
     assert differences(registration().terms, registration(data_digest="abd").terms) == [
         "data.digest: registered abc, found abd"
     ]
@@ -148,8 +215,13 @@ def test_an_edited_registration_is_refused(tmp_path):
     content = json.loads(path.read_text())
     content["terms"]["report.rope"] = 0.02
     path.write_text(json.dumps(content))
-    with pytest.raises(LosstuneError, match="edited afterwards"):
+    with pytest.raises(LosstuneError) as caught:
         read_registration(path)
+    assert str(caught.value) == (
+        f"{path}: its terms have the hash {digest(content['terms'])[:12]}, found "
+        f"{registration().protocol[:12]}: it was edited afterwards, so there is no verdict; `dvc repro -f confirm` "
+        "registers the settings in params.yaml"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"protocol": "x", "terms": 1}'])

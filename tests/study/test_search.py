@@ -1,17 +1,21 @@
 """Proposals: within their ranges, the same whatever runs beside them, and spread out as promised."""
 
 import math
+import random
+from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from scipy.stats import qmc
 
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.core.errors import LosstuneError
-from losstune.losses.ranges import Choice, FloatRange
+from losstune.core.seeds import derive_seed
+from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange
 from losstune.losses.registry import get
-from losstune.study.search import GENERATION, centred, depends_on, propose, space_of
+from losstune.study.search import GENERATION, _distribution, centred, depends_on, propose, space_of
 from tests.factories import make_record
 
 LEARNING_RATE = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
@@ -31,8 +35,7 @@ def settings(sampler="sobol"):
 def space(loss="focal", **own):
     replaced = {loss: own} if own else {}
     return space_of(
-        get(loss),
-        SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, losses=replaced),
+        get(loss), SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, losses=replaced)
     )
 
 
@@ -46,9 +49,7 @@ def record_of(configuration, index, accuracy):
 def test_every_proposal_lies_in_its_range(sampler, loss):
     searched, history = space(loss), []
     for index in range(20):
-        configuration = propose(
-            searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7
-        )
+        configuration = propose(searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7)
         point = configuration.hyperparameters | {
             "learning_rate": configuration.learning_rate,
             "weight_decay": configuration.weight_decay,
@@ -81,6 +82,78 @@ def test_sobol_points_are_scipys_and_a_longer_study_begins_with_the_shorter_one(
     assert qmc.discrepancy(np.array(units)) < 0.02
 
 
+def lies_at(found, units):
+    """Whether it is focal at these coordinates: rate and decay from 1e-5 to 1e-1, gamma from 0 to 5."""
+    rate, decay, gamma = units
+    point = found.learning_rate, found.weight_decay, found.hyperparameters["gamma"]
+    return found.loss == "focal" and point == pytest.approx((10 ** (4 * rate - 5), 10 ** (4 * decay - 5), 5 * gamma))
+
+
+@pytest.mark.parametrize("search", [0, 3])
+def test_proposals_are_the_librarys_on_the_stream_that_is_written_out_here(search):
+    """Whoever changes a stream makes every finished study propose, and train, other points."""
+    searched = space("focal")
+    sequence = qmc.Sobol(3, scramble=True, rng=derive_seed(7, "search", "focal", search) % 2**32)
+    for index, units in enumerate(sequence.random_base2(5), start=1):
+        assert lies_at(propose(searched, index, [], settings(), 7, search), units)
+        generator = random.Random(derive_seed(7, "search", "focal", search, index))
+        units = [generator.random() for _ in range(3)]
+        assert lies_at(propose(searched, index, [], settings("random"), 7, search), units)
+        # Until there is a history, TPE takes the quasi-random points.
+        if index < GENERATION:
+            expected = propose(searched, index, [], settings(), 7, search)
+            assert propose(searched, index, [], settings("tpe"), 7, search) == expected
+
+
+def test_tpe_is_optunas_told_of_the_metric_and_of_nothing_else():
+    searched = space("focal")
+    tune = settings("tpe").model_copy(update={"metric": "macro_f1"})
+    history = [
+        record_of(propose(searched, index, [], settings(), 7), index, 0.5).model_copy(
+            update={"validation": {"accuracy": 0.5, "macro_f1": (index * 37 % 11) / 11}}
+        )
+        for index in range(8)
+    ]
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=1, multivariate=True, seed=derive_seed(7, "tpe", "focal", 2, 9) % 2**32
+    )
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    distributions = {
+        "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),
+        "weight_decay": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),
+        "gamma": optuna.distributions.FloatDistribution(0.0, 5.0),
+    }
+    for record in history:
+        found = record.configuration
+        params = {
+            "learning_rate": found.learning_rate, "weight_decay": found.weight_decay, **found.hyperparameters,
+        }  # fmt: skip
+        trial = optuna.trial.create_trial(
+            params=params, distributions=distributions, value=record.validation["macro_f1"]
+        )
+        study.add_trial(trial)
+    expected = study.ask(distributions).params
+    found = propose(searched, 9, history, tune, 7, 2)
+    assert (found.learning_rate, found.weight_decay) == (expected["learning_rate"], expected["weight_decay"])
+    assert found.hyperparameters == {"gamma": expected["gamma"]}
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "expected"),
+    [
+        ("taylor_ce", "order", optuna.distributions.IntDistribution(1, 10)),
+        ("apl", "alpha", optuna.distributions.CategoricalDistribution),
+        ("focal", "gamma", optuna.distributions.FloatDistribution(0.0, 5.0)),
+        ("focal", "learning_rate", optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)),
+    ],
+)
+def test_optuna_is_told_each_kind_of_range(loss, name, expected):
+    span = space(loss).ranges[name]
+    if isinstance(span, Choice):
+        expected = expected(span.values)
+    assert _distribution(span) == expected
+
+
 def test_losses_and_seeds_have_streams_of_their_own():
     def points(loss, seed):
         return [propose(space(loss), index, [], settings(), seed).learning_rate for index in range(1, 9)]
@@ -103,10 +176,7 @@ def test_tpe_follows_its_history_and_nothing_else():
         return history
 
     low, high = run(-4.5), run(-1.5)
-    rates = [
-        np.mean([np.log10(record.configuration.learning_rate) for record in found[20:]])
-        for found in (low, high)
-    ]
+    rates = [np.mean([np.log10(record.configuration.learning_rate) for record in found[20:]]) for found in (low, high)]
     assert rates[0] < -3.7
     assert rates[1] > -2.3
     assert [record.configuration for record in run(-4.5)] == [record.configuration for record in low]
@@ -122,15 +192,29 @@ def test_tpe_waits_for_whole_generations_and_the_others_for_nothing():
 def test_a_hyperparameter_can_be_fixed_or_given_another_range():
     fixed = space("focal", gamma=1.5)
     assert "gamma" not in fixed.ranges
-    assert all(
-        propose(fixed, index, [], settings(), 0).hyperparameters == {"gamma": 1.5} for index in range(4)
-    )
-    narrowed = space("focal", gamma=LossRangeSettings(low=3.0, high=4.0))
-    assert narrowed.ranges["gamma"] == FloatRange(3.0, 4.0)
-    assert propose(narrowed, 0, [], settings(), 0).hyperparameters == {"gamma": 3.0}
+    assert all(propose(fixed, index, [], settings(), 0).hyperparameters == {"gamma": 1.5} for index in range(4))
+    # The published default, 2, moves to the nearer end.
+    for low, high, first in ((3.0, 4.0, 3.0), (0.5, 1.0, 1.0), (1.0, 4.0, 2.0)):
+        narrowed = space("focal", gamma=LossRangeSettings(low=low, high=high))
+        assert narrowed.ranges["gamma"] == FloatRange(low, high, "linear")
+        assert propose(narrowed, 0, [], settings(), 0).hyperparameters == {"gamma": first}
+    logarithmic = space("tsallis_score", beta=LossRangeSettings(low=0.5, high=2.0))
+    assert logarithmic.ranges["beta"] == FloatRange(0.5, 2.0, "log")
     widened = space("apl", alpha=LossRangeSettings(low=0.5, high=2.0))
     assert isinstance(space("apl").ranges["alpha"], Choice)
     assert widened.ranges["alpha"] == FloatRange(0.5, 2.0)
+
+
+@pytest.mark.parametrize("value", [3, 3.0])
+def test_a_whole_hyperparameter_stays_whole_however_it_is_written(value):
+    """Records are named by their configuration's JSON, in which 3 and 3.0 differ."""
+    found = space("taylor_ce", order=value).fixed["order"]
+    assert (found, type(found)) == (3, int)
+    found = space("gce", q=1).fixed["q"]
+    assert (found, type(found)) == (1.0, float)
+    narrowed = space("taylor_ce", order=LossRangeSettings(low=value, high=5.0))
+    assert narrowed.ranges["order"] == IntRange(3, 5)
+    assert (narrowed.defaults["order"], type(narrowed.defaults["order"])) == (3, int)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +237,16 @@ def test_a_hyperparameter_can_be_fixed_or_given_another_range():
             {"alpha": LossRangeSettings(low=1.5, high=4.0)},
             "search_space.losses.entmax.alpha.high: found 4, expected a number in (1, 3]",
         ),
+        (
+            "taylor_ce",
+            {"order": LossRangeSettings(low=1.0, high=2.5)},
+            "search_space.losses.taylor_ce.order.high: found 2.5, expected a whole number >= 1",
+        ),
+        (
+            "cross_entropy",
+            {"gamma": 1.0},
+            "search_space.losses.cross_entropy: unknown hyperparameter 'gamma' (cross_entropy has none)",
+        ),
         # Defined at 0, where it is the log-loss, but 0 has no logarithm.
         (
             "tsallis_score",
@@ -167,12 +261,32 @@ def test_a_wrong_replacement_is_explained(loss, own, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(("low", "high"), [(1.5, 3.0), (1.0, 2.5)])
+def test_a_whole_range_takes_whole_bounds(low, high):
+    spec = get("taylor_ce")
+    (order,) = spec.hyperparameters
+    spec = replace(spec, hyperparameters=(replace(order, domain=Domain(1.0)),))
+    settings = SearchSpaceSettings(
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        losses={"taylor_ce": {"order": LossRangeSettings(low=low, high=high)}},
+    )
+    with pytest.raises(LosstuneError) as caught:
+        space_of(spec, settings)
+    assert str(caught.value) == (
+        f"search_space.losses.taylor_ce.order: low and high must be whole numbers, found {low} and {high}"
+    )
+
+
 def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps():
     plain = space()
     moved = centred(plain, 4.0)
     assert moved.ranges["learning_rate"] == FloatRange(1e-5 / 4, 1e-1 / 4, "log")
     assert moved.ranges["weight_decay"] == FloatRange(4e-5, 4e-1, "log")
     assert moved.defaults["learning_rate"] == pytest.approx(1e-3 / 4)
+    assert moved.defaults["weight_decay"] == pytest.approx(4e-2)
+    assert (moved.loss, moved.fixed, moved.defaults["gamma"]) == ("focal", {}, 2.0)
+    assert plain == space()
     assert moved.ranges["gamma"] == plain.ranges["gamma"]
     weights = []
     for scale, chosen in ((1.0, plain), (4.0, moved)):
@@ -189,8 +303,12 @@ def test_a_space_is_centred_by_the_loss_scale_so_that_sgd_takes_the_same_steps()
 
 @pytest.mark.parametrize("scale", [0.0, math.inf, math.nan])
 def test_a_loss_without_a_scale_cannot_be_centred(scale):
-    with pytest.raises(LosstuneError, match=r"search_space\.centre_learning_rate: focal has gradient scale"):
+    with pytest.raises(LosstuneError) as caught:
         centred(space(), scale)
+    assert str(caught.value) == (
+        f"search_space.centre_learning_rate: focal has gradient scale {scale:g}, expected a positive number; set it to "
+        "false, and set search_space.learning_rate by hand"
+    )
 
 
 def test_a_search_of_many_trials_draws_its_points_a_few_times_and_not_for_each(monkeypatch):

@@ -30,12 +30,8 @@ def test_each_loss_has_its_own_winner():
 
 
 def test_the_metric_asked_for_decides():
-    first = make_record(index=0, accuracy=0.9).model_copy(
-        update={"validation": {"accuracy": 0.9, "macro_f1": 0.7}}
-    )
-    second = make_record(index=1, accuracy=0.9).model_copy(
-        update={"validation": {"accuracy": 0.8, "macro_f1": 0.8}}
-    )
+    first = make_record(index=0, accuracy=0.9).model_copy(update={"validation": {"accuracy": 0.9, "macro_f1": 0.7}})
+    second = make_record(index=1, accuracy=0.9).model_copy(update={"validation": {"accuracy": 0.8, "macro_f1": 0.8}})
     assert select_winners([first, second], "accuracy", 1)["cross_entropy"][0].index == 0
     assert select_winners([first, second], "macro_f1", 1)["cross_entropy"][0].index == 1
 
@@ -80,9 +76,7 @@ def test_confirmation_rows_are_passed_over():
 
 
 def test_missing_metric_is_named():
-    with pytest.raises(
-        LosstuneError, match=r"trial 0\.4 of focal has no validation metric 'auc' \(it has accuracy"
-    ):
+    with pytest.raises(LosstuneError, match=r"trial 0\.4 of focal has no validation metric 'auc' \(it has accuracy"):
         select_winners([make_record(loss="focal", index=4)], "auc", 1)
 
 

@@ -1,5 +1,6 @@
 """What one machine has trained another finds, whatever happens to the storage between them."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -135,8 +136,10 @@ def test_a_storage_that_fails_costs_nothing_and_is_told_once(tmp_path, url, caps
     shared.close(wait=True)
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "20 of the files to be shared are here but not at" in told
-    assert "(no route to host); the next run sends them" in told
+    assert told == (
+        f"resources.ledger: 20 of the files to be shared are here but not at {url} (no route to host); the next run "
+        "sends them\n"
+    )
     assert len(tried) <= 8  # those already on their way; then no more
     assert {one.record.key for one in Ledger(tmp_path / "first")} == {one.record.key for one in finished}
     # The next run sends them.
@@ -144,6 +147,24 @@ def test_a_storage_that_fails_costs_nothing_and_is_told_once(tmp_path, url, caps
     Ledger(tmp_path / "first", shared=again).share(one.record.key for one in finished)
     again.close(wait=True)
     assert len(SharedLedger(url, tmp_path).keys) == 20
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError("https://me:secret@example.com\nrefused"), r"https://\S*@?example\.com refused"), (OSError(), "OSError")],
+)
+def test_why_a_storage_fails_is_one_line_without_secrets(tmp_path, capsys, monkeypatch, error, reason):
+    shared = SharedLedger(str(tmp_path / "shared"), tmp_path)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(shared, "_write", fail)
+    Ledger(tmp_path / "first", shared=shared).put(entries(1)[0])
+    shared.close(wait=True)
+    told = capsys.readouterr().err
+    assert re.search(rf"\({reason}\); the next run sends them\n$", told), told
+    assert "secret" not in told
 
 
 def test_an_interrupt_does_not_wait_for_what_is_unsent(tmp_path, url, monkeypatch):

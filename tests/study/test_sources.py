@@ -67,18 +67,8 @@ def test_closure(tree, module, expected):
 
 def test_closure_is_what_python_imports(tree, tmp_path):
     # The oracle is Python itself, for modules without lazy or discovered imports.
-    for module in (
-        "pkg.alone",
-        "pkg.middle",
-        "pkg.guarded",
-        "pkg.inner.twin",
-        "pkg.named",
-        "pkg.outer",
-        "pkg.left",
-    ):
-        script = (
-            f"import sys, {module}; print(*[name for name in sys.modules if name.split('.')[0] == 'pkg'])"
-        )
+    for module in ("pkg.alone", "pkg.middle", "pkg.guarded", "pkg.inner.twin", "pkg.named", "pkg.outer", "pkg.left"):
+        script = f"import sys, {module}; print(*[name for name in sys.modules if name.split('.')[0] == 'pkg'])"
         done = subprocess.run(
             [sys.executable, "-B", "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
         )
@@ -160,10 +150,7 @@ def test_the_digest_sees_what_is_imported_and_nothing_else(tmp_path):
 
 
 def test_the_digest_covers_all_modules_named(tree):
-    assert (
-        len({tree.digest([a]) for a in ("pkg.low", "pkg.alone")} | {tree.digest(["pkg.low", "pkg.alone"])})
-        == 3
-    )
+    assert len({tree.digest([a]) for a in ("pkg.low", "pkg.alone")} | {tree.digest(["pkg.low", "pkg.alone"])}) == 3
     assert tree.digest(["pkg.low", "pkg.alone"]) == tree.digest(["pkg.alone", "pkg.low"])
 
 
@@ -208,6 +195,14 @@ def test_code_digest_is_one_per_set_of_modules():
     assert code_digest("losstune.core.files") != code_digest("losstune.core.files", "losstune.core.seeds")
     with pytest.raises(ValueError, match="no module"):
         code_digest("losstune.none")
+
+
+def test_a_stage_runs_the_command_line_and_no_other_stage():
+    modules = modules_of_stage("prepare")
+    assert {name for name in LOSSTUNE.modules if name.startswith("losstune.cli")} <= modules
+    assert {"losstune.stages.prepare", "losstune.data.splits"} <= modules
+    # The command line imports these inside a function, for a stage of their own.
+    assert not {"losstune.stages.tune", "losstune.stages.report", "losstune.report.page"} & modules
 
 
 def test_an_unknown_stage_is_an_error():

@@ -32,9 +32,7 @@ def test_a_server_decides_where_artifacts_go(tmp_path):
     assert str(address) == "https://example.com"
 
 
-@pytest.mark.parametrize(
-    ("uri", "file"), [("sqlite:///runs/x.db", "runs/x.db"), ("sqlite:///../x.db", "../x.db")]
-)
+@pytest.mark.parametrize(("uri", "file"), [("sqlite:///runs/x.db", "runs/x.db"), ("sqlite:///../x.db", "../x.db")])
 def test_a_relative_database_counts_from_the_root(tmp_path, monkeypatch, uri, file):
     (tmp_path / "copy").mkdir()
     monkeypatch.chdir(tmp_path / "copy")

@@ -1,6 +1,7 @@
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,47 @@ def test_every_table_is_what_mlflows_client_makes_it(settings, root, facts, empt
     for table, rows in theirs.items():
         assert ours[table] == rows, table
     assert sum(theirs["metrics"].values()) > 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "is_written"),
+    [
+        ("params", "k" * 250, "v", True),
+        ("params", "k" * 251, "v", False),
+        ("tags", "k" * 251, "v", False),
+        ("params", "k", "v" * 5000, True),
+        ("params", "k", "v" * 5001, False),
+        ("tags", "k", "v" * 5000, True),
+        ("tags", "k", "v" * 5001, False),
+        ("params", "what?", "v", False),
+    ],
+)
+def test_names_and_values_that_mlflow_might_change_are_left_to_the_client(
+    settings, root, facts, kind, key, value, is_written
+):
+    run = make_run()
+    store = open_store(settings, root, run, facts)
+    (child, *_) = children(facts, run)
+    child = replace(child, **{kind: {**getattr(child, kind), key: value}})
+    assert (store._write_whole(child) is not None) == is_written
+    with closing(sqlite3.connect(root / "mlflow.db")) as database:
+        found = database.execute(f"select value from {kind} where key = ?", (key,)).fetchall()
+    assert found == ([(value,)] if is_written else [])
+
+
+@pytest.mark.parametrize(("length", "is_written"), [(250, True), (251, False)])
+def test_metrics_with_long_names_are_left_to_the_client(settings, root, facts, length, is_written):
+    run = make_run()
+    store = open_store(settings, root, run, facts)
+    (child, *_) = children(facts, run)
+    child = replace(child, points=[*child.points, child.points[0]._replace(name="m" * length)])
+    assert (store._write_whole(child) is not None) == is_written
+
+
+def test_a_long_data_set_is_found_under_what_mlflow_keeps_of_its_name(settings, root, facts):
+    run = make_run(dataset=DatasetInput(name="d" * 501, digest="e" * 64, source="s"))
+    store = open_store(settings, root, run, facts)
+    assert all(store._write_whole(child) for child in children(facts, run))
 
 
 def test_unknown_tables_are_left_to_the_client(settings, root, facts, monkeypatch):

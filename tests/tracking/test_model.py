@@ -86,9 +86,7 @@ def test_the_loaded_model_predicts_the_same_for_any_batch(settings, root, monkey
         np.testing.assert_allclose(loaded.predict(images(num, dtype)), expected, rtol=0, atol=1e-6)
 
 
-def test_the_model_comes_with_signature_example_and_requirements_and_without_pickle(
-    settings, root, monkeypatch
-):
+def test_the_model_comes_with_signature_example_and_requirements_and_without_pickle(settings, root, monkeypatch):
     module = Classifier(softmax).train()
     summary = attach(settings, root, TrainedModel(module=module, example=images(4), key="k"))
     assert module.training, "the caller's module stays as it was"

@@ -92,9 +92,7 @@ def test_the_card_is_the_models_description_and_follows_the_verdict(settings, ro
 def test_what_is_not_shown_is_told(settings, root, key):
     run = make_run(stage="report") if key == "experiment" else report_of(settings, root, keys=("k1",))
     missing = "champion and the baseline" if key == "experiment" else "baseline"
-    with pytest.raises(
-        LosstuneError, match=f"no model of the {missing} is attached to the run 'tune digits cnn'"
-    ):
+    with pytest.raises(LosstuneError, match=f"no model of the {missing} is attached to the run 'tune digits cnn'"):
         promote(settings, "digits cnn", root, run, KEYS)
 
 

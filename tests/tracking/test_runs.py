@@ -17,10 +17,7 @@ def points_of(child, name):
     [
         ({"loss": "focal", "index": 3, "hyperparameters": {"gamma": 2.5}}, "focal #0.3 lr=0.001 gamma=2.5"),
         ({"loss": "focal", "stage": "confirm", "index": 3}, "focal · block 0.3 lr=0.001"),
-        (
-            {"loss": "kl_divergence", "stage": "confirm", "role": "control"},
-            "kl_divergence · control lr=0.001",
-        ),
+        ({"loss": "kl_divergence", "stage": "confirm", "role": "control"}, "kl_divergence · control lr=0.001"),
     ],
 )
 def test_names(arguments, name):
@@ -102,21 +99,15 @@ def test_stopping_early_is_no_failure(facts):
     child = child_of(make_entry(status="stopped"), make_run(), facts)
     assert child.status == "FINISHED"
     assert child.tags["losstune.status"] == "stopped"
-    assert (
-        child.tags["mlflow.note.content"] == "stopped: after 3 epochs others of its search were ahead (ASHA)"
-    )
+    assert child.tags["mlflow.note.content"] == "stopped by ASHA: after 3 epochs other trials of its search were better"
 
 
 def test_the_commit_is_the_one_that_trained(facts):
     record = make_record()
-    execution = Execution(
-        key=record.key, started_at=1.0, duration_sec=1.0, device="cpu", commit="abcdef0-dirty"
-    )
+    execution = Execution(key=record.key, started_at=1.0, duration_sec=1.0, device="cpu", commit="abcdef0-dirty")
     here = facts.model_copy(
         update={
-            "git": facts.git.model_copy(
-                update={"commit": "abcdef0123" + "0" * 30, "branch": "topic", "dirty": False}
-            )
+            "git": facts.git.model_copy(update={"commit": "abcdef0123" + "0" * 30, "branch": "topic", "dirty": False})
         }
     )
     tags = child_of(Entry(record=record, execution=execution), make_run(), here).tags
@@ -134,11 +125,7 @@ def test_tags_to_filter_by(facts):
     run = make_run(stage="confirm", families={"focal": "true-class"})
     entry = make_entry(loss="focal", stage="confirm", search=1, index=3)
     tags = child_of(entry, run, facts).tags
-    assert (tags["losstune.family"], tags["losstune.block"], tags["losstune.search"]) == (
-        "true-class",
-        "1.3",
-        "1",
-    )
+    assert (tags["losstune.family"], tags["losstune.block"], tags["losstune.search"]) == ("true-class", "1.3", "1")
     assert "losstune.block" not in child_of(make_entry(), make_run(), facts).tags
 
 

@@ -73,25 +73,8 @@ def postgres():
 
 @contextmanager
 def serving(postgres, artifacts, port):
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "2",
-    ]
-    command += [
-        "--backend-store-uri",
-        postgres,
-        "--serve-artifacts",
-        "--artifacts-destination",
-        str(artifacts),
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+    command += ["--backend-store-uri", postgres, "--serve-artifacts", "--artifacts-destination", str(artifacts)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             deadline = time.monotonic() + 120
@@ -146,37 +129,25 @@ def test_two_studies_at_once_on_postgresql(postgres, environment, tmp_path, root
             folder.mkdir()
             command = [sys.executable, "-c", STUDY, str(folder), folder.name, str(NUM_TRAININGS)]
             studies.append(
-                subprocess.Popen(
-                    command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-                )
+                subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             )
         outputs = [study.communicate(timeout=300)[0] for study in studies]
-        assert [(study.returncode, output) for study, output in zip(studies, outputs, strict=True)] == [
-            (0, "")
-        ] * 2
+        assert [(study.returncode, output) for study, output in zip(studies, outputs, strict=True)] == [(0, "")] * 2
         client = MlflowClient()
         experiment = client.get_experiment_by_name("shared")
         runs = client.search_runs([experiment.experiment_id], max_results=1000)
-        parents = {
-            run.info.run_id: run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags
-        }
+        parents = {run.info.run_id: run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags}
         below = Counter(
-            parents[run.data.tags["mlflow.parentRunId"]]
-            for run in runs
-            if "mlflow.parentRunId" in run.data.tags
+            parents[run.data.tags["mlflow.parentRunId"]] for run in runs if "mlflow.parentRunId" in run.data.tags
         )
         assert below == {"tune a": NUM_TRAININGS, "tune b": NUM_TRAININGS}
         child = next(run for run in runs if "mlflow.parentRunId" in run.data.tags)
         assert len(client.get_metric_history(child.info.run_id, "val_accuracy")) == 20
 
         # The report and a model go through the server, and the registry works there as here.
-        model = TrainedModel(
-            module=Classifier(softmax), example=images(4), key="k", name="focal", card="# card"
-        )
+        model = TrainedModel(module=Classifier(softmax), example=images(4), key="k", name="focal", card="# card")
         run = make_run(stage="report", key="c" * 64)
-        summary = open_tracker(settings, "shared", root, run).finish(
-            "FINISHED", artifacts={report: ""}, models=[model]
-        )
+        summary = open_tracker(settings, "shared", root, run).finish("FINISHED", artifacts={report: ""}, models=[model])
         assert summary.problem is None
         fetched = client.download_artifacts(summary.run_id, "report.html", str(tmp_path))
         assert Path(fetched).read_text() == "<h1>verdict</h1>"

@@ -89,9 +89,7 @@ def test_a_stage_and_its_trainings(settings, root):
     assert parent.data.metrics == {"num_finished": 2.0}
     assert parent.data.tags["mlflow.note.content"] == "All is *well*."
     assert shown.children.keys() == {"focal #0.0", "focal #0.1", "gce #0.0"}
-    assert {child.data.tags["mlflow.parentRunId"] for child in shown.children.values()} == {
-        parent.info.run_id
-    }
+    assert {child.data.tags["mlflow.parentRunId"] for child in shown.children.values()} == {parent.info.run_id}
     assert (focal.info.status, shown.children["gce #0.0"].info.status) == ("FINISHED", "FAILED")
     assert (focal.info.start_time, focal.info.end_time) == (1_700_000_000_000, 1_700_000_002_000)
     assert focal.data.params["focal.gamma"] == "3.5"
@@ -214,13 +212,7 @@ def test_a_failure_that_is_tried_again_gives_way_to_what_comes_of_it(settings, r
 def test_the_verdict_stands_above_every_stage_of_its_study(settings, root):
     tags = {"protocol_hash": "e" * 64}
     track(settings, root, make_entries(), run=make_run(tags=tags), note="180 trials.")
-    track(
-        settings,
-        root,
-        [],
-        run=make_run(key="b" * 64, name="other", tags={"protocol_hash": "f" * 64}),
-        note="x",
-    )
+    track(settings, root, [], run=make_run(key="b" * 64, name="other", tags={"protocol_hash": "f" * 64}), note="x")
     report = make_run(stage="report", key="c" * 64, name="report", tags=tags)
     for sentence in ("Keep it.", "Use focal.", "Use focal."):
         track(settings, root, [], run=report, note=sentence, tags={"verdict": "use"})
@@ -238,11 +230,7 @@ def test_the_verdict_stands_above_every_stage_of_its_study(settings, root):
 def test_views_are_offered_and_what_a_person_changes_stays(settings, root):
     track(settings, root, [])
     shown = Shown(root)
-    views = {
-        tag: value
-        for tag, value in shown.experiment.tags.items()
-        if tag.startswith("mlflow.sharedViewState.")
-    }
+    views = {tag: value for tag, value in shown.experiment.tags.items() if tag.startswith("mlflow.sharedViewState.")}
     assert {json.loads(value)["name"] for value in views.values()} == {
         "Stages and verdict",
         "All runs, nested",
@@ -267,11 +255,7 @@ def test_what_is_not_committed_is_kept_and_no_secret_with_it(settings, root, mon
     work.mkdir()
     monkeypatch.chdir(work)
     (work / "params.yaml").write_text("uri: null\n")
-    for command in (
-        ["init", "-q"],
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
-    ):
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
         subprocess.run(["git", *command], check=True)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "planted-in-environment")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "planted-too")
@@ -296,7 +280,7 @@ def test_a_larger_study_names_what_an_earlier_run_shows(settings, root):
     assert (summary.num_logged, summary.num_elsewhere) == (1, 2)
     assert shown.num_runs == 5
     newer = next(run for run in shown.parents if run.info.run_name == "tune again")
-    assert newer.data.tags["mlflow.note.content"].startswith("2 of 3 trainings were done before")
+    assert newer.data.tags["mlflow.note.content"].startswith("2 of 3 trainings were finished before")
 
 
 def test_children_of_a_deleted_parent_come_to_the_new_one(settings, root):
@@ -307,9 +291,7 @@ def test_children_of_a_deleted_parent_come_to_the_new_one(settings, root):
     summary = track(settings, root, entries)
     shown = Shown(root)
     assert summary.num_logged == 3
-    assert {child.data.tags["mlflow.parentRunId"] for child in shown.children.values()} == {
-        shown.parent.info.run_id
-    }
+    assert {child.data.tags["mlflow.parentRunId"] for child in shown.children.values()} == {shown.parent.info.run_id}
     assert len(shown.children) == 3
 
 
@@ -326,9 +308,7 @@ def test_a_deleted_experiment_is_restored(settings, root):
 
 def test_settings_that_differ_on_resuming_raise_nothing(settings, root):
     track(settings, root, [])
-    summary = track(
-        settings, root, make_entries(), run=make_run(params={"model": "cnn", "epochs": 4, "new": 1})
-    )
+    summary = track(settings, root, make_entries(), run=make_run(params={"model": "cnn", "epochs": 4, "new": 1}))
     assert summary.problem is None
     assert Shown(root).parent.data.params["new"] == "1"
     assert Shown(root).parent.data.params["epochs"] == "3"
@@ -401,10 +381,7 @@ def test_sync_restores_a_deleted_database(settings, root, empty_database):
             old.info.start_time,
             old.info.end_time,
         )
-    assert (after.parent.info.start_time, after.parent.info.end_time) == (
-        1_700_000_000_000,
-        1_700_000_002_000,
-    )
+    assert (after.parent.info.start_time, after.parent.info.end_time) == (1_700_000_000_000, 1_700_000_002_000)
     assert after.parent.data.metrics == {"num_finished": 2.0}
     # The commit is the trainings', not that of whoever fills MLflow in.
     assert after.parent.data.tags["losstune.commit"] == "0" * 7
@@ -416,10 +393,7 @@ def test_sync_adds_nothing_to_what_is_shown(settings, root):
     before = Shown(root)
     sync(settings, "digits-cnn", root, make_run(), entries, metrics={"num_finished": 2.0}, status="KILLED")
     after = Shown(root)
-    assert (after.parent.info.status, after.parent.info.end_time) == (
-        "FINISHED",
-        before.parent.info.end_time,
-    )
+    assert (after.parent.info.status, after.parent.info.end_time) == ("FINISHED", before.parent.info.end_time)
     assert after.num_runs == before.num_runs
     assert after.parent.data.tags == before.parent.data.tags
     assert len(after.client.get_metric_history(after.parent.info.run_id, "num_finished")) == 1
@@ -481,7 +455,7 @@ def test_a_dead_server_is_reported_once_and_loses_nothing(root, closed_port, mon
     assert told[0] == summary.problem
     assert summary.problem == (
         f"MLflow at http://127.0.0.1:{closed_port}: it could not be reached; the records are kept, and "
-        "`losstune track sync` fills MLflow in later"
+        "`losstune track sync` adds them to MLflow later"
     )
     assert (summary.num_missing, summary.num_logged, summary.run_id) == (3, 0, None)
     assert sync(settings, "digits-cnn", root, make_run(), make_entries()).num_logged == 3
@@ -561,9 +535,7 @@ for uri in (None, sys.argv[2]):
 """
 
 
-def test_not_a_word_reaches_the_user_from_a_fresh_database_or_a_dead_server(
-    tmp_path, closed_port, monkeypatch
-):
+def test_not_a_word_reaches_the_user_from_a_fresh_database_or_a_dead_server(tmp_path, closed_port, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     done = subprocess.run(
         [sys.executable, "-c", QUIET, str(tmp_path), f"http://127.0.0.1:{closed_port}"],

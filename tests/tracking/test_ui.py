@@ -19,9 +19,7 @@ from tests.tracking.conftest import make_entry, make_run
 
 def answer(port, path, body=None):
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
-        body and json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
+        f"http://127.0.0.1:{port}{path}", body and json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
         return reply.read().decode()

@@ -112,6 +112,28 @@ def test_bins_are_closed_above():
     assert evaluate(probabilities, torch.tensor([0, 1]))["ece"] == pytest.approx((0.8 + 0.21) / 2)
 
 
+def test_low_confidences_have_bins_of_their_own():
+    # 0.05 lies in the first bin, 0.1 in the second: a hit in one and a miss in the other don't cancel.
+    probabilities = torch.full((2, 20), 0.05, dtype=torch.float64)
+    probabilities[1] = torch.tensor([0.1] + [0.9 / 19] * 19, dtype=torch.float64)
+    target = torch.tensor([0, 1])
+    assert evaluate(probabilities, target)["ece"] == pytest.approx((0.95 + 0.1) / 2)
+    assert reliability(probabilities, target)[:3] == ((1, 1, 0.05), (1, 0, 0.1), (0, 0, 0.0))
+
+
+def test_a_confidence_that_rounding_takes_above_one_counts_in_the_last_bin():
+    probabilities, target = torch.tensor([[1.0 + 2.0**-23, 0.0]]), torch.tensor([1])
+    assert evaluate(probabilities, target)["ece"] == pytest.approx(1.0)
+    assert reliability(probabilities, target)[-1] == (1, 0, 1.0 + 2.0**-23)
+
+
+def test_squares_of_float32_are_added_in_float64():
+    probabilities, target = draw(5000, 10)
+    residual = probabilities.numpy() - np.eye(10, dtype=np.float32)[target.numpy()]
+    expected = np.square(residual).sum(dtype=np.float64) / 5000
+    assert evaluate(probabilities, target)["brier"] == pytest.approx(expected, rel=1e-12)
+
+
 def test_ties_go_to_the_first_class():
     assert evaluate(torch.full((3, 4), 0.25), torch.tensor([0, 0, 1]))["accuracy"] == pytest.approx(2 / 3)
 
@@ -129,11 +151,9 @@ def test_takes_no_gradient():
     evaluate(probabilities.requires_grad_(), target)
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "target"), [((5,), (5,)), ((5, 3), (4,)), ((5, 3), (5, 1)), ((0, 3), (0,))]
-)
+@pytest.mark.parametrize(("probabilities", "target"), [((5,), (5,)), ((5, 3), (4,)), ((5, 3), (5, 1)), ((0, 3), (0,))])
 def test_rejects_shapes_that_do_not_fit(probabilities, target):
-    with pytest.raises(ValueError, match=r"expected probabilities \(N, C\)"):
+    with pytest.raises(ValueError, match=r"^expected probabilities \(N, C\) and target \(N,\) with N >= 1, found \("):
         evaluate(torch.ones(probabilities), torch.zeros(target, dtype=torch.int64))
 
 
@@ -177,6 +197,18 @@ def test_reliability_adds_up_to_the_ece():
     assert sum(count for count, _, _ in bins) == 500
     gap = sum(abs(hits - confidences) for _, hits, confidences in bins) / 500
     assert gap == pytest.approx(evaluate(probabilities, target)["ece"], abs=1e-6)
+
+
+def test_reliability_agrees_with_a_histogram():
+    probabilities, target = draw(500, 4, dtype=torch.float64)
+    confidence, predicted = probabilities.numpy().max(1), probabilities.numpy().argmax(1)
+    edges = np.arange(ECE_NUM_BINS + 1) / ECE_NUM_BINS
+    columns = [
+        np.histogram(confidence, edges, weights=weights)[0]
+        for weights in (np.ones(500), (predicted == target.numpy()).astype(float), confidence)
+    ]
+    found = np.array(reliability(probabilities, target))
+    np.testing.assert_allclose(found, np.transpose(columns), rtol=1e-12)
 
 
 def test_temperature_has_the_least_nll():

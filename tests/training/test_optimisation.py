@@ -1,4 +1,4 @@
-"""The optimiser against torch's classes, to the bit, and without what those import."""
+"""The optimiser against torch's classes, to the bit, and without what those import; the schedule against torch's."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from losstune.training.optimisation import Optimizer
+from losstune.training.optimisation import Optimizer, learning_rate_at
 from tests.small import small_task
 
 RATES = (1e-2, 3e-2, 1e-3, 0.0, 1e-2)
@@ -62,6 +62,31 @@ def test_a_parameter_may_get_its_first_gradient_late():
     net["unused"](torch.ones(1, 2)).sum().backward()
     optimizer.step(0.1)
     assert not torch.equal(net["unused"].weight, before)
+
+
+@pytest.mark.parametrize(("num_steps", "warmup_fraction", "num_warmup"), [(40, 0.25, 10), (40, 0.0, 0), (7, 0.2, 1)])
+def test_the_cosine_is_pytorchs(num_steps, warmup_fraction, num_warmup):
+    settings = small_task(warmup_fraction=warmup_fraction, schedule="cosine").training
+    found = [learning_rate_at(step, num_steps, 0.5, settings) for step in range(num_steps)]
+    assert found[:num_warmup] == pytest.approx([0.5 * (step + 1) / num_warmup for step in range(num_warmup)])
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps - num_warmup)
+    for rate in found[num_warmup:]:
+        assert rate == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def test_without_a_schedule_the_rate_stays_after_the_warm_up():
+    settings = small_task(warmup_fraction=0.5, schedule="constant").training
+    assert [learning_rate_at(step, 8, 1.0, settings) for step in range(8)] == [0.25, 0.5, 0.75] + [1.0] * 5
+
+
+def test_a_training_that_only_warms_up_ends_at_the_peak():
+    settings = small_task(schedule="cosine").training.model_copy(update={"warmup_fraction": 1.0})
+    assert [learning_rate_at(step, 4, 1.0, settings) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    # A step after the last: nothing is divided by zero.
+    assert learning_rate_at(4, 4, 1.0, settings) == 1.0
 
 
 TRAINING = """

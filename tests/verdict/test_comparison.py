@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from losstune import statistics
-from losstune.verdict.comparison import Rules, blocks_needed, compare, decide
+from losstune.verdict.comparison import blocks_needed, compare, decide
 from losstune.verdict.numbers import Difference
+from losstune.verdict.rules import Rules
 
 
 def difference(mean, half_width=0.004, p_holm=0.01, sd=0.01):
@@ -55,9 +56,7 @@ def difference(mean, half_width=0.004, p_holm=0.01, sd=0.01):
 )
 def test_outcome(settings, noise_floor, expected):
     p_holm = settings.pop("p_holm", 0.01)
-    given = difference(**settings, p_holm=0.5 if p_holm is None else p_holm).model_copy(
-        update={"p_holm": p_holm}
-    )
+    given = difference(**settings, p_holm=0.5 if p_holm is None else p_holm).model_copy(update={"p_holm": p_holm})
     assert decide(given, alpha=0.05, rope=0.005, noise_floor=noise_floor) == expected
 
 
@@ -119,6 +118,7 @@ def test_searches_with_unequal_blocks_weigh_less():
     # Two blocks of one search and one of the other are worth 9/5 searches.
     (error, _) = statistics.search_errors([[0.01, 0.03], [0.0, 0.01]])
     assert three.search_sd == pytest.approx(error.variance**0.5)
+    assert three.search_freedom == error.freedom == 2
     spread = (2 * error.variance / (9 / 5)) ** 0.5
     reach = stats.t.ppf(0.975, 2) * spread
     assert three.search_high == pytest.approx(np.mean([0.01, 0.03, 0.01]) + reach)
@@ -126,9 +126,7 @@ def test_searches_with_unequal_blocks_weigh_less():
 
 def test_a_loss_that_stopped_early_is_held_against_as_many_blocks_of_the_baseline():
     base = [0.90, 0.91, 0.92, 0.90, 0.80, 0.80]
-    found = compared(
-        {"base": base, "short": [0.92, 0.93, 0.94, 0.92], "long": [0.9, 0.92, 0.92, 0.9, 0.8, 0.8]}
-    )
+    found = compared({"base": base, "short": [0.92, 0.93, 0.94, 0.92], "long": [0.9, 0.92, 0.92, 0.9, 0.8, 0.8]})
     assert found["short"].mean == pytest.approx(0.02)
     expected = statistics.search_errors([[0.02, 0.02], [0.0, 0.005]])[0]
     assert found["short"].search_sd == pytest.approx(expected.variance**0.5)

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import math
+
+import pytest
+
+from losstune.verdict.sentence import draw_verdict
 from tests.report.studies import make_study
-from tests.verdict.test_analysis import CROSS_ENTROPY, GATED, shifted
+from tests.verdict import rows
+from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
 def sentence(scores, **settings):
@@ -11,8 +17,8 @@ def sentence(scores, **settings):
 def test_sentence_for_a_winner():
     assert sentence(GATED) == (
         "On digits with the cnn, use focal: it beats cross_entropy by 2.00 ± 0.00 points of accuracy, "
-        "higher in 10 of 10 blocks. Noise floor: kl_divergence and cross_entropy are one objective and differ by "
-        "0.02 points here, each tuned by itself."
+        "higher in 10 of 10 blocks. Noise floor: kl_divergence and cross_entropy are identical losses and differ by "
+        "0.02 points here when tuned separately."
     )
 
 
@@ -23,11 +29,7 @@ def test_sentence_for_several_winners_names_the_highest_first():
 
 
 def test_sentence_for_the_baseline():
-    scores = {
-        "cross_entropy": CROSS_ENTROPY,
-        "focal": shifted(0.002, (0.02, -0.02)),
-        "square": shifted(-0.03),
-    }
+    scores = {"cross_entropy": CROSS_ENTROPY, "focal": shifted(0.002, (0.02, -0.02)), "square": shifted(-0.03)}
     text = sentence(scores)
     assert text.startswith(
         "On digits with the cnn, keep cross_entropy: no loss of 2 was ahead by more than 0.60 points in accuracy "
@@ -44,3 +46,123 @@ def test_sentence_for_one_rival():
     assert sentence({"cross_entropy": CROSS_ENTROPY, "gce": CROSS_ENTROPY}).endswith(
         "gce differs by 0.00 ± 0.00 points, which is equivalent, within ±0.50."
     )
+
+
+def drawn(losses, control=None, **settings):
+    values = {"data": "digits", "model": "cnn", "metric": "accuracy", "baseline": "cross_entropy", "rope": 0.005}
+    return draw_verdict(losses, control or rows.control(), **(values | settings))
+
+
+NO_WINNER = {"scores": {}, "difference": None, "winner": None}
+
+
+@pytest.mark.parametrize(
+    ("losses", "control", "reason"),
+    [
+        (
+            [rows.candidate("focal", None), rows.baseline(scores={})],
+            rows.control(identity=False),
+            "every trial of the baseline cross_entropy diverged or failed",
+        ),
+        (
+            [rows.baseline(), rows.candidate("focal", None)],
+            rows.control(identity=False, detected=False),
+            "twin equals cross_entropy and was trained on the same seeds, but gave a different model (a detail), "
+            "so no difference between losses can be trusted",
+        ),
+        (
+            [rows.baseline()],
+            rows.control(identity=True, detected=False),
+            "cross_entropy at a hundredth of its learning rate was not found worse than cross_entropy itself "
+            "(-0.40 points [-2.00, +1.00]), so this study could not detect a bad loss either",
+        ),
+        (
+            [rows.baseline(), rows.candidate("twin", None, part="control")],
+            rows.control(positive=False),
+            "there is no loss to compare with cross_entropy",
+        ),
+        (
+            [rows.baseline(), rows.candidate("focal", None, **NO_WINNER), rows.candidate("twin", None, part="control")],
+            rows.control(identity=True),
+            "every trial of every loss but cross_entropy diverged or failed",
+        ),
+    ],
+)
+def test_no_verdict_says_why(losses, control, reason):
+    found = drawn(losses, control, is_amended=True)
+    assert (found.action, found.loss) == ("none", None)
+    assert found.sentence == f"No verdict on digits with the cnn: {reason}."
+
+
+def test_few_blocks_and_a_control_that_is_switched_off_stop_no_verdict():
+    losses = [rows.baseline(), rows.candidate("focal", "better")]
+    for control in (rows.control(detected=None), rows.control(positive=False)):
+        assert drawn(losses, control).loss == "focal"
+
+
+def test_the_best_of_the_better_losses_is_used_with_the_blocks_it_won():
+    losses = [
+        rows.candidate("gce", "better", 0.02, accuracies=(0.91, 0.90, 0.92)),
+        rows.baseline((0.90, 0.90, 0.90, 0.99)),
+        rows.candidate("ahead_by_luck", "undecided", 0.05),
+        rows.candidate("focal", "better", 0.03, difference=rows.difference(0.03, 0.01, 0.04)),
+        rows.candidate("twin", "better", 0.9, part="alias"),
+    ]
+    control = rows.control(pairs=[("a", "b", 0.001), ("c", "d", -0.012), ("e", "f", 0.011)])
+    assert drawn(losses, control, metric="accuracy", is_amended=True).sentence == (
+        "On digits with the cnn, use focal: it beats cross_entropy by 3.00 ± 2.00 points of accuracy, higher in 2 of "
+        "3 blocks; gce beats it too. Noise floor: c and d are identical losses and differ by 1.20 points here when "
+        "tuned separately. The rules were changed after the test split was read."
+    )
+    found = drawn([losses[0], rows.baseline()])
+    assert (found.action, found.loss) == ("use", "gce")
+    assert found.sentence == (
+        "On digits with the cnn, use gce: it beats cross_entropy by 2.00 ± 0.10 points of accuracy, higher in 2 of "
+        "3 blocks."
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        (
+            [rows.candidate("focal", "undecided", -0.01), rows.candidate("gce", "worse", -0.02)],
+            "no loss of 2 was ahead in accuracy (1 worse, 1 undecided); focal is behind by 1.00 ± 0.10 points, "
+            "undecided: no number of blocks would settle it.",
+        ),
+        (
+            [
+                rows.candidate("focal", "equivalent", 0.00004),
+                rows.candidate("gce", "worse", -0.02),
+                rows.candidate("js", "equivalent", -0.001),
+            ],
+            "no loss of 3 was ahead in accuracy (2 equivalent, 1 worse); focal differs by 0.00 ± 0.10 points, which is "
+            "equivalent, within ±0.50.",
+        ),
+        (
+            [
+                rows.candidate("gce", "worse", -0.02),
+                rows.candidate("focal", "undecided", 0.012, blocks_needed=15),
+                rows.candidate("lost", None, **NO_WINNER),
+            ],
+            "no loss of 2 was ahead by more than 1.20 points in accuracy (1 worse, 1 undecided); focal is ahead by "
+            "1.20 ± 0.10 points, within the noise floor, undecided: about 15 more blocks could settle it. Noise floor: "
+            "a and b are identical losses and differ by 1.20 points here when tuned separately.",
+        ),
+        (
+            [
+                rows.candidate(
+                    "focal", "undecided", 0.0121, difference=rows.difference(0.0121, -math.inf, 0.02), blocks_needed=1
+                )
+            ],
+            "focal is not shown to beat it; focal is ahead by 1.21 (unbounded) points, undecided: about 1 more block "
+            "could settle it. Noise floor: a and b are identical losses and differ by 1.20 points here when tuned "
+            "separately.",
+        ),
+    ],
+)
+def test_keeping_the_baseline_says_how_close_it_was(losses, told):
+    control = rows.control(pairs=[("a", "b", 0.012)] if told.endswith("separately.") else [])
+    found = drawn([rows.baseline(), *losses], control)
+    assert (found.action, found.loss) == ("keep", "cross_entropy")
+    assert found.sentence == f"On digits with the cnn, keep cross_entropy: {told}"

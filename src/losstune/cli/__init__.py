@@ -1,1 +1,1 @@
-"""The command line: a file for each group of commands, and :mod:`losstune.cli.main` that holds them together."""
+"""The command line: one file for each group of commands. :mod:`losstune.cli.main` joins them."""

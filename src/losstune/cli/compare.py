@@ -23,8 +23,8 @@ from losstune.config.load import load_params, study_root
 def across(folders: tuple[Path, ...], output: Path) -> None:
     """Compare several studies: ranks, robust means, verdicts.
 
-    Each FOLDER holds a study's results.json; without any, they are those of matrix.yaml. Writes across.html with its
-    plots, and across.json. Nothing is trained.
+    Each FOLDER holds a study's results.json. Without a FOLDER, the studies in matrix.yaml are compared. Writes
+    across.html with its plots, and across.json. Trains nothing.
     """
     if not folders:
         from losstune.config.matrix import load_matrix
@@ -39,16 +39,16 @@ def across(folders: tuple[Path, ...], output: Path) -> None:
 @click.argument("rev_a", metavar="REV_A")
 @click.argument("rev_b", metavar="[REV_B]", default="workspace")
 @click.option("--format", "form", default="table", show_default=True, help="table, markdown, json or html.")
-@click.option("--mlflow", "links", is_flag=True, help="Name the MLflow runs of both sides.")
-@click.option("--force", is_flag=True, help="Compare, with a warning, even if the protocols differ.")
+@click.option("--mlflow", "links", is_flag=True, help="Show links to the MLflow runs of both revisions.")
+@click.option("--force", is_flag=True, help="Compare with a warning even if the protocols differ.")
 def compare(rev_a: str, rev_b: str, form: str, links: bool, force: bool) -> None:
     """Compare two revisions of the study, loss by loss.
 
-    Says what changed in settings, data, code and versions, and what came of it.
+    Shows what changed in settings, data, code and versions, and how the scores changed.
 
     A revision is a branch, a tag, a commit such as HEAD~3, the name of a DVC experiment, or `workspace` for the work
-    tree, which REV_B is by default. Both sides are read from Git and from DVC's cache; the work tree stays as it is.
-    Scores are compared block by block where both sides have the same seeds and test split, else as two samples.
+    tree (the default of REV_B). Both are read from Git and DVC's cache; the work tree is not changed. If both have
+    the same seeds and test split, scores are compared block by block, else as two samples.
     """
     from losstune.report.compare.formats import FORMATS, formatted
     from losstune.stages.compare import compare_revisions, with_links
@@ -62,16 +62,14 @@ def compare(rev_a: str, rev_b: str, form: str, links: bool, force: bool) -> None
 
 @click.command("log")
 @click.argument("revision", default="HEAD", metavar="[REV]")
-@click.option(
-    "--plot", "figure", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the scores."
-)
+@click.option("--plot", "figure", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the scores.")
 @click.option("--format", "form", default="table", show_default=True, help="table or json.")
-@click.option("-n", "most", type=click.IntRange(1), help="The newest verdicts only.")
+@click.option("-n", "most", type=click.IntRange(1), help="Only this many verdicts.")
 def log(revision: str, figure: Path | None, form: str, most: int | None) -> None:
     """Show the study's verdicts along its Git history, newest first.
 
-    Commits that leave results.json as it was are folded into the one that made it. Verdicts of an older layout are
-    shown as far as they can be read.
+    Commits that do not change results.json are folded into the one before. Of results in an older format, what can be
+    read is shown.
     """
     from losstune.report.compare.history_formats import FORMATS, history_text
     from losstune.stages.history import draw_history, study_history

@@ -15,27 +15,20 @@ from losstune.core.gc_pause import collection_paused
 @click.group(cls=InOrder, invoke_without_command=True)
 @click.pass_context
 def losses(ctx: click.Context) -> None:
-    """Look at the loss catalogue; by itself, a table of it."""
+    """Browse the loss catalogue. Without a subcommand: a table of it."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_losses)
 
 
 @losses.command("list")
 @click.option("--family", help="Only losses of this family.")
+@click.option("--with", "having", multiple=True, metavar="TRAIT", help="Only losses with this trait; repeatable.")
 @click.option(
-    "--with", "having", multiple=True, metavar="TRAIT", help="Only losses with it; may be repeated."
+    "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without this trait; repeatable."
 )
-@click.option(
-    "--without", "lacking", multiple=True, metavar="TRAIT", help="Only losses without it; may be repeated."
-)
-@click.option(
-    "--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound."
-)
+@click.option("--sort", "order", default="name", show_default=True, help="name, family, year, scale or bound.")
 def list_losses(
-    family: str | None = None,
-    having: tuple[str, ...] = (),
-    lacking: tuple[str, ...] = (),
-    order: str = "name",
+    family: str | None = None, having: tuple[str, ...] = (), lacking: tuple[str, ...] = (), order: str = "name"
 ) -> None:
     """Print a table of losses: name, family, hyperparameters, properties, source.
 
@@ -66,13 +59,13 @@ def list_losses(
         table.add_row(*row)
     console = Console(width=num_columns(), highlight=False)
     console.print(table)
-    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` says more of one", markup=False)
+    console.print(f"{len(chosen)} losses; `losstune losses describe NAME` describes one", markup=False)
 
 
 @losses.command()
 @click.argument("name")
 def describe(name: str) -> None:
-    """Say what a loss is: formula, source, use, identities, and its code in plain PyTorch."""
+    """Describe a loss: formula, source, use, identities, and its code in plain PyTorch."""
     from losstune.losses.tools.catalogue import description
 
     stands_for, rows, code = description(name)
@@ -81,25 +74,21 @@ def describe(name: str) -> None:
     indent = max(len(title) for title, _ in rows) + 2
     for title, text in rows:
         echo_row(title, text, indent=indent)
-    click.echo(f"\n# In plain PyTorch, to copy:\n{code}", nl=False)
+    click.echo(f"\n# In plain PyTorch:\n{code}", nl=False)
 
 
 @losses.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
 @click.option(
-    "--output",
-    default="losses.svg",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The SVG file to write.",
+    "--output", default="losses.svg", show_default=True, type=click.Path(path_type=Path), help="The SVG file to write."
 )
 def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
-    """Draw losses over each other.
+    """Plot losses in one figure.
 
-    Value and gradient against the margin z_y - z_j, the same for all other classes j, and against the true class's
-    probability p_y; the last is the weight |phi'(p)| p (1 - p) with which a sample pulls. A NAME may set
-    hyperparameters: `losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
+    Draws value and gradient against the margin z_y - z_j, equal for all other classes j, and against the true class's
+    probability p_y, where the size of the gradient is |phi'(p)| p (1 - p). A NAME may set hyperparameters:
+    `losstune losses plot focal focal:gamma=0.5 gce:q=0.3`.
     """
     from losstune.core.files import write_atomically
     from losstune.losses.tools.catalogue import bound_loss
@@ -116,10 +105,10 @@ def plot(names: tuple[str, ...], classes: int, output: Path) -> None:
 
 @losses.command()
 def identities() -> None:
-    """Compare all losses and say which are one: L_a(z) = a L_b(b z) + c.
+    """List the losses that are identical: L_a(z) = a L_b(b z) + c.
 
-    At their published hyperparameters, on unequal class frequencies, and for one kind of last layer at a time. A study
-    that names two losses of one class is told so before it trains.
+    Compares all losses at their published hyperparameters, on unequal class frequencies, for each kind of last layer.
+    A study with two identical losses gets a message before it trains.
     """
     from functools import partial
 
@@ -140,11 +129,11 @@ def identities() -> None:
 @losses.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
 def check_losses(path: Path) -> None:
-    """Hold the losses in a Python file against the contract.
+    """Test the losses in a Python file against the contract.
 
-    PATH defines one or more LossSpec at its top level; its code is run. Everything that the catalogue's losses have
-    to pass is checked over their search spaces: shapes, gradients, extreme logits in every precision, and the
-    properties that the spec declares, which are measured. About ten seconds a loss. Exit code 1 if anything fails.
+    PATH defines one or more LossSpec at its top level. Its code is executed. The tests are those of the catalogue:
+    shapes, gradients, extreme logits in every precision, and the declared properties, over the whole search space.
+    They take about ten seconds a loss. The exit code is 1 if a test fails.
     """
     from losstune.losses.tools.plugin import specs_in
     from losstune.losses.tools.suite import findings
@@ -162,16 +151,16 @@ def check_losses(path: Path) -> None:
 @losses.command()
 @click.option("--classes", default=10, show_default=True, type=click.IntRange(2), help="Number of classes.")
 def scale(classes: int) -> None:
-    """Say how hard each loss pulls on the true class, beside cross-entropy.
+    """Show the gradient size of each loss relative to cross-entropy.
 
-    The first number is the pull at equal logits, |dL/dz_y| relative to cross_entropy's; the second the mean over
-    logits drawn from a standard normal distribution, about a new network's. A loss that pulls ten times harder
-    wants a tenth of SGD's learning rate; AdamW doesn't mind.
+    The first number is |dL/dz_y| at equal logits, the second its mean over standard normal logits, which are similar to
+    those of a new network. A loss with ten times the gradient needs a tenth of the learning rate with SGD. AdamW is
+    not affected.
     """
     from losstune.losses.registry import registry
     from losstune.losses.scale import gradient_scale
 
     click.echo(f"{'loss':<22}{'at zero':>12}{'new network':>14}")
     for spec in registry().values():
-        pulls = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
-        click.echo(f"{spec.name:<22}{pulls[0]:12.3g}{pulls[1]:14.3g}")
+        scales = [gradient_scale(spec.bind(), classes, spread) for spread in (0.0, 1.0)]
+        click.echo(f"{spec.name:<22}{scales[0]:12.3g}{scales[1]:14.3g}")

@@ -1,4 +1,4 @@
-"""How the commands print rows, list themselves, and refuse a choice."""
+"""Helpers for the commands: rows of output, the order of commands, checks of options."""
 
 from __future__ import annotations
 
@@ -14,31 +14,27 @@ MAX_COLUMNS = 100
 
 
 class InOrder(click.Group):
-    """Lists its commands as they are used, one after the other, and not by the alphabet."""
+    """Lists its commands in the order of use, not alphabetically."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order in which they were added."""
+        """Return the names of the commands in the order of their definition."""
         return list(self.commands)
 
 
 def num_columns() -> int:
-    """Return the columns to use: the terminal's, but no more than the help uses."""
+    """Return the width to use: that of the terminal, but at most that of the help."""
     return min(shutil.get_terminal_size((MAX_COLUMNS, 24)).columns, MAX_COLUMNS)
 
 
 def echo_row(name: str, text: str, indent: int = 10) -> None:
-    """Print a name and a text that is wrapped beside it, within the width of the help."""
+    """Print a name and, next to it, a text that wraps within the width of the help."""
     margin = " " * indent
-    lines = textwrap.wrap(
-        text, max(num_columns() - indent, 20), break_on_hyphens=False, break_long_words=False
-    )
-    click.echo(
-        "\n".join((name.ljust(indent) if number == 0 else margin) + line for number, line in enumerate(lines))
-    )
+    lines = textwrap.wrap(text, max(num_columns() - indent, 20), break_on_hyphens=False, break_long_words=False)
+    click.echo("\n".join((name.ljust(indent) if number == 0 else margin) + line for number, line in enumerate(lines)))
 
 
 def require_choice(option: str, value: str, allowed: Iterable[str]) -> None:
-    """Refuse a value of an option that is none of `allowed`."""
+    """Raise if the value of an option is not one of `allowed`."""
     names = list(allowed)
     if value not in names:
         raise LosstuneError(

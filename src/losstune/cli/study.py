@@ -16,7 +16,7 @@ Stage = Callable[[Params, Path, Path], None]
 
 
 def run_stage(name: str) -> None:
-    """Run the stage, or the step, of that name in the current folder."""
+    """Run the module of that name in :mod:`losstune.stages`, in the current folder."""
     from importlib import import_module
 
     with collection_paused():
@@ -26,9 +26,9 @@ def run_stage(name: str) -> None:
 
 @click.command()
 def check() -> None:
-    """Validate the settings and say what the study will train.
+    """Check the settings and show what the study will train.
 
-    That is params.yaml, and matrix.yaml where there is one. Nothing is trained.
+    Checks params.yaml, and matrix.yaml if it exists. Trains nothing.
     """
     params = load_params()
     with collection_paused():
@@ -43,11 +43,7 @@ def check() -> None:
     check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
-    num_losses, num_searches, num_trials = (
-        len(params.losses),
-        params.tune.num_searches,
-        params.tune.trials_per_loss,
-    )
+    num_losses, num_searches, num_trials = (len(params.losses), params.tune.num_searches, params.tune.trials_per_loss)
     num_blocks = params.confirm.num_blocks
     equal_loss = identical_to(params.baseline, params.losses)
     degraded = num_degraded(params)
@@ -60,16 +56,14 @@ def check() -> None:
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in told_of_data:
         echo_row(name, text)
-    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs a training")
+    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
     echo_row(
         "tune",
         f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
         f"{num_losses * num_searches * num_trials} trainings",
     )
-    echo_row(
-        "confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings"
-    )
+    echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
     echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)
@@ -79,11 +73,11 @@ def check() -> None:
 
 @click.command()
 def cost() -> None:
-    """Say what is left to train, and how long that takes.
+    """Show what is left to train, and estimate how long it takes.
 
-    For tune and confirm: trainings that are kept and to train, epochs, core- or GPU-minutes, and from when to when the
-    clock will say that it is done. Timed by what the study has trained, or by a few trainings on this machine, up
-    to half a minute in all. The data has to be prepared. Nothing of the study is written.
+    Shows for tune and confirm: finished and missing trainings, epochs, core- or GPU-minutes, and the time at which the
+    stage will be done. The estimate uses the study's own trainings, or a few test trainings on this machine, which take
+    half a minute. Needs prepared data. Writes nothing.
     """
     params = load_params()
     with collection_paused():
@@ -93,7 +87,7 @@ def cost() -> None:
 
 
 def _cells(params: Params) -> list[str]:
-    """Return the names of the studies of ``matrix.yaml``, checked; none where there is no such file."""
+    """Check ``matrix.yaml``, and return the names of its studies; none without this file."""
     from losstune.config.matrix import MATRIX_FILE, load_matrix
     from losstune.stages.cell_names import check_cell
 
@@ -107,38 +101,37 @@ def _cells(params: Params) -> list[str]:
 def prepare() -> None:
     """Read the data, split it, and write data/prepared.
 
-    The splits are stratified, seeded by study.seed, and disjoint. The data's own test split is used where it
-    has one.
+    The splits are stratified, disjoint, and seeded by study.seed. If the data has a test split of its own, that is
+    used.
     """
     run_stage("prepare")
 
 
 @click.command()
 def tune() -> None:
-    """Search every loss's hyperparameters on the same budget.
+    """Search the hyperparameters of every loss, with the same budget.
 
-    Trials run on the GPUs there are, or else on the CPU cores (see `resources` in params.yaml). Writes
-    results/tune. Finished trials are kept in .losstune/ledger and never trained again.
+    Trials run on the GPUs, or else on the CPU cores (see `resources` in params.yaml). Writes results/tune. Finished
+    trials are kept in .losstune/ledger and are never repeated.
     """
     run_stage("tune")
 
 
 @click.command()
 def confirm() -> None:
-    """Retrain the winners on fresh seeds, score them on test data.
+    """Retrain the winners on fresh seeds and score them on test data.
 
-    Every loss's winner is trained on the same seeds and scored once on the test split. In a block all losses
-    share initialisation, data order and augmentation, so that their differences are the losses'. Writes
-    results/confirm.
+    The winners of all losses are trained on the same seeds and scored once on the test split. Within a block all
+    losses share initialisation, data order and augmentation, so only the loss differs. Writes results/confirm.
     """
     run_stage("confirm")
 
 
 @click.command()
 def report() -> None:
-    """Draw the verdict, as a page, as data and in a few lines.
+    """Compute the verdict, and write the report.
 
-    Writes report/report.html with its plots, results.json and metrics.json. Nothing is trained.
+    Writes report/report.html with its plots, results.json and metrics.json. Trains nothing.
     """
     run_stage("report")
 
@@ -149,8 +142,8 @@ def report() -> None:
 def study(data: str, model: str) -> None:
     """Run one study of a matrix over data and models.
 
-    All four stages, one after the other, in studies/<data>-<model>. matrix.yaml says what each data set and each
-    model changes in params.yaml. `dvc repro` runs all cells, see docs/across.md.
+    Runs all four stages in studies/<data>-<model>. matrix.yaml lists what each data set and each model changes in
+    params.yaml. `dvc repro` runs all cells, see docs/across.md.
     """
     from losstune.config.matrix import load_matrix
 

@@ -1,1 +1,1 @@
-"""``params.yaml`` and ``matrix.yaml``: the settings as typed objects, how they are read, what is wrong with them."""
+"""Settings: ``params.yaml`` and ``matrix.yaml`` as typed objects, their readers and their error messages."""

@@ -1,4 +1,7 @@
-"""Reads ``params.yaml``. Apart from the settings themselves, so that rewording a message retrains nothing."""
+"""Read ``params.yaml``.
+
+This is apart from the settings' schema, so that a reworded message does not change the identity of a training.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,17 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
-    """Read a YAML file of sections, not validated; `expected` says what it should hold where it holds none.
+    """Read a YAML file of sections without validating them.
+
+    Args:
+        path: Path of the file.
+        expected: What the file should contain, for the error message.
 
     Raises:
         LosstuneError: If the file is missing, cannot be read, or is not YAML.
     """
     try:
-        # YAML 1.2, the version DVC reads and writes: 1e-05 is a number in it, and text in YAML 1.1.
+        # YAML 1.2, the version DVC reads and writes: 1e-05 is a number in 1.2, but text in 1.1.
         text = path.read_text(encoding="utf-8")
         values = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
@@ -52,11 +59,9 @@ def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
     except YAMLError as error:
         raise LosstuneError(f"{path}: {explain_yaml_error(error, text)}") from None
     except RecursionError:
-        raise LosstuneError(
-            f"{path}: not valid YAML: brackets within brackets, too deep to be settings"
-        ) from None
-    except ValueError as error:  # of a number or a date that Python takes for none
-        raise LosstuneError(f"{path}: not valid YAML: a value is none: {str(error).split(';')[0]}") from None
+        raise LosstuneError(f"{path}: not valid YAML: brackets or sections are nested too deeply") from None
+    except ValueError as error:  # a number or a date that Python cannot read
+        raise LosstuneError(f"{path}: not valid YAML: invalid value: {str(error).split(';')[0]}") from None
     if not isinstance(values, dict):
         raise LosstuneError(f"{path}: found {show(values)}, expected {expected}")
     return values
@@ -75,18 +80,18 @@ def parse_params(values: dict[str, Any], source: str = "params") -> Params:
 
 
 def require_plain_root(root: str, source: str, folder: Path) -> None:
-    """Refuse a ``data.root`` with ``~``, a variable or a scheme, unless there is a path of just that name.
+    """Reject a ``data.root`` with ``~``, a variable or a scheme, unless a path with exactly that name exists.
 
-    DVC takes the text as it stands, for a dependency of ``prepare``. Read in another way here, it would name one path
-    to DVC and another to the stage.
+    DVC reads the text literally, as a dependency of ``prepare``. If losstune expanded it, DVC and the stage would use
+    different paths.
 
     Args:
-        root: ``data.root`` as it is written.
-        source: Begins the message.
-        folder: That `root` is relative to.
+        root: ``data.root`` as written.
+        source: Start of the error message.
+        folder: The folder that `root` is relative to.
 
     Raises:
-        LosstuneError: With the absolute path to write, where it can be told.
+        LosstuneError: With the absolute path to write, if it is known.
     """
     scheme = re.match(r"(?i)[a-z][a-z0-9+.-]+(?=://)|file(?=:/)", root)
     is_plain = not (root.startswith("~") or scheme or re.search(r"\$(\w|\{\w+\})", root))
@@ -101,19 +106,19 @@ def require_plain_root(root: str, source: str, folder: Path) -> None:
     meant = os.path.expandvars(os.path.expanduser(local))
     if meant.startswith("~") or "$" in meant:
         unknown = "no variable of that name is set" if "$" in meant else "there is no user of that name"
-        raise LosstuneError(f"{found}, and {unknown}; expected a path as it stands, as DVC takes it")
+        raise LosstuneError(f"{found}, and {unknown}; expected a literal path, as DVC expands nothing")
     raise LosstuneError(
-        f"{found}, which DVC takes as it stands, with nothing filled in; "
+        f"{found}, which DVC reads literally; "
         f"write root: {json.dumps(os.path.abspath(folder / meant), ensure_ascii=False)}"
     )
 
 
 def study_root() -> Path:
-    """Return the folder in which ledger and MLflow's database are anchored.
+    """Return the folder that holds the ledger and MLflow's database.
 
-    In queued and ``--temp`` experiments DVC runs a stage in a copy of the work tree, and names the real one in
-    ``DVC_ROOT``. Elsewhere it is the DVC repository that the working directory lies in, which is what
-    ``DVC_ROOT`` would be, or else the working directory.
+    In queued and ``--temp`` experiments, DVC runs a stage in a copy of the work tree and gives the original in
+    ``DVC_ROOT``. Without ``DVC_ROOT``, it is the DVC repository that contains the working directory, or else the
+    working directory.
     """
     if root := os.environ.get("DVC_ROOT"):
         return Path(root)

@@ -1,6 +1,6 @@
 """``matrix.yaml``: one study for each pair of a data set and a model, as changes to ``params.yaml``.
 
-Apart from ``params.yaml``, which stays the settings of one study: an entry here is a piece of it, laid over it.
+Each entry is a part of ``params.yaml`` that replaces the value there.
 """
 
 from __future__ import annotations
@@ -45,19 +45,15 @@ class ModelOverrides(Section):
 
 
 class MatrixSettings(Section):
-    """The two sides of the matrix; every data set meets every model."""
+    """The data sets and the models; the matrix combines every data set with every model."""
 
     data: Annotated[
         dict[str, DataOverrides],
-        Field(
-            min_length=1, description="names of data sets, each with sections of params.yaml to change, or {}"
-        ),
+        Field(min_length=1, description="names of data sets, each with sections of params.yaml to change, or {}"),
     ]
     model: Annotated[
         dict[str, ModelOverrides],
-        Field(
-            min_length=1, description="names of models, each with sections of params.yaml to change, or {}"
-        ),
+        Field(min_length=1, description="names of models, each with sections of params.yaml to change, or {}"),
     ]
 
 
@@ -73,8 +69,8 @@ class MatrixCell:
 
     Attributes:
         name: ``<data>-<model>``.
-        params: Its settings, complete, with a name and a seed of its own; a relative ``data.root`` is taken from
-            :attr:`folder`, as anywhere.
+        params: Its complete settings, with the cell's own name and seed; a relative ``data.root`` is relative to
+            :attr:`folder`.
     """
 
     name: str
@@ -82,7 +78,7 @@ class MatrixCell:
 
     @property
     def folder(self) -> Path:
-        """Where it lies, relative to the folder of ``matrix.yaml``."""
+        """The cell's folder, relative to the folder of ``matrix.yaml``."""
         return STUDIES / self.name
 
 
@@ -99,10 +95,10 @@ class Matrix:
         return len(self.cells)
 
     def cell(self, data: str, model: str) -> MatrixCell:
-        """Return the cell of that data set and that model.
+        """Return the cell of a data set and a model.
 
         Raises:
-            LosstuneError: If ``matrix.yaml`` has no such entry; the message names those that it has.
+            LosstuneError: If ``matrix.yaml`` has no such entry; the message lists the existing ones.
         """
         for option, found, position in (("--data", data, 0), ("--model", model, 1)):
             names = list(dict.fromkeys(key[position] for key in self.cells))
@@ -115,15 +111,15 @@ class Matrix:
 
 
 def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
-    """Read ``matrix.yaml`` and lay its entries over `params`; all cells are validated, whichever is wanted.
+    """Read ``matrix.yaml``, apply its entries to `params`, and validate all cells.
 
     Args:
-        params: Validated ``params.yaml``, which the file's entries change.
-        path: Of the file.
+        params: Validated ``params.yaml``, which the file's entries override.
+        path: Path of ``matrix.yaml``.
 
     Raises:
-        LosstuneError: If the file is missing or is not YAML, an entry changes what it must not or to what is not
-            allowed, a data set and a model change the same key, or two cells would share a folder.
+        LosstuneError: If the file is missing or not YAML, an entry changes a key that it must not change or sets a
+            value that is not allowed, a data set and a model change the same key, or two cells would share a folder.
     """
     values = read_settings(path, expected="the section 'matrix:'")
     try:
@@ -149,13 +145,11 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
             ours, theirs = changes["data", data], changes["model", model]
             both = sorted(set(_leaves(ours)) & set(_leaves(theirs)))
             if both:
-                raise LosstuneError(f"{key}: both set {both[0]}, expected one of them to")
+                raise LosstuneError(f"{key}: both set {both[0]}, expected only one of them to set it")
             name = f"{data}-{model}"
             if any(cell.name == name for cell in cells.values()):
-                raise LosstuneError(
-                    f"{key}: a second cell is named {name}, expected names that tell all apart"
-                )
-            # A seed of its own, or every cell would search the same points, and their luck would not average out.
+                raise LosstuneError(f"{key}: a second cell is named {name}, expected unique names")
+            # With one seed for all, every cell would search the same points, and chance would not average out.
             seed = derive_seed(params.study.seed, "matrix", name) % 2**53
             study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}
             cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, study)))
@@ -179,13 +173,11 @@ def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with the values of `above`, section by section; neither is changed."""
+    """Return a copy of `below` with the values of `above`, merged section by section."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        merged[key] = (
-            _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -198,10 +190,10 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _placed(cell: MatrixCell) -> MatrixCell:
-    """Return the cell with a relative ``data.root`` as it is written from the cell's own folder."""
+    """Return the cell with a relative ``data.root`` rewritten relative to the cell's folder."""
     root = cell.params.data.root
     if Path(root).is_absolute():
         return cell
-    # Not an absolute path: in DVC's temporary copies of a work tree it would lead out of the copy.
+    # Not an absolute path: in DVC's temporary copies of a work tree it would point outside the copy.
     data = cell.params.data.model_copy(update={"root": os.path.relpath(root, cell.folder)})
     return MatrixCell(cell.name, cell.params.model_copy(update={"data": data}))

@@ -1,4 +1,4 @@
-"""What is wrong with a file of settings, in one line: where, what was found, what is expected."""
+"""Validation messages: where the mistake is, what was found, what is expected. One line."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from losstune.core.errors import did_you_mean
 
 _SWITCHES = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 _OTHER_WORDS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16", "acc": "accuracy"}
-"""What values are called elsewhere, where the nearest spelling is another or none."""
+"""Other names of allowed values that the nearest spelling would not find."""
 
 
 def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return one line on the most telling mistake, with the keys of the others at its end.
+    """Return one line on the most specific error, with the keys of the other errors at its end.
 
     Args:
-        error: What validating against `model` raised.
-        model: All of whose sections are models, too.
+        error: The error of validating against `model`.
+        model: The settings class; its sections must be models, too.
     """
     mistakes = _distinct(_Mistake.of(item, model) for item in error.errors(include_url=False))
     first, *others = sorted(mistakes, key=lambda mistake: mistake.rank)
@@ -38,15 +38,15 @@ def explain_validation_error(error: ValidationError, model: type[BaseModel]) -> 
 
 
 def explain_yaml_error(error: YAMLError, text: str = "") -> str:
-    """Return one line that names the place and the problem.
+    """Return one line with the position and the problem.
 
     Args:
-        error: What reading `text` raised.
+        error: The error of parsing `text`.
         text: The file's content.
     """
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ")):
-            return f"line {number}: {line[:7]!r}, a conflict that Git left here; keep one of its two sides"
+            return f"line {number}: {line[:7]!r}, a Git merge conflict; keep one of its two sides"
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return f"not valid YAML: {_on_one_line(str(error))}"
     problem, mark = str(error.problem), error.problem_mark
@@ -58,16 +58,14 @@ def explain_yaml_error(error: YAMLError, text: str = "") -> str:
     tag = re.search(r"constructor for the tag '(.+)'", problem)
     if tag is not None:
         name = tag[1].replace("tag:yaml.org,2002:", "!!")
-        return (
-            f"{where}: found the tag {name!r}, expected none: settings are plain values, and no code is run"
-        )
+        return f"{where}: found the tag {name!r}, expected none: settings are plain values, and no code is run"
     if "unhashable key" in problem:
         return f"{where}, column {mark.column + 1}: a section as a key; put quotes around a text that begins with {{"
     return f"{where}, column {mark.column + 1}: not valid YAML: {_on_one_line(problem)}"
 
 
 def show(value: Any) -> str:
-    """Return `value` the way one would say it or write it in YAML, in at most 60 characters."""
+    """Return `value` in words or as in YAML, in at most 60 characters."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -89,7 +87,7 @@ class _Mistake:
     kind: str
     path: tuple[str | int, ...]
     expects: _Type
-    """Of the value at `path`; of the section above it for an unknown key."""
+    """Type of the value at `path`; for an unknown key, type of the section around it."""
     found: Any
     reason: str
 
@@ -107,14 +105,14 @@ class _Mistake:
 
     @property
     def key(self) -> str:
-        """The path as one would write it, such as ``tune.asha.grace_epochs`` or ``losses[2]``."""
+        """The path as text, such as ``tune.asha.grace_epochs`` or ``losses[2]``."""
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
         return "".join(parts).removeprefix(".")
 
     @property
     def rank(self) -> int:
-        # A contradiction can be judged only once every value is right, and a key is often missing because
-        # another one is misspelt.
+        # Unknown keys come first: a missing key is often one that the user misspelt. Pydantic checks
+        # for contradictions between values only once every value is valid.
         return {"extra_forbidden": 0, "missing": 2}.get(self.kind, 1)
 
     @property
@@ -156,7 +154,7 @@ class _Mistake:
 
 @dataclass(frozen=True)
 class _Type:
-    """An annotation with the constraints that pydantic keeps beside it."""
+    """An annotation with its pydantic constraints."""
 
     annotation: Any
     metadata: tuple[Any, ...] = ()
@@ -167,7 +165,7 @@ class _Type:
         return cls(field.annotation, tuple(field.metadata), field.description).plain()
 
     def plain(self) -> _Type:
-        """Return the same without ``Annotated`` around it."""
+        """Return the type without ``Annotated``, with its metadata merged."""
         if get_origin(self.annotation) is not Annotated:
             return self
         inner, *extras = get_args(self.annotation)
@@ -207,8 +205,7 @@ class _Type:
         if self.description:
             return self.description
         words = {
-            "null" if option.annotation is types.NoneType else option._expected_alone(): None
-            for option in self.options
+            "null" if option.annotation is types.NoneType else option._expected_alone(): None for option in self.options
         }
         return " or ".join(words)
 
@@ -224,7 +221,7 @@ class _Type:
         return "true or false" if self.annotation is bool else "text"
 
     def allows(self, number: float) -> bool:
-        """Whether a number lies within the bounds of one of the options."""
+        """Whether a number is within the bounds of one of the options."""
         holds = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
         return any(
             all(holds[name](number, bound) for name, bound in option._limits().items())
@@ -250,7 +247,7 @@ class _Type:
 
 
 def _walk(start: _Type, loc: Iterable[str | int]) -> tuple[tuple[str | int, ...], _Type]:
-    """Follow an error's location to a type; pydantic puts tags of a union's members between the keys."""
+    """Follow an error's location to a type. Pydantic inserts tags of union members between the keys; skip them."""
     path: list[str | int] = []
     current = start.plain()
     for part in loc:
@@ -268,7 +265,7 @@ def _walk(start: _Type, loc: Iterable[str | int]) -> tuple[tuple[str | int, ...]
 
 
 def _distinct(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
-    """Leave out what only follows from another mistake."""
+    """Remove mistakes that another mistake explains."""
     by_path: dict[tuple[str | int, ...], _Mistake] = {}
     for mistake in sorted(mistakes, key=lambda mistake: not mistake.is_contradiction):
         by_path.setdefault(mistake.path, mistake)
@@ -277,14 +274,10 @@ def _distinct(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
     def is_explained(mistake: _Mistake) -> bool:
         depth = len(mistake.path)
         for other in everything:
-            # Each member of a union complains: the one that went deeper is the one that was meant.
-            if (
-                len(other.path) > depth
-                and other.path[:depth] == mistake.path
-                and not mistake.is_contradiction
-            ):
+            # Each member of a union reports an error. The deepest one belongs to the member the user meant.
+            if len(other.path) > depth and other.path[:depth] == mistake.path and not mistake.is_contradiction:
                 return True
-            # A misspelt key is both unknown and missing.
+            # A misspelt key is reported both as unknown and as missing.
             is_pair = mistake.kind == "missing" and other.kind == "extra_forbidden"
             is_near = bool(did_you_mean(str(other.path[-1:]), [str(mistake.path[-1:])]))
             if is_pair and is_near and other.path[:-1] == mistake.path[:-1]:
@@ -295,16 +288,12 @@ def _distinct(mistakes: Iterable[_Mistake]) -> list[_Mistake]:
 
 
 def _elsewhere(key: str | int, model: type[BaseModel]) -> str:
-    places = [
-        f"{section}.{key}"
-        for section, field in model.model_fields.items()
-        if key in _Type.of_field(field).keys
-    ]
+    places = [f"{section}.{key}" for section, field in model.model_fields.items() if key in _Type.of_field(field).keys]
     return f"; did you mean '{places[0]}'?" if len(places) == 1 else ""
 
 
 def _number_meant(text: str) -> float | None:
-    """Return the number that a person means by ``0,005`` or ``20%``; None if it is none."""
+    """Return the number meant by ``0,005`` or ``20%``; None if the text is no number."""
     plain = text.strip().replace(",", ".", 1)
     share = plain.removesuffix("%")
     if not _is_number(share):

@@ -1,4 +1,4 @@
-"""``params.yaml`` as frozen typed objects. An unknown key is an error, and so is a value out of range."""
+"""``params.yaml`` as frozen, typed objects. An unknown key or a value out of range is an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StudySettings(Section):
 
 
 class DataSettings(Section):
-    """Which data, and how it is split."""
+    """The data set and its splits."""
 
     name: Annotated[Text, Field(description="the name of a data set")]
     root: Annotated[Text, Field(description="a path")]
@@ -37,7 +37,7 @@ class DataSettings(Section):
 
 
 class RangeSettings(Section):
-    """A searched interval with its default."""
+    """A search interval with a default."""
 
     low: Number
     high: Number
@@ -56,7 +56,7 @@ class RangeSettings(Section):
 
 
 class LossRangeSettings(Section):
-    """A user's own interval for a hyperparameter of a loss, in place of the catalogue's."""
+    """A user's interval for a hyperparameter of a loss; it replaces the catalogue's."""
 
     low: Number
     high: Number
@@ -69,7 +69,7 @@ class LossRangeSettings(Section):
 
 
 class SearchSpaceSettings(Section):
-    """What is tuned for every loss, and replacements for a loss's own ranges."""
+    """The hyperparameters tuned for every loss, and replacements for the catalogue's ranges."""
 
     learning_rate: RangeSettings
     weight_decay: RangeSettings
@@ -79,10 +79,7 @@ class SearchSpaceSettings(Section):
             str,
             Annotated[
                 dict[
-                    str,
-                    Annotated[
-                        Number | LossRangeSettings, Field(description="a number, or {low: ..., high: ...}")
-                    ],
+                    str, Annotated[Number | LossRangeSettings, Field(description="a number, or {low: ..., high: ...}")]
                 ],
                 Field(description="the loss's hyperparameters, each with a range or a value"),
             ],
@@ -100,14 +97,14 @@ class SearchSpaceSettings(Section):
 
 
 class AshaSettings(Section):
-    """Early stopping by successive halving, within one search."""
+    """Early stopping by ASHA within one search."""
 
     grace_epochs: Annotated[Int, Field(ge=1)]
     reduction_factor: Annotated[Int, Field(ge=2, le=16)]
 
 
 class TuneSettings(Section):
-    """The budget of the search and how it proposes, stops and selects."""
+    """The budget, sampler, scheduler and selection metric of the search."""
 
     num_searches: Annotated[Int, Field(ge=2, le=1000)] = 2
     trials_per_loss: Annotated[Int, Field(ge=1, le=100_000)]
@@ -118,7 +115,7 @@ class TuneSettings(Section):
 
 
 class ConfirmSettings(Section):
-    """The confirmation: every winner on the same fresh seeds, and how many of them."""
+    """The confirmation: the number of fresh seeds that every winner is retrained on, and its stopping rule."""
 
     num_blocks: Annotated[Int, Field(ge=2, le=10_000)]
     stopping: Literal["fixed", "anytime"] = "fixed"
@@ -126,7 +123,7 @@ class ConfirmSettings(Section):
 
 
 class ReportSettings(Section):
-    """How the verdict is drawn."""
+    """Thresholds of the verdict."""
 
     alpha: Annotated[Number, Field(gt=0.0, lt=0.5)]
     rope: Annotated[Number, Field(ge=0.0, lt=1.0)]
@@ -134,10 +131,10 @@ class ReportSettings(Section):
 
 
 class ResourceSettings(Section):
-    """What the study may use.
+    """The computing resources of the study.
 
-    Numbers of workers change no result, except that ASHA stops trials in the order in which they arrive. Devices
-    round differently, and with ``training.precision: auto`` a GPU may train in bfloat16.
+    The number of workers changes no result, except with ASHA, which depends on the order in which trials arrive.
+    Devices round differently, and with ``training.precision: auto`` a GPU may train in bfloat16.
     """
 
     executor: Literal["ray", "inline"]
@@ -145,14 +142,12 @@ class ResourceSettings(Section):
     max_concurrent: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)]
     trials_per_gpu: Literal["auto"] | Annotated[Int, Field(ge=1, le=64)]
     trial_time_limit: Annotated[Number, Field(gt=0.0)] | None = None
-    ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = (
-        None
-    )
+    ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = None
     ray_address: Annotated[Text | None, Field(description="null, auto or host:port")]
 
 
 class TrackingSettings(Section):
-    """Where runs are shown. Records on disk are the truth whatever is chosen here."""
+    """MLflow settings. They change no result, which comes from the records on disk."""
 
     enabled: bool
     uri: Annotated[Text | None, Field(description="null or an MLflow tracking URI")]
@@ -191,11 +186,11 @@ class Params(Section):
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
-                f"({self.tune.num_searches}), a block for every search's winner"
+                f"({self.tune.num_searches}), one block for every search's winner"
             )
         if self.tune.scheduler == "asha" and self.tune.asha.grace_epochs >= self.training.epochs:
             raise ValueError(
                 f"tune.asha.grace_epochs: found {self.tune.asha.grace_epochs}, expected less than training.epochs "
-                f"({self.training.epochs}), or ASHA can stop nothing"
+                f"({self.training.epochs}), or ASHA cannot stop any trial"
             )
         return self

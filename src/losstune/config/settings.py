@@ -1,7 +1,7 @@
-"""The sections of ``params.yaml`` that a training reads, and what every section is made of.
+"""The sections of ``params.yaml`` that a training reads, and the base class of all sections.
 
-They stand apart from the others because a training is known by the code behind it: a new key elsewhere must not make
-finished ones count as out of date.
+They have a module of their own because its code is part of a training's identity. A new key elsewhere must not
+invalidate finished trainings.
 """
 
 from __future__ import annotations

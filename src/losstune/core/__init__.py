@@ -1,1 +1,1 @@
-"""What every part rests on: files, records, seeds, labels, errors, Git, progress. Knows no other package."""
+"""Foundations: errors, files, records, seeds, labels, Git, progress. Imports no other package of losstune."""

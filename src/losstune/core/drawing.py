@@ -1,12 +1,13 @@
-"""How the project's figures look, and how they become SVG text: the same bytes for the same numbers.
+"""The style of all figures, and their conversion to SVG: equal numbers give equal bytes.
 
-The colours are Okabe and Ito's, which people with any colour vision tell apart. Every colour comes from
-:data:`COLOURS`, so that a page can put its own in place of them.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish. Every colour comes from
+:data:`COLOURS`, so that an HTML page can replace them by its own.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from matplotlib import rc_context
@@ -28,7 +29,7 @@ COLOURS = {
 
 
 def drawing_style(name: str) -> Any:
-    """Return a context in which figures are drawn in this style; `name` keeps identifiers apart between figures."""
+    """Return a context manager that applies this style; `name` makes the SVG identifiers of a figure unique."""
     return rc_context(
         {
             "svg.hashsalt": f"losstune {name}",
@@ -61,7 +62,22 @@ def drawing_style(name: str) -> Any:
 
 
 def svg_of(figure: Figure) -> str:
-    """Return the figure as SVG text, without dates and versions."""
+    """Return the figure as SVG text without dates and versions."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def themed(svg: str, label: str) -> str:
+    """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
+
+    Unreferenced identifiers are removed, because several figures on a page would repeat them.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    referred = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--fig-{name})")
+    return svg

@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one line, and what to do about it."""
+"""User errors: one line that says what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import difflib
 from collections.abc import Sequence
 
 MOST_LETTERS = 600
-"""Of a library's reason that are shown: what an error of MLflow or Git says in whole, and not a page."""
+"""Characters of a library's error that are shown: enough for a full error of MLflow or Git."""
 
 
 class LosstuneError(Exception):
-    """A mistake that the user can mend; the command line prints it as one line and exits with code 2."""
+    """An error that the user can fix; the command line prints it as one line and exits with code 2."""
 
 
 class UnfinishedStudyError(Exception):
-    """A stage ended before all that was planned was trained; what is finished is kept. Exit code 1."""
+    """A stage ended before it finished all planned trainings; the ledger keeps the finished ones. Exit code 1."""
 
 
 def did_you_mean(found: str, allowed: Sequence[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `allowed` that isn't what was found, or an empty string.
+    """Return ``"; did you mean 'x'?"`` for the closest match in `allowed` other than `found`, or an empty string.
 
     Example:
         >>> did_you_mean("crossentropy", ["cross_entropy", "focal"])
@@ -33,9 +33,9 @@ def did_you_mean(found: str, allowed: Sequence[str]) -> str:
 
 
 def in_one_line(reason: BaseException | str, most: int = MOST_LETTERS) -> str:
-    r"""Return a library's reason on one line: all of it, or of a long one its begin and its end, in whole words.
+    r"""Return a library's error on one line; a long one is cut in the middle, between words.
 
-    What to do about it mostly stands at the end. Mask secrets before: half of one isn't found.
+    The end is kept because it usually says what to do. Mask secrets first: a secret cut in half is not recognised.
 
     Example:
         >>> in_one_line("no such table\n" + 99 * "as was said " + "\nrun `mlflow db upgrade`", 50)
@@ -55,10 +55,10 @@ def in_one_line(reason: BaseException | str, most: int = MOST_LETTERS) -> str:
         if len(" ".join([word, *end])) > most // 2:
             break
         end.insert(0, word)
-    # A single word that is longer, such as a dump without spaces, has no end that could be told apart.
+    # A single long word, such as a dump without spaces, has no separate end.
     return f"{' '.join(begin) or text[: most // 2]} … {' '.join(end)}".rstrip()
 
 
 def printable(text: str) -> str:
-    """Return `text` with line breaks and control characters written out, whatever a file's or a key's name holds."""
+    """Return `text` with line breaks and control characters escaped, as names of files and keys may hold any."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

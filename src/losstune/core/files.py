@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and text that is the same wherever it is written."""
+"""Atomic writes, and text with the same bytes on every platform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, no NaN.
+    """Return the canonical JSON of `value`: sorted keys, no spaces, no NaN.
 
     Raises:
         ValueError: If `value` holds a NaN or an infinity, which JSON cannot express.
@@ -30,16 +30,16 @@ def digest(value: Any) -> str:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` so that a reader, or a crash, finds the old file or the new one, never a part.
+    """Write `content` atomically: a reader, also after a crash, sees the old file or the new one, never a part.
 
-    The content is written beside `path`, flushed to the disk, and renamed over it.
+    The content is written to a temporary file beside `path`, flushed to disk, and renamed to `path`.
 
     Raises:
-        OSError: If the folder cannot be written; nothing is left behind then.
+        OSError: If the folder cannot be written; no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = content.encode() if isinstance(content, str) else content
-    # Not tempfile, whose files nobody else may read, and they keep that when renamed.
+    # Not tempfile: its files are readable by their owner only, and stay so when renamed.
     part = path.with_name(part_name(path))
     try:
         with part.open("xb") as file:
@@ -48,23 +48,23 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException as error:
-        # Even on a full disk, where it makes room; what a crash leaves is named so that nothing takes it for whole.
+        # On a full disk this frees space. After a crash, the name marks the file as incomplete.
         with suppress(OSError):
             part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # writing, unlike opening, doesn't tell
+            error.filename = str(path)  # set by opening, but not by writing
         raise
     with suppress(OSError):
         remove_stale_parts(path)
 
 
 def part_name(path: Path) -> str:
-    """Return a name, beside `path`, for what is to become it; it tells which process writes there."""
+    """Return the name of a temporary file for `path`; it contains the id of the writing process."""
     return f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
 def remove_stale_parts(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
+    """Remove the temporary files that killed writers of `path` left beside it."""
     for kind in ("part", "old", "part-journal"):
         for found in path.parent.glob(f".{glob.escape(path.name)}.*-*.{kind}"):
             writer = found.name.removeprefix(f".{path.name}.").partition("-")[0]
@@ -74,6 +74,4 @@ def remove_stale_parts(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
-    write_atomically(
-        path, json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    write_atomically(path, json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

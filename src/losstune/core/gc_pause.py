@@ -1,4 +1,4 @@
-"""Quick starts and ends of a process that imports torch, ray and mlflow."""
+"""A pause of the garbage collection while torch, ray or mlflow are imported. It shortens start and exit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _was_enabled = True
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Import within: Python doesn't search for garbage meanwhile, and never again among what was imported.
+    """Pause garbage collection during the imports inside, and exclude the imported objects from it afterwards.
 
-    Modules are a million objects that live as long as the process. Looking through them for cyclic garbage, again
-    and again as they come, is over a quarter of the time that the imports take.
+    The modules hold about a million objects that live as long as the process. Repeated searches for cyclic garbage
+    among them take over a quarter of the import time.
     """
     global _num_pausing, _was_enabled
     with _lock:

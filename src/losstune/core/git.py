@@ -1,4 +1,4 @@
-"""Asks Git, and passes on why it does not answer. Never waits for its locks."""
+"""Run Git, and pass on its reason when it fails. Git never waits for a lock here."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _FATAL = 128
 
 
 class GitError(LosstuneError):
-    """Git does not answer; the message says why, in Git's own words where it has some."""
+    """A Git command failed; the message gives the reason, with Git's own message where there is one."""
 
 
 class NoRepositoryError(GitError):
-    """The folder lies in no Git repository."""
+    """The folder is not in a Git repository."""
 
 
 def run_git(folder: Path, *arguments: str, request: bytes = b"", patience_sec: float = PATIENCE_SEC) -> bytes:
-    """Return what a Git command prints in a folder when it is given `request`.
+    """Run a Git command in a folder with `request` on standard input and return its standard output.
 
     Raises:
-        NoRepositoryError: If the folder lies in no Git repository.
-        GitError: If Git is not installed, refuses, fails, or does not answer in time.
+        NoRepositoryError: If the folder is not in a Git repository.
+        GitError: If Git is not installed, fails, or times out.
     """
     done = _done(folder, arguments, request, patience_sec)
     if done.returncode:
@@ -40,10 +40,10 @@ def run_git(folder: Path, *arguments: str, request: bytes = b"", patience_sec: f
 
 
 def commit_of(folder: Path, name: str) -> str | None:
-    """Return the SHA of the commit that a name stands for; None where Git knows no commit of that name.
+    """Return the SHA of the commit that a name refers to; None if Git knows no such commit.
 
     Raises:
-        GitError: As :func:`run_git`, and where Git says more than that it knows none.
+        GitError: As :func:`run_git`, and if Git reports any other error.
     """
     arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     done = _done(folder, arguments, b"", PATIENCE_SEC)
@@ -53,10 +53,10 @@ def commit_of(folder: Path, name: str) -> str | None:
 
 
 def why_no_commit(folder: Path, name: str = "HEAD") -> str | None:
-    """Return why a name stands for no commit if that is because there is none yet; None where it has another cause.
+    """Explain a name that refers to no commit because there is no commit yet; return None for any other cause.
 
     Raises:
-        GitError: As :func:`run_git`; where commits are missing or damaged, too.
+        GitError: As :func:`run_git`, and if commits are missing or damaged.
     """
     if not run_git(folder, "rev-list", "--max-count=1", "--all"):
         return "the repository has no commit yet"
@@ -66,11 +66,11 @@ def why_no_commit(folder: Path, name: str = "HEAD") -> str | None:
 
 
 def require_work_tree(folder: Path) -> None:
-    """Raise where a folder lies in no work tree that Git reads.
+    """Check that a folder is in a work tree that Git can read.
 
     Raises:
-        NoRepositoryError: If it lies in no Git repository.
-        GitError: If it lies in a bare one, or Git does not read it.
+        NoRepositoryError: If it is not in a Git repository.
+        GitError: If the repository is bare, or Git cannot read it.
     """
     run_git(folder, "rev-parse", "--show-toplevel")
 
@@ -80,13 +80,13 @@ def _done(
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            # Without optional locks, a look at the status never stands in the way of a commit made meanwhile.
+            # Without optional locks, reading the status never blocks a concurrent commit.
             ["git", "--no-optional-locks", "-C", str(folder), *arguments],
             input=request,
             capture_output=True,
             timeout=patience_sec,
             check=False,
-            env=os.environ | {"LC_ALL": "C"},  # one of its messages is looked for
+            env=os.environ | {"LC_ALL": "C"},  # its messages are matched in English
         )
     except subprocess.TimeoutExpired:
         raise GitError(f"git {arguments[0]}: no answer in {patience_sec:g} seconds") from None
@@ -94,9 +94,7 @@ def _done(
         if _dot_git(folder) is None:
             raise NoRepositoryError(f"{folder}: no Git repository") from None
         reason = "is not installed" if isinstance(error, FileNotFoundError) else error.strerror
-        raise GitError(
-            f"git: cannot be run: it {reason}; Debian and Ubuntu have it as the package git"
-        ) from None
+        raise GitError(f"git: cannot be run: it {reason}; Debian and Ubuntu have it as the package git") from None
 
 
 def _error(folder: Path, command: str, said: str) -> GitError:
@@ -104,23 +102,19 @@ def _error(folder: Path, command: str, said: str) -> GitError:
     words = in_one_line("; ".join(dict.fromkeys(line for line in lines if line)).replace(":;", ":"))
     if _NOT_A_REPOSITORY not in words:
         if _NO_WORK_TREE in words:
-            return GitError(
-                f"{folder.absolute()}: lies in a bare Git repository; expected a clone, with a work tree"
-            )
-        told = f"Git does not read the repository: {words or f'git {command} failed without a word'}"
+            return GitError(f"{folder.absolute()}: is in a bare Git repository; expected a clone with a work tree")
+        message = f"Git cannot read the repository: {words or f'git {command} failed without a message'}"
         variable = next((name for name in ("GIT_DIR", "GIT_WORK_TREE") if os.environ.get(name)), None)
-        return GitError(told + (f"; {variable} is set, which may be why" if variable else ""))
+        return GitError(message + (f"; {variable} is set, which may be the cause" if variable else ""))
     if (found := _dot_git(folder)) is not None:
         reason = words if _BOUNDARY in words else "it is empty or damaged"
-        return GitError(f"{found}: Git does not take it for a repository: {reason}")
+        return GitError(f"{found}: Git does not recognise it as a repository: {reason}")
     return NoRepositoryError(f"{folder}: no Git repository")
 
 
 def _dot_git(folder: Path) -> Path | None:
     here = folder.absolute()
-    ceilings = {
-        Path(path) for path in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if path
-    }
+    ceilings = {Path(path) for path in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if path}
     for above in (here, *here.parents):
         if above in ceilings and above != here:
             return None

@@ -1,4 +1,4 @@
-"""Class labels as a short text, for rows of JSON."""
+"""Pack class labels into a short text for JSON rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 
 def pack(labels_N: NDArray[np.int64]) -> str:
-    """Return labels as base64 text of unsigned integers, as wide as the largest of them needs.
+    """Return labels as base64 text of unsigned integers of the smallest sufficient width.
 
-    The width in bytes comes first: ``1:AAEC``. The text is the same on every machine.
+    The text starts with the width in bytes: ``1:AAEC``. It is the same on every machine.
 
     Args:
         labels_N: Class indices, not negative.
@@ -27,10 +27,10 @@ def pack(labels_N: NDArray[np.int64]) -> str:
 
 
 def unpack(text: str) -> NDArray[np.int64]:
-    """Return the labels that :func:`pack` was given.
+    """Return the labels that :func:`pack` encoded.
 
     Raises:
-        ValueError: If the text is not one of its.
+        ValueError: If the text was not written by :func:`pack`.
     """
     width, _, content = text.partition(":")
     if width not in ("1", "2", "4"):

@@ -10,15 +10,15 @@ _code: int | None = None
 
 
 def prepare() -> None:
-    """Call once, before a library registers what it does at exit: what is registered first is called last."""
+    """Register the exit handler; call it once, before any library registers one, because the first runs last."""
     atexit.register(_leave)
 
 
 def leave_with(code: int) -> None:
-    """Let the process end with this code once threads are joined and all that was registered for its end is done.
+    """End the process with this code once threads have been joined and all exit handlers have run.
 
-    Python would go on to take a million objects apart, for a second, and libraries whose objects it doesn't find would
-    print what they take for leaks.
+    This skips the interpreter's own cleanup, which deallocates a million objects for about a second, and after which
+    some libraries report leaks.
     """
     global _code
     _code = code
@@ -31,9 +31,6 @@ def _leave() -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (
-        OSError,
-        ValueError,
-    ):  # nobody reads it any more, or it is closed: Python has its own way to say so
+    except (OSError, ValueError):  # the reader is gone, or the stream is closed: Python reports that itself
         return
     os._exit(_code)

@@ -1,4 +1,4 @@
-"""Progress of anything long: a bar on a terminal, a few plain lines everywhere else."""
+"""Progress with an ETA: a bar in a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LINE_EVERY_SEC = 30.0
 
 
 class Progress:
-    """Tells how far a piece of work is and how long it will take; a context manager.
+    """A context manager that shows progress and the remaining time.
 
-    On a terminal it is one bar that vanishes at the end. Elsewhere (a log file, a pipe, DVC's output) it is
+    On a terminal it shows one bar, which it removes at the end. Elsewhere (a log file, a pipe, DVC's output) it prints
     a line at the start, one per 10% or per 30 seconds, and one at the end.
 
     Args:
-        total: Units to do now, without the kept ones. The time left is judged by these alone.
-        label: What is being done, such as ``"tune"``; begins every line.
-        kept: Units found finished from an earlier run.
-        unit: Name of one unit; an "s" makes its plural.
+        total: Number of items to do now, without the kept ones. Only these count for the remaining time.
+        label: Name of the task, such as ``"tune"``; begins every line.
+        kept: Number of items that an earlier run finished.
+        unit: Name of one item; an "s" makes its plural.
         stream: Where to write; standard error by default.
         clock: A monotonic clock in seconds.
 
@@ -67,7 +67,7 @@ class Progress:
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Self:
-        """Say what is to be done."""
+        """Print how much there is to do, and start the bar on a terminal."""
         self._start = self._line_at = self._clock()
         if self._total == 0:
             self._write(f"{self._label}: nothing left to do, {_count(self._kept, self._unit)} kept")
@@ -82,12 +82,12 @@ class Progress:
         return self
 
     def update(self, done: int, note: str = "") -> None:
-        """Say that `done` of the total units are finished by now; any thread may call it.
+        """Report that `done` of the total items are finished. Thread-safe.
 
         Args:
-            done: Finished units since the start, not since the last call. A lower number than before, as
-                threads that race for the lock may bring, is ignored.
-            note: A few words that end the line, such as ``"best accuracy 0.981"``.
+            done: Items finished since the start, not since the last call. A lower number than before, which
+                concurrent threads may report, is ignored.
+            note: A few words for the end of the line, such as ``"best accuracy 0.981"``.
         """
         with self._lock:
             if done <= self._done:
@@ -102,7 +102,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say how long it took, or where it was cut short."""
+        """Print how long it took, or where it was interrupted."""
         with self._lock:
             if self._bar is not None:
                 self._bar.stop()
@@ -121,11 +121,7 @@ class Progress:
 
     def _status(self) -> str:
         done, elapsed_sec = self._done, self._clock() - self._start
-        parts = [
-            f"{done}/{self._total}",
-            f"{100 * done // self._total}%",
-            f"{format_duration(elapsed_sec)} elapsed",
-        ]
+        parts = [f"{done}/{self._total}", f"{100 * done // self._total}%", f"{format_duration(elapsed_sec)} elapsed"]
         if done:
             parts.append(f"about {format_duration(elapsed_sec / done * (self._total - done))} left")
         if self._note:
@@ -137,7 +133,7 @@ class Progress:
 
 
 class _StatusColumn(ProgressColumn):
-    # Rich redraws it ten times a second, so that the clock runs on while a long unit is being worked on.
+    # Rich redraws it ten times a second, so the clock keeps running during a long item.
     def __init__(self, status: Callable[[], str]) -> None:
         super().__init__()
         self._status = status
@@ -147,7 +143,7 @@ class _StatusColumn(ProgressColumn):
 
 
 def format_duration(seconds: float) -> str:
-    """Return minutes and seconds, ``"2:30"``, with hours in front where there are any, ``"1:02:30"``."""
+    """Return minutes and seconds, ``"2:30"``, from one hour on with hours, ``"1:02:30"``."""
     minutes, whole_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"

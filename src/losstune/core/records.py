@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: frozen rows, written once, read by everything else."""
+"""Records of finished trainings: frozen rows, written once, read by everything else."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ output became NaN or infinite. ``failed``: an exception. The last two carry the 
 Stage = Literal["tune", "confirm"]
 Role = Literal["trial", "block", "control", "degraded"]
 """``trial``: a configuration of the search. ``block``: a winner on a fresh seed. ``control``: the baseline's winning
-configuration trained with the loss that equals it, on the first block's seeds: it must agree to the bit.
-``degraded``: the baseline's winner at a hundredth of its learning rate, on a block's seeds: it must be found worse."""
+configuration, trained with the loss that equals the baseline, on the first block's seeds: the results must be
+bit-identical. ``degraded``: the baseline's winner at a hundredth of its learning rate, on a block's seeds: the
+analysis must find it worse."""
 
 
 class Row(BaseModel):
@@ -30,9 +31,9 @@ class Configuration(Row):
 
     Attributes:
         loss: Name of the loss.
-        hyperparameters: The loss's own, by name.
+        hyperparameters: Values of the loss's hyperparameters, by name.
         learning_rate: Peak learning rate.
-        weight_decay: Decoupled from the gradient with ``adamw``, an L2 penalty with ``sgd``.
+        weight_decay: Decoupled with ``adamw``, an L2 penalty with ``sgd``.
     """
 
     loss: str
@@ -45,10 +46,10 @@ class Epoch(Row):
     """One epoch of a learning curve.
 
     Attributes:
-        epoch: Counted from 1.
-        learning_rate: At the epoch's last step.
-        train_loss: Mean training loss over the epoch's samples, in the loss's own units.
-        validation: Metric name to value, measured after the epoch on the validation split.
+        epoch: Number of the epoch, from 1.
+        learning_rate: Learning rate of the epoch's last step.
+        train_loss: Mean training loss over the epoch's samples, in the units of the loss.
+        validation: Metric name to value on the validation split, measured after the epoch.
     """
 
     epoch: int
@@ -58,13 +59,13 @@ class Epoch(Row):
 
 
 class Calibration(Row):
-    """How well test probabilities fit what happened, for one way of making probabilities of the model's outputs.
+    """Calibration on the test split, for one way to compute probabilities from the model's outputs.
 
     Attributes:
-        nll: In nats, see :func:`losstune.training.metrics.evaluate`.
-        brier: Mean squared distance from the one-hot truth, 0 to 2.
-        bins: By bin of the confidence, (i/15, (i+1)/15], the number of samples, how many of them were recognised,
-            and the sum of their confidences.
+        nll: Negative log-likelihood in nats, see :func:`losstune.training.metrics.evaluate`.
+        brier: Mean squared distance from the one-hot target, 0 to 2.
+        bins: For each confidence bin (i/15, (i+1)/15], the number of samples, the number of correct predictions,
+            and the sum of the confidences.
     """
 
     nll: float
@@ -73,30 +74,31 @@ class Calibration(Row):
 
 
 class Record(Row):
-    """A finished training. It holds nothing that differs between two runs of the same commit on the same machine.
+    """A finished training. Two runs of the same commit on the same machine give the same record.
+
+    The attributes about the test split are None if the training did not read it.
 
     Attributes:
-        schema_version: Of this row's layout.
-        key: SHA-256 of all that determines the result (64 hex digits); the identity of the work.
-        stage: Which stage asked for it.
-        role: What it is for, see :data:`Role`.
-        search: Which of its loss's independent searches, from 0: the one a trial belongs to, or whose winner a block
-            retrains.
-        index: Number within that search: of a trial (0 is the published defaults), or of a block.
+        schema_version: Version of this row's layout.
+        key: SHA-256 of everything that determines the result (64 hex digits); identifies the training.
+        stage: The stage that requested it.
+        role: Its purpose, see :data:`Role`.
+        search: Number of the loss's independent search, from 0: the search of a trial, or the search whose winner a
+            block retrains.
+        index: Number of the trial (0 is the published defaults) or block within that search.
         seed: Root of the training's random streams.
         configuration: What was trained.
         status: How it ended, see :data:`Status`.
         cause: Why it diverged or failed, in one line; None otherwise.
-        num_parameters: Trainable parameters of the model.
+        num_parameters: Number of the model's trainable parameters.
         curve: One entry per finished epoch.
         validation: Final metrics on the validation split.
-        test: Final metrics on the test split; None where it was not read.
-        confusion: Test-split counts, ``confusion[true][predicted]``; None where it was not read.
-        predictions: Predicted class of every sample of the test split, see :func:`losstune.core.labels.pack`; None
-            where it was not read.
-        calibration: On the test split, by way of making probabilities: ``softmax`` of the bare outputs, the loss's
-            own ``link``, and ``scaled``, softmax of the outputs over `temperature`; None where it was not read.
-        temperature: Fitted on the validation split; None where the test split was not read.
+        test: Final metrics on the test split.
+        confusion: Counts on the test split, ``confusion[true][predicted]``.
+        predictions: Predicted class of every sample of the test split, see :func:`losstune.core.labels.pack`.
+        calibration: Calibration on the test split for three kinds of probabilities: ``softmax`` of the outputs, the
+            loss's ``link``, and ``scaled``, the softmax of the outputs divided by `temperature`.
+        temperature: Temperature fitted on the validation split; None if the test split was not read.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -120,27 +122,28 @@ class Record(Row):
 
     @property
     def number(self) -> str:
-        """Return search and index as people read them, ``0.3``."""
+        """Return search and index for display, ``0.3``."""
         return f"{self.search}.{self.index}"
 
 
 def place_of(record: Record, num_searches: int) -> int:
-    """Return where a block comes in the order of all: the first of every search, then the second of every search.
+    """Return a block's position in the order of all blocks: first the first of every search, then the second.
 
-    The order is that in which anytime stopping looks; `num_searches` blocks in a row are one of each search.
+    Anytime stopping tests the blocks in this order. Any `num_searches` consecutive blocks hold one of each search.
     """
     return record.index * num_searches + record.search
 
 
 class Execution(Row):
-    """How and when a record came about; differs from run to run and is kept apart for that reason.
+    """How and when a record was produced. It differs from run to run, so it is separate from the record.
 
     Attributes:
-        key: Of the record.
+        key: Key of the record.
         started_at: Unix time, seconds.
-        duration_sec: Wall-clock of the training with its evaluations.
+        duration_sec: Wall-clock time of the training with its evaluations.
         device: Kind of device, ``"cpu"`` or ``"cuda"``.
-        commit: Git commit that trained it, with ``-dirty`` where the work tree differed; None outside Git.
+        commit: Git commit that trained it, with ``-dirty`` if the work tree had changes; None outside Git.
+        processor: Model of the CPU or GPU that trained it; None if unknown.
     """
 
     key: str
@@ -148,10 +151,11 @@ class Execution(Row):
     duration_sec: float
     device: str
     commit: str | None
+    processor: str | None = None
 
 
 class Entry(Row):
-    """A finished training as the ledger keeps it."""
+    """A finished training as stored in the ledger."""
 
     record: Record
     execution: Execution

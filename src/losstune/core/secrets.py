@@ -1,4 +1,4 @@
-"""Keeps passwords and tokens out of what is shown and written."""
+"""Remove passwords and tokens from text before it is shown or stored."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 MIN_SECRET_LENGTH = 6
-_SECRET_NAME = re.compile(
-    r"passw|secret|token|credential|api_?key|access_?key|auth(?!or)|username", re.IGNORECASE
-)
+_SECRET_NAME = re.compile(r"passw|secret|token|credential|api_?key|access_?key|auth(?!or)|username", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """Return `text` without user and password in addresses, and without secrets that the environment holds."""
-    # To the last @ before the path: a password may hold one.
+    """Return `text` without credentials in URLs and without the secrets in environment variables."""
+    # Up to the last @ before the path: a password may contain one.
     text = re.sub(r"(?<=://)[^/\s'\"]+@", "", text)
     secrets = {
-        value
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH
+        value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH
     }
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
@@ -27,7 +23,7 @@ def masked(text: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """Return `url` without password, token and query, so that it can be shown.
+    """Return `url` without password, token and query, safe to display.
 
     Example:
         >>> without_credentials("https://me:secret@example.com/x.git")
@@ -39,6 +35,6 @@ def without_credentials(url: str) -> str:
     if "://" not in url or not parts.netloc:
         return url
     user, at, host = parts.netloc.rpartition("@")
-    if parts.scheme not in {"ssh", "git+ssh"}:  # there, the user is an address; elsewhere it may be a token
+    if parts.scheme not in {"ssh", "git+ssh"}:  # whose user is part of the address; others may hold a token
         user = at = ""
     return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, "", ""))

@@ -1,4 +1,4 @@
-"""Random streams that never meet: one root seed, named coordinates, a hash."""
+"""Independent random streams: a hash of one root seed and named coordinates."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import json
 
 
 def derive_seed(root: int, *coordinates: str | int) -> int:
-    """Return a seed in [0, 2**63) that depends on the root and on every coordinate, and on nothing else.
+    """Return a seed in [0, 2**63) that depends only on the root and the coordinates.
 
-    Two calls with different coordinates give unrelated seeds, so the streams of tuning and confirming,
-    of initialisation and data order, of one block and the next, are independent by construction. The
-    coordinates are hashed with their types and borders: ``("ab", "c")`` differs from ``("a", "bc")`` and
-    ``1`` from ``"1"``.
+    Different coordinates give unrelated seeds. So the random streams of tuning and confirmation, of initialisation
+    and data order, and of different blocks are independent by construction. The hash covers the coordinates' types
+    and boundaries: ``("ab", "c")`` differs from ``("a", "bc")``, and ``1`` from ``"1"``.
 
     Args:
         root: The study's seed, ``study.seed`` in ``params.yaml``.
-        coordinates: What the stream is for, from coarse to fine, such as ``"tune", "focal", 3`` or ``"confirm", 3``.
+        coordinates: Purpose of the stream, from coarse to fine, such as ``"tune", "focal", 3`` or ``"confirm", 3``.
 
     Example:
         >>> derive_seed(0, "tune", "focal", 3) == derive_seed(0, "tune", "focal", 3)

@@ -1,1 +1,1 @@
-"""From images on disk to three disjoint splits: sources, splits, and the prepared folder."""
+"""Data: from files on disk to three disjoint splits in the prepared folder."""

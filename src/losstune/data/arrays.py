@@ -1,4 +1,4 @@
-"""Large arrays, a block of rows at a time: written, hashed, and measured without a second copy in memory."""
+"""Write, hash and summarise large arrays block by block, without a second copy in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_BYTES = 1 << 26
 
 
 def write_array(path: Path, array: Array, indices: Labels) -> str:
-    """Write ``array[indices]`` as a little-endian ``.npy`` file, and return :func:`digest_of_array` of it.
+    """Write ``array[indices]`` as a little-endian ``.npy`` file and return its :func:`digest_of_array`.
 
     Raises:
         OSError: If the file cannot be written.
@@ -49,15 +49,15 @@ def statistics(images: Array, indices: Labels) -> tuple[tuple[float, ...], tuple
     """Return mean and standard deviation of ``images[indices]`` per channel, in the units of `images`.
 
     Args:
-        images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32, of which each feature is a channel.
-        indices: Which samples; at least one.
+        images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32, where each feature counts as a channel.
+        indices: Indices of the samples; at least one.
 
     Returns:
-        Mean and population standard deviation, one per channel; 1 in place of a standard deviation of 0.
+        Mean and population standard deviation per channel; a standard deviation of 0 is replaced by 1.
     """
     num_channels = images.shape[1]
     if images.dtype == np.uint8:
-        # Whole numbers: exact in any order of summation, so the same on every machine.
+        # Integer sums are exact in any order, so the result is the same on every machine.
         histogram = np.zeros((num_channels, 256), dtype=np.int64)
         for rows in _rows(images, indices):
             for channel in range(num_channels):
@@ -68,8 +68,7 @@ def statistics(images: Array, indices: Labels) -> tuple[tuple[float, ...], tuple
         squares = [int(total) for total in histogram @ values**2]
         mean = [total / num_values for total in totals]
         variance = [
-            (num_values * square - total**2) / num_values**2
-            for total, square in zip(totals, squares, strict=True)
+            (num_values * square - total**2) / num_values**2 for total, square in zip(totals, squares, strict=True)
         ]
     else:
         axes = tuple(axis for axis in range(images.ndim) if axis != 1)

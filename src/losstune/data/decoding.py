@@ -1,4 +1,4 @@
-"""Many images, in parallel, into one compact array."""
+"""Decode many images in parallel into one compact array."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ def decode(
 ) -> Array:
     """Decode images into ``(N, C, H, W)`` uint8; C is 1 if all of them are greyscale, else 3.
 
-    Sixteen-bit greys are scaled to eight bits, transparent parts turn white, and photographs are turned
-    upright by their EXIF tag. Pillow decodes outside the interpreter's lock, so threads share the work.
+    16-bit greyscale is scaled to 8 bits, transparent parts become white, and the EXIF orientation is applied.
+    Pillow releases the GIL while it decodes, so threads run in parallel.
 
     Args:
         num_images: N, at least 1.
         open_image: Opens one image, by its index; called from several threads.
-        name_of: What messages call it.
-        image_size: Pixels a side that every image is resized to, its sides each by their own factor;
-            None keeps the size, which must then be the same for all.
-        progress: Told after every few images.
-        allocate: Makes the array, given its shape; in memory by default.
+        name_of: Returns an image's name for messages, by its index.
+        image_size: Side in pixels to which every image is resized, without keeping its aspect ratio; None keeps
+            the size, which must then be the same for all.
+        progress: Called after every few images.
+        allocate: Allocates the array, given its shape; in memory by default.
 
     Raises:
-        LosstuneError: If an image can't be decoded, or sizes differ; the message names it.
+        LosstuneError: If an image cannot be decoded, or sizes differ; the message names the image.
     """
     allocate = allocate or (lambda shape: np.empty(shape, dtype=np.uint8))
     first = _pixels(0, open_image, name_of, image_size)
-    # A guess that is nearly always right, and costs a second pass where it isn't.
+    # Guess from the first image: nearly always right, and a wrong guess costs a second pass.
     num_channels = 1 if first.ndim == 2 else 3
     while True:
         out = allocate((num_images, num_channels, *first.shape[:2]))
         try:
             with warnings.catch_warnings():
-                # Of little bytes amiss in EXIF and the like; what can't be decoded is an error.
+                # Pillow warns about minor defects, such as in EXIF data. Images that cannot be decoded are errors.
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 _fill(out, open_image, name_of, image_size, progress)
         except _ColourAfterGrey:
@@ -70,11 +70,7 @@ class _ColourAfterGrey(Exception):  # noqa: N818 - a signal, not an error
 
 
 def _fill(
-    out: Array,
-    open_image: Open,
-    name_of: Callable[[int], str],
-    image_size: int | None,
-    progress: ReportProgress | None,
+    out: Array, open_image: Open, name_of: Callable[[int], str], image_size: int | None, progress: ReportProgress | None
 ) -> None:
     num_images = len(out)
     num_channels, height, width = out.shape[1:]
@@ -109,14 +105,14 @@ def _pixels(index: int, open_image: Open, name_of: Callable[[int], str], image_s
     try:
         with open_image(index) as image:
             return np.asarray(_as_grey_or_rgb(image, image_size))
-    except Exception as error:  # decoders raise nearly everything on damaged files
+    except Exception as error:  # decoders raise errors of nearly any type on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise LosstuneError(f"{name_of(index)}: not a readable image ({reason})") from None
 
 
 def _as_grey_or_rgb(image: Image.Image, image_size: int | None) -> Image.Image:
     if image_size is not None:
-        # JPEG only: decodes at a fraction of the size where that still leaves twice what is wanted.
+        # JPEG only: decode at reduced size, but at least twice the target size.
         image.draft(image.mode, (2 * image_size, 2 * image_size))
     if "exif" in image.info and image.getexif().get(_ORIENTATION_TAG, 1) != 1:
         image = ImageOps.exif_transpose(image)
@@ -134,7 +130,7 @@ def _convert(image: Image.Image) -> Image.Image:
     if image.mode in {"L", "RGB"}:
         return image
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        # Pillow's own conversion clips at 255 rather than scales.
+        # Pillow's own conversion clips at 255 instead of scaling.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"I", "F"}:
         raise ValueError(f"32-bit pixels (mode {image.mode}); expected 8 or 16 bits")

@@ -1,4 +1,4 @@
-"""The handwritten digits that ship with scikit-learn: real data without a network or an account."""
+"""The handwritten digits that ship with scikit-learn: real data that needs no download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def load() -> RawData:
 
     Source: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI, 1998 (its test part).
     """
-    # Imported here, for it takes a second, and the other sources do without it.
+    # Imported here because it takes a second and the other sources do not need it.
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -1,4 +1,4 @@
-"""What kind of file lies where another was expected, by its first bytes; nothing in it is run."""
+"""Recognise a file by its first bytes, to describe a file of an unexpected type. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _BEGINNINGS = (
     (b"Rar!", "a RAR archive"),
     (b"\xff\xfe", "text in UTF-16, such as a table"),
     (b"\xfe\xff", "text in UTF-16, such as a table"),
-    (b"version https://git-lfs", "a pointer of Git LFS: `git lfs pull` brings the file"),
+    (b"version https://git-lfs", "a Git LFS pointer: `git lfs pull` downloads the file"),
 )
-_PICKLE = "a pickle, which could run anything and is not opened"
+_PICKLE = "a pickle, which could run any code and is not opened"
 
 
 def describe_file(path: Path) -> str:
@@ -40,7 +40,7 @@ def describe_file(path: Path) -> str:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If the path has a null character.
+        ValueError: If the path contains a null character.
     """
     with path.open("rb") as file:
         head = file.read(4096)
@@ -65,19 +65,19 @@ def _describe_zip(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "a ZIP archive that is cut off or damaged"
+        return "a ZIP archive that is truncated or damaged"
     if "[Content_Types].xml" in names:
         return "an Office document, such as .xlsx"
     if any(name.endswith("data.pkl") for name in names):
         return f"a file of torch.save; it holds {_PICKLE}"
     if any(name.endswith(".npy") for name in names):
         return ARRAYS
-    return f"a ZIP archive of {len(names):,} other files; it may have to be unpacked"
+    return f"a ZIP archive of {len(names):,} other files; unpack it if it holds the data"
 
 
 def _describe_text(head: bytes) -> str | None:
     try:
-        # Not final: a character may be cut off at the end.
+        # The incremental decoder accepts an incomplete character at the end.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
         return None

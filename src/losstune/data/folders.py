@@ -1,7 +1,7 @@
-"""Which folders below a root are splits and which are classes, by their names and by what they hold.
+"""Decide which folders below a root are splits and which are classes, by their names and contents.
 
-A folder is a split if it is named like one and holds folders, no images: a class may be called "train", too. Where
-names and contents disagree, nothing is guessed: the message says what to rename.
+A folder is a split if it has the name of one and holds folders instead of images: a class may be called "train", too.
+If names and contents disagree, the error message says what to rename.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SPLITS = {
     split: re.compile(rf"(?:(?:{_MORE})[ _.-]*)*(?:{words})(?:[ _.-]*(?:{_MORE}))*", re.IGNORECASE)
     for split, words in _WORDS.items()
 }
-"""Names of splits: a word for one, with or without a word for what is in it, such as ``test_images``."""
+"""Names of splits: a word for the split, optionally with a word for its content, such as ``test_images``."""
 _PLAIN = {"train": "train", "validation": "val", "test": "test"}
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _BARE = re.compile("|".join(_WORDS.values()), re.IGNORECASE)
@@ -39,10 +39,11 @@ class Layout:
     """The folders of one data set.
 
     Attributes:
-        folders: Those that hold class folders, the training data first, the test split last; or the root alone.
-        classes: For each of `folders`, class names and their folders' paths, in order.
+        folders: The folders that contain class folders, the training data first, the test split last; or only the
+            root.
+        classes: For each of `folders`, the class names with the paths of their folders, in order.
         has_test: Whether the last of `folders` is the test split.
-        notes: What is passed over, and what it means; a sentence each.
+        notes: How folders are used, and what is not read; one sentence each.
     """
 
     folders: tuple[Path, ...]
@@ -57,11 +58,11 @@ class Layout:
 
 
 def find_layout(root: Path) -> Layout:
-    """Tell splits from classes; only names are read, and no image is opened.
+    """Find the splits and classes below a root from names alone, without opening an image.
 
     Raises:
-        LosstuneError: If there are fewer than two classes, the splits' classes differ, or it cannot be told for sure
-            what is a split.
+        LosstuneError: If there are fewer than two classes, the splits' classes differ, or a folder may be a split
+            or a class.
         OSError: If a folder cannot be read.
     """
     found = [_Folder.of(entry) for entry in visible(root) if entry.is_dir()]
@@ -102,10 +103,10 @@ class _Folder:
     """A folder below the root.
 
     Attributes:
-        path: Of the folder.
-        split: Which split it is named like; None for none.
-        near: As `split`, or which split one of the words in its name is.
-        kind: What is right in it: "folders", "images", "both" or "nothing" of them.
+        path: Path of the folder.
+        split: The split that its name stands for, or None.
+        near: As `split`; failing that, the split that one word of its name stands for.
+        kind: What it contains directly: "folders", "images", "both" or "nothing".
     """
 
     path: str
@@ -123,7 +124,7 @@ class _Folder:
                     has_images = has_images or is_image(item)
         kinds = {(True, True): "both", (True, False): "folders", (False, True): "images"}
         split = _split_named(entry.name)
-        # The words of seg_train, birdsTest and train2017.
+        # Split names such as seg_train, birdsTest and train2017 into words.
         words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", entry.name)
         near = {named for word in words if (named := _split_named(word))}
         return cls(
@@ -165,16 +166,14 @@ def _names(folders: Iterable[_Folder]) -> str:
 
 
 def _require_no_splits(root: Path, found: Sequence[_Folder]) -> None:
-    """Raise where folders are splits by their names taken together, and would become classes."""
+    """Reject folders that would become classes but whose names together look like splits."""
     filled = [folder for folder in found if folder.kind != "nothing"]
     trains = [folder for folder in filled if folder.near == "train"]
     others = [folder for folder in filled if folder.near in {"validation", "test"}]
     if not _are_splits(filled, trains, others):
         return
     cures = [
-        f"rename {folder.name} to {_PLAIN[str(folder.near)]}"
-        for folder in trains + others
-        if folder.split is None
+        f"rename {folder.name} to {_PLAIN[str(folder.near)]}" for folder in trains + others if folder.split is None
     ]
     for kind, cure in (
         ("images", "put the images in {} into a folder per class (a table of labels is not read)"),
@@ -182,11 +181,7 @@ def _require_no_splits(root: Path, found: Sequence[_Folder]) -> None:
     ):
         named = [folder for folder in trains + others if folder.kind == kind]
         cures += [cure.format(_names(named))] if named else []
-    what = (
-        "looks like a split, not like a class"
-        if len(trains + others) == 1
-        else "look like splits, not like classes"
-    )
+    what = "looks like a split, not like a class" if len(trains + others) == 1 else "look like splits, not like classes"
     raise LosstuneError(
         f"data.root: {root}: {_names(trains + others)} {what}; expected train/, and test/ or val/, each with a folder "
         f"per class: {'; '.join(cures)}; classes need other names"
@@ -211,10 +206,10 @@ def _are_splits(filled: list[_Folder], trains: list[_Folder], others: list[_Fold
 
 
 def _roles(splits: Mapping[str, _Folder]) -> str:
-    """Say what each split is used for."""
+    """Return a sentence on how the splits are used."""
     train, *others = [f"{splits[split].name}/" for split in _WORDS if split in splits]
     if not others:
-        return f"The test split is drawn from {train}, as no test/ or val/ with class folders lies beside it."
+        return f"The test split is drawn from {train}, as there is no test/ or val/ with class folders beside it."
     joins = f", {others[0]} joins {train}" if len(others) == 2 else ""
     return f"{others[-1]} is the test split{joins}."
 
@@ -222,7 +217,7 @@ def _roles(splits: Mapping[str, _Folder]) -> str:
 def _notes_beside(
     root: Path, splits: Mapping[str, _Folder], rest: Sequence[_Folder], classes: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say what a folder beside the splits is; raise where it may be the split that is missing."""
+    """Yield notes on folders beside the splits that are not read; reject one that may be the missing split."""
     for folder in rest:
         role = folder.near if folder.near in {"validation", "test"} else None
         if role and folder.kind == "images":
@@ -249,15 +244,15 @@ def _notes_of_classes(found: Sequence[_Folder]) -> Iterator[str]:
     named = [folder for folder in found if folder.split]
     if named:
         yield (
-            f"Taken for {'a class' if len(named) == 1 else 'classes'}, though named like a split: {_names(named)}. "
-            "Splits lie beside a train/ and hold a folder per class."
+            f"Read as {'a class' if len(named) == 1 else 'classes'}, though named like a split: {_names(named)}. "
+            "Splits are beside a train/ and contain a folder per class."
         )
 
 
 def _notes_of_siblings(root: Path) -> Iterator[str]:
     if _split_named(root.name) != "train":
         return
-    with suppress(OSError):  # nobody asked for what is beside the root
+    with suppress(OSError):  # the study does not depend on the folders beside the root
         for folder in [_Folder.of(entry) for entry in visible(root.parent) if entry.is_dir()]:
             if folder.split in {"validation", "test"} and folder.kind == "folders":
                 yield f"Not read: {folder.path}; with data.root {root.parent} it would be used as a split."
@@ -269,10 +264,10 @@ def _class_folders(folder: Path, *, is_split: bool) -> dict[str, str]:
     for entry in entries:
         if not entry.is_dir():
             continue
-        # One spelling of accents, and no undecodable bytes: the names are part of the data's digest.
+        # The names are part of the data's digest: normalise accents and replace undecodable bytes.
         name = unicodedata.normalize("NFC", os.fsencode(entry.name).decode("utf-8", "replace"))
         if name in classes:
-            raise LosstuneError(f"data.root: {entry.path} and {classes[name]} spell the same name")
+            raise LosstuneError(f"data.root: {entry.path} and {classes[name]} have the same name in Unicode")
         classes[name] = entry.path
     filled = [name for name, path in classes.items() if not _is_empty(path)]
     inner = _innermost(Path(classes[filled[0]])) if len(filled) == 1 else None
@@ -291,7 +286,7 @@ def _is_empty(folder: str) -> bool:
 
 
 def _innermost(folder: Path) -> Path | None:
-    """Return the folder, or the one in it, whose folders may be classes or splits; None if there is none."""
+    """Return the outermost folder at or below `folder` that may contain classes or splits; None if there is none."""
     while True:
         entries = visible(folder)
         folders = [entry for entry in entries if entry.is_dir()]
@@ -316,6 +311,5 @@ def _require_same_classes(folders: Sequence[Path], classes: Sequence[Mapping[str
         for name in sorted(classes[0].keys() ^ names.keys()):
             here, missing = (folders[0], folder) if name in classes[0] else (folder, folders[0])
             raise LosstuneError(
-                f"data.root: class {name!r} is in {here} and not in {missing}, "
-                "expected the same class folders in both"
+                f"data.root: class {name!r} is in {here} and not in {missing}, expected the same class folders in both"
             )

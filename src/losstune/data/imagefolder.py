@@ -1,8 +1,8 @@
-"""A folder of images, one folder a class, or one such folder for each split.
+"""An image folder: one folder a class, or one such folder for each split.
 
-With a ``train`` folder that holds class folders, the folders are splits: ``test``, or else ``val``, is the test split;
-where both are there, ``val`` joins the training data, of which ``data.validation_fraction`` is then held out. Without
-one, every folder is a class, and the splits are drawn. :mod:`losstune.data.folders` tells which is which.
+If there is a ``train`` folder with class folders in it, the folders are splits. ``test``, or else ``val``, is the test
+split. If both exist, ``val`` joins the training data, and ``data.validation_fraction`` of that is held out. Without a
+``train`` folder every folder is a class, and the splits are drawn. See :mod:`losstune.data.folders`.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def load(
     cache: Path | None = None,
     to_split: bool = False,
 ) -> RawData:
-    """Read all images below `root`, passing over hidden files and what is no image by its ending.
+    """Read all images below `root`, without hidden files and files whose extension is not an image's.
 
     Args:
-        root: See the module's text for the layouts.
-        image_size: Pixels a side that every image is resized to; None where all have the same size.
-        progress: Told how many images are decoded.
-        cache: A folder that keeps the decoded images, by the files' relative paths, sizes and times, and by
+        root: Root folder; the module docstring describes the layouts.
+        image_size: Side in pixels to which every image is resized; None if all have the same size.
+        progress: Called with the number of decoded images.
+        cache: A folder for the decoded images, keyed by the files' relative paths, sizes and times, and by
             `image_size`.
-        to_split: Whether every class has to have an image for each split that is still to be drawn.
+        to_split: Whether to check that every class has an image for each split that is still to be drawn.
 
     Raises:
-        LosstuneError: If the folder or its images are missing or unfit; the message names the file or folder.
+        LosstuneError: If the folder or its images are missing or invalid; the message names the file or folder.
     """
     root = root.absolute()
     layout = inspect(root)
@@ -74,8 +74,8 @@ def load(
     class_names, notes = layout.class_names, layout.notes
     if passed_over:
         endings = shortlist([f"{number:,} {ending}" for ending, number in passed_over.most_common()])
-        notes += (f"Not read in the class folders, no image by its ending: {endings}.",)
-    if to_split:  # told before minutes of decoding, not after them
+        notes += (f"Not read in the class folders, as the extension is not an image's: {endings}.",)
+    if to_split:  # fails before minutes of decoding
         try:
             require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
         except LosstuneError as error:
@@ -94,16 +94,14 @@ def load(
         images = _decode_into(cache / f"{_key(root, files, image_size)}.npy", decode_files)
     if not num_test:
         return RawData(images, labels, class_names, notes=notes)
-    return RawData(
-        images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:], notes
-    )
+    return RawData(images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:], notes)
 
 
 def inspect(root: Path) -> Layout:
-    """Return the folder's splits and classes; no image is opened, nor looked for below the class folders.
+    """Return the folder's splits and classes, without opening images or listing the class folders.
 
     Raises:
-        LosstuneError: If there is no such folder, or it isn't laid out as wanted.
+        LosstuneError: If the folder does not exist or has none of the layouts.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -126,11 +124,9 @@ def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list
                 status = entry.stat()
                 files_of_class.append(_File(entry.path, status.st_size, status.st_mtime_ns, label))
             else:
-                passed_over[os.path.splitext(entry.name)[1].lower() or "without ending"] += 1
+                passed_over[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
         if not files_of_class:
-            raise LosstuneError(
-                f"data.root: class folder {folder} has no images (by their ending: .png, .jpg, ...)"
-            )
+            raise LosstuneError(f"data.root: class folder {folder} has no images (files with .png, .jpg, ...)")
         files.extend(files_of_class)
     empty = next((file for file in files if file.num_bytes == 0), None)
     if empty is not None:
@@ -147,7 +143,7 @@ def _key(root: Path, files: Sequence[_File], image_size: int | None) -> str:
 
 
 def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
-    """Decode straight into a mapped file, whole or absent, unless it is there already."""
+    """Return the memory-mapped cache file; if there is none, decode into it. A crash leaves no partial file."""
     try:
         return _open_mapped(path)
     except (OSError, ValueError):
@@ -160,7 +156,7 @@ def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
     def allocate(shape: tuple[int, ...]) -> Array:
         images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         if hasattr(os, "posix_fallocate"):
-            # Writing to a mapped file on a full disk would kill the process without a word.
+            # Writing to a mapped file on a full disk would kill the process without a message.
             with open(part, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
         return images
@@ -170,7 +166,7 @@ def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
         os.replace(part, path)
     except BaseException:
         Path(part).unlink(missing_ok=True)
-        with suppress(OSError):  # as it was before: a folder that holds something by now stays
+        with suppress(OSError):  # a folder that is no longer empty stays
             for folder in made:
                 folder.rmdir()
         raise

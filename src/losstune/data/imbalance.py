@@ -1,33 +1,35 @@
-"""Whether the metric sees the rarest classes, told before a study is trusted on them."""
+"""Warn if the metric hardly depends on the rarest classes."""
 
 from __future__ import annotations
 
 from losstune.data.manifest import Manifest
 
 LEAST_DIFFERENCE = 0.005
-"""A class that is worth less accuracy than this is hardly seen, however small ``report.rope`` is: half a point."""
+"""A class that changes accuracy by at most this counts as negligible, however small ``report.rope`` is: half a
+percentage point."""
 
 RARE = 0.1
-"""Of an equal share: a class with more is not called rare, or every one of 200 equal classes would be."""
+"""A class is rare below this fraction of an equal share 1/K. Without it, each of 200 equal classes would be rare."""
 
 MOST_NAMED = 3
 
 
 def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
-    """Return one sentence on the classes that `metric` hardly sees, and which metric does; None if there are none.
+    """Return one sentence on the classes that `metric` hardly depends on, with better metrics; None if there are none.
 
-    Accuracy weighs a class by its share of the samples, so a model that never predicts a class of share s loses s
-    of it. A class is hardly seen where both hold, with K classes, in the validation or the test split:
+    Accuracy weights a class by its share of the samples: a model that never predicts a class with share s loses s.
+    Accuracy hardly depends on a class if both hold, with K classes, in the validation or the test split:
 
-    - s <= max(rope, :data:`LEAST_DIFFERENCE`): losing the class whole is no difference to this study;
-    - s < :data:`RARE` / K: the classes are unequal, not merely many.
+    - s <= max(rope, :data:`LEAST_DIFFERENCE`): losing the whole class is no relevant difference in this study;
+    - s < :data:`RARE` / K: the classes are unequal, not just many.
 
-    Balanced accuracy and macro F1 weigh all classes alike, 1/K each.
+    Balanced accuracy and macro F1 weight every class by 1/K.
 
     Args:
-        manifest: Of the prepared data; its validation split is selected on, its test split is judged on.
+        manifest: Manifest of the prepared data; the study selects on the validation split and compares on the test
+            split.
         metric: ``tune.metric``.
-        rope: ``report.rope``, the smallest difference that matters.
+        rope: ``report.rope``, the smallest relevant difference.
     """
     if metric != "accuracy":
         return None
@@ -47,9 +49,9 @@ def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
         return None
     share, split, _ = unseen[0]
     return (
-        f"tune.metric: accuracy hardly sees {_named([name for _, _, name in unseen])}: the rarest is "
+        f"tune.metric: accuracy hardly depends on {_named([name for _, _, name in unseen])}: the rarest is "
         f"{_percent(share)} of the {split} split, so a model that never predicts it loses {100 * share:.2g} points, "
-        f"and less than {100 * limit:g} counts for nothing; balanced_accuracy or macro_f1 weighs every class alike"
+        f"and less than {100 * limit:g} is negligible; balanced_accuracy and macro_f1 weight every class equally"
     )
 
 

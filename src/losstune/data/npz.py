@@ -1,8 +1,8 @@
 """Arrays in one ``.npz`` file: images, or rows of features.
 
-The file holds ``images`` (or ``x``, ``X``) and ``labels`` (or ``y``); ``test_images`` and ``test_labels`` are
-its own test split, and ``class_names`` its classes' names. The names that Keras and MedMNIST use
-(``x_train``, ``train_images``, ...) are read, too; a validation split of the file joins the training data.
+The file holds ``images`` (or ``x``, ``X``) and ``labels`` (or ``y``). ``test_images`` and ``test_labels`` are its own
+test split, ``class_names`` the names of its classes. The names that Keras and MedMNIST use (``x_train``,
+``train_images``, ...) are accepted, too. A validation split in the file joins the training data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEYS = {
     )
     for split, styles in _STYLES.items()
 }
-"""For each split the pairs of names that are read; the first that is there counts."""
+"""For each split, the accepted pairs of array names; the first pair found is used."""
 _EXPECTED = (
     "expected images, x or X for the samples and labels or y for their classes (or both with train_ before or "
     "_train after)"
@@ -43,24 +43,24 @@ _WANTED = "an .npz file with images and labels"
 
 
 def load(path: Path) -> RawData:
-    """Read the arrays of `path`; nothing in it is unpickled.
+    """Read the arrays of `path` without unpickling anything.
 
-    Images are ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``, the channels being the smallest of the
-    three; whole numbers of 0 to 255 are kept as uint8, anything else as float32. Rows of features are
-    ``(N, D)``. Labels are whole numbers from 0.
+    Images are ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; the channel axis is the smallest of the three.
+    Integers from 0 to 255 are stored as uint8, other values as float32. Rows of features are ``(N, D)``. Labels are
+    integers from 0.
 
     Raises:
-        LosstuneError: If the file or an array is missing or unfit; the message names file and array.
+        LosstuneError: If the file or an array is missing or invalid; the message names the file and the array.
     """
     with _opened(path) as archive:
         return _from_arrays(path.absolute(), archive)
 
 
 def inspect(path: Path) -> tuple[str, ...]:
-    """Return what a person should know of the arrays' names; no array is read.
+    """Return notes for the user on the arrays' names, without reading an array.
 
     Raises:
-        LosstuneError: As :func:`load`, as far as it shows.
+        LosstuneError: As :func:`load`, for what can be found without reading an array.
     """
     with _opened(path) as archive:
         return _notes(archive, _find_pairs(path.absolute(), archive))
@@ -92,12 +92,12 @@ def _opened(path: Path) -> Iterator[Mapping[str, Array]]:
 def _reason(path: Path, error: Exception) -> str:
     reason = str(error)
     if "Object arrays" in reason:
-        return "it holds pickled Python objects, which could run anything and are not opened"
+        return "it holds pickled Python objects, which could run any code and are not opened"
     try:
         kind = describe_file(path)
     except (OSError, ValueError):
         return reason
-    # Of an archive of arrays numpy's own words say more.
+    # For an archive of arrays, NumPy's own message says more.
     return reason if kind == ARRAYS else f"found {kind}; expected {_WANTED}, as numpy.savez writes it"
 
 
@@ -107,9 +107,7 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
     parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if split}
     for split, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
-            raise LosstuneError(
-                f"{path}: {split} samples are {_describe(other)}, training samples {_describe(images)}"
-            )
+            raise LosstuneError(f"{path}: {split} samples are {_describe(other)}, training samples {_describe(images)}")
     if "validation" in parts:
         images = np.concatenate([images, parts["validation"][0]])
         labels = np.concatenate([labels, parts["validation"][1]])
@@ -120,7 +118,7 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
 
 
 def _find_pairs(path: Path, archive: Mapping[str, Array]) -> dict[str, tuple[str, str]]:
-    """Return the names of samples and labels for each split that is there, the training data's under ""."""
+    """Return the array names of samples and labels for each split found; the key of the training data is ""."""
     found = {split: pair for split in _KEYS if (pair := _find(path, archive, split))}
     if "" not in found:
         raise LosstuneError(f"{path}: found {shortlist(list(archive)) or 'no arrays'}, {_EXPECTED}")
@@ -133,8 +131,8 @@ def _notes(archive: Mapping[str, Array], pairs: Mapping[str, tuple[str, str]]) -
     if not unread:
         return ()
     return (
-        f"Not read: {'array' if len(unread) == 1 else 'arrays'} {shortlist(unread)}. Samples have no weights, and "
-        "splits keep no groups together.",
+        f"Not read: {'array' if len(unread) == 1 else 'arrays'} {shortlist(unread)}. Sample weights and groups are "
+        "not supported.",
     )
 
 
@@ -146,12 +144,8 @@ def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, st
     if half is None:
         return None
     present = half[0] if half[0] in archive else half[1]
-    partners = dict.fromkeys(
-        name for pair in _KEYS[split] if present in pair for name in pair if name != present
-    )
-    raise LosstuneError(
-        f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})"
-    )
+    partners = dict.fromkeys(name for pair in _KEYS[split] if present in pair for name in pair if name != present)
+    raise LosstuneError(f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})")
 
 
 def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) -> tuple[Array, Labels]:
@@ -198,8 +192,8 @@ def _channels_first(name: str, array: Array) -> Array:
 
 
 def _require_array(name: str, array: object) -> None:
-    if not isinstance(array, np.ndarray):  # numpy hands out the bytes of whatever else lies in the archive
-        raise LosstuneError(f"{name}: found no array; expected what numpy.savez writes")
+    if not isinstance(array, np.ndarray):  # NumPy returns the bytes of other members of the archive
+        raise LosstuneError(f"{name}: found no array; expected an array as numpy.savez writes it")
 
 
 def _as_labels(name: str, array: Array) -> Labels:
@@ -229,12 +223,7 @@ def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tu
         return tuple(str(label) for label in range(num_classes))
     names = archive["class_names"]
     _require_array(f"{path}: class_names", names)
-    if (
-        names.ndim != 1
-        or names.dtype.kind != "U"
-        or len(names) < num_classes
-        or len(set(names.tolist())) < len(names)
-    ):
+    if names.ndim != 1 or names.dtype.kind != "U" or len(names) < num_classes or len(set(names.tolist())) < len(names):
         raise LosstuneError(
             f"{path}: class_names: found {_describe(names)}, expected {num_classes} or more different texts"
         )

@@ -35,7 +35,7 @@ TEST = "test"
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentData:
-    """What tuning sees. Images are read-only and mapped from the file, so that processes share one copy.
+    """The data that tuning reads. Images are read-only and memory-mapped, so that processes share one copy.
 
     Attributes:
         train_images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32.
@@ -52,14 +52,14 @@ class DevelopmentData:
 
 @dataclass(frozen=True, slots=True)
 class TestData:
-    """What confirming is scored on, read-only as in :class:`DevelopmentData`.
+    """The data that confirmation is scored on, read-only as in :class:`DevelopmentData`.
 
     Attributes:
         images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32.
         labels: ``(N,)`` int64.
     """
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # tells pytest that this is no test case
 
     images: Array
     labels: Labels
@@ -75,19 +75,19 @@ def write(
     label_noise: float = 0.0,
     num_labels_changed: int = 0,
 ) -> Manifest:
-    """Write the splits of `raw` in place of whatever `folder` held; on a crash it is left whole or absent.
+    """Write the splits of `raw` and replace `folder`; after a crash the folder is complete or absent.
 
     Args:
-        folder: Replaced as a whole.
+        folder: The folder to replace.
         raw: All samples.
-        splits: Indices into `raw`; its own test split is used where `splits.test` is None.
-        name: Of the data.
-        train_labels: In place of the true labels of the training split, where there is label noise.
-        label_noise: The rate, for the manifest.
-        num_labels_changed: How many labels of `train_labels` aren't the true ones, for the manifest.
+        splits: Indices into `raw`; if `splits.test` is None, the data's own test split is used.
+        name: Name of the data.
+        train_labels: Noisy labels of the training split; by default the true ones.
+        label_noise: Noise rate, for the manifest.
+        num_labels_changed: Number of wrong labels in `train_labels`, for the manifest.
 
     Raises:
-        OSError: If the folder cannot be written; nothing is left behind then.
+        OSError: If the folder cannot be written; no temporary file remains.
     """
     if train_labels is None:
         train_labels = raw.labels[splits.train]
@@ -144,16 +144,16 @@ def write(
         if is_first:
             folder.parent.rmdir()
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(folder)  # writing, unlike opening, doesn't tell
+            error.filename = str(folder)  # set by opening, but not by writing
         raise
     return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what the prepared folder holds.
+    """Read the manifest of the prepared folder.
 
     Raises:
-        LosstuneError: If the manifest is missing, damaged, or of another version.
+        LosstuneError: If the manifest is missing, damaged, or has another version.
     """
     path = folder / MANIFEST
     try:
@@ -172,24 +172,21 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_development(folder: Path, *, verify: bool = False) -> DevelopmentData:
-    """Read the training and validation splits; no file of the test split is opened.
+    """Read the training and validation splits, without opening a file of the test split.
 
     Args:
-        folder: As :func:`write` left it.
-        verify: Whether to hash the contents, too, and hold them against the manifest: once a study is enough.
+        folder: The folder that :func:`write` wrote.
+        verify: Whether to hash the contents and compare them with the manifest; once per study is enough.
 
     Raises:
-        LosstuneError: If a file is missing, damaged, or isn't what the manifest says.
+        LosstuneError: If a file is missing, damaged, or does not match the manifest.
     """
     manifest = read_manifest(folder)
     part = folder / DEVELOPMENT
     data = DevelopmentData(
         *_read_pair(part / "train_images.npy", part / "train_labels.npy", manifest, manifest.counts.train),
         *_read_pair(
-            part / "validation_images.npy",
-            part / "validation_labels.npy",
-            manifest,
-            manifest.counts.validation,
+            part / "validation_images.npy", part / "validation_labels.npy", manifest, manifest.counts.validation
         ),
     )
     if verify:
@@ -202,11 +199,11 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     """Read the test split.
 
     Args:
-        folder: As :func:`write` left it.
+        folder: The folder that :func:`write` wrote.
         verify: As in :func:`read_development`.
 
     Raises:
-        LosstuneError: If a file is missing, damaged, or isn't what the manifest says.
+        LosstuneError: If a file is missing, damaged, or does not match the manifest.
     """
     manifest = read_manifest(folder)
     part = folder / TEST
@@ -250,14 +247,9 @@ def _read_pair(
 ) -> tuple[Array, Labels]:
     images = _read_array(images_path, (sum(counts), *manifest.input_shape), manifest.dtype, mapped=True)
     labels = _read_array(labels_path, (sum(counts),), "int64", mapped=False)
-    if (
-        labels.min() < 0
-        or labels.max() >= manifest.num_classes
-        or _count(labels, manifest.class_names) != counts
-    ):
+    if labels.min() < 0 or labels.max() >= manifest.num_classes or _count(labels, manifest.class_names) != counts:
         raise LosstuneError(
-            f"{labels_path}: the labels aren't those that the manifest counts; "
-            "`losstune prepare` writes them anew"
+            f"{labels_path}: the labels do not match the counts in the manifest; `losstune prepare` writes them anew"
         )
     return images, labels
 

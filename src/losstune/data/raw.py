@@ -1,4 +1,4 @@
-"""What every source of data hands over."""
+"""The interface of a data source: what each of them returns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 Labels = NDArray[np.int64]
 
 ReportProgress = Callable[[int, int], None]
-"""Called with the number of images read so far and the number there are."""
+"""Called with the number of images read so far and the total number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class RawData:
     Attributes:
         images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32 for tabular data; C-contiguous.
         labels: ``(N,)`` int64 in ``[0, len(class_names))``.
-        class_names: In the order of the labels.
-        test_images: As `images`, where the data brings a test split of its own; None otherwise.
-        test_labels: As `labels`; None exactly where `test_images` is.
-        notes: What a person should know of how the data was read, such as what was passed over; a sentence each.
+        class_names: Class names in the order of the labels.
+        test_images: As `images`, if the data has its own test split; None otherwise.
+        test_labels: As `labels`; None if and only if `test_images` is.
+        notes: Notes for the user on how the data was read, such as files that were not read; one sentence each.
     """
 
     images: Array
@@ -41,25 +41,23 @@ class RawData:
 
 
 def require_printable(class_names: Sequence[str], root: Path) -> None:
-    """Raise for a class name that a terminal could take for a command, or that nobody could see.
+    """Reject class names that are blank or contain control characters, which a terminal could execute.
 
     Raises:
-        LosstuneError: With the name, and `root`, where the data lies.
+        LosstuneError: With the name and `root`, the location of the data.
     """
     for name in class_names:
         if not name.strip() or not name.isprintable():
-            raise LosstuneError(
-                f"data.root: {root}: found the class name {name!r}, expected one that can be printed"
-            )
+            raise LosstuneError(f"data.root: {root}: found the class name {name!r}, expected one that can be printed")
 
 
 def printable(text: str) -> str:
-    """Return `text` with what a terminal could take for a command written out, and what cannot be encoded."""
+    """Return `text` with control characters, and characters that cannot be encoded, escaped."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def shortlist(names: Sequence[str], most: int = 10) -> str:
-    """Return the first names, and how many more there are.
+    """Return the first names and the number of remaining ones.
 
     Example:
         >>> shortlist(["ant", "bee", "cow"], most=2)
@@ -70,6 +68,6 @@ def shortlist(names: Sequence[str], most: int = 10) -> str:
 
 
 def describe_classes(names: Sequence[str]) -> str:
-    """Return how many classes there are, with the first ten names."""
+    """Return the number of classes with the first ten names."""
     first = ", the first ten" if len(names) > 10 else ""
     return f"{len(names)} classes{first}: {', '.join(names[:10])}"

@@ -1,4 +1,4 @@
-"""Where data comes from, by its name in ``params.yaml``."""
+"""Data sources by their name in ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from losstune.data import digits, imagefolder, npz, torchvision_datasets
 from losstune.data.raw import RawData, ReportProgress, require_printable
 
 NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
-"""Everything that ``data.name`` may be."""
+"""All values of ``data.name``."""
 
 
-def load(
-    settings: DataSettings, progress: ReportProgress | None = None, *, cache: Path | None = None
-) -> RawData:
-    """Read the whole data set into memory, not split further than it comes.
+def load(settings: DataSettings, progress: ReportProgress | None = None, *, cache: Path | None = None) -> RawData:
+    """Read the whole data set into memory, with only the splits that it comes with.
 
     Args:
-        settings: ``data`` of ``params.yaml``; a relative `root` is taken from the working directory.
-        progress: Told how many images are read, where they are decoded one by one.
-        cache: A folder that keeps decoded images, so that a second reading decodes none of them.
+        settings: ``data`` of ``params.yaml``; a relative `root` is relative to the working directory.
+        progress: Called with the number of images read, if they are decoded one by one.
+        cache: A folder for decoded images, so that they are decoded only once.
 
     Raises:
-        LosstuneError: If the settings are wrong, or the data missing or unfit; the message says what is wanted.
+        LosstuneError: If the settings are wrong, or the data is missing or invalid; the message says what is expected.
     """
     check_settings(settings)
     root = Path(settings.root)
@@ -34,16 +32,10 @@ def load(
     elif settings.name == "npz":
         raw = npz.load(root)
     elif settings.name == "imagefolder":
-        raw = imagefolder.load(
-            root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True
-        )
+        raw = imagefolder.load(root, image_size=settings.image_size, progress=progress, cache=cache, to_split=True)
     else:
         raw = torchvision_datasets.load(
-            settings.name,
-            root,
-            download=settings.download,
-            image_size=settings.image_size,
-            progress=progress,
+            settings.name, root, download=settings.download, image_size=settings.image_size, progress=progress
         )
     if len(raw.class_names) < 2:
         raise LosstuneError(f"data.name: {settings.name} in {root} has only one class, expected two or more")
@@ -52,12 +44,12 @@ def load(
 
 
 def inspect(settings: DataSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the class names of a folder of images, and what a person should know of how data will be read.
+    """Return the class names of an image folder, and notes for the user on how the data will be read.
 
-    No sample is read. Data that isn't there yet, or whose source tells nothing, has neither names nor notes.
+    No sample is read. Both are empty if the data does not exist yet or the source provides none.
 
     Raises:
-        LosstuneError: If the data is there and is not what is wanted, as far as names of files and arrays show it.
+        LosstuneError: If the names of existing files or arrays show that the data is invalid.
     """
     root = Path(settings.root)
     if settings.name == "npz" and os.path.exists(root):
@@ -69,23 +61,23 @@ def inspect(settings: DataSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def check_settings(settings: DataSettings) -> None:
-    """Raise where the settings alone show that nothing can be loaded; no file is looked at.
+    """Check the settings alone, without reading a file.
 
     Raises:
-        LosstuneError: If no source has the name, or the image size would be ignored.
+        LosstuneError: If no source has the name, or the source would ignore the image size.
     """
     check_name(settings.name)
     if settings.image_size is not None and settings.name in {"digits", "npz"}:
         raise LosstuneError(
-            f"data.image_size: found {settings.image_size}, expected null: {settings.name} is taken as it is"
+            f"data.image_size: found {settings.image_size}, expected null: {settings.name} is not resized"
         )
 
 
 def check_name(name: str) -> None:
-    """Raise where no source has the name.
+    """Check that there is a source of that name.
 
     Raises:
-        LosstuneError: With the nearest name, and all there are.
+        LosstuneError: If there is none; the message gives the nearest name and all names.
     """
     if name not in NAMES:
         raise LosstuneError(

@@ -1,4 +1,4 @@
-"""Stratified, seeded, disjoint splits, and label noise. Arrays of labels in, indices and labels out."""
+"""Stratified, seeded, disjoint splits, and label noise. Takes arrays of labels, returns indices and labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from losstune.data.raw import Labels
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Ascending indices into the data, no index in two of them.
+    """Disjoint, ascending indices into the data.
 
     Attributes:
-        train: To train on.
-        validation: To select on.
-        test: To confirm on; None where the data brings a test split of its own.
+        train: Indices for training.
+        validation: Indices for selection.
+        test: Indices for confirmation; None if the data has its own test split.
     """
 
     train: Labels
@@ -27,24 +27,19 @@ class Splits:
 
 
 def split(
-    labels: Labels,
-    class_names: Sequence[str],
-    *,
-    validation_fraction: float,
-    test_fraction: float | None,
-    seed: int,
+    labels: Labels, class_names: Sequence[str], *, validation_fraction: float, test_fraction: float | None, seed: int
 ) -> Splits:
-    """Split so that every class has its share in every split, within one sample.
+    """Split the data stratified by class: every class has its fraction in every split, within one sample.
 
-    First the test split is drawn from all samples, then the validation split from what is left. A class too
-    small for its shares keeps at least one sample in each split, and the training split then goes before.
+    First the test split is drawn from all samples, then the validation split from the rest. A class that is too
+    small for its fractions keeps at least one sample in every split.
 
     Args:
         labels: ``(N,)``.
-        class_names: In the order of the labels; only messages use them.
-        validation_fraction: Share of what is not in the test split, in (0, 1).
-        test_fraction: Share of all samples, in (0, 1); None where the data brings a test split of its own.
-        seed: The same seed and labels give the same splits.
+        class_names: In the order of the labels; used only in messages.
+        validation_fraction: Fraction of the samples outside the test split, in (0, 1).
+        test_fraction: Fraction of all samples, in (0, 1); None if the data has its own test split.
+        seed: Seed of the draws; the same seed and labels give the same splits.
 
     Raises:
         LosstuneError: If a class has fewer samples than there are splits; the message names it.
@@ -57,28 +52,26 @@ def split(
     else:
         test = _draw(labels, len(class_names), test_fraction, num_left=2, generator=generator)
         development = np.setdiff1d(everything, test, assume_unique=True)
-    held_out = _draw(
-        labels[development], len(class_names), validation_fraction, num_left=1, generator=generator
-    )
+    held_out = _draw(labels[development], len(class_names), validation_fraction, num_left=1, generator=generator)
     validation = development[held_out]
     return Splits(np.setdiff1d(development, validation, assume_unique=True), validation, test)
 
 
 def require_splittable(labels: Labels, class_names: Sequence[str], *, has_test: bool) -> None:
-    """Raise where a class has fewer samples than there are splits: training, validation and, where it is drawn, test.
+    """Check that every class has a sample for each split: training, validation and, unless it exists already, test.
 
     Raises:
-        LosstuneError: Naming the smallest such class.
+        LosstuneError: If a class is too small; the message names the smallest class.
     """
     num_splits = 2 if has_test else 3
     require_every_class(labels, class_names, minimum=num_splits, where=f"data to split {num_splits} ways")
 
 
 def require_every_class(labels: Labels, class_names: Sequence[str], *, minimum: int, where: str) -> None:
-    """Raise where a class has fewer than `minimum` samples.
+    """Check that every class has at least `minimum` samples.
 
     Raises:
-        LosstuneError: Naming the smallest such class, and `where`.
+        LosstuneError: If a class has fewer; the message names the smallest class and `where`.
     """
     counts = np.bincount(labels, minlength=len(class_names))
     smallest = int(counts.argmin())
@@ -92,19 +85,19 @@ def require_every_class(labels: Labels, class_names: Sequence[str], *, minimum: 
 
 
 def add_label_noise(labels: Labels, num_classes: int, rate: float, seed: int) -> tuple[Labels, int]:
-    """Replace a share of the labels by one of the other classes, each as likely (symmetric noise).
+    """Replace a fraction of the labels by another class, each with equal probability (symmetric noise).
 
-    Exactly ``round(rate * N)`` labels change. With one seed, the labels changed at a lower rate are changed
-    alike at a higher one, so that studies of several rates are paired.
+    Exactly ``round(rate * N)`` labels change. With the same seed, a higher rate changes the same labels in the same
+    way as a lower one, and more, so that studies of several rates are paired.
 
     Args:
-        labels: ``(N,)``, left as they are.
+        labels: ``(N,)``; not modified.
         num_classes: At least 2.
         rate: In [0, 1).
-        seed: Of the choice of labels and of their new classes.
+        seed: Seed of the choice of labels and of their new classes.
 
     Returns:
-        The noisy labels, and how many of them changed.
+        The noisy labels and the number of changed labels.
     """
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(labels))
@@ -120,18 +113,16 @@ def _draw(
 ) -> Labels:
     counts = np.bincount(labels, minlength=num_classes)
     shares = _apportion(counts, fraction)
-    # The splits still to be drawn need a sample of each class, too.
+    # The splits drawn later need at least one sample of each class, too.
     shares = np.clip(shares, 1, counts - num_left)
-    drawn = [
-        generator.permutation(np.flatnonzero(labels == label))[:share] for label, share in enumerate(shares)
-    ]
+    drawn = [generator.permutation(np.flatnonzero(labels == label))[:share] for label, share in enumerate(shares)]
     indices: Labels = np.concatenate(drawn)
     indices.sort()
     return indices
 
 
 def _apportion(counts: Labels, fraction: float) -> Labels:
-    # Largest remainders: every class within one of its share, and the whole within one of the fraction.
+    # Largest-remainder method: every class is within one sample of its fraction, and so is the total.
     exact = counts * fraction
     shares: Labels = np.floor(exact).astype(np.int64)
     missing = round(float(exact.sum())) - int(shares.sum())

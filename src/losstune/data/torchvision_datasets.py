@@ -1,4 +1,4 @@
-"""Every torchvision classification data set with whole-number labels, by its class name."""
+"""Every classification data set of torchvision that has integer labels, by its class name."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How a data set's splits are asked for.
+    """The files and constructor arguments of a torchvision data set.
 
     Attributes:
-        wanted: What it reads below the root.
-        train: Constructor arguments of each part of the training data; parts are joined.
-        test: Constructor arguments of the test split; None where it brings none.
+        wanted: The files that it reads below the root.
+        train: Constructor arguments of each part of the training data; the parts are concatenated.
+        test: Constructor arguments of the test split; None if it has none.
     """
 
     wanted: str
@@ -45,8 +45,8 @@ def _idx(folder: str) -> Source:
     return Source(f"{folder}/raw/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte, not compressed")
 
 
-# A validation split joins the training data, of which data.validation_fraction is held out, unless the test
-# labels aren't public: then it is the test split.
+# A validation split is added to the training data, of which data.validation_fraction is held out. If the test
+# labels are not public, the validation split serves as the test split.
 SOURCES: dict[str, Source] = {
     "CIFAR10": Source("cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}"),
     "CIFAR100": Source("cifar-100-python/{train,test,meta}"),
@@ -67,15 +67,11 @@ SOURCES: dict[str, Source] = {
     "Flowers102": _by_split("flowers-102/{jpg,imagelabels.mat,setid.mat}", "train", "val"),
     "Food101": _by_split("food-101/{images,meta}", "train"),
     "GTSRB": _by_split("gtsrb/{GTSRB/Training,GTSRB/Final_Test/Images,GT-final_test.csv}", "train"),
-    "INaturalist": Source(
-        "2021_train and 2021_valid", ({"version": "2021_train"},), {"version": "2021_valid"}
-    ),
+    "INaturalist": Source("2021_train and 2021_valid", ({"version": "2021_train"},), {"version": "2021_valid"}),
     "ImageNet": _by_split("train, val and meta.bin, or the archives ILSVRC2012_*.tar", "train", test="val"),
     "Imagenette": _by_split("imagenette2/{train,val}", "train", test="val"),
     "KMNIST": _idx("KMNIST"),
-    "LFWPeople": _by_split(
-        "lfw-py/{lfw_funneled,lfw-names.txt,peopleDevTrain.txt,peopleDevTest.txt}", "train"
-    ),
+    "LFWPeople": _by_split("lfw-py/{lfw_funneled,lfw-names.txt,peopleDevTrain.txt,peopleDevTest.txt}", "train"),
     "MNIST": _idx("MNIST"),
     "Omniglot": Source("omniglot-py/images_background", ({"background": True},), None),
     "OxfordIIITPet": _by_split("oxford-iiit-pet/{images,annotations}", "trainval"),
@@ -87,37 +83,30 @@ SOURCES: dict[str, Source] = {
     "STL10": _by_split("stl10_binary/{train_X,train_y,test_X,test_y,unlabeled_X}.bin", "train"),
     "SUN397": _unsplit("SUN397"),
     "SVHN": _by_split("{train,test}_32x32.mat", "train"),
-    "StanfordCars": _by_split(
-        "stanford_cars/{devkit,cars_train,cars_test,cars_test_annos_withlabels.mat}", "train"
-    ),
+    "StanfordCars": _by_split("stanford_cars/{devkit,cars_train,cars_test,cars_test_annos_withlabels.mat}", "train"),
     "USPS": Source("usps.bz2 and usps.t.bz2"),
 }
 
 
 def load(
-    name: str,
-    root: Path,
-    *,
-    download: bool,
-    image_size: int | None,
-    progress: ReportProgress | None = None,
+    name: str, root: Path, *, download: bool, image_size: int | None, progress: ReportProgress | None = None
 ) -> RawData:
-    """Read the data set `name` from `root`, as torchvision lays it out.
+    """Read the data set `name` from `root`, in torchvision's layout.
 
-    Arrays that torchvision holds in memory are taken as they are, unless `image_size` asks for another size;
-    else the images are opened one by one.
+    Arrays that torchvision keeps in memory are used directly, unless `image_size` requires another size. Otherwise
+    the images are opened one by one.
 
     Args:
         name: One of :data:`SOURCES`.
         root: torchvision's ``root``.
-        download: Whether torchvision may download what is missing into `root`.
-        image_size: Pixels a side that every image is resized to; None keeps the size, which must then be the
-            same for all.
-        progress: Told how many images are decoded.
+        download: Whether torchvision may download missing files into `root`.
+        image_size: Side in pixels to which every image is resized; None keeps the size, which must then be the same
+            for all.
+        progress: Called with the number of decoded images.
 
     Raises:
-        LosstuneError: If the data is missing, and may not or can't be downloaded; the message names the root
-            and the files wanted. Or if an image can't be decoded, or sizes differ.
+        LosstuneError: If the data is missing and is not downloaded; the message names the root and the expected
+            files. Also if an image cannot be decoded, or sizes differ.
     """
     source = SOURCES[name]
     root = root.absolute()
@@ -128,7 +117,8 @@ def load(
     for pair in arrays:
         if pair is not None and len(pair[0]) != len(pair[1]):
             raise LosstuneError(
-                f"data.root: {name} in {root} has {len(pair[0])} images and {len(pair[1])} labels, expected as many"
+                f"data.root: {name} in {root} has {len(pair[0])} images and {len(pair[1])} labels, "
+                "expected equal numbers"
             )
     in_memory = [pair for pair in arrays if pair is not None]
     if len(in_memory) == len(parts):
@@ -152,25 +142,23 @@ def load(
 
 
 def _construct(name: str, arguments: Arguments, source: Source, root: Path, *, download: bool) -> Any:
-    # Imported here, for it takes seconds, and the other sources do without it.
+    # Imported here because it takes seconds and the other sources do not need it.
     import torchvision.datasets
 
     cls = getattr(torchvision.datasets, name, None)
     if cls is None:
         raise LosstuneError(f"data.name: this version of torchvision has no {name}; a newer one may")
-    takes_download = any(
-        "download" in inspect.signature(base.__init__).parameters for base in cls.__mro__[:-1]
-    )
+    takes_download = any("download" in inspect.signature(base.__init__).parameters for base in cls.__mro__[:-1])
     try:
         return cls(str(root), **arguments, **({"download": download} if takes_download else {}))
-    except Exception as error:  # each data set has its own way to say what is missing
+    except Exception as error:  # data sets raise errors of different types for missing files
         reason = in_one_line(error, most=200)
         advice = (
             "the download failed"
             if download and takes_download
-            else "set data.download to true, or put it there"
+            else "set data.download to true, or copy the files there"
             if takes_download
-            else "torchvision can't download it: put it there"
+            else "torchvision can't download it: copy the files there"
         )
         raise LosstuneError(
             f"data.root: no complete {name} in {root}; expected {source.wanted}; {advice} ({reason})"
@@ -191,7 +179,7 @@ def _arrays(part: Any, image_size: int | None) -> tuple[Array, Labels] | None:
     if image_size is not None and images.shape[2:] != (image_size, image_size):
         return None
     targets = np.asarray(labels).astype(np.int64)
-    # QMNIST: the class stands first in a row of particulars.
+    # QMNIST: each label is a row whose first entry is the class.
     return np.ascontiguousarray(images), targets if targets.ndim == 1 else np.ascontiguousarray(targets[:, 0])
 
 
@@ -225,7 +213,7 @@ def _name_classes(part: Any, labels: Sequence[Labels]) -> tuple[list[Labels], tu
     if names is not None and len(names) == present[-1] + 1:
         # ImageNet and Imagenette give several synonyms each.
         return list(labels), tuple(name if isinstance(name, str) else name[0] for name in names)
-    # Labels that don't count from 0, such as CLEVR's 3 to 10 objects, keep their number as their name.
+    # If labels don't start at 0, such as CLEVR's 3 to 10 objects, the class name is the original number.
     return [np.searchsorted(present, part) for part in labels], tuple(str(label) for label in present)
 
 

@@ -1,4 +1,4 @@
-"""What a folder of images holds: files and folders by name, without what hides itself."""
+"""List the files and folders of an image folder by name, without hidden ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUFFIXES = frozenset(
 
 
 def visible(folder: str | Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, by name, without what hides itself and what macOS puts into archives.
+    """Return the entries of a folder sorted by name, without hidden ones and the folder that macOS adds to archives.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -23,12 +23,12 @@ def visible(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file's ending is an image's."""
+    """Whether a file has the extension of an image."""
     return os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.is_dir()
 
 
 def images_below(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield the images in a folder and the folders in it, by name.
+    """Yield the images in a folder and its subfolders, sorted by name.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -37,7 +37,7 @@ def images_below(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def files_below(folder: str, seen: set[str] | None = None) -> Iterator[os.DirEntry[str]]:
-    """Yield all visible files in a folder and the folders in it, by name; links are followed, circles are not.
+    """Yield all visible files in a folder and its subfolders, sorted by name; follow links, but no cycles.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -45,7 +45,7 @@ def files_below(folder: str, seen: set[str] | None = None) -> Iterator[os.DirEnt
     seen = {os.path.realpath(folder)} if seen is None else seen
     for entry in visible(folder):
         if entry.is_dir():
-            # A link to a folder above would never end.
+            # A link to a parent folder would recurse forever.
             target = os.path.realpath(entry.path)
             if target not in seen:
                 seen.add(target)
@@ -55,5 +55,5 @@ def files_below(folder: str, seen: set[str] | None = None) -> Iterator[os.DirEnt
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder hides itself, or comes from macOS's archives."""
+    """Whether a file or folder is hidden, or is the ``__MACOSX`` folder that macOS adds to archives."""
     return name.startswith(".") or name == "__MACOSX"

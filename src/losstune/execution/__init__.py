@@ -1,1 +1,1 @@
-"""The executors: a plan is trained in this process, or by Ray on many cores and GPUs."""
+"""Executors: train a plan in this process, or with Ray on many cores and GPUs."""

@@ -1,4 +1,4 @@
-"""Train a plan in this process, one job after the other: for tests and tiny studies."""
+"""Train a plan in this process, one job after another. For tests and tiny studies."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def run(
     """Train every job of the plan.
 
     Args:
-        plan: What to train; `on_finished` is expected to tell it what is finished.
+        plan: What to train; `on_finished` must report finished jobs to it.
         train: The training function.
         arrays: The data.
         brackets: Early stopping, or None.
-        on_finished: Called with each job and what came of it.
-        limit_min: Minutes that one training may take; `train` sees a ``TimeoutError`` then. None for no limit.
+        on_finished: Called with each job and its result.
+        limit_min: Time limit of one training in minutes, after which `train` gets a ``TimeoutError``. None for no
+            limit.
     """
     while (job := plan.next()) is not None:
         with _limited(limit_min):

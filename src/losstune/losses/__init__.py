@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def get(name: str, **hyperparameters: Value) -> BoundLoss:
-    """Return a loss, ready to be called with logits (N, C) and target, or made a module by ``as_module()``.
+    """Return a loss. Call it with logits (N, C) and target, or turn it into a module with ``as_module()``.
 
     Args:
-        name: In the catalogue, or an alias; ``losstune losses list`` names all.
-        hyperparameters: The loss's own; the published values for those not given.
+        name: Name or alias of a loss; ``losstune losses list`` prints all names.
+        hyperparameters: Values of the loss's hyperparameters; the others have their published values.
 
     Raises:
         LosstuneError: If there is no such loss; the message gives the nearest name.
         ValueError: If a hyperparameter is unknown, or outside its domain.
     """
-    # By name: what imports this package for one loss, as a training does, doesn't depend on them all.
+    # Import by name, so that the code of a training that uses one loss does not depend on all losses.
     bound: BoundLoss = import_module("losstune.losses.registry").bind(name, hyperparameters)
     return bound

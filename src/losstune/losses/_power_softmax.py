@@ -15,20 +15,20 @@ import torch
 from torch import Tensor
 
 SMALL = 0.05
-"""Below this size of c the bases are so near 1 that only their difference from it has enough digits."""
+"""For |c| below this, the bases are so close to 1 that the code stores their difference from 1, to keep digits."""
 
 LARGEST_WHOLE = 8
-"""Whole exponents up to it are a few products, several times as fast as a logarithm and an exponential."""
+"""Integer exponents up to this are computed by products, several times faster than by logarithm and exponential."""
 
 
 class PowerSoftmax(NamedTuple):
-    """The map's result, before its last normalisation.
+    """The result of the map before the last normalisation.
 
     Attributes:
-        p_NC: r b^(1/c), which sums to nearly 1.
-        sum_N1: Its sum.
+        p_NC: r b^(1/c); its sum is close to 1.
+        sum_N1: The sum of `p_NC`.
         base_NC: b.
-        above_NC: b - 1 where that has digits which b has not, else None.
+        above_NC: b - 1 if b is close to 1 (see :data:`SMALL`), else None.
     """
 
     p_NC: Tensor
@@ -46,19 +46,20 @@ class PowerSoftmax(NamedTuple):
 
 
 def power_softmax(z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> PowerSoftmax:
-    """Solve for tau by Newton on (sum p)^c, a norm of the bases.
+    """Solve for tau by Newton's method on (sum p)^c, a norm of the bases.
 
-    It is convex in tau for c > 0 and concave for c < 0, and starts where the largest logit alone would have all the
-    mass, on the side from which no step passes the root. A fixed number of steps leaves an error in p below 1e-5 in
-    float32, for up to 1,000 classes, logits of any size and weights down to 1e-6; two more in float64 square it twice.
+    The function is convex in tau for c > 0 and concave for c < 0. The iteration starts where the largest logit would
+    have all the mass; from that side, no step overshoots the root. A fixed number of steps gives an error in p below
+    1e-5 in float32, for up to 1,000 classes, logits of any size and weights down to 1e-6. In float64, two more steps
+    square the error twice.
 
     Args:
-        z_NC: In float32 or float64, finite, and without a gradient.
+        z_NC: Finite logits in float32 or float64, without a gradient.
         c: Between -9 and 1, not 0.
-        weight_C: r, positive and with sum 1; None for 1 everywhere.
+        weight_C: r, positive, with sum 1; None for 1 everywhere.
     """
     gaps_NC = (z_NC.amax(1, keepdim=True) - z_NC).mul_(c)
-    # The unknown is the largest logit's base less 1.
+    # The unknown is the base of the largest logit minus 1.
     shift_N1 = torch.zeros_like(gaps_NC[:, :1])
     if weight_C is not None:
         of_largest_NC = torch.where(gaps_NC == 0, weight_C, 0.0)
@@ -71,13 +72,13 @@ def power_softmax(z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> Pow
 
 
 def probabilities(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tensor | None = None) -> Tensor:
-    """Return the map's probabilities, (N, C), which can be differentiated by the logits where gradients are enabled.
+    """Return the map's probabilities (N, C), differentiable by the logits if gradients are enabled.
 
     Args:
         found: The map at the detached logits.
         z_NC: The logits, finite.
         c: As for :func:`power_softmax`, or above 1.
-        weight_C: Likewise.
+        weight_C: As for :func:`power_softmax`.
     """
     p_NC = found.p_NC / found.sum_N1
     if not torch.is_grad_enabled():
@@ -87,9 +88,9 @@ def probabilities(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tensor 
 
 
 def _differentiable(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tensor | None) -> Tensor:
-    """Return the probabilities such that their derivatives by the logits are right, up to the third.
+    """Return the probabilities with correct derivatives by the logits, up to the third.
 
-    Two more steps of Newton's method, each of which doubles the order up to which a start that is constant is right.
+    It differentiates two more steps of Newton's method; each step doubles the order of accuracy of a constant start.
     """
     r_C: Tensor | float = 1.0 if weight_C is None else weight_C
     start_NC = found.base_NC - 1 if found.above_NC is None else found.above_NC
@@ -97,7 +98,7 @@ def _differentiable(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tenso
     inside_NC = found.p_NC > 0
     shift_N1 = torch.zeros_like(moved_NC[:, :1])
     for steps_left in (2, 1, 0):
-        # Where a class has no probability its power's slope may be infinite, which times 0 is NaN.
+        # Where a probability is 0, its power's slope may be infinite, and infinity times 0 is NaN.
         log_base_NC = torch.where(inside_NC, moved_NC - shift_N1, 0.0).log1p()
         p_NC = torch.where(inside_NC, r_C * torch.exp(log_base_NC / c), 0.0)
         sum_N1 = p_NC.sum(1, keepdim=True)
@@ -110,7 +111,7 @@ def _differentiable(found: PowerSoftmax, z_NC: Tensor, c: float, weight_C: Tenso
 def _at(shift_N1: Tensor, gaps_NC: Tensor, c: float, weight_C: Tensor | None) -> tuple[PowerSoftmax, Tensor]:
     """Return the map at a shift, and c times the derivative of its sum by the base, (N, 1).
 
-    Works in place where it can: on a CPU a new tensor of this size costs more than the arithmetic.
+    It works in place where possible: on a CPU, allocating a tensor of this size costs more than the arithmetic.
     """
     above_NC = None
     if abs(c) < SMALL:
@@ -120,7 +121,7 @@ def _at(shift_N1: Tensor, gaps_NC: Tensor, c: float, weight_C: Tensor | None) ->
         base_NC = (1 + shift_N1) - gaps_NC
         if c > 0:
             base_NC.clamp_min_(0)
-    # 0^0 is 1 in floating point, but a class without probability has no slope.
+    # 0^0 is 1 in floating point, but the slope of a class with probability 0 is 0.
     slope_NC = base_NC.sign() if c == 1 else _power(base_NC, above_NC, 1 / c - 1)
     if weight_C is not None:
         slope_NC = slope_NC * weight_C if slope_NC is base_NC else slope_NC.mul_(weight_C)
@@ -130,7 +131,7 @@ def _at(shift_N1: Tensor, gaps_NC: Tensor, c: float, weight_C: Tensor | None) ->
 
 
 def _power(base_NC: Tensor, above_NC: Tensor | None, exponent: float) -> Tensor:
-    """Return b^exponent, in a tensor of its own unless the exponent is 1."""
+    """Return b^exponent, in a new tensor unless the exponent is 1."""
     if above_NC is not None:
         return above_NC.log1p().mul_(exponent).exp_()
     whole = round(exponent)
@@ -140,7 +141,7 @@ def _power(base_NC: Tensor, above_NC: Tensor | None, exponent: float) -> Tensor:
         return base_NC.log().mul_(exponent).exp_()
     result_NC = base_NC.clone() if whole > 0 else base_NC.reciprocal()
     factor_NC = base_NC if whole > 0 else result_NC.clone()
-    # From the second binary digit on: square, and multiply where the digit is 1.
+    # Binary exponentiation from the second digit on: square, and multiply if the digit is 1.
     for digit in bin(abs(whole))[3:]:
         result_NC.square_()
         if digit == "1":

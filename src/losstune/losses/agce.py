@@ -1,8 +1,8 @@
-"""Asymmetric generalised cross-entropy: bounded, and robust where the right label is the most frequent one.
+"""Asymmetric generalised cross-entropy: bounded, and robust if the correct label is the most frequent one.
 
-As a goes to 0 it is ``gce``.
+It tends to ``gce`` as a goes to 0.
 
-Link: softmax, a convention: the slope at p_y = 0 is finite, so that a rare class is given up.
+Link: softmax, a convention: the slope at p_y = 0 is finite, so the risk's minimiser ignores rare classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SPEC = LossSpec(
     family="true-class",
     summary="Generalised cross-entropy shifted by a: bounded, with a finite slope.",
     formula="((a + 1)^q - (a + p_y)^q) / q",
-    use="For labels with much noise, symmetric or not. Its pull on what is wrong fades, so that training is slow.",
+    use="For very noisy labels, symmetric or not. Misclassified samples have small gradients, so training is slow.",
     citation=Citation(
         authors="Zhou et al.",
         year=2021,

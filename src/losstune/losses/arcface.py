@@ -1,9 +1,9 @@
 """Cross-entropy on scaled cosines, the angle to the true class enlarged by a margin.
 
-The network's head is normalised. Where theta + m would exceed pi, the cosine goes on as cos(theta) - m sin(m), as in
-the authors' code: it stays monotone there. At m = 0 it is the normalised softmax, ``cosine_softmax``.
+The network's head is normalised. Where theta + m would exceed pi, cos(theta) - m sin(m) replaces the cosine, as in
+the authors' code, so that it stays monotone. At m = 0 it is the normalised softmax, ``cosine_softmax``.
 
-Link: softmax(s z), a convention: the margin asks for more certainty than the posterior has.
+Link: softmax(s z), a convention: the margin makes the outputs more certain than the posterior.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 
 SMALLEST_SIN = 1e-3
-"""Below, the slope of the sine by the cosine, which is infinite at 0, is taken as 0."""
+"""Below this value, the derivative of the sine by the cosine, which is infinite at 0, is set to 0."""
 
 
 def arcface(logits_NC: Tensor, target_N: Tensor, s: float, m: float) -> Tensor:
@@ -53,7 +53,7 @@ SPEC = LossSpec(
     family="angular",
     summary="Cross-entropy on cosines with the angle to the true class enlarged by m.",
     formula="CE(s z) with z_y = cos(theta_y) replaced by cos(theta_y + m)",
-    use="For features that have to tell many classes apart, as in retrieval. Its outputs are no probabilities.",
+    use="For features that must separate many classes, as in retrieval. Its outputs are not probabilities.",
     citation=Citation(
         authors="Deng et al.",
         year=2019,

@@ -20,8 +20,8 @@ def bi_tempered(logits_NC: Tensor, target: Tensor, t1: float, t2: float) -> Tens
     """Return sum_k t_k (log_t1 t_k - log_t1 q_k) - (t_k^(2-t1) - q_k^(2-t1)) / (2-t1), shape (N,).
 
     q = exp_t2(z - lambda) with lambda such that q sums to 1; log_t(x) = (x^(1-t) - 1) / (1-t) and exp_t is its
-    inverse. Cross-entropy less the target's entropy at t1 = t2 = 1. Bounded by 1/(1-t1). The gradient is the
-    analytic one, through lambda by the implicit function theorem.
+    inverse. At t1 = t2 = 1 it is cross-entropy minus the target's entropy. Bounded by 1/(1-t1). The gradient is
+    analytic; the implicit function theorem gives the derivative of lambda.
 
     Source: Amid et al. 2019, section 4.
 
@@ -46,7 +46,7 @@ def link(logits_NC: Tensor, t1: float, t2: float) -> Tensor:
 
 def _gradient(t1: float, t2: float, z_NC: Tensor, target: Tensor) -> Tensor:
     q_NC = link(z_NC, t1, t2)
-    # Where q is 0 so are its powers, but the slope of one may be infinite, which times 0 is NaN.
+    # Where q is 0, its powers are 0, but a power's slope may be infinite, and infinity times 0 is NaN.
     some_NC, safe_NC = q_NC > 0, torch.where(q_NC > 0, q_NC, 1.0)
     weight_NC = torch.where(some_NC, safe_NC.pow(t2 - t1), 0.0)
     return _gradient_by(q_NC, weight_NC, torch.where(some_NC, safe_NC.pow(t2), 0.0), target)
@@ -64,7 +64,7 @@ def _gradient_by(q_NC: Tensor, weight_NC: Tensor, escort_NC: Tensor, target: Ten
 
 
 def _tempered(z_NC: Tensor, t1: float, t2: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return q, log_t1 q, q^(t2-t1) that weighs the gradient, and the escort q^t2 but for a factor per sample."""
+    """Return q, log_t1 q, the gradient's weight q^(t2-t1), and the escort q^t2 up to a factor per sample."""
     c = _minus_d(t2)
     if c == 0:
         log_q_NC = z_NC.log_softmax(1)
@@ -72,7 +72,7 @@ def _tempered(z_NC: Tensor, t1: float, t2: float) -> tuple[Tensor, Tensor, Tenso
         return q_NC, _log_t_of_exp(log_q_NC, t1), torch.exp((t2 - t1) * log_q_NC), q_NC
     found = power_softmax(z_NC, c)
     q_NC = found.p_NC / found.sum_N1
-    escort_NC = q_NC / found.base_NC  # q^(t2-1) is the base's inverse, but for the normalisation
+    escort_NC = q_NC / found.base_NC  # q^(t2-1) is the inverse of the base, up to normalisation
     weight_NC = found.power((t2 - t1) / c) * found.sum_N1.pow(t1 - t2)
     if 1 - t1 < SMALL or found.above_NC is not None:
         log_t_NC = _log_t_of_exp(found.log() / c - found.sum_N1.log(), t1)
@@ -92,7 +92,7 @@ def _minimum(target: Tensor, dtype: torch.dtype, t1: float) -> Tensor | float:
     if target.ndim == 1:
         return -1 / (2 - t1)
     t_NC = target.to(dtype)
-    # Where t is 0 its logarithm only ever meets that 0, and so may be anything finite.
+    # Where t is 0, its logarithm is multiplied by 0, so any finite value will do.
     log_t_NC = torch.where(t_NC > 0, t_NC, 1.0).log()
     return (t_NC * _log_t_of_exp(log_t_NC, t1) - t_NC.pow(2 - t1) / (2 - t1)).sum(1)
 
@@ -106,9 +106,9 @@ SPEC = LossSpec(
     function=bi_tempered,
     link=link,
     family="proper score",
-    summary="A bounded loss on a heavy-tailed softmax: outliers far from and near the boundary weigh less.",
+    summary="A bounded loss on a heavy-tailed softmax: outliers far from and near the boundary have less weight.",
     formula="sum_k t_k (log_t1 t_k - log_t1 q_k) - (t_k^(2-t1) - q_k^(2-t1)) / (2-t1), q = exp_t2(z - lambda)",
-    use="For labels with outliers. Two temperatures to tune: give it more trials than a loss without any.",
+    use="For labels with outliers. It has two temperatures to tune and so needs more trials than a loss without any.",
     citation=Citation(
         authors="Amid et al.",
         year=2019,

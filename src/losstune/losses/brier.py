@@ -1,6 +1,6 @@
 """The Brier score: the squared distance between prediction and target, on the simplex.
 
-It is the Tsallis score at beta = 1, kept under its own name because it is known by it.
+It is the Tsallis score at beta = 1. The catalogue has it under its common name, too.
 
 Link: softmax, exact (strictly proper).
 """
@@ -18,7 +18,7 @@ from losstune.losses.tsallis_score import of_true_class
 def brier(logits_NC: Tensor, target: Tensor) -> Tensor:
     """Return sum_k (p_k - t_k)^2 with p = softmax(z), shape (N,). Bounded by 2.
 
-    The sum over all classes, as Brier defined it: twice the usual binary score where there are two.
+    The sum over all classes, as Brier defined it: with two classes, twice the usual binary score.
 
     Source: Brier 1950, eq. (2), for one forecast.
     """
@@ -36,7 +36,7 @@ SPEC = LossSpec(
     family="proper score",
     summary="Squared error of the predicted probabilities: a bounded proper score.",
     formula="sum_k (p_k - t_k)^2",
-    use="For calibrated probabilities, and with some noisy labels. With many classes its pull at the start is weak.",
+    use="For calibrated probabilities and some noisy labels. With many classes, its gradients are small at the start.",
     citation=Citation(
         authors="Brier",
         year=1950,
@@ -48,10 +48,6 @@ SPEC = LossSpec(
     soft_targets=True,
     aliases=(
         Alias(name="l2_softmax", relation="the same"),
-        Alias(
-            name="keras_huber",
-            relation="brier / 2",
-            condition="hard labels, summed, delta of at least 1",
-        ),
+        Alias(name="keras_huber", relation="brier / 2", condition="hard labels, summed, delta of at least 1"),
     ),
 )

@@ -1,10 +1,9 @@
 """Cross-entropy weighted by the inverse effective number of samples of each class.
 
-The effective number of n samples is (1 - beta^n) / (1 - beta): additional samples of a frequent class add ever less.
-The weights sum to the number of classes. For the same weights around another loss see
-:func:`class_balanced_weights`.
+The effective number of n samples is (1 - beta^n) / (1 - beta): each additional sample of a class adds less.
+The weights sum to the number of classes. To use them with another loss, see :func:`class_balanced_weights`.
 
-Link: softmax(z - log w), exact (strictly proper): weighting the classes by w tilts what is learnt by w.
+Link: softmax(z - log w), exact (strictly proper): class weights w multiply the learnt posterior by w.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ def class_balanced_weights(counts_C: Sequence[float] | Tensor, beta: float) -> T
     Use it around any loss: ``get("focal").as_module(weight=class_balanced_weights(counts_C, 0.999))``.
 
     Args:
-        counts_C: Training samples of each class; a class without any counts as one with 1.
-        beta: In [0, 1); 0 weighs all classes alike, 1 would weigh by the inverse of the count.
+        counts_C: Training samples of each class; 0 is replaced by 1.
+        beta: In [0, 1); 0 gives equal weights, and the limit 1 gives the inverse counts.
 
     Source: Cui et al. 2019, eq. (2) and section 3.3.
 
@@ -41,7 +40,7 @@ def class_balanced_weights(counts_C: Sequence[float] | Tensor, beta: float) -> T
 def _weights(counts_C: Tensor, beta: float) -> Tensor:
     if beta == 0:
         return torch.ones_like(counts_C)
-    # 1 - beta^n by expm1: at beta = 0.9999 and few samples the difference would lose digits.
+    # Compute 1 - beta^n by expm1: at beta = 0.9999 and few samples, the difference would lose digits.
     weight_C = -1 / torch.expm1(counts_C * math.log(beta))
     return weight_C * (counts_C.shape[0] / weight_C.sum())
 
@@ -72,7 +71,7 @@ SPEC = LossSpec(
     family="class prior",
     summary="Cross-entropy weighted by the inverse effective number of each class's samples.",
     formula="w_y CE, w_k proportional to (1 - beta) / (1 - beta^n_k), sum_k w_k = C",
-    use="For imbalanced classes when every class counts the same. Without imbalance it is cross-entropy.",
+    use="For imbalanced classes that are equally important. Without imbalance it is cross-entropy.",
     citation=Citation(
         authors="Cui et al.",
         year=2019,

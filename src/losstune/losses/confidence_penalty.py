@@ -1,7 +1,7 @@
-"""Cross-entropy less a share of the prediction's entropy: certainty costs.
+"""Cross-entropy minus b times the entropy of the prediction, which penalises confidence.
 
-Link: eta_k = p_k [1 + b (log p_k + H)], a recovery: from the risk's stationary point. Shares below
-0, which no minimiser has, count as 0.
+Link: eta_k = p_k [1 + b (log p_k + H)], a recovery: from the risk's stationary point. Negative values, which no
+minimiser has, are clipped to 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 
 
 def confidence_penalty(logits_NC: Tensor, target_N: Tensor, b: float) -> Tensor:
-    """Return CE - b H(p) with p = softmax(z) and H its entropy, shape (N,), in nats. It can be below 0.
+    """Return CE - b H(p) with p = softmax(z) and H its entropy, shape (N,), in nats. It can be negative.
 
     Source: Pereyra et al. 2017, section 3.
 
@@ -54,9 +54,9 @@ SPEC = LossSpec(
     function=confidence_penalty,
     link=link,
     family="log-loss",
-    summary="Cross-entropy less b times the prediction's entropy.",
+    summary="Cross-entropy minus b times the entropy of the prediction.",
     formula="CE - b H(p)",
-    use="Against overconfidence, where label smoothing helps too.",
+    use="Against overconfidence, as an alternative to label smoothing.",
     citation=Citation(
         authors="Pereyra et al.",
         year=2017,

@@ -1,8 +1,8 @@
-"""Cross-entropy on scaled cosines, that of the true class less a margin.
+"""Cross-entropy on scaled cosines, with a margin subtracted from that of the true class.
 
 The network's head is normalised. At m = 0 it is the normalised softmax, ``cosine_softmax``.
 
-Link: softmax(s z), a convention: the margin asks for more certainty than the posterior has.
+Link: softmax(s z), a convention: the margin makes the outputs more certain than the posterior.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ SPEC = LossSpec(
     function=cosface,
     link=link,
     family="angular",
-    summary="Cross-entropy on cosines with a margin m off the true one.",
+    summary="Cross-entropy on cosines, with a margin m subtracted from that of the true class.",
     formula="CE(s (z - m onehot_y)), z cosines",
-    use="As arcface, with a gentler margin and a convex form.",
+    use="Like arcface, with a milder margin; convex in the cosines.",
     citation=Citation(
         authors="Wang et al.",
         year=2018,

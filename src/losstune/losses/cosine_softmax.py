@@ -1,6 +1,6 @@
 """Cross-entropy on scaled cosines, the normalised softmax.
 
-The logits are meant to be cosines of the angles between features and class weights: the network's head is normalised.
+The logits must be cosines of the angles between features and class weights: the network's head is normalised.
 
 Link: softmax(s z), exact (strictly proper) for posteriors that scaled cosines can express.
 """
@@ -33,9 +33,9 @@ SPEC = LossSpec(
     function=cosine_softmax,
     link=link,
     family="angular",
-    summary="Cross-entropy on cosines, scaled by s: only directions count.",
+    summary="Cross-entropy on cosines scaled by s: only the directions of features and weights matter.",
     formula="CE(s z), z cosines",
-    use="For features of fixed length, such as for retrieval. Temperature and learning rate trade off.",
+    use="For features of fixed norm, such as for retrieval. The scale s and the learning rate interact.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,

@@ -1,7 +1,7 @@
-"""The multi-class hinge: the strongest wrong class has to stay a margin below the true one.
+"""The multi-class hinge: the largest wrong logit must be a margin below the true one.
 
-Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards. Where no class has a
-posterior above 1/2 the risk's minimiser says nothing at all.
+Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards. If no class has a posterior
+above 1/2, the risk's minimiser contains no information.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ SPEC = LossSpec(
     function=crammer_singer,
     link=link,
     family="margin",
-    summary="Hinge on the strongest wrong class.",
+    summary="Hinge loss on the wrong class with the largest logit.",
     formula="max(0, margin + max_{j != y} z_j - z_y)",
-    use="For accuracy alone, with little noise. It teaches nothing where no class has half the posterior.",
+    use="For accuracy alone, with little noise. It learns nothing where no class has a posterior above 1/2.",
     citation=Citation(
         authors="Crammer and Singer",
         year=2001,

@@ -1,7 +1,7 @@
 """Cross-entropy on a last layer whose features are dropped at random in training.
 
-The trainer changes the last layer; the function of the logits is cross-entropy's, and takes its own number only to hand
-it on.
+The trainer changes the last layer. As a function of the logits it is cross-entropy; it takes the hyperparameter only to
+pass it on.
 
 Link: softmax, exact (strictly proper).
 """
@@ -16,7 +16,7 @@ from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 
 
 def dropout(logits_NC: Tensor, target: Tensor, rate: float) -> Tensor:
-    """Return -sum_k t_k log p_k with p = softmax(z), shape (N,), in nats; `rate` is the last layer's.
+    """Return -sum_k t_k log p_k with p = softmax(z), shape (N,), in nats; only the last layer uses `rate`.
 
     Source: Kornblith et al. 2021, section 2.
     """
@@ -35,7 +35,7 @@ SPEC = LossSpec(
     family="log-loss",
     summary="Cross-entropy on a last layer whose features are dropped at random in training.",
     formula="-log p_y, features times a random mask / (1 - rate) before the last layer",
-    use="Against co-adapted features. It is a regulariser: the loss as a function of the logits is cross-entropy.",
+    use="Against co-adapted features. It is a regulariser; as a function of the logits, it is cross-entropy.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,

@@ -19,9 +19,9 @@ from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpe
 def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     """Return <q - t, z> + [sum_k t_k^alpha - sum_k q_k^alpha] / (alpha (alpha-1)), shape (N,).
 
-    q = entmax_alpha(z) = [(alpha-1) z - tau]_+^(1/(alpha-1)) with tau such that q sums to 1. Cross-entropy as alpha
-    goes to 1, the sparsemax loss at alpha = 2. It is 0 once the true logit leads by 1/(alpha-1). The gradient is
-    q - t.
+    q = entmax_alpha(z) = [(alpha-1) z - tau]_+^(1/(alpha-1)) with tau such that q sums to 1. It tends to
+    cross-entropy as alpha goes to 1, and is the sparsemax loss at alpha = 2. It is 0 if the true logit exceeds the
+    others by 1/(alpha-1). The gradient is q - t.
 
     Source: Peters et al. 2019, section 3.
 
@@ -32,9 +32,9 @@ def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     fixed_NC = finite_logits(z_NC.detach())
     found = _entmax_map(fixed_NC, alpha)
     q_NC = found.p_NC / found.sum_N1
-    # Measured from the largest logit, because a common offset would only cost digits.
+    # Subtract the largest logit, because a common offset would cost digits.
     from_top_NC = fixed_NC - fixed_NC.amax(1, keepdim=True)
-    # q^(alpha-1) is the base, but for the normalisation.
+    # q^(alpha-1) is the base, up to normalisation.
     sum_of_powers_N = (q_NC * found.base_NC).sum(1) * found.sum_N1.squeeze(1).pow(1 - alpha)
     fit_N = (q_NC * from_top_NC).sum(1) - at_target(from_top_NC, target)
     of_target_N = 1 if target.ndim == 1 else target.to(z_NC.dtype).pow(alpha).sum(1)
@@ -43,7 +43,7 @@ def entmax(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
 
 
 def link(logits_NC: Tensor, alpha: float) -> Tensor:
-    """Return entmax_alpha(z), shape (N, C); classes may have exactly 0."""
+    """Return entmax_alpha(z), shape (N, C); probabilities may be exactly 0."""
     z_NC = finite_logits(logits_NC)
     return probabilities(_entmax_map(z_NC.detach(), alpha), z_NC, alpha - 1)
 
@@ -53,7 +53,7 @@ def _gradient(alpha: float, z_NC: Tensor, target: Tensor) -> Tensor:
 
 
 def _entmax_map(z_NC: Tensor, alpha: float) -> PowerSoftmax:
-    """Return what :func:`power_softmax` does; [(alpha-1) z - tau]_+ and [1 + (alpha-1) (z - tau)]_+ are one."""
+    """Return :func:`power_softmax` of z; [(alpha-1) z - tau]_+ and [1 + (alpha-1) (z - tau)]_+ differ only in tau."""
     if alpha <= 1:
         raise ValueError(f"entmax needs alpha > 1, found {alpha}; cross_entropy is its limit at 1")
     c = alpha - 1
@@ -61,8 +61,8 @@ def _entmax_map(z_NC: Tensor, alpha: float) -> PowerSoftmax:
 
 
 def _bisect(gaps_NC: Tensor, c: float) -> PowerSoftmax:
-    """Return what :func:`power_softmax` does, for alpha > 2, where slopes are infinite and Newton fails."""
-    # The largest probability is bisected; from it the others follow by their gaps.
+    """Return the same as :func:`power_softmax`, for alpha > 2, where slopes are infinite and Newton's method fails."""
+    # Bisect the largest probability; the gaps then give the others.
     width = 1 - 1 / gaps_NC.shape[1]
     low_N1 = torch.full_like(gaps_NC[:, :1], 1 / gaps_NC.shape[1])
     for _ in range(50 if gaps_NC.dtype == torch.float64 else 22):
@@ -80,9 +80,9 @@ SPEC = LossSpec(
     function=entmax,
     link=link,
     family="Fenchel-Young",
-    summary="A loss with sparse probabilities that stops pulling once the true class leads by a margin.",
+    summary="A loss with sparse probabilities whose gradient is 0 once the true class leads by a margin.",
     formula="<q - t, z> + [sum_k t_k^alpha - sum_k q_k^alpha] / (alpha (alpha-1)), q = entmax_alpha(z)",
-    use="For sparse probabilities, exact zeros included, and where certain samples should stop pulling.",
+    use="For sparse probabilities with exact zeros, and if confident samples should have no gradient.",
     citation=Citation(
         authors="Peters et al.",
         year=2019,

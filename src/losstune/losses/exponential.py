@@ -1,6 +1,6 @@
-"""The exponential loss of multi-class boosting: every margin violated counts by its exponential.
+"""The exponential loss of multi-class boosting: the exponential of every margin violation.
 
-Above 10 nats of cross-entropy (p_y below 4.5e-5) it goes on linearly: its own gradient soon has no finite number.
+Above 10 nats of cross-entropy (p_y below 4.5e-5) it continues linearly, because the gradient would soon overflow.
 
 Link: softmax(2z), exact (strictly proper) for posteriors whose outputs stay below that limit.
 """
@@ -18,7 +18,7 @@ LINEAR_FROM_NATS = 10.0
 
 
 def exponential(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-    """Return sum over j != y of exp(z_j - z_y) = 1/p_y - 1, linear in log p_y beyond 10 nats; shape (N,).
+    """Return sum over j != y of exp(z_j - z_y) = 1/p_y - 1, linear in log p_y above 10 nats; shape (N,).
 
     Source: Mukherjee & Schapire 2013, section 4.
 
@@ -40,9 +40,9 @@ SPEC = LossSpec(
     function=exponential,
     link=link,
     family="true-class",
-    summary="The exponential of every violated margin, as in boosting.",
+    summary="The exponential of every margin violation, as in boosting.",
     formula="sum_{j != y} exp(z_j - z_y)",
-    use="Where hardly any label is wrong. A single mislabelled sample can govern a batch.",
+    use="For nearly clean labels. A single mislabelled sample can dominate a batch.",
     citation=Citation(
         authors="Mukherjee and Schapire",
         year=2013,

@@ -1,7 +1,7 @@
 """The Fenchel-Young loss of an alpha-divergence from the class frequencies: entmax with a prior.
 
-A class that is frequent in the training data needs less of a logit to be predicted. Where all classes are equally
-frequent it is ``entmax`` at logits divided by C^(alpha-1), for alpha above 1.
+A class that is frequent in the training data needs a smaller logit to be predicted. If all classes are equally
+frequent, it is ``entmax`` at logits divided by C^(alpha-1), for alpha above 1.
 
 Link: the divergence's softargmax, exact (strictly proper).
 """
@@ -20,10 +20,10 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 
 
 def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -> Tensor:
-    """Return max_p [<p, z> - D(p, r)] + D(t, r) - <t, z>, shape (N,), r the classes' shares of the training data.
+    """Return max_p [<p, z> - D(p, r)] + D(t, r) - <t, z>, shape (N,), r the class frequencies of the training data.
 
-    D(p, r) = (sum_k r_k^(1-alpha) p_k^alpha - 1) / (alpha (alpha-1)): half of Pearson's chi2 at alpha = 2, four times
-    the squared Hellinger distance at 1/2, and KL in the limit alpha = 1, where the loss is cross-entropy at
+    D(p, r) = (sum_k r_k^(1-alpha) p_k^alpha - 1) / (alpha (alpha-1)) is half of Pearson's chi2 at alpha = 2, four times
+    the squared Hellinger distance at 1/2, and KL in the limit alpha = 1. There the loss is cross-entropy at
     z + log r, ``logit_adjusted``. The gradient is p - t.
 
     Source: Roulet et al. 2025, section 3; Blondel et al. 2020.
@@ -31,11 +31,11 @@ def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -
     z_NC = at_least_float32(logits_NC)
     fixed_NC, r_C = finite_logits(z_NC.detach()), _shares(counts_C, z_NC)
     p_NC, divergence_N = _softargmax(fixed_NC, alpha, r_C)
-    # Measured from the largest logit, because a common offset would only cost digits.
+    # Subtract the largest logit, because a common offset would cost digits.
     from_top_NC = fixed_NC - fixed_NC.amax(1, keepdim=True)
     fit_N = (p_NC * from_top_NC).sum(1) - at_target(from_top_NC, target) - divergence_N
     if target.ndim == 1:
-        # Of the true class alone: (r_y^(1-alpha) - 1) / (alpha (alpha-1)).
+        # For a single class: (r_y^(1-alpha) - 1) / (alpha (alpha-1)).
         of_target_N = (_log_power(-r_C.log(), alpha) / alpha).gather(0, target)
     else:
         of_target_N = _divergence(target.to(z_NC.dtype), alpha, r_C)
@@ -44,7 +44,7 @@ def fdiv_fy(logits_NC: Tensor, target: Tensor, alpha: float, counts_C: Tensor) -
 
 
 def link(logits_NC: Tensor, alpha: float, counts_C: Tensor) -> Tensor:
-    """Return the p that maximises <p, z> - D(p, r), shape (N, C); classes may have exactly 0 for alpha above 1."""
+    """Return the p that maximises <p, z> - D(p, r), shape (N, C); for alpha above 1, p may contain exact zeros."""
     z_NC = finite_logits(logits_NC)
     r_C = _shares(counts_C, z_NC)
     if alpha == 1:
@@ -70,20 +70,20 @@ def _softargmax(z_NC: Tensor, alpha: float, r_C: Tensor) -> tuple[Tensor, Tensor
     p_NC = found.p_NC / found.sum_N1
     if found.above_NC is not None:
         return p_NC, _divergence(p_NC, alpha, r_C)
-    # (p/r)^(alpha-1) is the base, but for the normalisation.
+    # (p/r)^(alpha-1) is the base, up to normalisation.
     sum_of_powers_N = (p_NC * found.base_NC).sum(1) * found.sum_N1.squeeze(1).pow(1 - alpha)
     return p_NC, (sum_of_powers_N - 1) / (alpha * (alpha - 1))
 
 
 def _divergence(p_NC: Tensor, alpha: float, r_C: Tensor) -> Tensor:
     """Return D(p, r), shape (N,)."""
-    # Where p is 0 the ratio only ever meets that 0, and so may be anything finite.
+    # Where p is 0, the ratio is multiplied by 0, so any finite value will do.
     ratio_NC = (p_NC / r_C).clamp_min(torch.finfo(p_NC.dtype).tiny)
     return (p_NC * _log_power(ratio_NC.log(), alpha)).sum(1) / alpha
 
 
 def _log_power(log_ratio: Tensor, alpha: float) -> Tensor:
-    """Return (ratio^(alpha-1) - 1) / (alpha-1), by logarithms, so that it is exact near alpha = 1."""
+    """Return (ratio^(alpha-1) - 1) / (alpha-1), computed from the logarithm to be accurate near alpha = 1."""
     c = alpha - 1
     return log_ratio if c == 0 else torch.expm1(c * log_ratio) / c
 
@@ -94,8 +94,8 @@ SPEC = LossSpec(
     link=link,
     family="Fenchel-Young",
     summary="Entmax with a prior: the Fenchel-Young loss of an alpha-divergence from the class frequencies.",
-    formula="max_p [<p, z> - D_alpha(p, r)] + D_alpha(t, r) - <t, z>, r the classes' shares of the training data",
-    use="For imbalanced classes, with sparse probabilities above alpha = 1. Without imbalance it is entmax, rescaled.",
+    formula="max_p [<p, z> - D_alpha(p, r)] + D_alpha(t, r) - <t, z>, r the class frequencies of the training data",
+    use="For imbalanced classes; probabilities are sparse for alpha > 1. Without imbalance it is entmax, rescaled.",
     citation=Citation(
         authors="Roulet et al.",
         year=2025,

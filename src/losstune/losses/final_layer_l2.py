@@ -1,7 +1,7 @@
-"""Cross-entropy with a penalty on the squared weights of the last layer, beyond the weight decay of all.
+"""Cross-entropy with a penalty on the squared weights of the last layer, in addition to weight decay.
 
-The trainer changes the last layer; the function of the logits is cross-entropy's, and takes its own number only to hand
-it on.
+The trainer changes the last layer. As a function of the logits it is cross-entropy; it takes the hyperparameter only to
+pass it on.
 
 Link: softmax, exact (strictly proper).
 """
@@ -16,7 +16,7 @@ from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 
 
 def final_layer_l2(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:
-    """Return -sum_k t_k log p_k with p = softmax(z), shape (N,), in nats; `lam` is the last layer's.
+    """Return -sum_k t_k log p_k with p = softmax(z), shape (N,), in nats; only the last layer uses `lam`.
 
     Source: Kornblith et al. 2021; the penalty's factor 1/2 is that of the authors' code (google-research,
     loss_functions_transfer).
@@ -34,9 +34,9 @@ SPEC = LossSpec(
     function=final_layer_l2,
     link=link,
     family="log-loss",
-    summary="Cross-entropy with a penalty on the squared weights of the last layer, beyond the weight decay of all.",
+    summary="Cross-entropy with a penalty on the squared weights of the last layer, in addition to weight decay.",
     formula="-log p_y + lam/2 |W|^2, W the last layer's weights",
-    use="Against logits that grow without end. It is a regulariser: as a function of the logits it is cross-entropy.",
+    use="Against unbounded logits. It is a regulariser; as a function of the logits, it is cross-entropy.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,

@@ -1,9 +1,9 @@
-"""The multi-class focal loss, cross-entropy with less weight on what is already easy.
+"""The multi-class focal loss: cross-entropy with less weight on easy samples.
 
-Not the one-vs-rest focal loss of detection libraries, which sums a binary loss per class.
+It is not the one-vs-rest focal loss of detection libraries, which sums a binary loss per class.
 
 Link: eta_k proportional to 1/|phi'(p_k)| with phi(p) = -(1-p)^gamma log p, a recovery: softmax itself is
-underconfident where gamma > 0.
+underconfident for gamma > 0.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def focal(logits_NC: Tensor, target_N: Tensor, gamma: float) -> Tensor:
         ValueError: If the target is not a class per sample.
     """
     cross_entropy_N = class_cross_entropy(logits_NC, target_N)
-    # Where p_y = 1 a power below 1 has an infinite slope, which times 0 is NaN.
+    # At p_y = 1 a power below 1 has an infinite slope, and infinity times 0 is NaN.
     error_N = (-torch.expm1(-cross_entropy_N)).clamp_min(torch.finfo(cross_entropy_N.dtype).tiny)
     return error_N.pow(gamma) * cross_entropy_N
 
 
 def link(logits_NC: Tensor, gamma: float) -> Tensor:
-    """Return the posterior whose risk these outputs minimise, shape (N, C).
+    """Return the posterior under which these outputs minimise the risk, shape (N, C).
 
     eta_k is proportional to p_k / [(1-p_k)^(gamma-1) (1 - p_k - gamma p_k log p_k)].
 
@@ -48,9 +48,9 @@ SPEC = LossSpec(
     function=focal,
     link=link,
     family="true-class",
-    summary="Cross-entropy weighted by (1 - p_y)^gamma: easy samples count less.",
+    summary="Cross-entropy weighted by (1 - p_y)^gamma, which reduces the weight of easy samples.",
     formula="-(1 - p_y)^gamma log p_y",
-    use="For underconfident, calibrated networks, and for many easy samples. With noisy labels it chases the noise.",
+    use="Against overconfidence, and for many easy samples. It gives noisy labels more weight.",
     citation=Citation(
         authors="Lin et al.",
         year=2017,

@@ -1,7 +1,7 @@
 """Generalised cross-entropy: from the log-loss (q = 0) to the absolute error (q = 1).
 
-Link: softmax((1 - q) z), exact (strictly proper) for q < 1. At q = 1 the risk is minimal at the most probable class
-and holds no more information; softmax(z) is then a convention.
+Link: softmax((1 - q) z), exact (strictly proper) for q < 1. At q = 1 the risk's minimiser gives only the most probable
+class; softmax(z) is then a convention.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpec, Properties
 
 SMALLEST_Q = 1e-12
-"""Below, the loss is taken as its limit at 0, which it differs from by less than a float64 tells."""
+"""Below this value, the loss is replaced by its limit at 0; the difference is below the precision of float64."""
 
 
 def gce(logits_NC: Tensor, target_N: Tensor, q: float) -> Tensor:
@@ -43,7 +43,7 @@ SPEC = LossSpec(
     family="true-class",
     summary="A bounded loss between cross-entropy and absolute error, against label noise.",
     formula="(1 - p_y^q) / q",
-    use="For noisy labels: q trades cross-entropy's speed for the mean absolute error's robustness.",
+    use="For noisy labels: q trades the training speed of cross-entropy for the robustness of the absolute error.",
     citation=Citation(
         authors="Zhang & Sabuncu",
         year=2018,

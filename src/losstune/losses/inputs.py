@@ -1,6 +1,6 @@
-"""What a loss is given besides logits, checked at the door: targets, class weights, class counts, hyperparameters.
+"""Validation of a loss's inputs besides logits: targets, class weights, class counts, hyperparameters.
 
-For each batch only types and shapes are looked at, so that a device is never waited for. Values are looked at once,
+For each batch only types and shapes are checked, so that the device is not synchronised. Values are checked once,
 when they are given.
 
 Shape suffixes: N samples, C classes.
@@ -19,12 +19,12 @@ from losstune.losses.ranges import Domain, Value
 
 
 def as_class_target(target: Tensor) -> Tensor:
-    """Return a target of class indices as int64, whatever integers it holds; a distribution as it is.
+    """Return class indices of any integer type as int64, and a distribution unchanged.
 
-    torch takes a uint8 tensor for a mask where it is an index, and most of its functions refuse int32.
+    torch treats a uint8 tensor as a mask when indexing, and most of its functions reject int32.
 
     Raises:
-        ValueError: If the target holds truth values or complex numbers, or is no tensor.
+        ValueError: If the target is Boolean or complex, or is not a tensor.
     """
     if not isinstance(target, Tensor):
         raise ValueError(f"target: found {type(target).__name__}, expected a tensor")
@@ -38,7 +38,7 @@ def as_class_target(target: Tensor) -> Tensor:
 
 
 def as_class_weight(weight: Any) -> Tensor | None:
-    """Return class weights as they are.
+    """Return class weights unchanged.
 
     Raises:
         ValueError: If they are not one finite number per class.
@@ -59,14 +59,14 @@ def as_class_weight(weight: Any) -> Tensor | None:
 
 
 def as_class_counts(counts: Sequence[float] | Tensor, *, shares: bool) -> Tensor:
-    """Return training samples per class (C,) in a floating type; a class without any counts as one with 1.
+    """Return training samples per class (C,) in a floating type; a count of 0 becomes 1.
 
     Args:
-        counts: Of each class. Any number below 1 but 0 means that they are shares and not counts.
-        shares: Whether the classes' shares of the training data say as much as the counts.
+        counts: The count of each class. A number between 0 and 1 means that they are class frequencies.
+        shares: Whether class frequencies are allowed in place of counts.
 
     Raises:
-        ValueError: If they are not one finite number of at least 0 per class, all of them are 0, or they are shares
+        ValueError: If they are not one finite number of at least 0 per class, all are 0, or they are class frequencies
             and `shares` is false or one of them is 0.
     """
     try:
@@ -91,18 +91,18 @@ def as_class_counts(counts: Sequence[float] | Tensor, *, shares: bool) -> Tensor
         return counts_C.clamp_min(1)
     if not shares:
         raise ValueError(
-            f"class_counts: found {_listed(counts_C)}, which are shares; this loss needs the counts: multiply by the "
+            f"class_counts: found {_listed(counts_C)}, which are frequencies; this loss needs counts: multiply by the "
             "number of training samples"
         )
     if not bool(counts_C.all()):
         raise ValueError(
-            f"class_counts: found {_listed(counts_C)}, shares of which one is 0; expected all above 0, or counts"
+            f"class_counts: found {_listed(counts_C)}, frequencies of which one is 0; expected all above 0, or counts"
         )
     return counts_C
 
 
 def require_per_class(name: str, values_C: Tensor, logits_NC: Tensor) -> None:
-    """Refuse weights or counts of another number of classes than the logits have; nothing is waited for.
+    """Check that weights or counts have one value per class of the logits, without synchronising with the device.
 
     Raises:
         ValueError: If the lengths differ.
@@ -118,7 +118,7 @@ def as_hyperparameter(loss: str, name: str, value: Any, domain: Domain) -> Value
     """Return a hyperparameter's value as a Python number.
 
     Raises:
-        ValueError: If it is no number, or outside the domain.
+        ValueError: If it is not a number, or outside the domain.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{loss}: found {name} {value!r} ({type(value).__name__}), expected {domain}")

@@ -1,4 +1,4 @@
-"""The weighted Jensen-Shannon divergence between target and prediction, scaled to lie between CE and MAE.
+"""The weighted Jensen-Shannon divergence between target and prediction, scaled to be between CE and MAE.
 
 Link: eta_k proportional to 1 / log(1 + pi / ((1-pi) p_k)), a recovery: with one class per sample the loss is a
 convex function of p_y with that slope.
@@ -30,12 +30,12 @@ def js(logits_NC: Tensor, target: Tensor, pi: float) -> Tensor:
         t_NC = target.to(z_NC.dtype)
         log_p_NC = z_NC.log_softmax(1)
         p_NC = log_p_NC.exp()
-        # Entropy has an infinite slope at 0, which times a vanished p is NaN.
+        # The entropy has an infinite slope at 0, and infinity times a p of 0 is NaN.
         mixture_NC = (pi * t_NC + (1 - pi) * p_NC).clamp_min(torch.finfo(z_NC.dtype).tiny)
         target_entropy_NC: Tensor = torch.special.entr(t_NC)
         divergence_NC = _entropy(mixture_NC) - pi * target_entropy_NC + (1 - pi) * p_NC * log_p_NC
         return divergence_NC.sum(1) / scale
-    # The same with the sums over the other classes done by hand: only p_y is left.
+    # The same, with the sums over the other classes simplified so that only p_y remains.
     cross_entropy_N = class_cross_entropy(logits_NC, target)
     p_N = torch.exp(-cross_entropy_N)
     return (_entropy(pi + (1 - pi) * p_N) - (1 - pi) * p_N * cross_entropy_N) / scale + (1 - p_N)
@@ -60,7 +60,7 @@ SPEC = LossSpec(
     family="true-class",
     summary="A bounded divergence between cross-entropy (pi to 0) and absolute error (pi to 1), against label noise.",
     formula="[H(pi t + (1-pi) p) - pi H(t) - (1-pi) H(p)] / (-(1-pi) log(1-pi))",
-    use="For noisy labels; between cross-entropy and the mean absolute error, like gce.",
+    use="For noisy labels. Like gce, it interpolates between cross-entropy and the mean absolute error.",
     citation=Citation(
         authors="Englesson & Azizpour",
         year=2021,

@@ -1,7 +1,7 @@
 """Keras's ``KLDivergence`` on softmax outputs: target and prediction clipped to [1e-7, 1], in probabilities.
 
-A sample with p_y below 1e-7 has no gradient to its true class: the loss stops at 16.1 nats and gives it up. Elsewhere
-it is cross-entropy to within 1e-7 times the other classes' log-probabilities.
+A sample with p_y below 1e-7 has no gradient for its true class, because the loss is at most 16.1 nats. Elsewhere it
+is cross-entropy to within 1e-7 times the other classes' log-probabilities.
 
 Link: softmax, exact (strictly proper, to about 1e-6) for posteriors without a class near 1e-7 or below.
 """
@@ -49,7 +49,7 @@ SPEC = LossSpec(
     family="log-loss",
     summary="KL divergence as Keras computes it: clipped at a probability of 1e-7.",
     formula="sum_k t_k log(t_k / p_k), t and p clipped to [1e-7, 1]",
-    use="To find out whether a KL that won elsewhere won by its clipping: it gives up what is surely wrong.",
+    use="To test whether a KL divergence won elsewhere by its clipping, which removes the gradient of outliers.",
     citation=Citation(
         authors="Drager and Dunkelau",
         year=2022,

@@ -1,7 +1,7 @@
 """The Kullback-Leibler divergence of the prediction from the target.
 
-With one class per sample it is cross-entropy, bit for bit, and so a control: a method that finds a difference
-between the two measures its own noise. With soft targets it is cross-entropy less the target's entropy, a constant.
+With one class per sample it is bit-identical to cross-entropy and so a control: any measured difference between the
+two is noise. With soft targets it is cross-entropy minus the target's entropy, a constant.
 
 Link: softmax, exact (strictly proper).
 """
@@ -32,9 +32,9 @@ SPEC = LossSpec(
     function=kl_divergence,
     link=softmax_link,
     family="log-loss",
-    summary="Cross-entropy less the target's entropy; identical to cross-entropy on hard labels: the A/A control.",
+    summary="Cross-entropy minus the target's entropy; identical to cross-entropy on hard labels: the A/A control.",
     formula="sum_k t_k log(t_k / p_k)",
-    use="As a control: on hard labels it is cross-entropy, and a difference between the two is noise.",
+    use="As a control: on hard labels it is cross-entropy, so any difference between the two is noise.",
     citation=Citation(
         authors="Kullback & Leibler",
         year=1951,

@@ -1,7 +1,7 @@
 """Cross-entropy against a target that is mixed with the uniform distribution.
 
 Link: (p - eps/C) / (1 - eps), a recovery: the minimiser of the risk is p = (1 - eps) eta + eps/C. Outputs below
-eps/C, which no posterior explains, are cut off.
+eps/C, which correspond to no posterior, are clipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
     """Return -sum_k [(1 - eps) t_k + eps/C] log p_k with p = softmax(z), shape (N,), in nats.
 
-    Equal to cross-entropy + eps (z_y - mean(z)). Its minimum is the entropy of the smoothed target, above 0.
+    It equals cross-entropy + eps (z_y - mean(z)). Its minimum is the entropy of the smoothed target, above 0.
 
     Source: Szegedy et al. 2016, section 7.
     """
@@ -33,9 +33,9 @@ def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
 
 
 def link(logits_NC: Tensor, eps: float) -> Tensor:
-    """Return (p - eps/C) / (1 - eps), cut off at 0 and normalised, shape (N, C)."""
+    """Return (p - eps/C) / (1 - eps), clipped at 0 and normalised, shape (N, C)."""
     p_NC = at_least_float32(logits_NC).softmax(1)
-    # The divisor 1 - eps falls out when the rows are normalised.
+    # The divisor 1 - eps cancels when the rows are normalised.
     return normalized(p_NC - eps / p_NC.shape[1])
 
 
@@ -51,9 +51,9 @@ SPEC = LossSpec(
     function=label_smoothing,
     link=link,
     family="log-loss",
-    summary="Cross-entropy that keeps a share eps of the target for all classes, against overconfidence.",
+    summary="Cross-entropy that spreads a fraction eps of the target over all classes, against overconfidence.",
     formula="-sum_k [(1 - eps) t_k + eps/C] log p_k",
-    use="Against overconfidence, and for features in tight clusters. It costs what the clusters' distances would tell.",
+    use="Against overconfidence, and for tightly clustered features. It loses information on similarities of classes.",
     citation=Citation(
         authors="Szegedy et al.",
         year=2016,

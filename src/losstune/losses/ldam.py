@@ -1,6 +1,6 @@
 """Cross-entropy on cosines with a margin that is larger for rarer classes.
 
-Link: softmax(s z), a convention: the margins tilt what is learnt by an amount that depends on the posterior itself.
+Link: softmax(s z), a convention: the bias from the margins depends on the posterior itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def ldam(logits_NC: Tensor, target_N: Tensor, max_m: float, s: float, counts_C: Tensor) -> Tensor:
     """Return CE(s (z - D_y onehot_y)), D_k = max_m (min_j n_j / n_k)^(1/4), shape (N,), in nats.
 
-    The logits z are meant to be cosines: the network's head is normalised.
+    The logits z must be cosines: the network's head is normalised.
 
     Source: Cao et al. 2019, eq. (12) and (13).
 
@@ -41,7 +41,7 @@ SPEC = LossSpec(
     function=ldam,
     link=link,
     family="class prior",
-    summary="Cross-entropy on cosines with a margin that grows as a class gets rarer.",
+    summary="Cross-entropy on cosines with a larger margin for rarer classes.",
     formula="CE(s (z - D_y onehot_y)), D_k = max_m (min_j n_j / n_k)^(1/4), z cosines",
     use="For imbalanced classes with a normalised head.",
     citation=Citation(

@@ -1,8 +1,8 @@
-"""The logarithm of the hyperbolic cosine of the error in probability: squared near 0, absolute far from it.
+"""The logarithm of the hyperbolic cosine of the error in probability: quadratic for small errors, linear for large.
 
-Errors of probabilities are at most 1, so that it is close to half the Brier score throughout.
+Errors of probabilities are at most 1, so it is always close to half the Brier score.
 
-Link: softmax, a convention: the minimiser of the risk is near the posterior, and is not it.
+Link: softmax, a convention: the minimiser of the risk is near the posterior, but not equal to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def log_cosh(logits_NC: Tensor, target: Tensor) -> Tensor:
     """
     p_NC = at_least_float32(logits_NC).softmax(1)
     error_NC = p_NC - target_distribution(target, p_NC)
-    # cosh^2 = 1 + sinh^2: exact where the error is small, too.
+    # cosh^2 = 1 + sinh^2: also accurate for small errors.
     return error_NC.sinh().square().log1p().sum(1) / 2
 
 
@@ -34,7 +34,7 @@ SPEC = LossSpec(
     family="regression",
     summary="The log of the hyperbolic cosine of the predicted probabilities' errors.",
     formula="sum_k log cosh(p_k - t_k)",
-    use="A baseline of Keras's regression losses, close to half the Brier score.",
+    use="A baseline from Keras's regression losses; its values are close to half the Brier score.",
     citation=Citation(
         authors="Saleh and Saleh",
         year=2022,

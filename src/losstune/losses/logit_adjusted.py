@@ -1,10 +1,10 @@
 """Cross-entropy with the logits offset by the log-prior of the classes: rare classes get a margin.
 
-The network's own outputs z rank the classes as if all were equally frequent. At tau = 1 this is the balanced softmax
-(Ren et al. 2020); at tau = 0, or where the classes are equally frequent, it is cross-entropy.
+The network's outputs z rank the classes as if all were equally frequent. At tau = 1 it is the balanced softmax
+(Ren et al. 2020); at tau = 0, or with equally frequent classes, it is cross-entropy.
 
-Link: softmax(z + tau log pi), exact (strictly proper): the posterior under the training data's prior pi. Without the
-offset the outputs favour the balanced error; their argmax is what the paper calls logit adjustment.
+Link: softmax(z + tau log pi), exact (strictly proper): the posterior under the training data's prior pi. The argmax of
+the outputs without the offset minimises the balanced error; the paper calls it logit adjustment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from losstune.losses.spec import Alias, Citation, Hyperparameter, Limit, LossSpe
 
 
 def logit_adjusted(logits_NC: Tensor, target: Tensor, tau: float, counts_C: Tensor) -> Tensor:
-    """Return CE(z + tau log pi), shape (N,), in nats, with pi the classes' shares of the training data.
+    """Return CE(z + tau log pi), shape (N,), in nats, with pi the class frequencies of the training data.
 
     Source: Menon et al. 2021, eq. (10).
     """
@@ -41,9 +41,9 @@ SPEC = LossSpec(
     function=logit_adjusted,
     link=link,
     family="class prior",
-    summary="Cross-entropy at logits offset by the log-prior: rare classes get a margin.",
-    formula="CE(z + tau log pi), pi the classes' shares of the training data",
-    use="For imbalanced classes: without the offset the outputs decide for the balanced error, with it for accuracy.",
+    summary="Cross-entropy on logits offset by the log-prior: rare classes get a margin.",
+    formula="CE(z + tau log pi), pi the class frequencies of the training data",
+    use="For imbalanced classes. The outputs without the offset optimise the balanced error, with it accuracy.",
     citation=Citation(
         authors="Menon et al.",
         year=2021,
@@ -62,11 +62,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(
-            name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}
-        ),
-    ),
+    aliases=(Alias(name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}),),
     needs_counts=True,
     balanced_outputs=True,
     limits=(Limit(hyperparameters={"tau": 0.0}),),

@@ -1,10 +1,10 @@
-"""Cross-entropy on logits of fixed length.
+"""Cross-entropy on logits of fixed norm.
 
-Only the direction of the logits counts. At z = 0 the gradient is about 1e7 / tau: a head initialised with zeros
-must not be used.
+Only the direction of the logits matters. At z = 0 the gradient is about 1e7 / tau, so the head must not be initialised
+with zeros.
 
-Link: softmax of the normalised logits, exact (strictly proper) for posteriors whose centred log-odds have a length of
-at most 1/tau; more certain ones cannot be expressed.
+Link: softmax of the normalised logits, exact (strictly proper) for posteriors whose centred log-odds have a norm of
+at most 1/tau; the outputs cannot express more certain ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 PUBLISHED_TAU = 0.04
 
 LOWEST = -1e15
-"""In place of lower logits: what is masked by minus infinity is so long that the others are 0 beside it."""
+"""Lower bound of the logits: a logit of minus infinity dominates the norm, so that the others become 0."""
 
 
 def logit_norm(logits_NC: Tensor, target: Tensor, tau: float) -> Tensor:
@@ -47,15 +47,15 @@ def _normalize(logits_NC: Tensor, tau: float) -> Tensor:
 
 
 def _minimum(num_classes: int, tau: float) -> float:
-    """Return the loss where the logits point straight at the true class: log(1 + (C-1) exp(-sqrt(C/(C-1)) / tau))."""
+    """Return the loss for logits in the direction of the true class: log(1 + (C-1) exp(-sqrt(C/(C-1)) / tau))."""
     return math.log1p((num_classes - 1) * math.exp(-math.sqrt(num_classes / (num_classes - 1)) / tau))
 
 
 def _bound(num_classes: int) -> float:
     """Return log(1 + exp(sqrt(2) / tau) + (C-2) exp(1 / (sqrt(2) tau))) at the published temperature.
 
-    Two logits of a vector of length 1/tau are at most sqrt(2) / tau apart, and then the others are 0. At so low a
-    temperature the supremum is there, but for less than a millionth.
+    Two logits of a vector of length 1/tau differ by at most sqrt(2) / tau, and then the others are 0. At such a low
+    temperature this is the supremum, to within a millionth.
     """
     apart = math.sqrt(2) / PUBLISHED_TAU
     return apart + math.log1p(math.exp(-apart) + (num_classes - 2) * math.exp(-apart / 2))
@@ -66,9 +66,9 @@ SPEC = LossSpec(
     function=logit_norm,
     link=link,
     family="log-loss",
-    summary="Cross-entropy on logits scaled to the length 1/tau, so that confidence cannot grow with their norm.",
+    summary="Cross-entropy on logits scaled to the norm 1/tau, so that confidence cannot grow with their norm.",
     formula="-log softmax(z / (tau |z|_2))_y",
-    use="Against overconfidence, and to detect what is out of distribution. Its temperature matters much.",
+    use="Against overconfidence, and to detect out-of-distribution samples. It is sensitive to its temperature.",
     citation=Citation(
         authors="Wei et al.",
         year=2022,

@@ -1,4 +1,4 @@
-"""Cross-entropy with a penalty on the squared length of the logits.
+"""Cross-entropy with a penalty on the squared norm of the logits.
 
 Link: eta = p + b z, a recovery: where the risk's gradient, p - eta + b z, is 0.
 """
@@ -38,9 +38,7 @@ def _minimum(num_classes: int, b: float) -> float:
     low, high = 0.0, 1 / (b * num_classes)
     for _ in range(200):
         u = (low + high) / 2
-        exceeds = (
-            math.log(b * u) + num_classes * u + math.log1p((num_classes - 1) * math.exp(-num_classes * u)) > 0
-        )
+        exceeds = math.log(b * u) + num_classes * u + math.log1p((num_classes - 1) * math.exp(-num_classes * u)) > 0
         low, high = (low, u) if exceeds else (u, high)
     penalty = b / 2 * num_classes * (num_classes - 1) * low**2
     return math.log1p((num_classes - 1) * math.exp(-num_classes * low)) + penalty
@@ -51,9 +49,9 @@ SPEC = LossSpec(
     function=logit_penalty,
     link=link,
     family="log-loss",
-    summary="Cross-entropy with a penalty on the squared length of the logits.",
+    summary="Cross-entropy with a penalty on the squared norm of the logits.",
     formula="CE + b/2 sum_k z_k^2",
-    use="Against logits that grow without end; a regulariser more than another loss.",
+    use="Against unbounded logits. It is more a regulariser than a different loss.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,

@@ -1,8 +1,8 @@
-"""Cross-entropy with the largest logit drawn to the mean: label smoothing that spares a wrong prediction.
+"""Cross-entropy with a penalty on the largest logit: label smoothing that does not amplify wrong predictions.
 
-Wherever the true class has the largest logit, value and gradient are those of label smoothing.
+If the true class has the largest logit, value and gradient equal those of label smoothing.
 
-Link: softmax, a convention: which logit is the largest depends on the posterior, so that the pull can't be undone.
+Link: softmax, a convention: which logit is largest depends on the posterior, so the penalty cannot be inverted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def link(logits_NC: Tensor, a: float) -> Tensor:
 
 
 def _minimum(num_classes: int, a: float) -> float:
-    """Return the entropy of (1 - a + a/C, a/C, ...), label smoothing's minimum: there the true class is largest."""
+    """Return the entropy of (1 - a + a/C, a/C, ...), label smoothing's minimum, where the true logit is largest."""
     other = a / num_classes
     true = 1 - (num_classes - 1) * other
     return -true * math.log(true) - ((num_classes - 1) * other * math.log(other) if other else 0.0)
@@ -49,9 +49,9 @@ SPEC = LossSpec(
     function=maxsup,
     link=link,
     family="log-loss",
-    summary="Cross-entropy that keeps the largest logit near the mean, right or wrong.",
+    summary="Cross-entropy that keeps the largest logit near the mean logit, whether it is right or wrong.",
     formula="CE + a (max_k z_k - mean_k z_k)",
-    use="As label smoothing, where training errors are common.",
+    use="As label smoothing, for problems with many training errors.",
     citation=Citation(
         authors="Zhou et al.",
         year=2025,

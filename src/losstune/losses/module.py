@@ -19,23 +19,24 @@ Reduction = Literal["mean", "sum", "none"]
 class LossModule(nn.Module):
     """A criterion: ``module(logits, target)`` gives a scalar, or one value per sample with reduction "none".
 
-    Takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...), in
-    any type of whole numbers.
-    A loss that takes soft targets also takes a distribution per sample, (N, C), without `weight`. As in
-    ``nn.CrossEntropyLoss``, the mean divides by the sum of the counted samples' weights; if every sample is
-    ignored it is NaN. Class weights and counts are buffers: they move with the module. It can be pickled.
+    It takes logits (N, C) with a target (N,) of class indices, or logits (N, C, d1, ...) with a target (N, d1, ...), of
+    any integer type.
+
+    A loss that supports soft targets also takes a distribution per sample, (N, C), without `weight`. As in
+    ``nn.CrossEntropyLoss``, the mean divides by the sum of the weights of the samples that are not ignored; if all are
+    ignored, it is NaN. Class weights and counts are buffers: they move with the module. The module can be pickled.
 
     Args:
         function: ``function(logits_NC, target, **hyperparameters) -> losses_N``.
-        hyperparameters: Its keyword arguments.
-        name: For ``repr``.
+        hyperparameters: Keyword arguments of `function`.
+        name: Name for ``repr``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        weight: Of each class, (C,); None for 1.
-        ignore_index: Samples of this class index have loss and gradient 0 and don't count in the mean.
-        counts_C: Passed on to `function`, where it takes class counts.
+        weight: Weight of each class, (C,); None for 1.
+        ignore_index: Samples of this class index have loss and gradient 0 and do not count in the mean.
+        counts_C: Class counts, for a `function` that takes them.
 
     Raises:
-        ValueError: If an argument isn't as above.
+        ValueError: If an argument is not as described.
     """
 
     weight: Tensor | None
@@ -54,9 +55,7 @@ class LossModule(nn.Module):
     ) -> None:
         super().__init__()
         if reduction not in get_args(Reduction):
-            raise ValueError(
-                f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}"
-            )
+            raise ValueError(f"reduction: found {reduction!r}, expected one of {', '.join(get_args(Reduction))}")
         self.function, self.hyperparameters, self.name = function, dict(hyperparameters), name
         self.reduction, self.ignore_index = reduction, ignore_index
         self.register_buffer("weight", as_class_weight(weight))
@@ -66,13 +65,11 @@ class LossModule(nn.Module):
         """Return the reduced loss, or with reduction "none" a tensor of the target's shape.
 
         Raises:
-            ValueError: If the shapes don't fit each other, the class weights' or counts' included, the target holds
-                truth values, or a distribution comes with class weights.
+            ValueError: If the shapes of logits, target, class weights and class counts do not match, the target is
+                Boolean, or a distribution is combined with class weights.
         """
         if logits.ndim < 2:
-            raise ValueError(
-                f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}"
-            )
+            raise ValueError(f"expected logits of shape (N, C) or (N, C, d1, ...), found {tuple(logits.shape)}")
         target = as_class_target(target)
         if self.weight is not None:
             require_per_class("weight", self.weight, logits)
@@ -87,13 +84,13 @@ class LossModule(nn.Module):
             )
         logits_NC, target_N = logits.movedim(1, -1).flatten(0, -2), target.flatten()
         counted_N = target_N != self.ignore_index
-        # The class and the logits of an ignored sample may be anything, NaN included.
+        # The class and the logits of an ignored sample may be arbitrary, including NaN.
         safe_N = torch.where(counted_N, target_N, 0)
         losses_N = self._losses(torch.where(counted_N.unsqueeze(1), logits_NC, 0.0), safe_N)
         weight_N = counted_N.to(losses_N.dtype)
         if self.weight is not None:
             weight_N = weight_N * self.weight.to(losses_N.dtype)[safe_N]
-        # Not the product alone: an ignored sample's loss must be no part of the graph.
+        # A product alone is not enough: the loss of an ignored sample must not be part of the graph.
         weighted_N = torch.where(counted_N, weight_N * losses_N, 0.0)
         if self.reduction == "none":
             return weighted_N.view(target.shape)
@@ -103,11 +100,10 @@ class LossModule(nn.Module):
         if target.shape != logits.shape or logits.ndim != 2:
             raise ValueError(
                 f"a target of probabilities must have the shape of the logits, (N, C): found {tuple(target.shape)} "
-                f"and {tuple(logits.shape)}"
-                + ("; class indices are whole numbers, target.long()" * (target.ndim == 1))
+                f"and {tuple(logits.shape)}" + ("; class indices must be integers: target.long()" * (target.ndim == 1))
             )
         if self.weight is not None:
-            raise ValueError("class weights are not defined for a target of probabilities; leave weight out")
+            raise ValueError("class weights are not defined for a target of probabilities; remove weight")
         losses_N = self._losses(logits, target)
         if self.reduction == "none":
             return losses_N
@@ -118,7 +114,7 @@ class LossModule(nn.Module):
         return self.function(logits_NC, target, **self.hyperparameters, **counts)
 
     def extra_repr(self) -> str:
-        """Return, say, ``focal(gamma=2.0), reduction='mean'``."""
+        """Return a text such as ``focal(gamma=2.0), reduction='mean'``."""
         options = [self.name, f"reduction={self.reduction!r}"]
         if self.weight is not None:
             options.append(f"weight={len(self.weight)} classes")

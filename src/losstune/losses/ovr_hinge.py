@@ -1,7 +1,7 @@
-"""A hinge per class, one against the rest, plain, squared or cubed.
+"""The one-vs-rest hinge loss of every class, plain, squared or cubed.
 
-Link: (1 + z)/2 at power 2 and u^2 / (u^2 + (1-u)^2) with u = (1 + z)/2 at power 3, exact; at power 1 the outputs only
-say which side of 1/2 a class is on, and (1 + z)/2 stands in.
+Link: (1 + z)/2 at power 2 and u^2 / (u^2 + (1-u)^2) with u = (1 + z)/2 at power 3, exact. At power 1 the outputs only
+show whether a posterior is above 1/2, and (1 + z)/2 is a convention.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ovr_hinge(logits_NC: Tensor, target_N: Tensor, power: int) -> Tensor:
 
 
 def link(logits_NC: Tensor, power: int) -> Tensor:
-    """Return the normalised posterior of each class against the rest, shape (N, C)."""
+    """Return the one-vs-rest posteriors, normalised, shape (N, C)."""
     share_NC = ((1 + at_least_float32(logits_NC)) / 2).clamp(0, 1)
     if power == 3:
         share_NC = share_NC.square() / (share_NC.square() + (1 - share_NC).square())
@@ -45,9 +45,9 @@ SPEC = LossSpec(
     function=ovr_hinge,
     link=link,
     family="margin",
-    summary="A hinge per class against the rest.",
+    summary="One-vs-rest hinge loss of every class.",
     formula="sum_k max(0, 1 - s_k z_k)^power, s_y = 1, others -1",
-    use="For accuracy alone; squared, it gives back probabilities as well.",
+    use="For accuracy alone; with power 2 or 3 it also gives probabilities.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,
@@ -68,12 +68,7 @@ SPEC = LossSpec(
     aliases=(
         Alias(name="ovr_squared_hinge", relation="the same", hyperparameters={"power": 2}),
         Alias(name="ovr_cubed_hinge", relation="the same", hyperparameters={"power": 3}),
-        Alias(
-            name="keras_hinge",
-            relation="ovr_hinge / C",
-            condition="targets -1 and 1",
-            hyperparameters={"power": 1},
-        ),
+        Alias(name="keras_hinge", relation="ovr_hinge / C", condition="targets -1 and 1", hyperparameters={"power": 1}),
         Alias(
             name="keras_squared_hinge",
             relation="ovr_hinge / C",

@@ -1,4 +1,4 @@
-"""Partially Huberised cross-entropy: its slope in p_y is held constant where p_y is small.
+"""Partially Huberised cross-entropy: its slope in p_y is constant where p_y is small.
 
 Link: softmax, a convention. It is exact where the posterior of every class is above 1/tau; below, the risk is
 minimal at probability 0, and no posterior can be recovered.
@@ -20,7 +20,7 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def phuber_ce(logits_NC: Tensor, target_N: Tensor, tau: float) -> Tensor:
     """Return -log p_y where p_y > 1/tau, and else 1 + log tau - tau p_y, with p = softmax(z), shape (N,).
 
-    Bounded by 1 + log tau. Cross-entropy as tau grows; the absolute error 1 - p_y at tau = 1.
+    Bounded by 1 + log tau. It tends to cross-entropy as tau grows, and is the absolute error 1 - p_y at tau = 1.
 
     Source: Menon et al. 2020, the partially Huberised softmax cross-entropy.
 
@@ -43,9 +43,9 @@ SPEC = LossSpec(
     function=phuber_ce,
     link=link,
     family="true-class",
-    summary="Cross-entropy, linear in p_y below 1/tau: a hopeless sample loses its pull.",
+    summary="Cross-entropy, linear in p_y below 1/tau: the gradient of badly misclassified samples vanishes.",
     formula="-log p_y if p_y > 1/tau, else 1 + log tau - tau p_y",
-    use="For noisy labels: cross-entropy whose pull is clipped.",
+    use="For noisy labels: cross-entropy with a clipped gradient.",
     citation=Citation(
         authors="Menon et al.",
         year=2020,

@@ -1,4 +1,4 @@
-"""Cross-entropy with another weight on the first term of its expansion in 1 - p_y.
+"""Cross-entropy with a different weight on the first term of its expansion in 1 - p_y.
 
 Link: eta_k proportional to p_k / (1 + eps p_k), a recovery.
 """
@@ -30,7 +30,7 @@ def poly1(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
 def link(logits_NC: Tensor, eps: float) -> Tensor:
     """Return p_k / (1 + eps p_k), normalised, with p = softmax(z), shape (N, C)."""
     p_NC = at_least_float32(logits_NC).softmax(1)
-    # Only eps = -1 lets the divisor reach 0, at p = 1.
+    # The divisor reaches 0 only for eps = -1 and p = 1.
     return normalized(p_NC / (1 + eps * p_NC).clamp_min(torch.finfo(p_NC.dtype).eps))
 
 
@@ -39,9 +39,9 @@ SPEC = LossSpec(
     function=poly1,
     link=link,
     family="true-class",
-    summary="Cross-entropy plus eps times the probability of error: a first-order change of its expansion.",
+    summary="Cross-entropy plus eps times the probability of error: it changes the first term of its expansion.",
     formula="-log p_y + eps (1 - p_y)",
-    use="For a quick gain in accuracy with a single number to tune.",
+    use="For a possible gain in accuracy with a single hyperparameter to tune.",
     citation=Citation(
         authors="Leng et al.",
         year=2022,

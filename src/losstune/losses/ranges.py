@@ -1,4 +1,4 @@
-"""Where a hyperparameter may lie: what a search draws from, and what a formula allows."""
+"""Ranges and domains of hyperparameters: what a search draws from, and what a formula allows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Value = int | float
-"""A hyperparameter's value. Names and flags are not searched over."""
+"""A hyperparameter's value. Only numbers are searched, not names or flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The finite numbers for which a formula is defined, whatever part of them is worth searching.
+    """The finite numbers for which a formula is defined; the search range may be smaller.
 
     Attributes:
-        low: Lower bound, None for none.
-        high: Upper bound, None for none.
-        excludes_low: Whether `low` itself is outside.
-        excludes_high: Whether `high` itself is outside.
-        whole: Whether only whole numbers are inside.
+        low: Lower bound; None for none.
+        high: Upper bound; None for none.
+        excludes_low: Whether `low` itself is excluded.
+        excludes_high: Whether `high` itself is excluded.
+        whole: Whether only integers are allowed.
     """
 
     low: float | None = None
@@ -35,7 +35,7 @@ class Domain:
         return math.isfinite(value) and above and below and not (self.whole and value != int(value))
 
     def __str__(self) -> str:
-        """Return, say, ``a number in (0, 1]``, ``a whole number >= 1`` or ``a finite number``."""
+        """Return a text such as ``a number in (0, 1]``, ``a whole number >= 1`` or ``a finite number``."""
         number = "a whole number" if self.whole else "a number"
         if self.low is not None and self.high is not None:
             left, right = "(" if self.excludes_low else "[", ")" if self.excludes_high else "]"
@@ -49,7 +49,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class FloatRange:
-    """A closed interval of real numbers, searched uniformly or uniformly in the logarithm.
+    """A closed interval of real numbers, searched uniformly on a linear or logarithmic scale.
 
     Attributes:
         low: Lower bound, included.
@@ -81,7 +81,7 @@ class FloatRange:
         return min(max(value, self.low), self.high)
 
     def contains(self, value: Value) -> bool:
-        """Whether `value` lies in the range, bounds included."""
+        """Whether `value` is in the range, including the bounds."""
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class FloatRange:
 
 @dataclass(frozen=True, slots=True)
 class IntRange:
-    """The whole numbers from `low` to `high`, both included, all equally likely.
+    """The integers from `low` to `high`, both included, with equal probability.
 
     Raises:
         ValueError: If the interval is empty.
@@ -109,7 +109,7 @@ class IntRange:
         return min(self.low + int(unit * (self.high - self.low + 1)), self.high)
 
     def contains(self, value: Value) -> bool:
-        """Whether `value` is a whole number of the range."""
+        """Whether `value` is an integer in the range."""
         return self.low <= value <= self.high and value == int(value)
 
     def __str__(self) -> str:
@@ -119,10 +119,10 @@ class IntRange:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A short list of values, all equally likely; for grids such as {0.1, 1, 10}.
+    """A short list of values with equal probability; for grids such as {0.1, 1, 10}.
 
     Raises:
-        ValueError: If there are fewer than two values, or one of them twice.
+        ValueError: If there are fewer than two values, or a value is repeated.
     """
 
     values: tuple[Value, ...]
@@ -146,4 +146,4 @@ class Choice:
 
 
 Range = FloatRange | IntRange | Choice
-"""Any of the three."""
+"""The range of a hyperparameter."""

@@ -1,4 +1,4 @@
-"""Every loss by name. A module of this package that holds a ``SPEC`` is a loss; nothing else is edited to add one."""
+"""All losses by name. A module of this package with a ``SPEC`` is a loss; nothing else has to be edited to add one."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def registry() -> MappingProxyType[str, LossSpec]:
 
 @cache
 def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
-    """Return every other name of a loss, with the loss and what the name means.
+    """Map every alias to its loss and its meaning.
 
     Raises:
-        LosstuneError: If a name stands for two losses.
+        LosstuneError: If a name refers to two losses.
     """
     found: dict[str, tuple[LossSpec, Alias]] = {}
     for spec in registry().values():
@@ -55,7 +55,7 @@ def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
 
 
 def find(name: str) -> tuple[LossSpec, Alias | None]:
-    """Return the loss of that name, and what the name means if it is an alias.
+    """Return the loss with that name or alias, and the alias if it is one.
 
     Raises:
         LosstuneError: If there is none; the message gives the nearest name.
@@ -72,7 +72,7 @@ def find(name: str) -> tuple[LossSpec, Alias | None]:
 
 
 def get(name: str) -> LossSpec:
-    """Return the loss of that name, or of that alias.
+    """Return the loss with that name or alias.
 
     Raises:
         LosstuneError: If there is none; the message gives the nearest name.
@@ -81,11 +81,11 @@ def get(name: str) -> LossSpec:
 
 
 def bind(name: str, hyperparameters: Mapping[str, Value]) -> BoundLoss:
-    """Return the loss of that name with its hyperparameters fixed; an alias fixes those that make it that loss.
+    """Return the loss with that name or alias, with its hyperparameters fixed; an alias may fix some itself.
 
     Raises:
         LosstuneError: If there is no such loss.
-        ValueError: If a hyperparameter is unknown, outside its domain, or not the alias's.
+        ValueError: If a hyperparameter is unknown, outside its domain, or contradicts the alias.
     """
     spec, alias = find(name)
     fixed = alias.hyperparameters if alias else {}
@@ -96,14 +96,14 @@ def bind(name: str, hyperparameters: Mapping[str, Value]) -> BoundLoss:
 
 
 def identical_to(loss: str, among: Iterable[str], equals: Mapping[str, str] | None = None) -> str | None:
-    """Return the first of `among` that is `loss` under another name, or None.
+    """Return the first loss in `among` that is identical to `loss` with hard labels, or None.
 
-    Two losses are one with hard labels if one equals the other, or both equal the same third.
+    Two losses are identical if one equals the other, or both equal the same third loss.
 
     Args:
         loss: Name of a loss; it does not count as identical to itself.
         among: Names of losses.
-        equals: Loss to the loss that it is identical to, as :attr:`LossSpec.equals`; the catalogue's by default.
+        equals: Maps a loss to the loss that it equals, as :attr:`LossSpec.equals`; by default those of the catalogue.
     """
     if equals is None:
         equals = {name: spec.equals for name, spec in registry().items() if spec.equals}
@@ -111,14 +111,12 @@ def identical_to(loss: str, among: Iterable[str], equals: Mapping[str, str] | No
     return next((name for name in among if name != loss and equals.get(name, name) == canonical), None)
 
 
-def identical_losses(
-    losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Map each of `losses` that is another of them to it: to the baseline, or else to the one named first.
+def identical_losses(losses: Sequence[str], baseline: str, equals: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Map each loss that is identical to another of `losses` to it: to the baseline if possible, else to the first.
 
     Args:
         losses: Names of losses.
-        baseline: One of them.
+        baseline: One of `losses`.
         equals: As for :func:`identical_to`.
     """
     return {

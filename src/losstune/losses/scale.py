@@ -1,4 +1,4 @@
-"""How hard a loss pulls on the true class's logit, against cross-entropy: what its learning rate has to make up for.
+"""The size of a loss's gradient relative to cross-entropy, for which the learning rate must compensate.
 
 Shape suffixes: N samples, C classes.
 """
@@ -16,14 +16,14 @@ NUM_DRAWS = 256
 def gradient_scale(loss: BoundLoss, num_classes: int, spread: float = 0.0) -> float:
     """Return the mean of |dL/dz_y| relative to cross-entropy's, a positive number.
 
-    At ``spread=0``, the untrained network that favours no class, it is |dL/dz_y| / (1 - 1/C) at z = 0. A loss on
-    normalised logits has no usable gradient there; with a spread its scale is that of a network which has just
-    been initialised.
+    With ``spread=0``, an untrained network that favours no class, it is |dL/dz_y| / (1 - 1/C) at z = 0. A loss on
+    normalised logits has no usable gradient there; with a spread above 0, the scale is that of a newly initialised
+    network.
 
     Args:
-        loss: With its hyperparameters; class frequencies don't matter.
+        loss: The loss with its hyperparameters; class frequencies have no effect.
         num_classes: C, at least 2.
-        spread: Standard deviation of the logits, which are drawn from a normal distribution, always the same.
+        spread: Standard deviation of the logits, which are drawn from a normal distribution with a fixed seed.
     """
     generator = torch.Generator().manual_seed(0)
     num_draws = NUM_DRAWS if spread else 1
@@ -38,12 +38,12 @@ def gradient_scale(loss: BoundLoss, num_classes: int, spread: float = 0.0) -> fl
 
 
 def learning_rate_divisor(loss: BoundLoss, num_classes: int) -> float:
-    """Return by how much to divide SGD's learning rate for a loss that pulls harder than cross-entropy; 1 at least.
+    """Return the divisor of SGD's learning rate for a loss with larger gradients than cross-entropy; at least 1.
 
-    It is the root mean square of the whole gradient relative to cross-entropy's, at logits from a standard normal
-    distribution, about a new network's. A loss that pulls weaker there is left alone: most such losses are bounded,
-    and pull harder once the network has moved. So is a loss for a normalised head, whose logits are cosines and far
-    from that distribution. Both were found by ``benchmarks/centring.py``.
+    It is the root mean square of the gradient relative to cross-entropy's, at logits from a standard normal
+    distribution, which resemble those of a new network. A loss with smaller gradients gets 1: most such losses are
+    bounded, and have larger gradients later in training. A loss for a normalised head also gets 1, because its logits
+    are cosines, which that distribution does not describe. ``benchmarks/centring.py`` showed both.
     """
     if loss.spec.head == "normalised":
         return 1.0

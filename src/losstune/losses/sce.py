@@ -1,6 +1,6 @@
-"""Symmetric cross-entropy: cross-entropy and its reverse, whose log 0 is taken as -4.
+"""Symmetric cross-entropy: cross-entropy plus its reverse, with log 0 replaced by -4.
 
-With one class per sample the reverse part is 4 (1 - p_y), so that this is alpha times poly1 with eps = 4 beta / alpha.
+With one class per sample the reverse part is 4 (1 - p_y), so the loss is alpha times poly1 with eps = 4 beta / alpha.
 
 Link: eta_k proportional to p_k / (alpha + 4 beta p_k), a recovery: 1/|phi'(p_k)|.
 """
@@ -28,7 +28,7 @@ def sce(logits_NC: Tensor, target_N: Tensor, alpha: float, beta: float) -> Tenso
 
 
 def link(logits_NC: Tensor, alpha: float, beta: float) -> Tensor:
-    """Return shares p_k / (alpha + 4 beta p_k), shape (N, C)."""
+    """Return p_k / (alpha + 4 beta p_k), normalised, shape (N, C)."""
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
     return (log_p_NC - (alpha + 4 * beta * log_p_NC.exp()).log()).softmax(1)
 
@@ -38,9 +38,9 @@ SPEC = LossSpec(
     function=sce,
     link=link,
     family="true-class",
-    summary="Cross-entropy and its reverse, with log 0 taken as -4.",
+    summary="Cross-entropy plus its reverse, with log 0 replaced by -4.",
     formula="alpha CE + 4 beta (1 - p_y)",
-    use="For noisy labels. It is poly1 with a factor, and counts as such.",
+    use="For noisy labels. It equals poly1 with eps = 4 beta / alpha, times alpha.",
     citation=Citation(
         authors="Wang et al.",
         year=2019,

@@ -26,12 +26,12 @@ def sigmoid_bce(logits_NC: Tensor, target: Tensor) -> Tensor:
 
 def link(logits_NC: Tensor) -> Tensor:
     """Return s_k / sum_j s_j with s = sigmoid(z), shape (N, C)."""
-    # In logarithms, because every sigmoid of a row may underflow.
+    # Computed in logarithms, because all sigmoids of a row may underflow.
     return F.logsigmoid(at_least_float32(logits_NC)).softmax(1)
 
 
 def _initial_bias(num_classes: int) -> float:
-    """Return -log(C-1), at which every sigmoid starts from 1/C: from 1/2 the C-1 negatives would swamp the start."""
+    """Return -log(C-1), so that every sigmoid starts at 1/C; from 1/2, the C-1 negatives would dominate at first."""
     return -math.log(num_classes - 1)
 
 
@@ -40,9 +40,9 @@ SPEC = LossSpec(
     function=sigmoid_bce,
     link=link,
     family="log-loss",
-    summary="One binary log-loss per class: the classes do not compete for probability.",
+    summary="One binary log-loss per class; the classes' probabilities are independent.",
     formula="-sum_k [t_k log s_k + (1 - t_k) log(1 - s_k)], s = sigmoid(z)",
-    use="For classes that are not exclusive, and as a rival of cross-entropy for exclusive ones.",
+    use="For classes that are not exclusive, and as an alternative to cross-entropy for exclusive ones.",
     citation=Citation(
         authors="Kornblith et al.",
         year=2021,

@@ -1,7 +1,6 @@
-"""A loss as text to copy: plain PyTorch that needs nothing of this package.
+"""A loss as text to copy: plain PyTorch without losstune.
 
-The text is the catalogue's own source, a function with the functions that it calls, so that it cannot differ from
-what a study trains.
+The text is the catalogue's own source, with the functions that it calls, so it can't differ from what a study trains.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ PACKAGE = "losstune."
 
 
 def snippet(spec: LossSpec) -> str:
-    """Return a Python text that defines the loss's function by its own name, and how it is called.
+    """Return Python code that defines the loss's function, with an example call.
 
     Raises:
-        OSError: If the function's source isn't to be had, as of one that was typed into an interpreter.
+        OSError: If the function's source is not available, for example because it was typed into an interpreter.
     """
     parts = _Parts()
     parts.add(spec.function.__name__, sys.modules[spec.function.__module__])
@@ -35,13 +34,13 @@ def snippet(spec: LossSpec) -> str:
 
 
 def _import_order(line: str) -> tuple[bool, bool, str]:
-    """Sort the standard library first, and whole modules before names from them."""
+    """Sort the standard library first, and ``import`` before ``from`` lines."""
     kind, module, *_ = line.split()
     return module.partition(".")[0] not in sys.stdlib_module_names, kind == "from", line
 
 
 class _Parts:
-    """What a text needs, in the order in which it has to be defined."""
+    """The imports and definitions of a snippet, in order of definition."""
 
     def __init__(self) -> None:
         self.imports: set[str] = set()
@@ -49,7 +48,7 @@ class _Parts:
         self._seen: set[tuple[str, str]] = set()
 
     def add(self, name: str, module: ModuleType) -> None:
-        """Add a name of a module, and first what it needs itself."""
+        """Add a module's definition of a name, after the definitions that it needs."""
         if (name, module.__name__) in self._seen:
             return
         self._seen.add((name, module.__name__))
@@ -67,7 +66,7 @@ class _Parts:
 
 
 def _import_of(name: str, module: ModuleType) -> tuple[str | None, ModuleType | None]:
-    """Return how a module imports a name: the line, or the module of this package that it comes from."""
+    """Return how a module imports a name: the import line, or the module of this package that defines it."""
     for node in ast.parse(inspect.getsource(module)).body:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue

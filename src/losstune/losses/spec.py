@@ -1,4 +1,4 @@
-"""What a loss is: a function from logits to one value per sample, and the facts a study needs about it.
+"""The specification of a loss: a function from logits to one value per sample, and the facts that a study needs.
 
 Shape suffixes: N samples, C classes.
 """
@@ -19,17 +19,17 @@ from losstune.losses.ranges import Choice, Domain, Range, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameter:
-    """A number that a loss takes besides logits and target.
+    """A numeric argument of a loss besides logits and target.
 
     Attributes:
-        name: The keyword under which the loss's function takes it.
-        default: The value the literature publishes; one trial per loss is run there.
-        range: Where a search draws it from.
-        source: Where default and range come from, such as ``"Lin 2017, section 5.1"`` or ``"proposal"``.
-        domain: Where the loss is defined and computed accurately; `range` is the part that is worth a search.
+        name: Keyword argument of the loss's function.
+        default: The published value; one trial per loss uses it.
+        range: The range that a search draws it from.
+        source: Source of default and range, such as ``"Lin 2017, section 5.1"`` or ``"proposal"``.
+        domain: The values for which the loss is defined and computed accurately; `range` is the part worth searching.
 
     Raises:
-        ValueError: If default or range leave the domain.
+        ValueError: If the default or the range is outside the domain.
     """
 
     name: str
@@ -43,9 +43,7 @@ class Hyperparameter:
         ends = span.values if isinstance(span, Choice) else (span.low, span.high)
         for value in (self.default, *ends):
             if not self.domain.contains(value):
-                raise ValueError(
-                    f"{self.name}: default and range must be in its domain, {self.domain}; found {value}"
-                )
+                raise ValueError(f"{self.name}: default and range must be in its domain, {self.domain}; found {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +51,9 @@ class Citation:
     """Where a loss was published.
 
     Attributes:
-        authors: As cited in running text, ``"Lin et al."``.
-        year: Of publication.
-        title: The work's title.
+        authors: Authors as cited in running text, ``"Lin et al."``.
+        year: Year of publication.
+        title: Title of the work.
         reference: An arXiv or OpenReview identifier, DOI or ISBN.
         equation: The equation or section that defines the loss, such as ``"eq. (4)"``.
     """
@@ -68,31 +66,31 @@ class Citation:
 
 
 Properness = Literal["strictly", "recoverable", "no"]
-"""Whether the risk's minimiser gives the posterior through the link: by design, by inversion, or not at all."""
+"""Whether the link maps the minimiser of the risk to the posterior: by design, by inversion, or not at all."""
 
 Masked = Literal["limit", "flat", "infinite"]
 """See :attr:`Properties.masked`."""
 
 Bound = float | Callable[[int], float]
-"""A supremum, where need be as a function of the number of classes."""
+"""A supremum; a function of the number of classes if it depends on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
-    """What is claimed of a loss with its published hyperparameters and one class per sample; all of it is measured.
+    """Properties of a loss with its published hyperparameters and one class per sample. Tests measure all of them.
 
     Attributes:
         convex: Whether the loss is convex in the logits.
-        proper: Whether minimising the risk teaches the posterior, read through the loss's link.
-        bound: The smallest number that the loss never exceeds, None if there is none.
-        symmetric: Whether its sum over all classes as targets is constant, which makes the risk's minimiser
-            immune to symmetric label noise (Ghosh et al. 2017).
-        shift_invariant: Whether adding a constant to all logits of a sample leaves the loss as it is.
-        smooth: Whether the gradient is differentiable everywhere, and implemented to be differentiated again.
-        minimum: ``minimum(num_classes, **hyperparameters)``, the infimum; None where that is 0.
-        masked: What a logit of minus infinity makes of the loss, for a class that is not the true one: ``"limit"``,
-            the finite limit, whose gradient teaches the other classes and leaves the masked one alone; ``"flat"``, a
-            limit without a gradient, so that nothing is learnt; ``"infinite"``.
+        proper: Whether the minimiser of the risk gives the posterior through the loss's link.
+        bound: The smallest upper bound of the loss; None if it is unbounded.
+        symmetric: Whether its sum over all classes as targets is constant, which makes the minimiser of the risk
+            robust to symmetric label noise (Ghosh et al. 2017).
+        shift_invariant: Whether the loss stays the same if a constant is added to all logits of a sample.
+        smooth: Whether the gradient is differentiable everywhere, and the implementation supports it.
+        minimum: ``minimum(num_classes, **hyperparameters)``, the infimum; None if it is 0.
+        masked: The effect of a logit of minus infinity for a class that is not the true one. ``"limit"``: the loss is
+            its finite limit, and its gradient trains the other classes and not the masked one. ``"flat"``: a limit
+            with a gradient of 0, so that nothing is learnt. ``"infinite"``: the loss is infinite.
     """
 
     convex: bool
@@ -105,7 +103,7 @@ class Properties:
     masked: Masked = "limit"
 
     def bound_at(self, num_classes: int) -> float | None:
-        """Return the bound for that many classes."""
+        """Return the bound for that number of classes."""
         return self.bound(num_classes) if callable(self.bound) else self.bound
 
 
@@ -114,10 +112,10 @@ class Alias:
     """Another name in the literature for a loss of the catalogue.
 
     Attributes:
-        name: The other name, as a user may write it.
-        relation: How its value follows from this loss's, such as ``"CE(2z) / 2"``.
-        condition: When that holds, such as ``"hard labels"``.
-        hyperparameters: The values at which this loss is the other one; none for any.
+        name: The other name, in the form that users write.
+        relation: Its value in terms of this loss, such as ``"CE(2z) / 2"``.
+        condition: The condition for that, such as ``"hard labels"``.
+        hyperparameters: The values at which this loss is the other one; empty if it is for all values.
     """
 
     name: str
@@ -128,12 +126,12 @@ class Alias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Hyperparameters at which a loss becomes another, or comes near it.
+    """Hyperparameters at which a loss equals another loss, or approximates it.
 
     Attributes:
-        hyperparameters: The values; those not named are the published ones.
-        of: Name of the loss that it becomes, with its published hyperparameters and one class per sample.
-        within: The largest difference, relative to one more than the value, at logits of up to about 10.
+        hyperparameters: The values; the others are the published ones.
+        of: Name of the other loss, with its published hyperparameters and one class per sample.
+        within: The largest difference, relative to 1 + |value|, for logits up to about 10.
     """
 
     hyperparameters: Mapping[str, Value]
@@ -142,58 +140,50 @@ class Limit:
 
 
 Family = Literal[
-    "log-loss",
-    "angular",
-    "true-class",
-    "proper score",
-    "Fenchel-Young",
-    "margin",
-    "regression",
-    "class prior",
-    "other",
+    "log-loss", "angular", "true-class", "proper score", "Fenchel-Young", "margin", "regression", "class prior", "other"
 ]
-"""What a loss is made from: the log-loss and its regularised relatives; cosines of angles; the probability of the true
-class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
+"""What a loss is based on: the log-loss, with or without regularisation; cosines of angles; the probability of the
+true class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
 
 Head = Literal["linear", "normalised", "dropout", "decayed"]
-"""A network's last layer: weights, features and bias as they come; cosines of the angles between the two; dropout on
-the features, by the loss's hyperparameter ``rate``; an L2 penalty on the weights, by ``lam``."""
+"""A network's last layer: a plain linear layer; cosines of the angles between features and weights; dropout on the
+features, with the loss's hyperparameter ``rate``; an L2 penalty on the weights, with ``lam``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSpec:
-    """A loss with all that is needed to search, train, judge and cite it.
+    """A loss with the facts needed to search, train, evaluate and cite it.
 
     Attributes:
         name: The name in ``params.yaml`` and in every table.
-        function: ``function(logits_NC, target, **hyperparameters) -> losses_N``. `target` holds class indices
-            (N,) of dtype int64 or, where `soft_targets` is true, a distribution per sample (N, C). Never
-            reduces: the trainer alone takes the mean.
-        link: ``link(logits_NC, **hyperparameters) -> probabilities_NC``, the class probabilities that the loss
-            means by its outputs: rows are non-negative and sum to 1. It takes the loss's own hyperparameters.
-        family: What it is made from.
+        function: ``function(logits_NC, target, **hyperparameters) -> losses_N``. `target` contains class indices
+            (N,) of dtype int64 or, if `soft_targets` is true, a distribution per sample (N, C). The function never
+            reduces; the trainer takes the mean.
+        link: ``link(logits_NC, **hyperparameters) -> probabilities_NC``, the class probabilities for the loss's
+            outputs: rows are non-negative and sum to 1. It takes the same hyperparameters as `function`.
+        family: What the loss is based on.
         summary: One sentence on what the loss does.
         formula: The definition in plain text, with p = softmax(z) and y the true class.
-        use: When it is worth a try, and when not, in a sentence or two.
+        use: When to try it, and when not, in one or two sentences.
         citation: Its source.
-        hyperparameters: In the order in which they are searched and printed.
+        hyperparameters: Hyperparameters in the order in which they are searched and printed.
         soft_targets: Whether the formula is defined for a distribution as target.
-        equals: Name of a loss that this one is identical to with hard labels, or None. Such a pair is a control
-            and not two candidates.
-        properties: Convexity, properness, bounds: what the contract tests measure.
+        equals: Name of a loss that is identical to this one with hard labels, or None. Such a pair is a control, not
+            two candidates.
+        properties: Convexity, properness, bounds and others, which the contract tests measure.
         aliases: Other names for this loss.
-        limits: Where it becomes another loss.
-        oracle: An independent implementation with the signature of `function`, to be agreed with in float64; it may
+        limits: Hyperparameters at which it equals another loss.
+        oracle: An independent implementation with the signature of `function`, which tests compare in float64; it may
             be slow.
         needs_counts: Whether `function` and `link` take the number of training samples of each class as the
             keyword argument ``counts_C``, a floating tensor of shape (C,) on the device of the logits.
-        absolute_counts: Whether the counts themselves matter, and not only their ratios: the classes' shares of the
-            training data are then refused.
-        balanced_outputs: Whether the loss takes the class prior out of the outputs, and the link puts it back: then
-            the largest output decides where all classes count the same, the largest probability elsewhere.
-        head: The network's last layer that the loss is made for.
-        initial_bias: The bias that the last layer starts from, as a function of the number of classes; None for
-            the network's own.
+        absolute_counts: Whether the loss depends on the counts themselves and not only on their ratios; class
+            frequencies are then rejected.
+        balanced_outputs: Whether the loss removes the class prior from the outputs and the link restores it. Then the
+            largest output gives the prediction for balanced accuracy, the largest probability that for accuracy.
+        head: The last layer that the loss requires.
+        initial_bias: Initial bias of the last layer, as a function of the number of classes; None keeps the
+            network's own.
     """
 
     name: str
@@ -223,10 +213,10 @@ class LossSpec:
         return {hyperparameter.name: hyperparameter.default for hyperparameter in self.hyperparameters}
 
     def bind(self, hyperparameters: Mapping[str, Value] | None = None) -> BoundLoss:
-        """Fix the hyperparameters, the published defaults for those not given.
+        """Fix the hyperparameters; those not given have their published values.
 
         Raises:
-            ValueError: If a name is not one of this loss's hyperparameters, or a value is no number of its domain.
+            ValueError: If a name is not one of this loss's hyperparameters, or a value is not a number in its domain.
         """
         given = dict(hyperparameters or {})
         unknown = given.keys() - self.defaults.keys()
@@ -236,9 +226,7 @@ class LossSpec:
         return BoundLoss(
             self,
             {
-                item.name: as_hyperparameter(
-                    self.name, item.name, given.get(item.name, item.default), item.domain
-                )
+                item.name: as_hyperparameter(self.name, item.name, given.get(item.name, item.default), item.domain)
                 for item in self.hyperparameters
             },
         )
@@ -246,13 +234,12 @@ class LossSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundLoss:
-    """A loss with its hyperparameters fixed: call it with logits (N, C) and target, get losses (N,).
+    """A loss with fixed hyperparameters. Calling it with logits (N, C) and target returns losses (N,).
 
     Attributes:
         spec: The loss.
         hyperparameters: A value for each of its hyperparameters.
-        counts: Training samples of each class (C,), for a loss that needs them; None takes all classes as equally
-            frequent.
+        counts: Training samples of each class (C,), for a loss that needs them; None means equal frequencies.
     """
 
     spec: LossSpec
@@ -263,31 +250,32 @@ class BoundLoss:
         """Return the loss of every sample, shape (N,).
 
         Raises:
-            ValueError: If the target holds truth values, or the class counts are of another number of classes.
+            ValueError: If the target is Boolean, or the class counts have another number of classes.
         """
         target = as_class_target(target)
         return self.spec.function(logits_NC, target, **self.hyperparameters, **self._counts(logits_NC))
 
     def probabilities(self, logits_NC: Tensor) -> Tensor:
-        """Return the class probabilities (N, C) through the loss's own link."""
+        """Return the class probabilities (N, C) from the loss's link."""
         return self.spec.link(logits_NC, **self.hyperparameters, **self._counts(logits_NC))
 
     def with_counts(self, counts_C: Sequence[float] | Tensor) -> BoundLoss:
-        """Return this loss for training data with that many samples of each class.
+        """Return this loss for training data with these class counts.
 
         Args:
-            counts_C: Shape (C,), on the device of the logits. A class without samples counts as one with 1. The
-                classes' shares of the data do as well, unless the spec says ``absolute_counts``.
+            counts_C: Shape (C,), on the device of the logits. A count of 0 becomes 1. Class frequencies are allowed,
+                too, unless the spec's ``absolute_counts`` is true.
 
         Raises:
-            ValueError: If they are not one finite number of at least 0 per class, or shares where counts are needed.
+            ValueError: If they are not one finite number of at least 0 per class, or are class frequencies although
+                the loss needs counts.
         """
         if not self.spec.needs_counts:
             return self
         return replace(self, counts=as_class_counts(counts_C, shares=not self.spec.absolute_counts))
 
     def head_options(self, num_classes: int) -> dict[str, Any]:
-        """Return what the loss asks of the network's last layer, as the arguments of ``models.adapt_head``."""
+        """Return the loss's requirements of the last layer, as arguments of ``models.adapt_head``."""
         spec = self.spec
         return {
             "normalised": spec.head == "normalised",
@@ -304,24 +292,24 @@ class BoundLoss:
         ignore_index: int = -100,
         class_counts: Sequence[float] | Tensor | None = None,
     ) -> LossModule:
-        """Return this loss as an ``nn.Module``, to take the place of ``nn.CrossEntropyLoss`` in any loop.
+        """Return this loss as an ``nn.Module``, a drop-in replacement for ``nn.CrossEntropyLoss``.
 
         Args:
-            reduction: ``"mean"`` (over the samples' weights), ``"sum"`` or ``"none"``.
-            weight: Of each class, (C,).
-            ignore_index: Samples of this class index count for nothing.
-            class_counts: Training samples of each class, for a loss whose spec says ``needs_counts``; or their
-                shares, unless it says ``absolute_counts``.
+            reduction: ``"mean"`` (weighted by the samples' weights), ``"sum"`` or ``"none"``.
+            weight: Weight of each class, (C,).
+            ignore_index: Samples of this class index are ignored.
+            class_counts: Training samples of each class, for a loss whose ``needs_counts`` is true; or class
+                frequencies, unless its ``absolute_counts`` is true.
 
         Raises:
-            ValueError: If the loss needs class counts and there are none, or an argument isn't as above.
+            ValueError: If the loss needs class counts and there are none, or an argument is not as described.
         """
         counts_C = self.counts
         if class_counts is not None:
             counts_C = self.with_counts(class_counts).counts
         if self.spec.needs_counts and counts_C is None:
             raise ValueError(
-                f"{self.spec.name} needs to know how frequent the classes are; "
+                f"{self.spec.name} needs the class frequencies; "
                 "pass class_counts, the number of training samples of each class"
             )
         return LossModule(
@@ -343,6 +331,6 @@ class BoundLoss:
         return {"counts_C": self.counts}
 
     def __repr__(self) -> str:
-        """Return, say, ``focal(gamma=2.0)``."""
+        """Return a text such as ``focal(gamma=2.0)``."""
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
         return f"{self.spec.name}({arguments})"

@@ -1,6 +1,6 @@
 """The spherical score and its generalisation of order alpha, the pseudospherical score.
 
-At alpha = 2 it is one less the cosine between prediction and one-hot target.
+At alpha = 2 it is one minus the cosine between prediction and one-hot target.
 
 Link: softmax, exact (strictly proper).
 """
@@ -20,15 +20,15 @@ from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Prop
 def spherical(logits_NC: Tensor, target: Tensor, alpha: float) -> Tensor:
     """Return 1 - sum_k t_k (p_k / |p|_alpha)^(alpha-1) with p = softmax(z), shape (N,). Bounded by 1.
 
-    A soft target counts by its expected score.
+    For a soft target it is the expected score.
 
-    Source: Gneiting & Raftery 2007, section 4.1, with the sign turned and 1 added, so that the minimum is 0.
+    Source: Gneiting & Raftery 2007, section 4.1, with the opposite sign and 1 added, so that the minimum is 0.
     """
     z_NC = at_least_float32(logits_NC)
     if target.ndim == 1:
         # (|p|_alpha / p_y)^alpha = 1 / softmax(alpha z)_y
         return -torch.expm1((1 / alpha - 1) * F.cross_entropy(alpha * z_NC, target, reduction="none"))
-    # The share p_k / |p|_alpha in logarithms; softmax's own normalisation cancels.
+    # The logarithm of p_k / |p|_alpha; the softmax normalisation cancels.
     log_share_NC = z_NC - torch.logsumexp(alpha * z_NC, 1, keepdim=True) / alpha
     return at_target(-torch.expm1((alpha - 1) * log_share_NC), target)
 
@@ -43,9 +43,9 @@ SPEC = LossSpec(
     function=spherical,
     link=link,
     family="proper score",
-    summary="A bounded proper score by the angle between prediction and target.",
+    summary="A bounded proper score: one minus the cosine between prediction and target at alpha = 2.",
     formula="1 - (p_y / |p|_alpha)^(alpha-1)",
-    use="For probabilities that outliers don't govern; between Brier and gce.",
+    use="For probabilities that are robust to outliers; it is between Brier and gce.",
     citation=Citation(
         authors="Gneiting & Raftery",
         year=2007,
@@ -64,7 +64,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
-    aliases=(
-        Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),
-    ),
+    aliases=(Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),),
 )

@@ -1,20 +1,14 @@
-"""The squared error of the raw outputs, with the true class weighted by k and drawn to M.
+"""The squared error of the raw outputs; the true class has the weight k and the target M.
 
 Link: z / (k M - (k-1) z), a recovery: the minimiser of the risk is z = k M eta / (1 + (k-1) eta). Outputs outside
-[0, M], which no posterior explains, are cut off. With k = M = 1 it is the identity, exact (strictly proper).
+[0, M], which correspond to no posterior, are clipped. With k = M = 1 it is the identity, exact (strictly proper).
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from losstune.losses._numerics import (
-    at_least_float32,
-    at_target,
-    normalized,
-    require_classes,
-    without_true_class,
-)
+from losstune.losses._numerics import at_least_float32, at_target, normalized, require_classes, without_true_class
 from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Alias, Citation, Hyperparameter, LossSpec, Properties
 
@@ -35,7 +29,7 @@ def square(logits_NC: Tensor, target_N: Tensor, k: float, M: float) -> Tensor:
 
 
 def link(logits_NC: Tensor, k: float, M: float) -> Tensor:
-    """Return z / (k M - (k-1) z), z cut to [0, M], normalised; shape (N, C)."""
+    """Return z / (k M - (k-1) z), z clipped to [0, M], normalised; shape (N, C)."""
     z_NC = at_least_float32(logits_NC).clamp(0, M)
     return normalized(z_NC / (k * M - (k - 1) * z_NC))
 
@@ -45,9 +39,9 @@ SPEC = LossSpec(
     function=square,
     link=link,
     family="regression",
-    summary="Squared error on the raw outputs, no softmax: regression on the (scaled) one-hot target.",
+    summary="Squared error of the raw outputs without softmax: regression on the (scaled) one-hot target.",
     formula="[k (z_y - M)^2 + sum_{j != y} z_j^2] / C",
-    use="A rival of cross-entropy for small numbers of classes. Above 40 classes its two factors have to be raised.",
+    use="An alternative to cross-entropy for few classes. Above 40 classes, k and M must be larger than 1.",
     citation=Citation(
         authors="Hui & Belkin",
         year=2021,

@@ -15,7 +15,7 @@ from losstune.losses.spec import Citation, LossSpec, Properties
 def squared_log(logits_NC: Tensor, target_N: Tensor) -> Tensor:
     """Return (log p_y)^2 with p = softmax(z), shape (N,).
 
-    Source: Janocha & Czarnecki 2017, table 1 (their sign mended).
+    Source: Janocha & Czarnecki 2017, table 1 (with the sign corrected).
 
     Raises:
         ValueError: If the target is not a class per sample.
@@ -24,7 +24,7 @@ def squared_log(logits_NC: Tensor, target_N: Tensor) -> Tensor:
 
 
 def link(logits_NC: Tensor) -> Tensor:
-    """Return shares p_k / |log p_k|, shape (N, C)."""
+    """Return p_k / |log p_k|, normalised, shape (N, C)."""
     log_p_NC = at_least_float32(logits_NC).log_softmax(1)
     return (log_p_NC - (-log_p_NC).clamp_min(torch.finfo(log_p_NC.dtype).tiny).log()).softmax(1)
 
@@ -36,7 +36,7 @@ SPEC = LossSpec(
     family="true-class",
     summary="The square of the log-loss.",
     formula="(log p_y)^2",
-    use="Where hardly any label is wrong: it presses on what is wrong harder than cross-entropy.",
+    use="For nearly clean labels: misclassified samples have larger gradients than with cross-entropy.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

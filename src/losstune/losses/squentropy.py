@@ -1,7 +1,7 @@
 """Cross-entropy plus the mean square of the wrong classes' logits.
 
 Link: (p_k + a_k) / (1 + a_k) with a = 2 z / (C-1), a recovery: there the gradient of the risk vanishes. Outputs
-that no posterior explains are cut off.
+that correspond to no posterior are clipped.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def squentropy(logits_NC: Tensor, target_N: Tensor) -> Tensor:
 
 
 def link(logits_NC: Tensor) -> Tensor:
-    """Return (p_k + a_k) / (1 + a_k) with a = 2 z / (C-1), cut off at 0 and normalised; shape (N, C)."""
+    """Return (p_k + a_k) / (1 + a_k) with a = 2 z / (C-1), clipped at 0 and normalised; shape (N, C)."""
     z_NC = at_least_float32(logits_NC)
     a_NC = 2 * z_NC / (z_NC.shape[1] - 1)
-    # A share above 0 has a divisor above 1 - p, so the bound only keeps a share below 0 from blowing up.
+    # A positive numerator has a divisor above 1 - p, so the bound only keeps negative values from overflowing.
     return normalized((z_NC.softmax(1) + a_NC) / (1 + a_NC).clamp_min(torch.finfo(z_NC.dtype).tiny))
 
 
@@ -39,9 +39,9 @@ SPEC = LossSpec(
     function=squentropy,
     link=link,
     family="regression",
-    summary="Cross-entropy plus a squared penalty that holds the wrong classes' logits near 0.",
+    summary="Cross-entropy plus a squared penalty that keeps the wrong classes' logits near 0.",
     formula="-log p_y + sum_{j != y} z_j^2 / (C-1)",
-    use="As cross-entropy with better calibration at times; nothing to tune.",
+    use="Like cross-entropy, sometimes with better calibration. It has nothing to tune.",
     citation=Citation(
         authors="Hui et al.",
         year=2023,

@@ -1,6 +1,6 @@
-"""One less the Tanimoto similarity of prediction and target.
+"""One minus the Tanimoto similarity of prediction and target.
 
-Link: softmax, a convention: at the risk's minimiser the most likely classes are exaggerated.
+Link: softmax, a convention: the risk's minimiser exaggerates the most likely classes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from losstune.losses.spec import Citation, LossSpec, Properties
 
 
 def tanimoto(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-    """Return 1 - p_y / (|p|^2 + 1 - p_y) with p = softmax(z), shape (N,). The 1 makes the minimum 0.
+    """Return 1 - p_y / (|p|^2 + 1 - p_y) with p = softmax(z), shape (N,). The leading 1 makes the minimum 0.
 
     Source: Janocha & Czarnecki 2017, table 1.
 
@@ -36,9 +36,9 @@ SPEC = LossSpec(
     function=tanimoto,
     link=link,
     family="true-class",
-    summary="One less the Tanimoto similarity of prediction and target.",
+    summary="One minus the Tanimoto similarity of prediction and target.",
     formula="1 - p_y / (|p|^2 + 1 - p_y)",
-    use="A bounded overlap loss, a baseline of Janocha & Czarnecki.",
+    use="A bounded overlap loss; a baseline of Janocha & Czarnecki.",
     citation=Citation(
         authors="Janocha and Czarnecki",
         year=2017,

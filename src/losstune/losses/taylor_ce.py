@@ -1,7 +1,7 @@
-"""Taylor cross-entropy: the log-loss's series in 1 - p_y, cut off: bounded, against label noise.
+"""Taylor cross-entropy: the truncated series of the log-loss in 1 - p_y; bounded, against label noise.
 
-Link: softmax, a convention. The slope at p_y = 0 is finite, so that the risk is minimal at probability 0 for every
-class that is rare enough, and how rare can't be recovered.
+Link: softmax, a convention. The slope at p_y = 0 is finite, so the risk's minimiser gives every sufficiently rare class
+a probability of 0, from which its posterior cannot be recovered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def taylor_ce(logits_NC: Tensor, target_N: Tensor, order: int) -> Tensor:
     """Return sum_{i=1..order} (1 - p_y)^i / i with p = softmax(z), shape (N,).
 
-    The absolute error 1 - p_y at order 1, cross-entropy as the order grows. Bounded by 1 + 1/2 + ... + 1/order.
+    It is the absolute error 1 - p_y at order 1 and tends to cross-entropy as the order grows. Bounded by
+    1 + 1/2 + ... + 1/order.
 
     Source: Feng et al. 2020, the Taylor cross-entropy of a given order.
 
@@ -42,9 +43,9 @@ SPEC = LossSpec(
     function=taylor_ce,
     link=link,
     family="true-class",
-    summary="Cross-entropy's Taylor series, cut off: from absolute error (order 1) towards cross-entropy.",
+    summary="Cross-entropy's truncated Taylor series: from absolute error (order 1) towards cross-entropy.",
     formula="sum_{i=1..order} (1 - p_y)^i / i",
-    use="For noisy labels: the order goes from the mean absolute error to cross-entropy.",
+    use="For noisy labels: the order interpolates between the mean absolute error and cross-entropy.",
     citation=Citation(
         authors="Feng et al.",
         year=2020,

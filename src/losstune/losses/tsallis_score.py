@@ -17,8 +17,8 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def tsallis_score(logits_NC: Tensor, target: Tensor, beta: float) -> Tensor:
     """Return sum_k p_k^(1+beta) - (1 + 1/beta) sum_k t_k p_k^beta + 1/beta with p = softmax(z), shape (N,).
 
-    The log-loss at beta = 0, the Brier score at beta = 1. Bounded by 1 + 1/beta. A soft target counts by its
-    expected score, which the divergence from it exceeds by a constant.
+    It is the log-loss at beta = 0 and the Brier score at beta = 1. Bounded by 1 + 1/beta. For a soft target it is the
+    expected score; the divergence from the target differs from it by a constant.
 
     Source: Basu et al. 1998, eq. (2.1), for discrete distributions.
     """
@@ -31,7 +31,7 @@ def tsallis_score(logits_NC: Tensor, target: Tensor, beta: float) -> Tensor:
 
 
 def of_true_class(z_NC: Tensor, target_N: Tensor, beta: float) -> Tensor:
-    """Return the score of one class per sample from two log-losses, that of z and that of (1+beta) z."""
+    """Return the score for one class per sample, computed from the log-losses of z and of (1+beta) z."""
     nats_N = F.cross_entropy(z_NC, target_N, reduction="none")
     nats_of_power_N = F.cross_entropy((1 + beta) * z_NC, target_N, reduction="none")
     # sum_k p_k^(1+beta) = p_y^(1+beta) / softmax((1+beta) z)_y
@@ -50,9 +50,9 @@ SPEC = LossSpec(
     function=tsallis_score,
     link=link,
     family="proper score",
-    summary="A bounded proper score between the log-loss (beta to 0) and beyond the Brier score (beta = 1).",
+    summary="A bounded proper score: the log-loss as beta goes to 0, the Brier score at beta = 1.",
     formula="sum_k p_k^(1+beta) - (1 + 1/beta) p_y^beta + 1/beta",
-    use="For probabilities with some noisy labels: beta goes from the log-loss to Brier and beyond.",
+    use="For probabilities with some noisy labels: beta goes from the log-loss to the Brier score and beyond.",
     citation=Citation(
         authors="Basu et al.",
         year=1998,
@@ -63,11 +63,7 @@ SPEC = LossSpec(
     properties=Properties(convex=False, proper="strictly", bound=3.0),
     hyperparameters=(
         Hyperparameter(
-            name="beta",
-            default=0.5,
-            range=FloatRange(0.05, 2.0, "log"),
-            source="proposal",
-            domain=Domain(0.0),
+            name="beta", default=0.5, range=FloatRange(0.05, 2.0, "log"), source="proposal", domain=Domain(0.0)
         ),
     ),
     soft_targets=True,

@@ -1,4 +1,4 @@
-"""The multi-class hinge that counts every wrong class within a margin of the true one.
+"""The multi-class hinge, summed over all wrong classes within a margin of the true one.
 
 Link: softmax, a convention: the outputs are raw scores, to be calibrated afterwards.
 """
@@ -42,9 +42,9 @@ SPEC = LossSpec(
     function=weston_watkins,
     link=link,
     family="margin",
-    summary="Hinge on every wrong class.",
+    summary="Hinge loss summed over the wrong classes.",
     formula="sum_{j != y} max(0, margin + z_j - z_y)^power",
-    use="For accuracy alone, with little noise. Its pull grows with the number of classes.",
+    use="For accuracy alone, with little noise. Its gradient grows with the number of classes.",
     citation=Citation(
         authors="Weston and Watkins",
         year=1999,
@@ -62,11 +62,7 @@ SPEC = LossSpec(
             domain=Domain(0.0, excludes_low=True),
         ),
         Hyperparameter(
-            name="power",
-            default=1,
-            range=Choice((1, 2)),
-            source="proposal",
-            domain=Domain(1, 2, whole=True),
+            name="power", default=1, range=Choice((1, 2)), source="proposal", domain=Domain(1, 2, whole=True)
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Cross-entropy with a penalty on the log-partition function, which keeps the logits near the log-probabilities.
 
-Link: softmax, exact (strictly proper): the penalty vanishes for logits shifted to a log-partition of 0, and a shift
-doesn't change cross-entropy.
+Link: softmax, exact (strictly proper): a shift of the logits to a log-partition of 0 removes the penalty and does not
+change cross-entropy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Prop
 def z_loss(logits_NC: Tensor, target: Tensor, lam: float) -> Tensor:
     """Return -sum_k t_k log p_k + lam (log sum_k e^z_k)^2 with p = softmax(z), shape (N,), in nats.
 
-    Cross-entropy at lam = 0.
+    It is cross-entropy at lam = 0.
 
     Source: Chowdhery et al. 2022, section 5.
     """
@@ -38,9 +38,9 @@ SPEC = LossSpec(
     function=z_loss,
     link=link,
     family="log-loss",
-    summary="Cross-entropy plus a small penalty on the squared log-partition: logits don't drift.",
+    summary="Cross-entropy plus a small penalty on the squared log-partition, which keeps the logits from drifting.",
     formula="-log p_y + lam (log sum_k e^z_k)^2",
-    use="For training in half precision, where logits drift; no other effect is to be expected.",
+    use="For training in half precision, where logits drift. Expect no other effect.",
     citation=Citation(
         authors="Chowdhery et al.",
         year=2022,

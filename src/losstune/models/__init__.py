@@ -1,4 +1,4 @@
-"""The architectures a loss is tried on, each sized from the data's shape."""
+"""Architectures, each sized from the data's shape."""
 
 from losstune.models.build import build_model, validate_model_name
 from losstune.models.heads import adapt_head

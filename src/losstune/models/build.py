@@ -1,4 +1,4 @@
-"""From ``model`` in ``params.yaml`` to a network."""
+"""Build the network that ``model`` in ``params.yaml`` names."""
 
 from __future__ import annotations
 
@@ -23,27 +23,24 @@ TORCHVISION = "torchvision:"
 def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Build a freshly initialised network, in training mode, on the CPU, in float32.
 
-    It takes normalised float input (N, C, H, W) or (N, D) and returns logits (N, `num_classes`). The initial
-    weights come from torch's global random generator and from nothing else: seed that first, and the same
-    seed gives the same weights. No head starts at zero, where the losses on normalised logits have no usable
-    gradient.
+    It takes normalised float input (N, C, H, W) or (N, D) and returns logits (N, `num_classes`). The initial weights
+    depend only on torch's global random generator; seed it first to get reproducible weights. No head starts at
+    zero, where the losses on normalised logits have no usable gradient.
 
-    On a CPU the ``cnn`` trains 1.2 times and the ``resnet`` 1.3 times faster in ``torch.channels_last``;
-    moving the network and its input there is up to the caller.
+    On a CPU the ``cnn`` trains 1.2 times and the ``resnet`` 1.3 times faster in ``torch.channels_last``; the caller
+    converts the network and its input.
 
     Args:
-        settings: Name, width and depth; the latter two are not used by ``torchvision:`` models.
-        input_shape: Of one sample: (C, H, W) for images or (D,) for features.
+        settings: Name, width and depth; ``torchvision:`` models ignore width and depth.
+        input_shape: Shape of one sample: (C, H, W) for images or (D,) for features.
         num_classes: Number of logits.
 
     Raises:
-        LosstuneError: If there is no such model, or it can't take input of that shape.
+        LosstuneError: If there is no such model, or it does not accept input of that shape.
     """
     validate_model_name(settings.name)
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
-        raise LosstuneError(
-            f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}"
-        )
+        raise LosstuneError(f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}")
     if settings.name == "mlp":
         return mlp(math.prod(input_shape), settings.width, settings.depth, num_classes)
     if len(input_shape) != 3:
@@ -60,16 +57,16 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
 
 @contextmanager
 def without_weights() -> Iterator[None]:
-    """Move every parameter to the meta device as soon as its module has it, before it is initialised.
+    """Move every parameter to the meta device when its module registers it, before it is initialised.
 
-    ``torch.device("meta")`` as a context would take the values of all other tensors, too, and the RegNets compute
+    ``torch.device("meta")`` as a context would also create all other tensors without values, but the RegNets compute
     their widths with tensors.
     """
 
     def on_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter:
         return nn.Parameter(parameter.to("meta"), parameter.requires_grad)
 
-    # Its annotation leaves out that a hook may return the parameter to take instead.
+    # The annotation of the function does not mention that a hook may return a replacement parameter.
     handle = register_module_parameter_registration_hook(on_meta)  # type: ignore[arg-type]
     try:
         yield
@@ -78,7 +75,7 @@ def without_weights() -> Iterator[None]:
 
 
 def validate_model_name(name: str) -> None:
-    """Check that there is a model of that name. Imports torchvision only where the name asks for it.
+    """Check that there is a model of that name. Imports torchvision only if no built-in model has the name.
 
     Raises:
         LosstuneError: If there is none; the message gives the nearest name.
@@ -90,11 +87,10 @@ def validate_model_name(name: str) -> None:
         builder = name.removeprefix(TORCHVISION)
         if builder not in builders:
             raise LosstuneError(
-                f"model.name: torchvision has no classification model '{builder}'"
-                f"{did_you_mean(builder, builders)}"
+                f"model.name: torchvision has no classification model '{builder}'{did_you_mean(builder, builders)}"
             )
         return
-    # A builder without its prefix is a likelier slip than a misspelt built-in name.
+    # A torchvision builder without its prefix is more likely than a misspelt built-in name.
     guess = f"; did you mean '{TORCHVISION}{name}'?" if name in builders else did_you_mean(name, BUILT_IN)
     raise LosstuneError(
         f"model.name: unknown model '{name}', expected {', '.join(BUILT_IN)} or {TORCHVISION}<builder>{guess}"

@@ -1,4 +1,4 @@
-"""A trained network as its user wants it: stored input in, class probabilities out."""
+"""A trained network for users: stored input in, class probabilities out."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
-    """From input as it is stored to class probabilities: link(network((input - mean) / std)).
+    """Map input in stored units to class probabilities: link(network((input - mean) / std)).
 
-    The network always runs in evaluation mode. With a link that torch can trace, the whole can be exported by
-    ``torch.export`` with a dynamic batch.
+    The network always runs in evaluation mode. If torch can trace the link, ``torch.export`` can export the
+    classifier with a dynamic batch size.
 
     Attributes:
-        network: From normalised input to logits.
+        network: Maps normalised input to logits.
         mean: Buffer (C, 1, 1) or (D,), in stored units.
         std: Buffer (C, 1, 1) or (D,), in stored units.
-        link: From logits (N, K) to probabilities (N, K): the loss's own, such as ``BoundLoss.probabilities``.
+        link: Maps logits (N, K) to probabilities (N, K): the loss's link, such as ``BoundLoss.probabilities``.
     """
 
     mean: Tensor
@@ -37,21 +37,18 @@ class Classifier(nn.Module):
         """Wrap a trained network.
 
         Args:
-            network: From normalised input to logits; switched to evaluation mode.
-            mean: Of each channel, or each feature, over the training split, in stored units: 0 to 255 for
-                uint8.
-            std: As `mean`; above 0.
-            link: From logits to probabilities.
-            images: Whether samples are images (C, H, W); features (D,) otherwise.
+            network: Maps normalised input to logits; switched to evaluation mode.
+            mean: Mean of each channel or feature over the training split, in stored units: 0 to 255 for uint8.
+            std: Standard deviation, as `mean`; above 0.
+            link: Maps logits to probabilities.
+            images: Whether samples are images (C, H, W); otherwise they are features (D,).
 
         Raises:
-            ValueError: If `mean` and `std` differ in length, or `std` isn't positive.
+            ValueError: If `mean` and `std` differ in length, or `std` is not positive.
         """
         super().__init__()
         if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(
-                f"expected as many std as mean, all above 0, found mean {mean!r} and std {std!r}"
-            )
+            raise ValueError(f"expected as many std as mean, all above 0, found mean {mean!r} and std {std!r}")
         self.network = network
         self.link = link
         shape = (-1, 1, 1) if images else (-1,)
@@ -60,7 +57,7 @@ class Classifier(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Do nothing to the network: predictions never depend on the rest of the batch, nor on dropout."""
+        """Stay in evaluation mode, so that predictions depend neither on the rest of the batch nor on dropout."""
         return super().train(False)
 
     def forward(self, input_: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether a network can be trained on data of a shape, found without data."""
+"""Check whether a network can be trained on data of a shape, without the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from losstune.models.heads import adapt_head
 
 MAX_WEIGHTS = 2**24
 MAX_PRODUCTS = 2**28
-"""What a forward pass of one sample may take so that it is tried on the CPU."""
+"""Limits up to which a forward pass is tried on the CPU: weights, and multiplications for one sample."""
 
 
 def require_fit(
@@ -28,19 +28,20 @@ def require_fit(
     batch_size: int,
     heads: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Refuse what every training would trip over: images too small, too few at a time, a last layer not to change.
+    """Reject settings with which every training would fail.
 
-    Takes up to a second for each kind of last layer, and at most some 100 MB, for a network of any size.
+    Examples are images or batches that are too small, and a last layer that cannot be replaced. The check takes up to
+    a second for each kind of last layer, and at most about 100 MB, for a network of any size.
 
     Args:
-        settings: Of the model.
-        input_shape: Of one sample: (C, H, W) for images or (D,) for features.
+        settings: The model's settings.
+        input_shape: Shape of one sample: (C, H, W) for images or (D,) for features.
         num_classes: Number of logits.
-        batch_size: Samples of a training step.
-        heads: By loss, what it asks of the last layer, as the arguments of :func:`losstune.models.adapt_head`.
+        batch_size: Samples per training step.
+        heads: For each loss, its requirements of the last layer, as arguments of :func:`losstune.models.adapt_head`.
 
     Raises:
-        LosstuneError: With the key's path, what was found and what is needed.
+        LosstuneError: If the settings do not fit; the message gives the key's path, what was found and what is needed.
     """
     kinds: list[Mapping[str, Any]] = []
     for loss, head in heads.items():
@@ -58,11 +59,7 @@ def require_fit(
 
 
 def _build(
-    settings: ModelSettings,
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    loss: str,
-    head: Mapping[str, Any],
+    settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int, loss: str, head: Mapping[str, Any]
 ) -> nn.Module:
     network = build_model(settings, input_shape, num_classes)
     try:
@@ -72,10 +69,10 @@ def _build(
 
 
 def _is_small(name: str, network: nn.Module, input_shape: tuple[int, ...]) -> bool:
-    """Whether the network is tried on the CPU, with weights.
+    """Whether the network is small enough to try on the CPU, with weights.
 
-    The meta device takes a network of any size, but what torch computes shapes with there takes as long to import as
-    torch itself.
+    The meta device takes a network of any size, but there torch computes shapes with a module that takes as long to
+    import as torch itself.
     """
     num_weights = sum(parameter.numel() for parameter in network.parameters())
     num_products = num_weights * math.prod(input_shape[1:])
@@ -89,8 +86,8 @@ def _require_step(network: nn.Module, name: str, input_shape: tuple[int, ...], b
     shape = "x".join(str(size) for size in input_shape)
     if batch_size == 1 and _problem(network, input_shape, 2) is None:
         raise LosstuneError(
-            f"training.batch_size: found 1 sample a step, expected 2 or more: '{name}' normalises over the batch, "
-            f"and of one sample of {shape} nothing is left to normalise ({problem})"
+            f"training.batch_size: found 1 sample a step, expected 2 or more: '{name}' uses batch normalisation, "
+            f"which fails with one sample of {shape} ({problem})"
         )
     raise LosstuneError(f"model.name: '{name}' can't take samples of {shape}: {problem}")
 
@@ -99,7 +96,7 @@ def _problem(network: nn.Module, input_shape: tuple[int, ...], batch_size: int) 
     """Return why a training step's forward pass fails, or None."""
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-            # Two samples stand for many: what fails with more fails with two.
+            # Two samples are enough: a network that fails with more also fails with two.
             network(torch.zeros(min(batch_size, 2), *input_shape, device=next(network.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split()).rstrip(".!")

@@ -1,4 +1,4 @@
-"""A network's last layer as a loss needs it: normalised, regularised, or started from a given bias."""
+"""The last layer as a loss needs it: normalised, regularised, or with a given initial bias."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from losstune.core.errors import LosstuneError
 
 
 class CosineLinear(nn.Module):
-    """The cosines of the angles between features and the classes' weight vectors.
+    """A layer that returns the cosines of the angles between features and the classes' weight vectors.
 
     Attributes:
-        weight: (C, D); its rows' lengths don't matter.
+        weight: Weights (C, D); the norms of the rows have no effect.
     """
 
     def __init__(self, weight: Tensor) -> None:
-        """Take the initial weights, (C, D)."""
+        """Copy the initial weights (C, D)."""
         super().__init__()
         self.weight = nn.Parameter(weight.detach().clone())
 
@@ -29,7 +29,7 @@ class CosineLinear(nn.Module):
 
 
 class _Decayed(torch.autograd.Function):
-    """The weights themselves, with the gradient of their penalty added on the way back."""
+    """The identity on the weights; the backward pass adds the gradient of their penalty."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, decay: float) -> Tensor:
@@ -44,19 +44,19 @@ class _Decayed(torch.autograd.Function):
 
 
 class RegularisedLinear(nn.Module):
-    """A linear layer with dropout on its features, or a penalty decay/2 * |W|^2 that is added to the loss.
+    """A linear layer with dropout on its features, or with an L2 penalty decay/2 * |W|^2.
 
-    The penalty acts through the gradient: the loss that is reported doesn't hold it.
+    The penalty acts only through the gradient; the reported loss does not include it.
 
     Attributes:
-        weight: (C, D).
-        bias: (C,), or None.
-        dropout: Share of the features set to 0 in training.
-        decay: Factor of half the squared weights, bias left out.
+        weight: Weights (C, D).
+        bias: Bias (C,), or None.
+        dropout: Probability that a feature is set to 0 in training.
+        decay: Factor of half the sum of squared weights, without the bias.
     """
 
     def __init__(self, layer: nn.Linear, dropout: float, decay: float) -> None:
-        """Take over the parameters of `layer`."""
+        """Use the parameters of `layer`."""
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
         self.dropout, self.decay = dropout, decay
@@ -78,20 +78,20 @@ def adapt_head(
     dropout: float = 0.0,
     decay: float = 0.0,
 ) -> nn.Module:
-    """Change the last layer of a new network in place; no random number is drawn, no other weight touched.
+    """Change the last layer of a new network in place, without drawing random numbers or changing other weights.
 
-    A last layer that is not linear, as in SqueezeNet, keeps its bias: a ReLU behind it would cut a negative one.
+    A last layer that is not linear, as in SqueezeNet, keeps its bias: a ReLU after it would clip a negative one.
 
     Args:
-        network: Whose last linear layer gives the logits.
+        network: The network; its last linear layer gives the logits.
         num_classes: Number of logits.
-        normalised: Whether the layer is replaced by one that gives cosines, from the same weights.
-        initial_bias: That the layer's bias is set to; None leaves it.
-        dropout: On the layer's features; see :class:`RegularisedLinear`.
-        decay: Of the layer's weights, on top of the optimiser's.
+        normalised: Whether to replace the layer by :class:`CosineLinear` with the same weights.
+        initial_bias: Value of the layer's bias; None leaves it unchanged.
+        dropout: Dropout on the layer's features, see :class:`RegularisedLinear`.
+        decay: Weight decay of the layer, in addition to the optimiser's.
 
     Raises:
-        LosstuneError: If the last layer is to be replaced and is not linear.
+        LosstuneError: If the last layer must be replaced and is not linear.
     """
     replaced = normalised or dropout > 0 or decay > 0
     if not replaced and initial_bias is None:
@@ -107,8 +107,8 @@ def adapt_head(
     if name is None:
         if replaced:
             raise LosstuneError(
-                "model.name: the loss needs a linear last layer to change, and this model has none; "
-                "choose another model or leave the loss out"
+                "model.name: the loss needs a linear last layer, but this model has none; "
+                "choose another model or remove the loss"
             )
         return network
     parent_name, _, attribute = name.rpartition(".")

@@ -8,15 +8,15 @@ from losstune.models.initialisation import init_normal
 
 
 def mlp(num_features: int, width: int, depth: int, num_classes: int) -> nn.Sequential:
-    """Build a perceptron of `depth` hidden layers of `width` ReLU units; images are flattened.
+    """Build a perceptron with `depth` hidden layers of `width` ReLU units; images are flattened.
 
-    Hidden layers start as in He et al. 2015 (arXiv 1502.01852, eq. (10)), so that deep ones train too; the
-    head starts as torch starts every linear layer.
+    Hidden layers are initialised as in He et al. 2015 (arXiv 1502.01852, eq. (10)), so that deep networks train, too.
+    The head has torch's default initialisation.
 
     Args:
-        num_features: Numbers in one sample.
+        num_features: Number of values in one sample.
         width: Units of each hidden layer.
-        depth: Hidden layers, at least 1.
+        depth: Number of hidden layers, at least 1.
         num_classes: Number of logits.
     """
     layers: list[nn.Module] = [nn.Flatten()]

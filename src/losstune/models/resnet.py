@@ -10,14 +10,14 @@ from losstune.models.initialisation import init_normal
 
 NUM_STAGES = 3
 MIN_SIDE = 4
-"""Pixels a side below which the two halvings have nothing left to halve."""
+"""Minimum side in pixels; the network halves the side twice."""
 
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch normalisation, and a shortcut without parameters.
 
-    Where the block halves the map, the shortcut takes every second pixel and fills the new channels with
-    zeros: option A of He et al. 2016, section 4.2.
+    If the block halves the map, the shortcut takes every second pixel and fills the new channels with zeros
+    (option A of He et al. 2016, section 4.2).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -78,7 +78,7 @@ def resnet(input_shape: tuple[int, ...], width: int, depth: int, num_classes: in
     Args:
         input_shape: (C, H, W) of one sample, at least 4 pixels a side.
         width: Channels of the first stage; the second and third have 2 and 4 times as many.
-        depth: Residual blocks a stage, at least 1.
+        depth: Residual blocks per stage, at least 1.
         num_classes: Number of logits.
 
     Raises:

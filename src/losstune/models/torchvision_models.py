@@ -1,4 +1,4 @@
-"""Any of torchvision's classification models, fitted to the data; torchvision is imported on first use."""
+"""Any classification model of torchvision, fitted to the data. torchvision is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from losstune.core.errors import LosstuneError
 
 SMALL_SIDE = 64
-"""Images up to this many pixels a side get the ResNets' stem for small images."""
+"""Largest side in pixels for which ResNets get the first layers for small images."""
 
 
 @cache
@@ -26,19 +26,19 @@ def builders() -> tuple[str, ...]:
 def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Build a torchvision model from scratch, with weights from torch's global random generator.
 
-    Under :func:`~losstune.models.build.without_weights` it only checks that the images fit.
+    Inside :func:`~losstune.models.build.without_weights` it only checks that the images fit.
 
-    The architecture is torchvision's except for:
+    The architecture is torchvision's, with these changes:
 
-    - the head, which has `num_classes` outputs and, where torchvision starts it at zero (the vision
-      transformers), is initialised as torch initialises every linear layer;
-    - the first convolution, which takes as many channels as the data has. Where that isn't three, its weights
-      are drawn from a normal distribution scaled so that its outputs vary as they would with three;
-    - ResNets, ResNeXts and wide ResNets on images of up to 64 pixels a side: their 7x7 convolution with
-      stride 2 and the pooling behind it, which would leave a 32x32 image 8x8 pixels before the first block,
-      give way to a 3x3 convolution with stride 1, as is usual for CIFAR;
-    - SqueezeNet's last ReLU, left out: it would forbid negative logits;
-    - the auxiliary classifiers of GoogLeNet and Inception, left out.
+    - The head has `num_classes` outputs. If torchvision initialises it with zeros (vision transformers), it gets
+      torch's default initialisation for linear layers.
+    - The first convolution takes as many channels as the data has. If that is not three, its weights are drawn from a
+      normal distribution, scaled so that its outputs have the same variance as with three.
+    - ResNets, ResNeXts and wide ResNets on images of up to 64 pixels a side have a 3x3 convolution with stride 1, as
+      is usual for CIFAR, instead of the 7x7 convolution with stride 2 and the pooling after it. Those would reduce a
+      32x32 image to 8x8 before the first block.
+    - SqueezeNet has no last ReLU, which would prevent negative logits.
+    - GoogLeNet and Inception have no auxiliary classifiers.
 
     Args:
         builder: Name in ``torchvision.models``, such as ``"resnet18"``.
@@ -46,7 +46,7 @@ def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
         num_classes: Number of logits.
 
     Raises:
-        LosstuneError: If the architecture can't take images of that shape.
+        LosstuneError: If the architecture does not accept images of that shape.
     """
     import torchvision
 
@@ -62,7 +62,7 @@ def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
         arguments |= {"aux_logits": False, "init_weights": True}
     try:
         model: nn.Module = torchvision.models.get_model(builder, **arguments)
-    except (AssertionError, ValueError) as error:  # how they report a size that their patches don't divide
+    except (AssertionError, ValueError) as error:  # raised if the patch size does not divide the image size
         raise _does_not_take(builder, input_shape, str(error)) from None
 
     if isinstance(model, torchvision.models.ResNet) and max(height, width) <= SMALL_SIDE:
@@ -81,9 +81,7 @@ def build(builder: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
 
 
 def _replace_first_convolution(model: nn.Module, channels: int) -> None:
-    name, old = next(
-        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
-    )
+    name, old = next((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
     new = nn.Conv2d(
         channels,
         old.out_channels,
@@ -92,7 +90,7 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
         padding=old.padding,  # type: ignore[arg-type]
         bias=old.bias is not None,
     )
-    if not old.weight.is_meta:  # which has no values to take the spread of
+    if not old.weight.is_meta:  # meta tensors have no values
         nn.init.normal_(new.weight, std=old.weight.std().item() * (old.in_channels / channels) ** 0.5)
     if new.bias is not None:
         nn.init.zeros_(new.bias)
@@ -101,7 +99,7 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
 
 
 def _check_forward(model: nn.Module, builder: str, input_shape: tuple[int, ...]) -> None:
-    # A training step on the meta device: shapes only, no arithmetic, no random numbers.
+    # A forward pass on the meta device: shapes only, no arithmetic, no random numbers.
     state = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):

@@ -1,4 +1,4 @@
-"""Trained weights on disk, in the safetensors format: no code in the file, nothing to unpickle."""
+"""Trained weights on disk in the safetensors format: no pickle, no code in the file."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from losstune.core.errors import LosstuneError
 
 def weights_as_bytes(model: nn.Module) -> bytes:
     """Return the parameters and buffers of `model` in safetensors format."""
-    # The format keeps no strides, so channels_last weights are brought into the plain order first.
-    content: bytes = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    )
+    # The format stores no strides, so channels_last weights are made contiguous first.
+    content: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     return content
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Copy the weights in `path` into `model`, whose device and memory format stay as they are.
+    """Copy the weights in `path` into `model`, and keep the model's device and memory format.
 
     Raises:
-        LosstuneError: If the file is missing, damaged, or was written for another architecture; the model is
-            unchanged then.
+        LosstuneError: If the file is missing, damaged, or was written for another architecture. The model is then
+            unchanged.
     """
     try:
         found = load(path.read_bytes())
     except OSError as error:
         raise LosstuneError(f"{path}: cannot be read: {error.strerror}") from None
     except SafetensorError as error:
-        raise LosstuneError(f"{path}: not a whole safetensors file: {error}") from None
+        raise LosstuneError(f"{path}: not a complete safetensors file: {error}") from None
     expected = model.state_dict()
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:

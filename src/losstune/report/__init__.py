@@ -1,1 +1,1 @@
-"""From records to a verdict: numbers first, then the same numbers as page, figures and terminal text."""
+"""Rendering: results as a page, figures, tables and terminal text."""

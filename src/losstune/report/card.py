@@ -1,4 +1,4 @@
-"""What one has to know before one uses a model of the study: its card."""
+"""The model card: what to know before using a model of the study."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from losstune.verdict.results import Results
 
 
 def model_card(results: Results, record: Record, *, objective: str, link: str, takes: str) -> str:
-    """Return the card of the model that `record` left, as Markdown.
+    """Return the card of the model that `record` trained, as Markdown.
 
     Args:
-        results: Of the study.
+        results: Results of the study.
         record: The block that trained the model.
         objective: The loss with its hyperparameters.
-        link: How the loss makes probabilities of the network's outputs, in words.
-        takes: What the model takes, in words.
+        link: Sentence on how the loss maps the network's outputs to probabilities.
+        takes: Description of the model's input.
     """
     configuration, data = record.configuration, results.data
     loss = configuration.loss
     roles = [
         role
-        for role, holder in (
-            ("the verdict's choice", results.verdict.loss),
-            ("the baseline", results.baseline),
-        )
+        for role, holder in (("the verdict's choice", results.verdict.loss), ("the baseline", results.baseline))
         if holder == loss
     ]
     means = next((result.scores for result in results.losses if result.loss == loss), {})
@@ -37,14 +34,14 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
         "",
         f"In its study it is {' and '.join(roles) or 'one of the losses compared'}. {results.verdict.sentence}",
         "",
-        f"- **Takes**: {takes}; the model normalises them itself.",
-        f"- **Gives**: probabilities of {len(data.class_names)} classes, in this order: {classes}. {link}",
+        f"- **Input**: {takes}; the model normalises them itself.",
+        f"- **Output**: probabilities of {len(data.class_names)} classes, in this order: {classes}. {link}",
         f"- **Trained with**: {objective}, learning rate {configuration.learning_rate:.3g}, weight decay "
         f"{configuration.weight_decay:.3g}, seed {record.seed}, on {data.num_train:,} samples; chosen on "
         f"{data.num_validation:,} others.",
         f"- **Data**: {data.name}, digest `{data.digest[:16]}`; registered as `{results.protocol[:12]}`.",
-        f"- **Which of the blocks**: {record.number}, the first, not the best; the means are what to expect.",
-        "- **Limits**: nothing is known of inputs from elsewhere than the data set."
+        f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores.",
+        "- **Limits**: not tested on inputs from other sources than the data set."
         + "".join(f" {warning}" for warning in results.warnings),
         "",
         f"| on {data.num_test:,} test samples | this model | mean of its loss's blocks |",

@@ -1,4 +1,4 @@
-"""Confusion matrices over blocks, and how two losses' differ."""
+"""Confusion matrices over blocks, and the difference of two losses' matrices."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from losstune.verdict.blocks import block_id
 Counts = NDArray[np.int64]
 
 
-def confusion_difference(
-    loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], num_classes: int
-) -> Counts:
+def confusion_difference(loss: str, baseline: str, blocks: Mapping[str, Sequence[Record]], num_classes: int) -> Counts:
     """Return a loss's confusion matrix minus the baseline's, ``[true][predicted]``, over the blocks that both have.
 
     Args:
-        loss: To look at.
-        baseline: To hold it against.
-        blocks: By loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
-        num_classes: C.
+        loss: Name of the loss.
+        baseline: Name of the baseline.
+        blocks: Blocks by loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
+        num_classes: Number of classes C.
     """
     ours, theirs = _matrices(blocks.get(loss, ())), _matrices(blocks.get(baseline, ()))
     difference_CC = np.zeros((num_classes, num_classes), dtype=np.int64)

@@ -1,6 +1,6 @@
-"""What each loss cost to train, from how long its trainings took.
+"""The training cost of each loss, from the durations of its trainings.
 
-Times differ from run to run, so that nothing of this is in ``results.json``.
+Times differ between runs, so ``results.json`` has none.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from losstune.verdict.results import Results
 class Cost:
     """The cost of one loss.
 
-    A minute is one of a core or, on a GPU, of a training that may have shared the GPU with others. A training that was
-    found in the ledger counts with the time it once took.
+    Minutes are core-minutes or, on a GPU, minutes of a training that may have shared the GPU. A training from the
+    ledger counts with its original time.
 
     Attributes:
         loss: Its name.
-        num_trainings: Of search and confirmation together; the controls are not counted.
-        mean_sec: Mean duration of a block that trained to its end; None if no such duration is known.
+        num_trainings: Number of trainings in search and confirmation, without controls.
+        mean_sec: Mean duration of a finished block; None if no duration is known.
         sd_sec: Sample standard deviation of these durations; None for fewer than two.
-        relative: Median duration of these blocks over the baseline's, because a worker's first training is slow and
-            moves a mean; None if either is not known.
-        search_min: Of all trials together.
-        confirm_min: Of all blocks together.
-        share_failed: Of all trainings, those that diverged or failed, 0 to 1.
+        relative: Median duration of these blocks divided by the baseline's; None if either is not known. Medians,
+            because the first training of a worker is slow and would shift a mean.
+        search_min: Minutes of all trials.
+        confirm_min: Minutes of all blocks.
+        share_failed: Fraction of all trainings that diverged or failed, 0 to 1.
     """
 
     loss: str
@@ -46,18 +46,15 @@ class Cost:
 
 
 def costs_of(
-    results: Results,
-    tune_records: Iterable[Record],
-    confirm_records: Iterable[Record],
-    executions: Iterable[Execution],
+    results: Results, tune_records: Iterable[Record], confirm_records: Iterable[Record], executions: Iterable[Execution]
 ) -> list[Cost]:
     """Return the cost of every loss, in the order of the results.
 
     Args:
-        results: For the losses and the baseline.
-        tune_records: The search.
-        confirm_records: The confirmation.
-        executions: Of both, in any order.
+        results: Results with the losses and the baseline.
+        tune_records: Records of the search.
+        confirm_records: Records of the confirmation.
+        executions: Executions of both, in any order.
     """
     seconds = {execution.key: execution.duration_sec for execution in executions}
     trainings: dict[str, tuple[list[Record], list[Record]]] = {loss.loss: ([], []) for loss in results.losses}
@@ -71,8 +68,7 @@ def costs_of(
     }
     reference = _median(durations[results.baseline])
     return [
-        _cost(loss, trials, blocks, durations[loss], reference, seconds)
-        for loss, (trials, blocks) in trainings.items()
+        _cost(loss, trials, blocks, durations[loss], reference, seconds) for loss, (trials, blocks) in trainings.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the page tells beyond ``results.json``, gathered once for figures, tables, downloads and page."""
+"""Numbers of the page that are not in ``results.json``, computed once for figures, tables, downloads and page."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from losstune.verdict.failures import Failures, failures_of
 from losstune.verdict.results import Results
 
 MOST_EXAMPLES = 12
-"""Test examples gained, and as many lost, that the page shows."""
+"""Maximum number of gained and of lost test examples on the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
-    """What the page tells beyond the results.
+    """Numbers of the page that are not in the results.
 
     Attributes:
         trials: The records of the search.
-        blocks: Each loss's blocks, in order.
+        blocks: Blocks by loss, in order.
         curves: Mean validation score by epoch, see :func:`losstune.report.tables.winner_curves`.
-        costs: Of every loss.
-        lost: What diverged or failed, and of what.
-        sensitivity: By loss.
-        weights: How hard the losses pull.
-        exchange: Test examples gained and lost by the loss in focus; None if it is the baseline, or the blocks have
-            no predictions.
-        images: PNG data URIs of the examples shown, by their place in the test split; empty for rows of features.
-        confusion: The confusion matrix of the loss in focus minus the baseline's.
-        devices: Kinds of device that trained, such as ``cpu``.
+        costs: Training cost of every loss.
+        failures: Diverged and failed trainings by cause.
+        sensitivity: Learning-rate sensitivity by loss.
+        weights: Gradient sizes of the losses.
+        exchange: Test examples gained and lost by the loss of the verdict; None if this is the baseline, or the blocks
+            have no predictions.
+        images: PNG data URIs of the examples, by index in the test split; empty for rows of features.
+        confusion: Confusion matrix of this loss minus the baseline's.
+        devices: Kinds of device of the trainings, such as ``cpu``.
     """
 
     trials: Sequence[Record]
     blocks: Mapping[str, Sequence[Record]]
     curves: Mapping[str, Sequence[float]]
     costs: Sequence[Cost]
-    lost: Sequence[Failures]
+    failures: Sequence[Failures]
     sensitivity: Mapping[str, LearningRateSensitivity]
     weights: Sequence[Weights]
     exchange: Exchange | None
@@ -56,7 +56,7 @@ class Diagnostics:
     devices: tuple[str, ...]
 
     def durations_sec(self) -> dict[str, float]:
-        """Return the mean seconds of a training by loss, as far as they are known."""
+        """Return the mean seconds of a training by loss, where known."""
         return {cost.loss: cost.mean_sec for cost in self.costs if cost.mean_sec is not None}
 
 
@@ -70,19 +70,19 @@ def gather(
     test_images: NDArray[Any] | None = None,
     test_labels: Labels | None = None,
 ) -> Diagnostics:
-    """Gather it.
+    """Compute the diagnostics.
 
     Args:
         results: The numbers.
-        tune_records: The search.
-        confirm_records: The confirmation, its controls among it.
-        executions: Of both.
-        learning_rates: The ends of the searched range by loss.
+        tune_records: Records of the search.
+        confirm_records: Records of the confirmation, including controls.
+        executions: Executions of both.
+        learning_rates: Lowest and highest searched learning rate by loss.
         test_images: (N, C, H, W), or rows of features (N, D), of which no thumbnails are made.
-        test_labels: True classes (N,); without them no examples are told.
+        test_labels: True classes (N,); without them no examples are shown.
 
     Raises:
-        LosstuneError: If the predictions are not of these test samples.
+        LosstuneError: If the predictions do not belong to these test samples.
     """
     blocks = blocks_by_loss(confirm_records)
     subject, baseline = results.subject(), results.baseline
@@ -96,7 +96,7 @@ def gather(
         blocks=blocks,
         curves=winner_curves(results, confirm_records),
         costs=costs_of(results, tune_records, confirm_records, executions),
-        lost=failures_of(tune_records, confirm_records),
+        failures=failures_of(tune_records, confirm_records),
         sensitivity=sensitivity_of(results, tune_records, learning_rates),
         weights=weights_of(results, blocks),
         exchange=exchange,

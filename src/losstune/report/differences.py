@@ -1,4 +1,4 @@
-"""The forest plot: every loss's paired difference against the baseline, with the controls that it is to be read by."""
+"""The forest plot: the paired difference of every loss from the baseline, and the controls."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class DifferenceRow:
     """A row of the forest plot.
 
     Attributes:
-        name: Of the loss; of the two losses of a pair; or ``degraded baseline``.
-        kind: The decision, or what else the row is: ``identical objective`` (another loss under a second name),
-            ``identical losses`` (two names of one loss, neither the baseline), ``positive control``.
+        name: Name of the loss, of the two losses of a pair, or ``degraded baseline``.
+        kind: The decision, or the kind of row: ``identical objective`` (a loss that equals another one), ``identical
+            losses`` (two identical losses, neither the baseline), ``positive control``.
         colour: Name of the colour.
         difference: The loss minus the baseline; for identical losses, the first minus the second.
     """
@@ -43,32 +43,22 @@ class DifferenceRow:
 def difference_rows(results: Results) -> list[DifferenceRow]:
     """Return the rows from top to bottom: the losses, the best first, identical losses, the positive control."""
     losses = [
-        DifferenceRow(
-            name=loss.loss,
-            kind=loss.standing,
-            colour=colour_of(loss),
-            difference=loss.difference,
-        )
+        DifferenceRow(name=loss.loss, kind=loss.standing, colour=colour_of(loss), difference=loss.difference)
         for loss in results.losses
         if loss.difference
     ]
     losses.sort(key=lambda row: -row.difference.mean)
     controls = [
         DifferenceRow(
-            name=f"{pair.loss} − {pair.equals}",
-            kind="identical losses",
-            colour="control",
-            difference=pair.difference,
+            name=f"{pair.loss} − {pair.equals}", kind="identical losses", colour="control", difference=pair.difference
         )
         for pair in results.control.pairs
-        if pair.equals != results.baseline  # what equals the baseline has its row among the losses
+        if pair.equals != results.baseline  # a loss that equals the baseline already has a row
     ]
     if results.control.positive:
         positive = results.control.positive.difference
         controls.append(
-            DifferenceRow(
-                name="degraded baseline", kind="positive control", colour="control", difference=positive
-            )
+            DifferenceRow(name="degraded baseline", kind="positive control", colour="control", difference=positive)
         )
     return [*losses, *controls]
 
@@ -76,8 +66,8 @@ def difference_rows(results: Results) -> list[DifferenceRow]:
 def differences_svg(results: Results) -> str:
     """Draw the rows with their intervals.
 
-    The band is the ROPE: what lies in it makes no practical difference. The dotted lines are the noise floor: what
-    two identical losses differ by. A difference far outside the others is cut at the frame and drawn as an arrow.
+    The band is the ROPE, in which a difference does not matter in practice. The dotted lines are the noise floor, the
+    difference of two identical losses. A difference outside the axes is drawn as an arrow.
     """
     rows = difference_rows(results)[::-1]
     num_controls = sum(row.kind in ("identical losses", "positive control") for row in rows)
@@ -106,19 +96,15 @@ def differences_svg(results: Results) -> str:
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0")
-        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0"))
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(
-            f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points"
-        )
+        axes.set_xlabel(f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points")
         _annotate_top(figure, left, results)
         return svg_of(figure)
 
 
 def difference_limits(results: Results) -> tuple[float, float]:
-    """Return the axis: all the losses' intervals and the ROPE, but at most four times the median reach to a side."""
+    """Return the limits of the axis: all intervals and the ROPE, but at most four times the median reach per side."""
     differences = [loss.difference for loss in results.losses if loss.difference is not None]
     lows = [d.low if math.isfinite(d.low) else d.mean for d in differences]
     highs = [d.high if math.isfinite(d.high) else d.mean for d in differences]
@@ -131,7 +117,7 @@ def difference_limits(results: Results) -> tuple[float, float]:
 
 
 def _annotate_top(figure: Figure, left: float, results: Results) -> None:
-    """Say above the rows what band, dotted lines and numbers are."""
+    """Explain band, dotted lines and numbers above the rows."""
     floor = results.control.noise_floor
     legend = f"shaded: no practical difference (±{100 * results.rope:.2f})"
     if floor is not None:

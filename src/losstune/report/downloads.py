@@ -1,23 +1,29 @@
-"""The numbers of every figure and table as CSV: files beside the page, and links in it that need no network."""
+"""The numbers of every figure and table as CSV, for files next to the page and for download links in it."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from losstune.report import tables
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
+from losstune.report.parts.text import csv_text
 from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import METRICS, LossResult, Results
 
+_COST = ["loss", "num_trainings", "mean_sec", "sd_sec", "relative", "search_min", "confirm_min", "share_failed"]
+_COST_NAMES = {"num_trainings": "trainings", "relative": "relative_to_baseline"}
+_csv = partial(csv_text, form=".6g")
+
 
 def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
-    """Return CSV text by file name. Scores are shares, 0 to 1; a value that isn't there is empty.
+    """Return CSV text by file name. Scores are fractions, 0 to 1. A missing value is empty.
 
-    All but ``cost.csv`` hold the same bytes for the same results.
+    Equal results give equal bytes, except in ``cost.csv``.
     """
     names = results.data.class_names
     made = {
@@ -49,37 +55,16 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
             reliability_rows(results),
         ),
         "cost.csv": _csv(
-            (
-                "loss",
-                "trainings",
-                "mean_sec",
-                "sd_sec",
-                "relative_to_baseline",
-                "search_min",
-                "confirm_min",
-                "share_failed",
-            ),
-            (
-                (
-                    cost.loss,
-                    cost.num_trainings,
-                    cost.mean_sec,
-                    cost.sd_sec,
-                    cost.relative,
-                    cost.search_min,
-                    cost.confirm_min,
-                    cost.share_failed,
-                )
-                for cost in diagnostics.costs
-            ),
+            [_COST_NAMES.get(name, name) for name in _COST],
+            ([getattr(cost, name) for name in _COST] for cost in diagnostics.costs),
         ),
         "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(
-            ("loss", "hyperparameters", "p_true", "pull", "share_of_largest"),
+            ("loss", "hyperparameters", "p_true", "gradient_size", "share_of_largest"),
             (
                 (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
                 for curve in diagnostics.weights
-                for point in zip(curve.probabilities, curve.pulls, curve.scaled(), strict=True)
+                for point in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
             ),
         ),
         "confusion.csv": tables.confusion_csv(results, diagnostics.blocks),
@@ -96,22 +81,14 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     if diagnostics.exchange is not None:
         exchange = diagnostics.exchange
         made["examples.csv"] = _csv(
-            (
-                "test_sample",
-                "actual",
-                "blocks",
-                "gained",
-                "lost",
-                f"{exchange.loss}_said",
-                f"{exchange.baseline}_said",
-            ),
+            ("test_sample", "actual", "blocks", "gained", "lost", f"{exchange.loss}_said", f"{exchange.baseline}_said"),
             (
                 (
                     example.index,
                     names[example.label],
                     exchange.num_blocks,
                     example.num_gained,
-                    example.num_failed,
+                    example.num_lost,
                     names[example.said],
                     names[example.baseline_said],
                 )
@@ -122,7 +99,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
 
 
 def data_uri(text: str) -> str:
-    """Return a CSV file as a data URI, for a link to save it from."""
+    """Return a CSV file as a data URI for a download link."""
     return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode('ascii')}"
 
 
@@ -160,7 +137,3 @@ def _configurations(diagnostics: Diagnostics) -> tuple[Sequence[str], Iterator[S
         )
         for search, configuration in found
     )
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return tables.csv_text(header, ([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows))

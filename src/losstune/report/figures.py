@@ -1,12 +1,11 @@
 """The report's figures as SVG text: the same bytes for the same numbers, and legible without colour.
 
-Outcomes differ in colour and in shape. The colours are Okabe and Ito's, which people with any colour vision tell
-apart. Every colour comes from :data:`COLOURS`, so that a page can put its own in place of them.
+Decisions differ in colour and shape. The colours are Okabe and Ito's, which are distinct with any colour vision. Every
+colour comes from :data:`COLOURS`, so that a page can replace it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -15,14 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import differences_svg
-from losstune.report.panels import (
-    colour_of,
-    finish_panel,
-    label_panels,
-    panels,
-    say_in,
-    score_limits,
-)
+from losstune.report.panels import colour_of, finish_panel, label_panels, panels, say_in, score_limits
 from losstune.report.reliability import reliability_svg
 from losstune.report.trials_figure import learning_rate_svg
 from losstune.report.weights import weights_svg
@@ -43,7 +35,7 @@ def draw(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
 
 
 def best_of_svg(results: Results) -> str:
-    """Draw the expected best validation score of k trials against k, a panel per loss, the baseline's in grey."""
+    """Draw the expected best validation score of k trials against k, one panel per loss, with the baseline in grey."""
     metric = wording.METRIC_NAMES[results.metric]
     curves = {loss.loss: loss.best_of for loss in results.losses if loss.best_of}
     labels = f"trials searched (grey: {results.baseline})", f"expected best validation {metric}, %"
@@ -51,10 +43,10 @@ def best_of_svg(results: Results) -> str:
 
 
 def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]]) -> str:
-    """Draw the winners' validation scores by epoch, a panel per loss, the baseline's curve in grey behind.
+    """Draw the winners' validation scores by epoch, one panel per loss, with the baseline in grey.
 
     Args:
-        results: The numbers.
+        results: Results of the study.
         curves: Mean over blocks by loss, see :func:`losstune.report.tables.winner_curves`.
     """
     metric = wording.METRIC_NAMES[results.metric]
@@ -71,7 +63,7 @@ def _curves_svg(
     quantile: float,
     baseline_width: float,
 ) -> str:
-    """Draw a curve per loss in a panel of its own, over 1, 2, 3 and so on, the baseline's in grey behind each."""
+    """Draw one panel per loss, with its curve over 1, 2, 3 and so on, and the baseline's curve in grey."""
     values = [value for curve in curves.values() for value in curve]
     low, high = score_limits(values, quantile=quantile)
     longest = max((len(curve) for curve in curves.values()), default=1)
@@ -97,18 +89,3 @@ def _draw_curve(axes: Axes, curve: Sequence[float], colour: str, *, linewidth: f
     epochs, percent = range(1, len(curve) + 1), [100 * value for value in curve]
     marker = "o" if len(curve) == 1 else ""
     axes.plot(epochs, percent, color=COLOURS[colour], linewidth=linewidth, marker=marker, markersize=3)
-
-
-def themed(svg: str, label: str) -> str:
-    """Return a figure for inlining in HTML: without XML preamble and fixed size, colours as ``var(--fig-ink)``.
-
-    Identifiers that nothing refers to go, because several figures on a page would repeat them.
-    """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    referred = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in referred else "", svg)
-    for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--fig-{name})")
-    return svg

@@ -1,4 +1,4 @@
-"""How forgiving a loss is: over how much of the searched learning rates it comes near its best."""
+"""Learning-rate sensitivity: the share of the searched learning rates at which a loss is near its best score."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from losstune.core.records import Record
 from losstune.verdict.results import Results
 
 TOLERANCE = 0.01
-"""A trial within this of its loss's best, in units of the metric, comes near it: one percentage point."""
+"""A trial counts as near the best of its loss within this difference, in units of the metric: one point."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearningRateSensitivity:
-    """How much of the searched learning rates serves a loss.
+    """The share of the searched learning rates that works for a loss.
 
     Attributes:
-        share: Of the searched decades, 0 to 1.
-        num_decades: That were searched.
+        share: Share of the searched decades, 0 to 1. A larger share means less sensitivity.
+        num_decades: Number of searched decades.
     """
 
     share: float
@@ -31,12 +31,12 @@ class LearningRateSensitivity:
 def sensitivity_of(
     results: Results, tune_records: Iterable[Record], learning_rates: Mapping[str, tuple[float, float]]
 ) -> dict[str, LearningRateSensitivity]:
-    """Return how forgiving each loss is whose range of learning rates is given and which has a usable trial.
+    """Return the sensitivity of each loss with a given range of learning rates and a usable trial.
 
     Args:
-        results: For the losses and the metric.
-        tune_records: The search.
-        learning_rates: The ends of the searched range by loss.
+        results: Results with the losses and the metric.
+        tune_records: Records of the search.
+        learning_rates: Lowest and highest searched learning rate by loss.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -57,16 +57,16 @@ def share_near_best(
 ) -> float:
     """Return the share of the range, on a logarithmic axis, over which trials come within `tolerance` of the best.
 
-    Each trial stands for the part of the range that is nearer to it than to any other trial, cut at the ends of the
-    range: ``sum_i w_i [s_i >= max s - tolerance] / sum_i w_i`` with w_i the length of that part. Trials at one rate
-    share theirs evenly. The trials differ in their other hyperparameters, too, so a loss that needs these right is
-    found less forgiving. With more trials the best is luckier, and the share smaller: compare losses of one study.
+    Each trial represents the part of the range that is nearer to it than to any other trial: ``sum_i w_i [s_i >= max s
+    - tolerance] / sum_i w_i`` with w_i the length of that part. Trials with equal rates divide their part evenly. The
+    trials also differ in other hyperparameters, so a loss that is sensitive to these gets a smaller share. The best of
+    more trials is higher, and the share is smaller, so compare only losses of the same study.
 
     Args:
         rates: Learning rate of each trial.
-        scores: Its score, higher is better; a lost trial's is the worst.
+        scores: Score of each trial, higher is better. A diverged or failed trial has the worst score.
         ends: Lowest and highest learning rate searched.
-        tolerance: In units of the score.
+        tolerance: Largest difference from the best, in units of the score.
     """
     places_N = np.clip(np.log(np.asarray(rates)), *np.log(ends))
     is_near_N = np.asarray(scores) >= max(scores) - tolerance - 1e-12

@@ -1,28 +1,33 @@
-"""The report as one HTML file that needs nothing else: no network, light or dark, on paper too."""
+"""The report as one self-contained HTML file, for light and dark mode and for print."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from losstune import __version__
 from losstune.config.schema import Params
 from losstune.report import page_rows
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
-from losstune.report.figures import themed
 from losstune.report.learning_rate_sensitivity import TOLERANCE
+from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
 from losstune.report.weights import SURE
 from losstune.verdict import wording
 from losstune.verdict.results import METRICS, Results
 
-# A column more would not fit the page: balanced accuracy is in results.json, and leads where it is chosen.
+# More columns would not fit the page. Balanced accuracy is in results.json, and comes first if it is the metric.
 _SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
+
+
+LABELS = {
+    "differences.svg": "Paired differences against the baseline, with intervals",
+    "learning_rate.svg": "Validation score against learning rate, one panel per loss",
+    "best_of.svg": "Expected best validation score against the number of trials, one panel per loss",
+    "learning_curves.svg": "Validation score by epoch, one panel per loss",
+    "reliability.svg": "Accuracy against mean confidence, one panel per loss",
+    "weights.svg": "Size of the gradient against the probability of the true class",
+}
+"""Text alternative of each figure, for screen readers."""
 
 
 def render_page(
@@ -38,43 +43,33 @@ def render_page(
     """Return the page as HTML text.
 
     Args:
-        results: The numbers.
-        params: The study's settings, for the account of the protocol.
-        diagnostics: What the page tells beyond the results.
+        results: Results of the study.
+        params: The study's settings, for the section on the protocol.
+        diagnostics: Numbers that are not in the results.
         figures: SVG text by file name, see :func:`losstune.report.figures.draw`.
         csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
-        commit: That trained the models, or None outside Git.
-        versions: Package or device to version, in the order in which they are to be shown.
+        commit: Commit that trained the models, or None outside Git.
+        versions: Version by package or device, in display order.
     """
-    environment = Environment(
-        loader=PackageLoader("losstune.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"minus": _minus, "points": wording.points, "number": wording.number}
-    environment.filters |= {"further_blocks": wording.further_blocks, "seconds": wording.seconds}
     names, focus = results.data.class_names, results.losses_in_focus()
     by_loss = {cost.loss: cost for cost in diagnostics.costs}
-    page = environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
+        "losstune.report",
         results=results,
         params=params,
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
         metric_name=wording.METRIC_NAMES[results.metric],
-        other_metrics=[
-            (name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric
-        ],
-        figures={name.removesuffix(".svg"): _inline(name, svg) for name, svg in figures.items()},
+        other_metrics=[(name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric],
+        figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(
-            ((loss, found.share) for loss, found in diagnostics.sensitivity.items()),
-            key=lambda pair: -pair[1],
+            ((loss, found.share) for loss, found in diagnostics.sensitivity.items()), key=lambda pair: -pair[1]
         ),
         tolerance=TOLERANCE,
         fewest=FEWEST,
         costs=[by_loss[loss.loss] for loss in results.ranked()],
-        lost=diagnostics.lost,
+        failures=diagnostics.failures,
         on_gpu="cuda" in diagnostics.devices,
         subject=results.subject(),
         weights=[curve for curve in diagnostics.weights if curve.loss in focus],
@@ -82,32 +77,8 @@ def render_page(
         exchange=diagnostics.exchange,
         thumbs=page_rows.thumbnail_rows(diagnostics, names),
         changes=page_rows.change_rows(diagnostics.confusion, names),
-        confusions=[
-            page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus
-        ],
-        num_candidates=sum(
-            loss.part == "candidate" and loss.difference is not None for loss in results.losses
-        ),
+        confusions=[page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus],
+        num_candidates=sum(loss.part == "candidate" and loss.difference is not None for loss in results.losses),
         commit=commit,
         versions=versions,
-        version=__version__,
     )
-    return page.rstrip() + "\n"
-
-
-def _inline(name: str, svg: str) -> Markup:
-    label = {
-        "differences.svg": "Paired differences against the baseline, with intervals",
-        "learning_rate.svg": "Validation score against learning rate, a panel for each loss",
-        "best_of.svg": "Expected best validation score against the number of trials, a panel for each loss",
-        "learning_curves.svg": "Validation score by epoch, a panel for each loss",
-        "reliability.svg": "Share of right predictions against mean confidence, a panel for each loss",
-        "weights.svg": "Size of the gradient against the probability of the true class",
-    }[name]
-    # The figures are made by this package from numbers and from names that matplotlib has escaped.
-    return Markup(themed(svg, label))
-
-
-def _minus(text: Any) -> str:
-    """Set a true minus sign where a hyphen stands for one."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))

@@ -1,4 +1,4 @@
-"""The page's tables as texts, with the bare values by which a column is sorted."""
+"""The page's tables as texts, with the values for sorting columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
-"""Up to this many classes a confusion matrix is shown whole; beyond, its largest entries."""
+"""With more classes, only the largest entries of a confusion matrix are shown."""
 _NUM_CONFUSIONS = 12
 
 
@@ -40,9 +40,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
         "p_value": p_holm if p_holm is not None else "",
         "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
         "p_better_value": difference.probability_better if difference else "",
-        "metrics": {
-            name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()
-        },
+        "metrics": {name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()},
         "searches": [_search_row(search, results.metric) for search in loss.searches],
         "default_validation": wording.score(results.metric, loss.default_validation)
         if loss.default_validation is not None
@@ -53,11 +51,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
             for budget, ahead in loss.overtakes
         ),
         "calibration": [
-            (
-                wording.score("nll", fit.nll),
-                wording.score("ece", fit.ece),
-                wording.score("ece", fit.debiased_ece),
-            )
+            (wording.score("nll", fit.nll), wording.score("ece", fit.ece), wording.score("ece", fit.debiased_ece))
             for fit in loss.calibration.values()
         ],
         "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
@@ -97,11 +91,7 @@ def confusion_rows(loss: str, blocks: Iterable[Record], class_names: Sequence[st
             (
                 class_names[label],
                 [
-                    (
-                        count,
-                        "hit" if label == predicted else "miss",
-                        0 if label == predicted else count / most,
-                    )
+                    (count, "hit" if label == predicted else "miss", 0 if label == predicted else count / most)
                     for predicted, count in enumerate(row)
                 ],
                 f"{100 * row[label] / max(sum(row), 1):.1f}",
@@ -128,15 +118,11 @@ def change_rows(difference_CC: Counts, class_names: Sequence[str]) -> dict[str, 
             (class_names[label], [_change(int(count), most) for count in row])
             for label, row in enumerate(difference_CC)
         ],
-        "largest": [
-            (label, predicted, _signed(count)) for label, predicted, count in changes[:_NUM_CONFUSIONS]
-        ],
+        "largest": [(label, predicted, _signed(count)) for label, predicted, count in changes[:_NUM_CONFUSIONS]],
     }
 
 
-def thumbnail_rows(
-    diagnostics: Diagnostics, class_names: Sequence[str]
-) -> list[tuple[str, list[dict[str, Any]]]]:
+def thumbnail_rows(diagnostics: Diagnostics, class_names: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the examples to show, gained and then lost, each list with its title; none without images."""
     exchange, images = diagnostics.exchange, diagnostics.images
     if exchange is None or not images:
@@ -150,19 +136,16 @@ def thumbnail_rows(
                 "label": class_names[example.label],
                 "wrong": theirs if is_gained else ours,
                 "said": class_names[example.baseline_said if is_gained else example.said],
-                "num_blocks": example.num_gained if is_gained else example.num_failed,
-                "num_reverse": example.num_failed if is_gained else example.num_gained,
+                "num_blocks": example.num_gained if is_gained else example.num_lost,
+                "num_reverse": example.num_lost if is_gained else example.num_gained,
             }
             for example in examples
         ]
-        for is_gained, examples in (
-            (True, exchange.gained(MOST_EXAMPLES)),
-            (False, exchange.lost(MOST_EXAMPLES)),
-        )
+        for is_gained, examples in ((True, exchange.gained(MOST_EXAMPLES)), (False, exchange.lost(MOST_EXAMPLES)))
     )
     return [
-        (f"Gained: {ours} says the true class, {theirs} takes it for another", gained),
-        (f"Lost: {theirs} says the true class, {ours} takes it for another", lost),
+        (f"Gained: {ours} predicts the true class, {theirs} does not", gained),
+        (f"Lost: {theirs} predicts the true class, {ours} does not", lost),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Small multiples: a panel for each loss, with common axes, four to a row."""
+"""Small multiples: one panel per loss, with common axes, four per row."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _TOP_INCHES, _BOTTOM_INCHES = 0.28, 0.55
 def panels(
     num_panels: int, x_limits: tuple[float, float], y_limits: tuple[float, float], *, x_scale: str = "linear"
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its panels, row by row, with common axes; panels beyond `num_panels` are hidden.
+    """Return a figure and its panels, row by row, with common axes. Panels beyond `num_panels` are hidden.
 
-    The axes are framed before anything is drawn, and once: each frame set is passed on to every panel.
+    The limits of the axes are set once, before anything is drawn, because each change is passed to every panel.
     """
     num_columns = min(NUM_COLUMNS, max(num_panels, 1))
     num_rows = math.ceil(num_panels / num_columns)
@@ -32,12 +32,7 @@ def panels(
     figure = Figure(figsize=(WIDTH_INCHES, height))
     grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
     figure.subplots_adjust(
-        left=0.085,
-        right=0.985,
-        top=1 - _TOP_INCHES / height,
-        bottom=_BOTTOM_INCHES / height,
-        wspace=0.1,
-        hspace=0.34,
+        left=0.085, right=0.985, top=1 - _TOP_INCHES / height, bottom=_BOTTOM_INCHES / height, wspace=0.1, hspace=0.34
     )
     found = list(grid.flat)
     found[0].set_xscale(x_scale)
@@ -51,30 +46,28 @@ def panels(
 
 
 def finish_panel(axes: Axes, title: str) -> None:
-    """Set a panel's title, and a few level lines."""
+    """Set a panel's title and a few horizontal grid lines."""
     axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
-    # A title of given height: matplotlib would measure every tick label to find one.
+    # A fixed height of the title, because matplotlib would measure every tick label to place it.
     axes.set_title(title, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4, y=1.0)
 
 
 def label_panels(figure: Figure, x_label: str, y_label: str) -> None:
-    """Name the axes once for all panels."""
+    """Label the axes once for all panels."""
     height = figure.get_figheight()
     figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", fontsize=9, color=COLOURS["ink"])
-    # A single row of panels is lower than a long label at full size; a letter is about 0.58 of its height wide.
+    # A long label may be higher than a single row of panels. A letter is about 0.58 times as wide as high.
     size = min(9.0, 72.0 * height / (0.58 * max(len(y_label), 1)))
     figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", fontsize=size, color=COLOURS["ink"])
 
 
 def say_in(axes: Axes, text: str) -> None:
-    """Write a few words into an empty panel."""
-    axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"]
-    )
+    """Write a short text into an empty panel."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"])
 
 
 def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, float]:
-    """Return the axis of a share in percent: the upper part of the scores, where the differences are."""
+    """Return the axis limits in percent: the upper part of the scores, where losses differ."""
     if not values:
         return 0.0, 100.0
     low, high = float(np.quantile(values, quantile)), max(values)
@@ -83,5 +76,5 @@ def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, fl
 
 
 def colour_of(loss: LossResult) -> str:
-    """Return the name of a loss's colour: that of its decision, or of what it is."""
+    """Return the name of a loss's colour, by its decision or its role."""
     return loss.decision or ("control" if loss.part in ("control", "alias") else "undecided")

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a loss is right against how sure it says it is."""
+"""Reliability diagrams: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from losstune.report.panels import finish_panel, label_panels, panels, say_in
 from losstune.verdict.results import Results
 
 FEWEST = 30
-"""Predictions in a bin for it to be drawn; the share right among fewer is mostly chance."""
+"""Fewest predictions in a bin that is drawn. With fewer, the accuracy is mostly chance."""
 
 WAYS = {"softmax": "softmax", "link": "own map", "scaled": "temperature"}
-"""The ways of making probabilities, as the page calls them."""
+"""Names of the types of probabilities on the page."""
 
 _STYLES = {
     "softmax": ("undecided", "o", "card", "-"),
@@ -25,9 +25,9 @@ _STYLES = {
 
 
 def reliability_svg(results: Results) -> str:
-    """Draw the share of right predictions against the mean confidence, by bin of the confidence, a panel per loss.
+    """Draw accuracy against mean confidence by bin of the confidence, one panel per loss.
 
-    All blocks together. On the diagonal a loss is as often right as it says; below it, it says too much.
+    Uses the predictions of all blocks. A loss is calibrated on the diagonal and overconfident below it.
     """
     with drawing_style("reliability"):
         figure, found = panels(len(results.losses), (0, 103), (0, 103))
@@ -40,15 +40,13 @@ def reliability_svg(results: Results) -> str:
             finish_panel(axes, loss.loss)
         found[0].xaxis.set_major_locator(FixedLocator([0, 25, 50, 75]))
         label_panels(
-            figure,
-            "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)",
-            "right predictions in the bin, %",
+            figure, "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)", "accuracy in the bin, %"
         )
         return svg_of(figure)
 
 
 def reliability_rows(results: Results) -> Iterator[tuple[str, str, float, float, int, float, float]]:
-    """Return loss, way, ends of the bin, predictions, mean confidence and share right of all bins that aren't empty."""
+    """Return loss, type, ends of the bin, predictions, mean confidence and accuracy of all bins that are not empty."""
     for loss in results.losses:
         for way, fit in loss.calibration.items():
             for number, (count, hits, confidence) in enumerate(fit.bins):

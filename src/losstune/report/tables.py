@@ -1,39 +1,34 @@
-"""Small tables beside the report: what ``dvc metrics`` and ``dvc plots`` read."""
+"""Small tables next to the report, for ``dvc metrics`` and ``dvc plots``."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from losstune.core.records import Record
+from losstune.report.parts.text import csv_text
 from losstune.verdict.results import Results
 
 
 def metrics(results: Results) -> dict[str, Any]:
-    """Return what ``metrics.json`` holds: the verdict, and the mean and difference of every loss.
+    """Return the content of ``metrics.json``: the verdict, and the mean and difference of every loss.
 
-    Six decimals, so that a diff shows changes and no rounding.
+    Values have six decimals, so that a diff shows no rounding errors.
     """
     metric, losses = results.metric, results.losses
     return {
         "verdict": results.verdict.action,
         "winner": results.verdict.loss or "none",
         "mean": {result.loss: round(result.scores[metric].mean, 6) for result in losses if result.scores},
-        "difference": {
-            result.loss: round(result.difference.mean, 6) for result in losses if result.difference
-        },
+        "difference": {result.loss: round(result.difference.mean, 6) for result in losses if result.difference},
     }
 
 
 def winner_curves(results: Results, confirm_records: Iterable[Record]) -> dict[str, list[float]]:
-    """Return, by loss, the validation metric after each epoch, the mean over the blocks that got that far."""
-    values: dict[str, defaultdict[int, list[float]]] = {
-        loss.loss: defaultdict(list) for loss in results.losses
-    }
+    """Return by loss the validation metric after each epoch, averaged over the blocks that reached the epoch."""
+    values: dict[str, defaultdict[int, list[float]]] = {loss.loss: defaultdict(list) for loss in results.losses}
     for record in confirm_records:
         if record.role != "block" or record.configuration.loss not in values:
             continue
@@ -50,39 +45,27 @@ def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
     """Return ``loss,epoch,value`` rows of :func:`winner_curves`."""
     return csv_text(
         ("loss", "epoch", "value"),
-        (
-            (loss, epoch, f"{value:.6f}")
-            for loss, curve in curves.items()
-            for epoch, value in enumerate(curve, 1)
-        ),
+        ((loss, epoch, value) for loss, curve in curves.items() for epoch, value in enumerate(curve, 1)),
     )
 
 
 def best_of_csv(results: Results) -> str:
-    """Return ``loss,trials,value`` rows: the expected best validation score of so many trials."""
+    """Return ``loss,trials,value`` rows: the expected best validation score of this number of trials."""
     return csv_text(
         ("loss", "trials", "value"),
-        (
-            (loss.loss, number, f"{value:.6f}")
-            for loss in results.losses
-            for number, value in enumerate(loss.best_of, start=1)
-        ),
+        ((loss.loss, number, value) for loss in results.losses for number, value in enumerate(loss.best_of, start=1)),
     )
 
 
 def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
-    """Return ``loss,learning_rate,value`` rows, one per trial of the search, by rising learning rate."""
+    """Return ``loss,learning_rate,value`` rows, one per trial of the search, in ascending order of learning rate."""
     order = {result.loss: number for number, result in enumerate(results.losses)}
     trials = [record for record in tune_records if record.configuration.loss in order]
     trials.sort(key=lambda r: (order[r.configuration.loss], r.configuration.learning_rate, r.index))
     return csv_text(
         ("loss", "learning_rate", "value"),
         (
-            (
-                record.configuration.loss,
-                f"{record.configuration.learning_rate:.6g}",
-                f"{record.validation[results.metric]:.6f}",
-            )
+            (record.configuration.loss, f"{record.configuration.learning_rate:.6g}", record.validation[results.metric])
             for record in trials
         ),
     )
@@ -99,7 +82,7 @@ def confusion_counts(blocks: Iterable[Record], num_classes: int) -> list[list[in
 
 
 def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> str:
-    """Return ``loss,actual,predicted,count`` rows for the losses in focus; what never happened is left out."""
+    """Return ``loss,actual,predicted,count`` rows for the baseline and the loss of the verdict, without zeros."""
     names = results.data.class_names
     return csv_text(
         ("loss", "actual", "predicted", "count"),
@@ -111,12 +94,3 @@ def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> s
             if count
         ),
     )
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table as CSV text with a header, lines ended by a line feed."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

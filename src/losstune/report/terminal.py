@@ -1,86 +1,65 @@
-"""The report in a few terminal lines, ending in the verdict."""
+"""The report as a few lines in the terminal, ending in the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results
 
-MAX_COLUMNS = 110
 MAX_LINES = 23
-"""The whole report, with a line of its own for the page's path and one for the prompt, fits on a terminal of 25."""
+"""Limit that makes the report, the line with the page's path, and the prompt fit on a terminal of 25 lines."""
 MAX_NOTES = 2
-_FRAME_LINES = 2  # the table's head and the line below it
-_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "equivalent": "cyan"}
+_FRAME_LINES = 2  # the table's heading and the line below it
 
 
-def narrow(console: Console | None) -> Console:
-    """Return a console like the given one, or like standard output, at most :data:`MAX_COLUMNS` wide."""
-    console = console or Console(highlight=False)
-    return Console(
-        file=console.file,
-        width=min(console.width, MAX_COLUMNS) if console.is_terminal else MAX_COLUMNS,
-        force_terminal=console.is_terminal,
-        highlight=False,
-        no_color=console.no_color,
-    )
-
-
-def print_report(
-    results: Results, durations_sec: Mapping[str, float], console: Console | None = None
-) -> None:
+def print_report(results: Results, durations_sec: Mapping[str, float], console: Console | None = None) -> None:
     """Print one line per loss, the control, the notes and the verdict.
 
     Args:
-        results: The numbers.
+        results: Results of the study.
         durations_sec: Mean seconds of a training by loss, see
             :meth:`losstune.report.diagnostics.Diagnostics.durations_sec`.
-        console: Where to print; standard output by default, plain where that is not a terminal.
+        console: Where to print; by default standard output, without colours if that is no terminal.
     """
-    console = narrow(console)
-    metric = wording.METRIC_NAMES[results.metric]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("loss", overflow="fold")
-    for title in (metric, f"difference, {100 * (1 - results.alpha):g}%", "Holm p"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("decision, blocks to go", no_wrap=True)
-    for title in ("NLL", "ECE", "training", "lost"):
-        table.add_column(title, justify="right", no_wrap=True)
+    console = narrowed(console)
     below = _below(results)
     with console.capture() as capture:
-        for line in below:
-            console.print(line)
+        print_lines(console, below)
     num_below = capture.get().count("\n")
     shown = _rows_that_fit(results, MAX_LINES - num_below - _FRAME_LINES)
-    for result in shown:
-        table.add_row(*_cells(result, results, durations_sec))
-    console.print(table)
+    columns = [
+        Column("loss"),
+        Column(wording.METRIC_NAMES[results.metric], right=True),
+        Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
+        Column("Holm p", right=True),
+        Column("decision"),
+        *(Column(title, right=True, optional=True) for title in ("NLL", "ECE", "training", "failed")),
+    ]
+    print_table(console, columns, [_cells(result, results, durations_sec) for result in shown])
     if len(shown) < len(results.losses):
-        console.print(f"... and {len(results.losses) - len(shown)} losses further down, see the page")
-    for line in below:
-        console.print(line)
+        below.insert(0, f"... and {len(results.losses) - len(shown)} more losses, see the page")
+    print_lines(console, below)
 
 
 def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
-    """Return the best losses, and whatever else the verdict rests on; the page has them all."""
+    """Return the best losses and those that the verdict names. The page has all."""
     ranked = results.ranked()
     if len(ranked) <= num_lines:
         return ranked
     needed = [result for result in ranked if result.part == "baseline" or result.loss == results.verdict.loss]
     needed += [result for result in ranked if result.part == "control"][:1]
     best = [result for result in ranked if result not in needed]
-    chosen = [*needed, *best[: max(num_lines - 1 - len(needed), 0)]]  # a line says how many there are besides
+    chosen = [*needed, *best[: max(num_lines - 1 - len(needed), 0)]]  # one line tells how many are left out
     return [result for result in ranked if result in chosen]
 
 
 def _below(results: Results) -> list[Text | str]:
-    """Return what stands below the table, ending in the verdict."""
+    """Return the lines below the table, ending with the verdict."""
     lines: list[Text | str] = ["", Text(control_line(results))]
     if results.num_saved is not None:
         lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
@@ -92,13 +71,13 @@ def _below(results: Results) -> list[Text | str]:
 
 
 def control_line(results: Results) -> str:
-    """Return one line on what the control showed."""
+    """Return one line with the results of the controls."""
     identity = results.control.identity
     parts = []
     if identity is None:
-        parts.append("Control: none equals the baseline in this study.")
+        parts.append("Control: no loss of this study equals the baseline.")
     else:
-        state = "held" if identity.passed else "FAILED"
+        state = "passed" if identity.passed else "FAILED"
         parts.append(f"Control {state}: {identity.loss} as {results.baseline}, {identity.detail}.")
     positive = results.control.positive
     if positive is not None and positive.detected is not None:
@@ -109,13 +88,11 @@ def control_line(results: Results) -> str:
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
-    style = _STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
+    style = STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
     difference = result.difference
     scores = result.scores
-    lost = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
-    needed = (
-        f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
-    )
+    num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
+    needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),
@@ -125,9 +102,9 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
             else ""
         ),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(f"{result.standing}{needed}", style=style),
+        Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
-        Text(str(lost) if lost else ""),
+        Text(str(num_failed) if num_failed else ""),
     ]

@@ -1,4 +1,4 @@
-"""Images as small PNG data URIs for a page that needs nothing else."""
+"""Images as small PNG data URIs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MOST_PIXELS = 64
-"""A side; larger images are reduced to it."""
+"""Side in pixels. Larger images are reduced to it."""
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -20,12 +20,12 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def thumbnails(images: NDArray[Any], indices: Iterable[int]) -> dict[int, str]:
     """Return chosen images by index as data URIs of PNG files, the same bytes for the same images.
 
-    Bytes whose range is that of bytes are shown as they are; other values are stretched, so that the lowest among the
-    chosen images is black and the highest white.
+    uint8 images with a value above 127 are not changed. Other values are scaled so that the lowest
+    among the chosen images is black and the highest white.
 
     Args:
         images: (N, C, H, W), uint8 or float32. Of 2 channels, or more than 4, the first is shown.
-        indices: Which.
+        indices: Indices of the images.
     """
     indices = list(dict.fromkeys(indices))
     if not indices:

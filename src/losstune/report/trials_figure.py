@@ -1,4 +1,4 @@
-"""The search, drawn: the validation score of every trial against its learning rate."""
+"""Figure of the search: the validation score of every trial against its learning rate."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 
 MOST_POINTS = 300
-"""More in a panel than this are thinned: of those that all but cover each other one is drawn."""
+"""A panel with more trials is thinned: only one of several dots that nearly coincide is drawn."""
 
 _CELLS = (90, 50)
-"""A panel's grid for thinning; a cell is as large as half a dot."""
+"""Grid of a panel for thinning. A cell has half the size of a dot."""
 
 _FOOT = 0.045
-"""Where marks stand that have no place in the frame, as a share of the panel's height."""
+"""Height of the marks for trials outside the axes, as a fraction of the panel's height."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Points = NDArray[np.float64]
 
 
-def learning_rate_svg(
-    results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]
-) -> str:
-    """Draw the validation score of every trial against its learning rate, a panel per loss, the winners ringed.
+def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]) -> str:
+    """Draw the validation score of every trial against its learning rate, one panel per loss, with rings on winners.
 
-    A winner is a trial whose configuration was confirmed, that is, one that the loss's `blocks` have.
+    A winner is a trial whose configuration was confirmed, so that the loss's `blocks` have it.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -75,22 +73,15 @@ def _draw_trials(
     scores: tuple[float, float],
 ) -> None:
     low = scores[0]
-    lost = [record for record in trials if has_failed(record)]
+    failed = [record for record in trials if has_failed(record)]
     whole = [record for record in trials if not has_failed(record)]
     below = [record for record in whole if 100 * record.validation[metric] < low]
     inside = [record for record in whole if 100 * record.validation[metric] >= low]
     at_foot = axes.get_xaxis_transform()
-    for marks, marker, size, colour in ((lost, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
+    for marks, marker, size, colour in ((failed, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
         x_N = thinned(_points(marks, None), rates, (0.0, 1.0))[:, 0]
         if len(x_N):
-            axes.plot(
-                x_N,
-                np.full(len(x_N), _FOOT),
-                marker,
-                color=COLOURS[colour],
-                markersize=size,
-                transform=at_foot,
-            )
+            axes.plot(x_N, np.full(len(x_N), _FOOT), marker, color=COLOURS[colour], markersize=size, transform=at_foot)
     for is_stopped in (True, False):
         marks = [record for record in inside if (record.status == "stopped") == is_stopped]
         points_N2 = thinned(_points(marks, metric), rates, scores)
@@ -106,17 +97,15 @@ def _draw_trials(
     points_N2[:, 1] = np.maximum(points_N2[:, 1], low)
     if len(points_N2):
         axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=5, zorder=4)
-        axes.plot(
-            *points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4
-        )
+        axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4)
     else:
         say_in(axes, "no winner")
 
 
 def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, float]) -> Points:
-    """Return the points without those that others cover, if there are more than :data:`MOST_POINTS`.
+    """Return the points without those that others hide, if there are more than :data:`MOST_POINTS`.
 
-    The panel is cut into cells of half a dot; of each cell the first point stays.
+    The panel is divided into cells of half a dot, and the first point of each cell is kept.
 
     Args:
         points_N2: Learning rate and score.
@@ -133,7 +122,7 @@ def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, 
 
 
 def _points(records: Sequence[Record], metric: str | None) -> Points:
-    """Return learning rate and score in percent; 0 for the score without a metric."""
+    """Return learning rates and scores in percent; the score is 0 if `metric` is None."""
     return np.array(
         [
             (record.configuration.learning_rate, 100 * record.validation[metric] if metric else 0.0)

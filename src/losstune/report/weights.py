@@ -1,4 +1,4 @@
-"""How hard a loss pulls at a sample: |dL/dz_y| against the probability of the true class, numbers and figure."""
+"""Gradient size |dL/dz_y| against the probability of the true class, as numbers and as a figure."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import Results
 
 SURE = 0.9
-"""Where a sample is all but learnt: the share of its largest pull that a loss keeps there tells losses apart."""
+"""Probability at which a sample is almost learnt. The relative gradient there differs between losses."""
 
 _LINES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """How hard a loss pulls as it was confirmed.
+    """Gradient sizes of a loss with its confirmed hyperparameters.
 
     Attributes:
         loss: Its name.
         label: The name with its hyperparameters.
-        probabilities: Of the true class by softmax, rising; the other classes share the rest evenly.
-        pulls: |dL/dz_y| there, in the loss's own units. For cross-entropy it is 1 - p.
+        probabilities: Softmax probabilities of the true class, ascending. The other classes have equal probabilities.
+        sizes: |dL/dz_y| at these probabilities, in the loss's own units. For cross-entropy it is 1 - p.
     """
 
     loss: str
     label: str
     probabilities: tuple[float, ...]
-    pulls: tuple[float, ...]
+    sizes: tuple[float, ...]
 
     def scaled(self) -> tuple[float, ...]:
-        """Return the pulls as shares of the largest."""
-        largest = max(self.pulls) or 1.0
-        return tuple(pull / largest for pull in self.pulls)
+        """Return the gradient sizes divided by the largest."""
+        largest = max(self.sizes) or 1.0
+        return tuple(size / largest for size in self.sizes)
 
     def scaled_at(self, probability: float) -> float:
-        """Return the share of the largest pull at a probability, between the points on a straight line."""
+        """Return the gradient size at a probability, divided by the largest, by linear interpolation."""
         points = list(zip(self.probabilities, self.scaled(), strict=True))
         for (left, before), (right, after) in pairwise(points):
             if left <= probability <= right:
@@ -55,11 +55,11 @@ class Weights:
 
 
 def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list[Weights]:
-    """Return the weight curves of all losses of the catalogue that were confirmed, one for each configuration.
+    """Return the curves of all confirmed losses of the catalogue, one for each configuration.
 
     Args:
-        results: For the losses and the number of classes.
-        blocks: By loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
+        results: Results with the losses and the number of classes.
+        blocks: Blocks by loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
     """
     found = []
     for loss in (result.loss for result in results.losses if result.loss in registry()):
@@ -72,14 +72,14 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
                     loss=loss,
                     label=f"{loss} ({named})" if named else loss,
                     probabilities=drawn.probabilities,
-                    pulls=tuple(abs(gradient) for gradient in drawn.gradients),
+                    sizes=tuple(abs(gradient) for gradient in drawn.gradients),
                 )
             )
     return found
 
 
 def weights_svg(results: Results, weights: Sequence[Weights]) -> str:
-    """Draw the pulls of the baseline, in grey, and of the loss beside it: in their own units, and scaled."""
+    """Draw the gradient sizes of the baseline, in grey, and of the verdict's loss: in their own units, and scaled."""
     subject = results.subject()
     with drawing_style("weights"):
         figure = Figure(figsize=(WIDTH_INCHES, 2.75))
@@ -90,12 +90,9 @@ def weights_svg(results: Results, weights: Sequence[Weights]) -> str:
             shown = [curve for curve in weights if curve.loss == loss]
             for curve, line in zip(shown, _LINES, strict=False):
                 style = {"color": COLOURS[colour], "linewidth": width, "linestyle": line}
-                left.plot(curve.probabilities, curve.pulls, label=curve.label, **style)
+                left.plot(curve.probabilities, curve.sizes, label=curve.label, **style)
                 right.plot(curve.probabilities, curve.scaled(), **style)
-        for axes, title in (
-            (left, "|dL/dz_y|, in the loss's own units"),
-            (right, "as a share of its largest"),
-        ):
+        for axes, title in ((left, "|dL/dz_y|, in the loss's own units"), (right, "as a share of its largest")):
             axes.set_xlim(0, 1)
             axes.set_ylim(0, None)
             axes.set_xlabel("probability of the true class, p_y")

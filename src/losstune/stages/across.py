@@ -1,4 +1,4 @@
-"""Compares several studies by their results. Needs no settings: what is compared says by itself how it was made."""
+"""``losstune across``: compare several studies by their ``results.json``. Reads no settings."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def run(folders: Sequence[Path], output: Path) -> None:
     """Write ``across.json``, ``across.html`` and ``plots/`` into `output`, and print the comparison.
 
     Args:
-        folders: Each with a study's ``results.json``.
-        output: Made if it isn't there.
+        folders: Folders of studies, each with a ``results.json``.
+        output: Folder to write to, which is created if missing.
 
     Raises:
-        LosstuneError: If results are missing or damaged, or can't be compared.
+        LosstuneError: If results are missing, damaged or not comparable.
     """
     cells = read_cells(folders)
     across = compare(cells)
@@ -37,12 +37,12 @@ def run(folders: Sequence[Path], output: Path) -> None:
         write_atomically(output / PLOTS / name, text)
     write_atomically(output / PAGE, render_page(across, drawn, _links(cells, output)))
     write_json(output / RESULTS, across.model_dump(mode="json"))
-    print(f"The whole comparison: {output / PAGE}", flush=True)
+    print(f"Full comparison: {output / PAGE}", flush=True)
     print_across(across)
 
 
 def _links(cells: Sequence[Cell], output: Path) -> dict[str, str]:
-    """Return where each cell's report lies, as seen from the page; cells without one are left out."""
+    """Return the path of each cell's report relative to the page. Cells without a report are left out."""
     return {
         cell.name: quote(Path(os.path.relpath(cell.folder / REPORT, output)).as_posix())
         for cell in cells

@@ -1,4 +1,4 @@
-"""One study of a matrix over data and models, from its data to its verdict, in a folder of its own."""
+"""``losstune study``: run one study of a matrix, from data to verdict, in its own folder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from losstune.stages.cell_names import check_cell
 def run(cell: MatrixCell, folder: Path, root: Path) -> None:
     """Prepare, tune, confirm and report one cell.
 
-    The ledger is the root's, shared by all cells: a training is known by what determines it, so none is mistaken for
-    another cell's, and what two cells have in common is trained once.
+    All cells share the ledger of the root. A training is identified by everything that determines it, so cells cannot
+    mix up their trainings, and a training that two cells need is done once.
 
     Args:
-        cell: The study.
-        folder: That of ``matrix.yaml``, below which the cell's own is.
-        root: Where the ledger and MLflow's database are.
+        cell: The study of the matrix.
+        folder: Folder of ``matrix.yaml``, which contains the cell's folder.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If something is wrong with settings or data.
+        LosstuneError: If settings or data are invalid.
         UnfinishedStudyError: If not every training is finished.
     """
     check_cell(cell)
     print(f"{cell.name}: in {cell.folder}", flush=True)
-    # First, or a data.root that leads up from it leads nowhere.
+    # First, because a data.root such as ../data needs an existing folder.
     (folder / cell.folder).mkdir(parents=True, exist_ok=True)
     for stage in (prepare, tune, confirm, report):
         stage.run(cell.params, folder / cell.folder, root)

@@ -1,4 +1,4 @@
-"""Checks a cell of a matrix before anything is read; apart from its run, which brings the libraries of all stages."""
+"""Check the names in a cell of a matrix. Separate from running it, so that the check imports few libraries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from losstune.stages.checked import checked_spaces
 
 
 def check_cell(cell: MatrixCell) -> None:
-    """Check what the settings alone can't tell: that data, model and losses exist and go together.
+    """Check what the schema cannot: that data, model and losses exist and fit together.
 
     Raises:
-        LosstuneError: With the key's path, what was found and the nearest valid name.
+        LosstuneError: The message names the key, what was found and the nearest valid name.
     """
     source = f"{MATRIX_FILE}: {cell.name}"
     try:

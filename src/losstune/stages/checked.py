@@ -1,4 +1,4 @@
-"""What ``losstune check`` finds beyond the rules of ``params.yaml`` itself: mistakes, and what to be told of."""
+"""Checks and hints of ``losstune check`` that need more than the schema of ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from losstune.study.search import Space
 
 
 def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") -> dict[str, Space]:
-    """Check that losses and model exist and, as far as it is known before anything runs, go with the data.
+    """Check that losses and model exist and that they fit the data, as far as it is known.
 
     Args:
-        params: Valid in themselves.
-        folder: Of the study, where its data may be prepared.
-        source: The file to name.
+        params: Settings that match the schema.
+        folder: Folder of the study, which may have prepared data.
+        source: Name of the settings file, for messages.
 
     Returns:
         The search space of each of the study's losses.
 
     Raises:
-        LosstuneError: With the key's path, what was found and what is expected.
+        LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
     check_model(params, spaces, folder, source)
@@ -35,7 +35,7 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
-    """Return what is no mistake and yet to be known before a study is run: a topic and a line each."""
+    """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
     found = [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     try:
         manifest = prepared.read_manifest(folder / PREPARED)

@@ -1,4 +1,4 @@
-"""``losstune compare``: reads two revisions of the study and prints how they differ."""
+"""``losstune compare``: read two revisions of the study and compare them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from losstune.report.compare.trees import find_tree
 from losstune.stages.layout import BLOCK_EXECUTIONS, PREPARED, REGISTRATION, RESULTS
 
 PLACES = Places(
-    results=RESULTS,
-    registration=REGISTRATION,
-    manifest=PREPARED / "manifest.json",
-    executions=BLOCK_EXECUTIONS,
+    results=RESULTS, registration=REGISTRATION, manifest=PREPARED / "manifest.json", executions=BLOCK_EXECUTIONS
 )
 
 
@@ -22,21 +19,21 @@ def compare_revisions(folder: Path, name_a: str, name_b: str, *, force: bool) ->
     """Compare the study in a folder at two revisions.
 
     Raises:
-        LosstuneError: If a revision is unknown or has no verdict, or the protocols make the comparison meaningless
-            and it is not forced.
+        LosstuneError: If a revision is unknown or has no verdict, or the protocols are not comparable and `force` is
+            false.
     """
-    # Both names first, so that a mistyped second one is told at once.
+    # Both names are resolved first, so that a mistyped second one is reported at once.
     trees = find_tree(folder, name_a), find_tree(folder, name_b)
     a, b = (read_revision(tree, PLACES) for tree in trees)
     return compare(a, b, force=force)
 
 
 def with_links(comparison: Comparison, root: Path) -> Comparison:
-    """Add the MLflow runs of both revisions; those of the commits that trained first, if MLflow knows them.
+    """Add the MLflow runs of both revisions. Runs of the commits that trained come first, if MLflow has them.
 
     Args:
-        comparison: What was compared.
-        root: Where MLflow's database is, see :func:`losstune.config.load.study_root`.
+        comparison: The comparison.
+        root: Folder of MLflow's database, see :func:`losstune.config.load.study_root`.
     """
     from losstune.tracking import find_runs
 
@@ -56,7 +53,7 @@ def with_links(comparison: Comparison, root: Path) -> Comparison:
 
 
 def _version_notes(comparison: Comparison, links: list[Link]) -> list[str]:
-    """Say which libraries differ between the runs of the two revisions, as MLflow's tags tell it."""
+    """Return a note on the libraries that differ between the runs of the revisions, according to MLflow's tags."""
     found: list[dict[str, set[str]]] = []
     for revision in (comparison.a, comparison.b):
         versions: dict[str, set[str]] = {}
@@ -70,4 +67,4 @@ def _version_notes(comparison: Comparison, links: list[Link]) -> list[str]:
         for name in found[0]
         if name in found[1] and found[0][name] != found[1][name]
     ]
-    return [f"The runs' versions differ: {', '.join(differing)}."] if differing else []
+    return [f"The versions of the runs differ: {', '.join(differing)}."] if differing else []

@@ -1,4 +1,4 @@
-"""The third stage: every search's winner on the same fresh seeds for all losses, scored once on the test split."""
+"""The third stage: retrain each search's winner on the same fresh seeds, and score it once on the test split."""
 
 from __future__ import annotations
 
@@ -11,42 +11,34 @@ from losstune.core.records import Configuration, Record, Role, place_of
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
 from losstune.stages import execute
-from losstune.stages.layout import (
-    BLOCK_EXECUTIONS,
-    BLOCKS,
-    REGISTRATION,
-    TRIALS,
-    read_records,
-    write_entries,
-)
-from losstune.stages.ledgers import open_ledger
+from losstune.stages.layout import BLOCK_EXECUTIONS, BLOCKS, REGISTRATION, TRIALS, read_records, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
-from losstune.study.ledger import Ledger, locked
+from losstune.study.ledger import Ledger, locked, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
 from losstune.study.registration import register, share_registrations, take_registrations, write_registration
 from losstune.study.selection import select_winners
 from losstune.training.task import Task
 
 DEGRADED_BY = 0.01
-"""What the baseline's learning rate is multiplied by for the positive control."""
+"""Factor on the baseline's learning rate for the positive control."""
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Register the study, retrain the winners in paired blocks and write ``results/confirm``.
+    """Register the study, retrain the winners in paired blocks, and write ``results/confirm``.
 
-    A block belongs to a search: each loss is trained as that search configured it, and all with the same
-    initialisation, data order and augmentation, which come from the block's seed alone.
+    A block belongs to one search. Each loss uses the winning configuration of that search. All losses share
+    initialisation, data order and augmentation, which depend only on the block's seed.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's inputs and outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stage's inputs and outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If something is wrong with settings or data, or the baseline never trained.
+        LosstuneError: If settings or data are invalid, or a search of the baseline has no winner.
         UnfinishedStudyError: If not every training is finished.
     """
     study = open_study(params, folder, root, find_device)
@@ -59,22 +51,22 @@ def run(params: Params, folder: Path, root: Path) -> None:
 
 
 def make_plan(study: Study, ledger: Ledger) -> Plan:
-    """Select the winners, plan their blocks and the controls, and look up which of them the ledger holds.
+    """Select the winners, plan their blocks and the controls, and look up which of them are in the ledger.
 
     Raises:
-        LosstuneError: If the search's records are missing, or the baseline has none that trained to the end.
+        LosstuneError: If the records of the search are missing, or a search of the baseline has no winner.
     """
     return plan_blocks(study, _winners(study), ledger)
 
 
 def num_degraded(params: Params) -> int:
-    """Return on how many blocks, from the first, the degraded baseline is trained."""
+    """Return the number of blocks, from the first, on which the degraded baseline is trained."""
     confirm = params.confirm
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
 def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> Plan:
-    """Plan the blocks of these winners, one of each of a loss's searches, and the controls."""
+    """Plan the blocks of these winners (one winner per search of a loss), and the controls."""
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
         num_controls = num_degraded(params) + (identical_to(params.baseline, params.losses) is not None)
@@ -95,9 +87,7 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
             scores[record.configuration.loss].append(record.test[metric])
     undecided = set()
     for loss in candidates:
-        differences = [
-            ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)
-        ]
+        differences = [ours - theirs for ours, theirs in zip(scores[loss], scores[params.baseline], strict=False)]
         decision = None
         if differences:
             decision, _ = first_decision(
@@ -115,7 +105,7 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
 def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Job]]:
     params = study.params
     identical = identical_losses(params.losses, params.baseline)
-    # The losses that stay to the end: the baseline, and those whose difference is the noise floor.
+    # These losses get all blocks: the baseline, and those whose difference is the noise floor.
     yardsticks = {params.baseline, *identical, *identical.values()}
 
     def grow(records: list[Record]) -> list[Job]:
@@ -125,7 +115,7 @@ def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[li
         is_over = not undecided and start >= num_control_blocks(params.report.alpha)
         if is_over or start == params.confirm.num_blocks:
             return []
-        # A block of every search at a time, so that each loss ends with as many of each.
+        # One block per search at a time, so that a loss has the same number of blocks of each search.
         return [
             job
             for place in range(start, min(start + num_searches, params.confirm.num_blocks))
@@ -141,8 +131,7 @@ def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
     winners = select_winners(trials, params.tune.metric, params.tune.num_searches)
     if params.baseline not in winners:
         raise LosstuneError(
-            f"a search of the baseline '{params.baseline}' has no trial that trained to the end; look at {TRIALS} for "
-            "the causes"
+            f"a search of the baseline '{params.baseline}' has no finished trial; see {TRIALS} for the causes"
         )
     return {loss: winners[loss] for loss in params.losses if loss in winners}
 
@@ -152,26 +141,18 @@ def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Led
         take_registrations(study.root, ledger.shared)
     keys = [job.keys[0] for job in _block_jobs(study, winners, 0, winners)]
     registration = register(
-        study.root,
-        study.params.study.name,
-        study.registration,
-        lambda keys: any(key in ledger for key in keys),
-        keys,
+        study.root, study.params.study.name, study.registration, lambda keys: any(key in ledger for key in keys), keys
     )
     if ledger.shared is not None:
         share_registrations(study.root, ledger.shared)
     write_registration(study.folder / REGISTRATION, registration)
     print(f"confirm: registered as {registration.protocol[:12]}", flush=True)
     for earlier in registration.earlier:
-        print(
-            f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}"
-        )
+        print(f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}")
 
 
-def _block_jobs(
-    study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]
-) -> list[Job]:
-    """Return a block's trainings: of `losses`, and of the controls that belong to it."""
+def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]) -> list[Job]:
+    """Return the jobs of a block: one for each of `losses`, and those of its controls."""
     params, losses = study.params, set(losses)
     index, search = divmod(place, params.tune.num_searches)
 
@@ -187,9 +168,7 @@ def _block_jobs(
         )
         return study.make_job(task, "confirm", role, search, index)
 
-    jobs = [
-        job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses
-    ]
+    jobs = [job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses]
     baseline = winners[params.baseline][search].configuration
     equal_loss = identical_to(params.baseline, params.losses)
     if equal_loss is not None and place == 0:

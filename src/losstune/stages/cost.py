@@ -1,4 +1,4 @@
-"""Says what is left to train, and how long it takes here: looks into the ledger, and times a few trainings."""
+"""``losstune cost``: what is left to train and how long it takes. Reads the ledger and may time a few trainings."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from losstune.core.progress import format_duration
 from losstune.core.records import Entry, Record
 from losstune.execution.cluster import address_source, cluster_address
 from losstune.stages import confirm, execute, tune
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
 from losstune.study.cost import Estimate, Timings, estimate
 from losstune.study.jobs import Job
+from losstune.study.ledger import open_ledger
 from losstune.study.plan import Plan
 from losstune.study.selection import best_of_searches
 
 FEWEST_KEPT = 8
-"""Finished trainings from which the study itself tells how long one takes."""
+"""Fewest finished trainings of the study for an estimate without test trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a stage has to train.
+    """The trainings of a stage.
 
     Attributes:
         stage: Its name.
-        num_asked: Trainings that it asks for, at the most.
-        num_kept: How many of them the ledger has.
-        missing: Those that are known, in the order in which they will be trained.
-        num_unknown: Further ones, which depend on what comes out of others.
-        may_be_fewer: Whether some may turn out not to be needed.
+        num_asked: Number of trainings that it needs, at most.
+        num_kept: Number of them that the ledger has.
+        missing: The missing trainings that are known, in training order.
+        num_unknown: Number of further ones, which depend on results.
+        may_be_fewer: Whether fewer may be needed.
         epochs_may_be_fewer: Whether trainings may be stopped early.
     """
 
@@ -50,26 +50,25 @@ class Work:
 
     @property
     def num_missing(self) -> int:
-        """Return how many there are to train, at the most."""
+        """Return the number of missing trainings, at most."""
         return len(self.missing) + self.num_unknown
 
     def by_loss(self) -> dict[str, int]:
-        """Return loss to number of trainings; an empty name stands for those that are not known."""
+        """Return the number of missing trainings by loss; an empty name for those that are not known."""
         counts = Counter(job.task.configuration.loss for job in self.missing)
         return {**counts, "": self.num_unknown}
 
 
 def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
-    """Return what there is to say, as names and texts. Nothing in the study's folder is written.
+    """Return the output as rows of a name and a text. Writes nothing to the study's folder.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stages' inputs and outputs are.
-        root: Where the ledger is.
+        folder: Folder of the stages' inputs and outputs.
+        root: Folder of the ledger.
 
     Raises:
-        LosstuneError: If something is wrong with settings or data, ``prepare`` hasn't run, or no training that was
-            tried came to its end.
+        LosstuneError: If settings or data are invalid, ``prepare`` has not run, or all test trainings failed.
     """
     study = open_study(params, folder, root, find_device)
     with open_ledger(study.params, root, look_only=True) as ledger:
@@ -92,7 +91,7 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
         text = _counts(work, study)
         if work.num_missing:
             estimates.append(estimate(work.by_loss(), timings[work.stage], num_workers))
-            text += ": " + _told(estimates[-1], study, num_workers)
+            text += ": " + _described(estimates[-1], study, num_workers)
         found.append((work.stage, text))
     if len(estimates) > 1:
         walls = [one.wall_sec for one in estimates if one.wall_sec is not None]
@@ -100,10 +99,10 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
             busy_sec=math.fsum(one.busy_sec for one in estimates),
             wall_sec=(sum(low for low, _ in walls), sum(high for _, high in walls)) if walls else None,
         )
-        found.append(("in all", _told(whole, study, num_workers)))
+        found.append(("in all", _described(whole, study, num_workers)))
     if num_workers is None:
         setting = address_source(params.resources)
-        source += f"; {setting}: how many trainings the cluster takes at a time is not known here"
+        source += f"; {setting}: the number of concurrent trainings on the cluster is not known here"
     return [*found, ("timed by", source)]
 
 
@@ -122,9 +121,9 @@ def _work(stage: str, plan: Plan, *, may_be_fewer: bool, epochs_may_be_fewer: bo
 
 
 def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Record, ...]]:
-    """Return every search's winner among the trials that are there, or its defaults while there is none.
+    """Return the winner of each search among the finished trials, or the defaults if there are none yet.
 
-    A loss that has a search all of whose trials were lost is not confirmed, and not among them.
+    A loss is left out if all trials of one of its searches diverged or failed, because it will not be confirmed.
     """
     params, lanes = study.params, Counter[tuple[str, int]]()
     done: dict[tuple[str, int], list[Record]] = {}
@@ -136,11 +135,10 @@ def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Re
     searches = range(params.tune.num_searches)
     winners = {}
     for loss in params.losses:
-        lost = any(
-            lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done
-            for search in searches
+        failed = any(
+            lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done for search in searches
         )
-        if not lost or loss == params.baseline:
+        if not failed or loss == params.baseline:
             winners[loss] = tuple(
                 best_of_searches(done[loss, search], params.tune.metric)
                 if (loss, search) in done
@@ -177,7 +175,7 @@ def _counts(work: Work, study: Study) -> str:
     return f"{text}, {'at most ' * (work.may_be_fewer or work.epochs_may_be_fewer)}{epochs:,} epochs"
 
 
-def _told(found: Estimate, study: Study, num_workers: int | None) -> str:
+def _described(found: Estimate, study: Study, num_workers: int | None) -> str:
     """Return, say, ``about 2.1 core-minutes, 1:05 to 1:30 on 2 cores``."""
     gpus = 0.0 if study.device == "cpu" else execute.resources_of(study).gpus
     minutes = found.busy_sec / 60 * (gpus or 1)
@@ -185,16 +183,12 @@ def _told(found: Estimate, study: Study, num_workers: int | None) -> str:
     if found.wall_sec is None:
         return text
     low, high = (format_duration(sec) for sec in found.wall_sec)
-    where = (
-        f"on {num_workers} cores"
-        if study.device == "cpu" and num_workers != 1
-        else f"{num_workers} at a time"
-    )
+    where = f"on {num_workers} cores" if study.device == "cpu" and num_workers != 1 else f"{num_workers} at a time"
     return f"{text}, {low} to {high}, {where}"
 
 
 def _num_workers(study: Study) -> int | None:
-    """Return how many trainings run at the same time; None on a cluster, which only Ray knows."""
+    """Return how many trainings run at the same time; None on a cluster, where only Ray knows."""
     resources = study.params.resources
     if resources.executor == "inline":
         return 1
@@ -211,14 +205,12 @@ def _num_workers(study: Study) -> int | None:
 
 
 def _timings(
-    study: Study,
-    works: Sequence[Work],
-    kept: Mapping[str, Sequence[Entry]],
-    num_workers: int | None,
+    study: Study, works: Sequence[Work], kept: Mapping[str, Sequence[Entry]], num_workers: int | None
 ) -> tuple[dict[str, Timings], str]:
-    """Return what is known of how long a training takes, for each stage, and in words where it comes from.
+    """Return the known durations of trainings for each stage, and a description of their source.
 
-    Kept trainings of the plan are of the same data, model, settings and code, or their keys would differ.
+    Trainings that the ledger has for the plan have the same data, model, settings and code, because their keys are
+    equal.
     """
     epochs = study.params.training.epochs
     seconds = {stage: _by_loss(entries, epochs) for stage, entries in kept.items()}
@@ -240,7 +232,7 @@ def _timings(
 
 
 def _by_loss(entries: Iterable[Entry], epochs: int) -> dict[str, list[float]]:
-    """Return loss to how long its trainings took; one that was stopped counts as if it had gone on."""
+    """Return the durations of trainings by loss. The duration of a stopped one is scaled to all epochs."""
     found: dict[str, list[float]] = {}
     for entry in entries:
         record, sec = entry.record, entry.execution.duration_sec

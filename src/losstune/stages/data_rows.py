@@ -1,4 +1,4 @@
-"""What can be told of a study's data before it is read."""
+"""Facts about the data that are available before it is read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from losstune.data.sources import check_settings, inspect
 
 
 def data_rows(settings: DataSettings, source: str) -> list[tuple[str, str]]:
-    """Check the settings, and the data as far as names of files show it; return rows for a person to read.
+    """Check the settings, and the data as far as file names allow. Return rows for the terminal.
 
     Args:
-        settings: A relative `root` is taken from the working directory.
-        source: The file of settings, for messages.
+        settings: The data settings. A relative `root` starts at the working directory.
+        source: Name of the settings file, for messages.
 
     Raises:
-        LosstuneError: If nothing can be loaded under these settings, or the data is there and is not what is wanted.
+        LosstuneError: If these settings cannot load any data, or the data does not match them.
     """
     try:
         check_settings(settings)

@@ -1,4 +1,4 @@
-"""On which kind of device a study trains, or has trained, and in which precision."""
+"""The kind of device and the precision of a study's trainings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from losstune.stages.layout import TRIAL_EXECUTIONS
 from losstune.training.precision import resolve_precision
 
 FindDevice = Callable[[Params, Path, Mapping[str, str]], tuple[str, str]]
-"""Gives device and precision for the settings, the study's folder, and the versions that every worker must have."""
+"""Returns device and precision, given settings, the study's folder, and the versions that every worker must have."""
 
 
 def recorded_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
-    """Return device and precision without asking a cluster: the device is that of the finished trials.
+    """Return device and precision without contacting a cluster. The device is that of the finished trials.
 
     Raises:
-        LosstuneError: If a GPU is asked for here and there is none.
+        LosstuneError: If a GPU is requested on this machine and there is none.
     """
     if cluster_address(params.resources) is None:
         device = resolve_device(params.resources.device)
@@ -31,7 +31,7 @@ def recorded_device(params: Params, folder: Path, versions: Mapping[str, str]) -
 
 
 def check_device(resources: ResourceSettings) -> None:
-    """Raise where the settings ask for a device that this machine, if it is the one that trains, hasn't.
+    """Raise if this machine trains and lacks the device in the settings.
 
     Raises:
         LosstuneError: If a GPU is asked for and there is none.
@@ -41,7 +41,7 @@ def check_device(resources: ResourceSettings) -> None:
 
 
 def resolve_device(device: str) -> str:
-    """Return ``"cuda"`` or ``"cpu"`` for what ``resources.device`` says, on this machine.
+    """Return ``"cuda"`` or ``"cpu"`` for ``resources.device`` on this machine.
 
     Raises:
         LosstuneError: If a GPU is asked for and there is none.

@@ -1,4 +1,4 @@
-"""Trains a stage's plan: ledger, lock, progress, executor and MLflow in one place, for tune and confirm alike."""
+"""Train a stage's plan: ledger, lock, progress, executor and MLflow, for tune and confirm alike."""
 
 from __future__ import annotations
 
@@ -27,26 +27,19 @@ if TYPE_CHECKING:
 
 
 def execute_stage(
-    study: Study,
-    stage: Stage,
-    plan: Plan,
-    ledger: Ledger,
-    read: Callable[[], Arrays],
-    brackets: Brackets | None = None,
+    study: Study, stage: Stage, plan: Plan, ledger: Ledger, read: Callable[[], Arrays], brackets: Brackets | None = None
 ) -> None:
-    """Train what the plan asks for and the ledger doesn't hold; `read` gives the data, if any is needed.
+    """Train the jobs of the plan that the ledger lacks. `read` returns the data and is called only if needed.
 
     Raises:
-        UnfinishedStudyError: If not everything is there at the end; what is finished is kept.
-        KeyboardInterrupt: On Ctrl-C, SIGTERM or the loss of the parent ``dvc``; what is finished is kept.
-        LosstuneError: If all that was trained failed: then the mistake is not a loss's.
+        UnfinishedStudyError: If trainings are missing at the end. Finished trainings are kept.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM or the end of the parent ``dvc``. Finished trainings are kept.
+        LosstuneError: If all trainings failed, because then the cause is not a loss.
     """
     num_kept = len(plan.kept)
     git = provenance.git_state()
     commit = git.short_commit
-    tracker = open_tracker(
-        study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage)
-    )
+    tracker = open_tracker(study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage))
     ledger.share(entry.record.key for entry in plan.kept)
     for entry in plan.kept:
         tracker.log(entry)
@@ -58,7 +51,7 @@ def execute_stage(
         print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
     try:
         if num_to_train:
-            arrays = read()  # what is wrong with the data is told before any progress
+            arrays = read()  # before the progress bar, so that an error in the data comes first
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
                 def finished(job: Job, timed: Timed) -> None:
@@ -72,11 +65,11 @@ def execute_stage(
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
-                "run `dvc repro` to go on"
+                "run `dvc repro` to continue"
             )
         entries = plan.entries()
-        _tell_failures(stage, entries)
-        for entry in plan.kept[num_kept:]:  # TPE came by these on its way
+        _report_failures(stage, entries)
+        for entry in plan.kept[num_kept:]:  # trials that TPE found in the ledger while it planned
             tracker.log(entry)
     except BaseException as error:
         tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -87,13 +80,9 @@ def execute_stage(
 
 
 def train_plan(
-    study: Study,
-    plan: Plan,
-    arrays: Arrays,
-    brackets: Brackets | None,
-    finished: Callable[[Job, Timed], None],
+    study: Study, plan: Plan, arrays: Arrays, brackets: Brackets | None, finished: Callable[[Job, Timed], None]
 ) -> None:
-    """Train what the plan hands out by the executor that the settings name; `finished` has to tell it what is done."""
+    """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline
@@ -101,7 +90,7 @@ def train_plan(
         inline.run(plan, train_timed, arrays, brackets, finished, resources.trial_time_limit)
         return
     with collection_paused():
-        from losstune.execution import trials  # 1 s to import, which a study without Ray is spared
+        from losstune.execution import trials  # takes 1 s to import; a study without Ray does not need it
 
     trials.run(
         plan,
@@ -116,7 +105,7 @@ def train_plan(
 
 
 def resources_of(study: Study) -> trials.TrialResources:
-    """Return what one training of the study gets of the machine."""
+    """Return the resources of one training of the study."""
     from losstune.execution import trials
 
     num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
@@ -124,7 +113,7 @@ def resources_of(study: Study) -> trials.TrialResources:
 
 
 def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
-    """Judge how many trainings share a GPU well: small networks can't fill one."""
+    """Estimate how many trainings can share a GPU: a small network cannot use all of it."""
     if model.name == "mlp" or model.name == "cnn":
         return 8
     side = input_shape[-1]
@@ -133,13 +122,10 @@ def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
 
 def _counts(entries: list[Entry]) -> dict[str, float]:
     statuses = [entry.record.status for entry in entries]
-    return {
-        f"num_{status}": float(statuses.count(status))
-        for status in ("finished", "stopped", "diverged", "failed")
-    }
+    return {f"num_{status}": float(statuses.count(status)) for status in ("finished", "stopped", "diverged", "failed")}
 
 
-def _tell_failures(stage: str, entries: list[Entry]) -> None:
+def _report_failures(stage: str, entries: list[Entry]) -> None:
     failures = [entry.record for entry in entries if entry.record.status == "failed"]
     if not failures:
         return

@@ -1,4 +1,4 @@
-"""``losstune log``: the verdicts along the study's history."""
+"""``losstune log``: the verdicts in the study's Git history."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ def draw_history(entries: list[Entry], path: Path) -> None:
     try:
         write_atomically(path, history_svg(entries))
     except OSError as error:
-        raise LosstuneError(f"--plot: {path}: cannot be written: {error.strerror or error}") from None
+        raise LosstuneError(f"--plot: cannot write {path}: {error.strerror or error}") from None

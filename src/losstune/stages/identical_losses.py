@@ -1,4 +1,4 @@
-"""Says before a study trains which of its losses are one under two names."""
+"""Find identical losses in a study before it trains."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from losstune.study.search import Space
 
 
 def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) -> list[str]:
-    """Return a line for each pair of losses that are one at their published hyperparameters.
+    """Return a line for each pair of losses that are identical at their published hyperparameters.
 
-    The declared control pair is left out: that its losses are one is what it is for. Losses for different last
-    layers are never one.
+    The declared control pair is left out, because it is identical on purpose. Losses for different last layers are
+    never identical.
 
     Args:
-        spaces: Of the study's losses; hyperparameters that the study fixes count as fixed.
-        class_counts: Training samples of each class.
+        spaces: Search spaces of the study's losses, with the hyperparameters that the study fixes.
+        class_counts: Number of training samples of each class.
     """
     num_classes = min(len(class_counts), MOST_CLASSES)
     by_head: dict[tuple[str, bool], dict[str, BoundLoss]] = defaultdict(dict)
@@ -40,16 +40,17 @@ def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) 
     for losses in by_head.values():
         declared = [(name, spec.equals) for name in losses if (spec := get(name)).equals]
         published = [name for name, loss in losses.items() if loss.hyperparameters == loss.spec.defaults]
-        told = {name: _told(loss, class_counts) for name, loss in losses.items()}
+        bound = {name: _with_class_counts(loss, class_counts) for name, loss in losses.items()}
         left_out = [*declared, *known_to_differ(published, num_classes)]
-        lines += [_line(*found) for found in identical_pairs(told, left_out, (num_classes,))]
+        lines += [_line(*found) for found in identical_pairs(bound, left_out, (num_classes,))]
     return lines
 
 
 def known_class_counts(folder: Path) -> tuple[int, ...]:
-    """Return the training samples of each class of the data prepared in a folder.
+    """Return the number of training samples of each class in the prepared data of a folder.
 
-    Before it is: ten unequal classes, so that losses which differ by the class frequencies aren't taken for one.
+    Without prepared data: ten unequal classes, so that losses that differ only by class frequencies are not taken for
+    identical.
     """
     try:
         return prepared.read_manifest(folder / PREPARED).counts.train
@@ -59,22 +60,20 @@ def known_class_counts(folder: Path) -> tuple[int, ...]:
 
 def _line(one: str, other: str, found: Relation) -> str:
     if found.everywhere:
-        return (
-            f"{one} is {other} under another name, L = {found}: they are no two candidates, and count as two"
-        )
+        return f"{one} is identical to {other}, L = {found}, but both count as candidates"
     return (
-        f"{one} is {other} but where p_y is below 3e-4, L = {found}: "
-        "a difference between them is that of such samples, or noise"
+        f"{one} is identical to {other} except where p_y is below 3e-4, L = {found}: "
+        "a difference between them is due to such samples or to noise"
     )
 
 
-def _told(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
+def _with_class_counts(loss: BoundLoss, class_counts: tuple[int, ...]) -> Loss:
     @cache
     def counts(num_classes: int) -> Tensor:
-        # With more classes than the detector looks at: as unequal as the study's. A count of 0.5 would be a share.
+        # With more classes than the detector uses: as unequal as the study's. A count of 0.5 would be a fraction.
         return torch.tensor(np.quantile(class_counts, np.linspace(0, 1, num_classes)).clip(min=1))
 
-    def told(logits_NC: Tensor, target_N: Tensor) -> Tensor:
+    def with_counts(logits_NC: Tensor, target_N: Tensor) -> Tensor:
         return loss.with_counts(counts(logits_NC.shape[1]))(logits_NC, target_N)
 
-    return told
+    return with_counts

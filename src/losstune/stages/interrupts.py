@@ -1,4 +1,4 @@
-"""Ends a stage cleanly on Ctrl-C, on SIGTERM, and when the ``dvc`` that started it is gone."""
+"""End a stage cleanly on Ctrl-C, on SIGTERM, and when the ``dvc`` process that started it has ended."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import psutil
 
 POLL_SEC = 1.0
 DVC_IS_GONE = signal.SIGUSR2
-"""A signal of our own: background jobs of a script ignore SIGINT, Ray takes SIGTERM over as it starts, Tune SIGUSR1."""
+"""A signal that nobody else uses: a script's background jobs ignore SIGINT, Ray handles SIGTERM, and Tune SIGUSR1."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Turn SIGTERM, and the death of the parent ``dvc``, into ``KeyboardInterrupt`` in the main thread.
 
-    DVC that is killed leaves its stage running; the next ``dvc repro`` would then start a second one beside it.
+    If DVC is killed, its stage keeps running, and the next ``dvc repro`` would start a second one at the same time.
     """
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, DVC_IS_GONE)}
     ended = threading.Event()
@@ -44,7 +44,7 @@ def _dvc_parent() -> psutil.Process | None:
     if "DVC_STAGE" not in os.environ:
         return None
     try:
-        # DVC runs a stage through a shell, which outlives it.
+        # DVC runs a stage in a shell, which outlives DVC.
         for process in psutil.Process().parents():
             if any(os.path.basename(part) == "dvc" for part in process.cmdline()[:3]):
                 return process
@@ -56,6 +56,6 @@ def _dvc_parent() -> psutil.Process | None:
 def _watch(parent: psutil.Process, ended: threading.Event) -> None:
     while not ended.wait(POLL_SEC):
         if not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE:
-            print("dvc is gone; stopping here. What is finished is kept.", file=sys.stderr)
+            print("dvc has ended, so this stage stops; finished trainings are kept", file=sys.stderr)
             os.kill(os.getpid(), DVC_IS_GONE)
             return

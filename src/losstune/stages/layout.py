@@ -1,4 +1,4 @@
-"""Where the stages put what they make, relative to the study's folder; ``dvc.yaml`` declares the same paths."""
+"""Paths of the stages' outputs, relative to the study's folder. ``dvc.yaml`` declares the same paths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLOTS = Path("report/plots")
 
 
 def write_entries(entries: Iterable[Entry], records: Path, executions: Path) -> None:
-    """Write entries as two files of JSON lines: what came out, and apart from it how long it took."""
+    """Write entries as two files of JSON lines: the records, and separately the executions with their times."""
     entries = list(entries)
     for path, rows in (
         (records, [entry.record for entry in entries]),
@@ -58,16 +58,12 @@ def _read(path: Path, kind: type[_Row]) -> list[_Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise LosstuneError(
-            f"{path}: no such file; the stage before this one writes it (`dvc repro`)"
-        ) from None
+        raise LosstuneError(f"{path}: no such file; the previous stage writes it (`dvc repro`)") from None
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
             rows.append(kind.model_validate_json(line))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            raise LosstuneError(
-                f"{path}: line {number} is damaged ({reason}); `dvc repro` writes it anew"
-            ) from None
+            raise LosstuneError(f"{path}: line {number} is damaged ({reason}); `dvc repro` writes it again") from None
     return rows

@@ -1,4 +1,4 @@
-"""Holds the model against the data before the first training, and before that as far as the settings tell."""
+"""Check that the model fits the data, before the first training."""
 
 from __future__ import annotations
 
@@ -15,34 +15,30 @@ from losstune.study.search import Space
 
 DIGITS_SHAPE = (1, 8, 8)
 SOME_CLASSES = 10
-"""Taken where the data isn't prepared: no model takes one number of classes and not another."""
+"""Assumed if the data is not prepared. Whether a model fits does not depend on the number of classes."""
 
 
-def require_model(
-    params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int
-) -> None:
-    """Refuse a model that can't be trained on the data, or not with one of the losses.
+def require_model(params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int) -> None:
+    """Raise if the model cannot be trained on the data or with one of the losses.
 
     Args:
         params: The study's settings.
-        spaces: Of its losses; hyperparameters that the study fixes count as fixed.
-        input_shape: Of one sample: (C, H, W) or (D,).
+        spaces: Search spaces of its losses, with the hyperparameters that the study fixes.
+        input_shape: Shape of one sample: (C, H, W) or (D,).
         num_classes: Number of classes.
 
     Raises:
-        LosstuneError: With the key's path, what was found and what is needed.
+        LosstuneError: The message names the key, what was found and what is expected.
     """
     heads = {name: get(name).bind(space.fixed).head_options(num_classes) for name, space in spaces.items()}
     require_fit(params.model, input_shape, num_classes, batch_size=params.training.batch_size, heads=heads)
 
 
-def check_model(
-    params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml"
-) -> None:
-    """Do so before anything runs, where the shape is known: from the prepared data or from the settings alone.
+def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml") -> None:
+    """Do the same before a stage runs, if the prepared data or the settings give the shape.
 
     Raises:
-        LosstuneError: As :func:`require_model`, after the name of the file.
+        LosstuneError: As :func:`require_model`, with the name of the file first.
     """
     known = _known_input(params, folder)
     if known is None:
@@ -55,9 +51,9 @@ def check_model(
 
 
 def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
-    """Return a sample's shape, the number of classes, and where they are from if they may be out of date.
+    """Return a sample's shape, the number of classes, and their source if they may be out of date.
 
-    None where only reading the data would tell.
+    None if only the data itself gives them.
     """
     side = params.data.image_size
     if params.data.name == "digits":
@@ -69,5 +65,5 @@ def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, st
     if manifest is not None and manifest.name == params.data.name:
         if side is not None:
             return (manifest.input_shape[0], side, side), manifest.num_classes, ""
-        return manifest.input_shape, manifest.num_classes, f"; the shape is that of {PREPARED}"
+        return manifest.input_shape, manifest.num_classes, f"; the shape comes from {PREPARED}"
     return None if side is None else ((3, side, side), SOME_CLASSES, "")

@@ -1,4 +1,4 @@
-"""The first stage: data as it comes in, three disjoint splits out."""
+"""The first stage: read the data and write three disjoint splits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def run(params: Params, folder: Path, root: Path) -> None:
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's outputs go; a relative ``data.root`` is taken from here.
-        root: Where decoded images are kept, so that DVC's temporary copies of the study share them.
+        folder: Folder of the stage's outputs. A relative ``data.root`` starts here.
+        root: Folder of the cache of decoded images, which DVC's temporary copies of the study share.
 
     Raises:
-        LosstuneError: If the data is missing or unfit, or a class too small to split.
+        LosstuneError: If the data is missing or invalid, or a class is too small to split.
     """
     data_root = folder / params.data.root
     settings = params.data.model_copy(update={"root": str(data_root)})
@@ -66,7 +66,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     for note in raw.notes:
         print(note)
     if has_test:
-        print("The test split is the data's own: data.test_fraction was not used.")
+        print("The data has its own test split, so data.test_fraction is ignored.")
     if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
         print(f"note: {hint}.")
 
@@ -78,7 +78,7 @@ def _load(settings: DataSettings, cache: Path) -> RawData:
 
 @contextmanager
 def _progress(label: str) -> Iterator[ReportProgress]:
-    # The number of images is known only once they are listed: the bar opens at the first report.
+    # The number of images is not known before they are listed, so the bar opens at the first report.
     with ExitStack() as stack:
         bar: Progress | None = None
 

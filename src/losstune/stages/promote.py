@@ -1,4 +1,4 @@
-"""Registers the models of a finished study, for ``losstune promote``. Not a stage of the pipeline."""
+"""``losstune promote``: register the models of a finished study."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from losstune.core.errors import LosstuneError
 from losstune.stages import report
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import BLOCKS, read_records
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import open_study
+from losstune.study.ledger import open_ledger
 from losstune.tracking import experiment_of
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Put the verdict's model and the baseline's into MLflow's registry, as ``champion`` and ``baseline``.
+    """Register the models of the verdict's loss and of the baseline in MLflow as ``champion`` and ``baseline``.
 
-    The report's run is filled in before, where MLflow lacks it.
+    First adds the report's run if MLflow lacks it.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stages' outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stages' outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If there is no verdict or no model, or MLflow can't be used or is switched off.
+        LosstuneError: If there is no verdict or no model, MLflow cannot be used, or tracking is disabled.
     """
     if not params.tracking.enabled:
         raise LosstuneError("tracking.enabled is false in params.yaml, so there is no registry to promote to")
@@ -47,9 +47,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if shown.problem:
         print(shown.problem, file=sys.stderr)
     keys = {role: record.key for role, record in records.items()}
-    promotions = tracking.promote(
-        params.tracking, experiment_of(params), root, stage_run(study, "report"), keys
-    )
+    promotions = tracking.promote(params.tracking, experiment_of(params), root, stage_run(study, "report"), keys)
     for promotion in promotions:
         loss = records[promotion.alias].configuration.loss
         state = "" if promotion.is_new else ", as before"

@@ -1,4 +1,4 @@
-"""Holds what was run against what was registered."""
+"""Check that a study matches its registration."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _MOST_LINES = 5
 def require_registered(
     registration: Registration, study: Study, trials: Iterable[Record], blocks: Iterable[Record]
 ) -> None:
-    """Refuse a study that is not the registered one.
+    """Raise if the study does not match its registration.
 
-    Settings and search spaces have to be those of the registration, and the records what they lead to: for every loss
-    its number of trials, in its space, and blocks on the seeds that follow from the root seed. Configurations, pairing
-    and the number of blocks are checked where they are compared, in :func:`losstune.verdict.analysis.build_results`.
+    Settings and search spaces must be those of the registration. The records must follow from them: for every loss the
+    number of trials, within its space, and blocks on the seeds that follow from the root seed. Configurations, pairing
+    and the number of blocks are checked in :func:`losstune.verdict.pipeline.build_results`.
 
     Raises:
-        LosstuneError: If anything differs; the message says what.
+        LosstuneError: If anything differs; the message names it.
     """
     lines = differences(registration.terms, study.registration.terms)
     if lines:
         more = f"; and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
         raise LosstuneError(
-            f"{REGISTRATION}: no verdict, because the study is not the registered one: "
-            f"{'; '.join(lines[:_MOST_LINES])}{more}; `dvc repro` registers it anew, and the verdict will say so"
+            f"{REGISTRATION}: no verdict, because the study differs from its registration: "
+            f"{'; '.join(lines[:_MOST_LINES])}{more}; `dvc repro` registers it again, and the verdict will mention that"
         )
     for path, problem in [*_of_trials(study, trials), *_of_blocks(study, blocks)]:
-        raise LosstuneError(f"{path}: no verdict, because it is not what was registered: {problem}")
+        raise LosstuneError(f"{path}: no verdict, because it differs from the registration: {problem}")
 
 
 def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
@@ -45,13 +45,10 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
         configuration = record.configuration
         space = study.spaces.get(configuration.loss)
         if space is None:
-            yield TRIALS, f"{configuration.loss} is none of the losses"
+            yield TRIALS, f"{configuration.loss} is not a loss of the study"
             continue
         if (configuration.loss, record.search) not in counts:
-            yield (
-                TRIALS,
-                f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} of them",
-            )
+            yield (TRIALS, f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} searches")
             continue
         counts[configuration.loss, record.search] += 1
         values = {
@@ -60,12 +57,11 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
             **configuration.hyperparameters,
         }
         for name, searched in space.ranges.items():
-            # The first trial is at the defaults, which may lie outside of a range that the study has narrowed.
+            # The first trial uses the defaults, which may lie outside a range that the study narrowed.
             if record.index and not searched.contains(values[name]):
                 yield (
                     TRIALS,
-                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, "
-                    f"expected {searched}",
+                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, expected {searched}",
                 )
     for (loss, search), count in counts.items():
         if count != tune.trials_per_loss:
@@ -80,7 +76,7 @@ def _of_blocks(study: Study, blocks: Iterable[Record]) -> Iterator[tuple[Path, s
         if record.search >= num_searches or place_of(record, num_searches) >= params.confirm.num_blocks:
             yield (
                 BLOCKS,
-                f"{name} is one too many, expected {params.confirm.num_blocks} over {num_searches} searches",
+                f"{name} is unexpected: expected {params.confirm.num_blocks} blocks over {num_searches} searches",
             )
         if record.seed != derive_seed(params.study.seed, "confirm", record.search, record.index):
             yield BLOCKS, f"{name} of {record.configuration.loss} has another seed"

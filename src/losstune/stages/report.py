@@ -1,4 +1,4 @@
-"""The last stage: from records to the verdict, as files, as a page, in MLflow and on the terminal."""
+"""The last stage: compute the verdict from the records and write it as files, as a page, to MLflow and the terminal."""
 
 from __future__ import annotations
 
@@ -40,15 +40,14 @@ from losstune.stages.layout import (
     read_executions,
     read_records,
 )
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
 from losstune.study import provenance
-from losstune.study.ledger import Ledger
+from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
-from losstune.verdict.analysis import build_results
+from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
 
 NUM_EXAMPLES = 8
@@ -58,15 +57,15 @@ NUM_EXAMPLES = 8
 def run(params: Params, folder: Path, root: Path) -> None:
     """Write ``results.json``, ``metrics.json`` and ``report/``, and print the verdict.
 
-    Nothing is trained: with MLflow's files deleted it works just as well.
+    Trains nothing, and does not need MLflow's files.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's inputs and outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stage's inputs and outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If an earlier stage's output is missing or damaged.
+        LosstuneError: If the output of an earlier stage is missing or damaged.
     """
     study = open_study(params, folder, root, recorded_device)
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
@@ -115,26 +114,24 @@ def run(params: Params, folder: Path, root: Path) -> None:
     summary = show(study)
     if summary.problem:
         print(summary.problem, file=sys.stderr)
-    print(f"The whole report: {REPORT}", flush=True)
+    print(f"Full report: {REPORT}", flush=True)
     print_report(results, diagnostics.durations_sec())
 
 
 def show(study: Study) -> TrackingSummary:
-    """Show the report in the study's folder in MLflow, with the models of the verdict's loss and of the baseline.
+    """Log the report in the study's folder to MLflow, with the models of the verdict's loss and of the baseline.
 
     Raises:
         LosstuneError: If a file of the report is missing or damaged.
     """
     params, folder = study.params, study.folder
     results = read_results(folder)
-    tracker = open_tracker(
-        params.tracking, experiment_of(study.params), study.root, stage_run(study, "report")
-    )
+    tracker = open_tracker(params.tracking, experiment_of(study.params), study.root, stage_run(study, "report"))
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
         note="\n\n".join((results.verdict.sentence, *results.warnings)),
-        tags=_outcomes(results),
+        tags=_decisions(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
         models=_models(study, results, read_records(folder / BLOCKS)),
     )
@@ -149,9 +146,7 @@ def read_results(folder: Path) -> Results:
     try:
         return Results.model_validate_json((folder / RESULTS).read_bytes())
     except (OSError, ValidationError) as error:
-        raise LosstuneError(
-            f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`"
-        ) from None
+        raise LosstuneError(f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`") from None
 
 
 def _data_facts(study: Study) -> DataFacts:
@@ -167,44 +162,36 @@ def _data_facts(study: Study) -> DataFacts:
 
 
 def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
-    """Return the ends of the learning rates that were searched for each loss."""
+    """Return the lowest and the highest searched learning rate of each loss."""
     ranges = {loss: space.ranges["learning_rate"] for loss, space in study.spaces.items()}
-    return {
-        loss: (float(span.low), float(span.high))
-        for loss, span in ranges.items()
-        if not isinstance(span, Choice)
-    }
+    return {loss: (float(span.low), float(span.high)) for loss, span in ranges.items() if not isinstance(span, Choice)}
 
 
 def _commit(executions: list[Execution]) -> str | None:
-    """Name the commits that trained the blocks: one, as a rule."""
+    """Return the commits that trained the blocks, usually one."""
     return ", ".join(sorted({execution.commit for execution in executions if execution.commit})) or None
 
 
 def _flat(results: Results) -> dict[str, float]:
     metric = results.metric
-    scores = {
-        f"test_{metric}.{result.loss}": result.scores[metric].mean
-        for result in results.losses
-        if result.scores
-    }
+    scores = {f"test_{metric}.{result.loss}": result.scores[metric].mean for result in results.losses if result.scores}
     differences = {
         f"difference.{result.loss}": result.difference.mean for result in results.losses if result.difference
     }
     return scores | differences
 
 
-def _outcomes(results: Results) -> dict[str, str]:
-    """Return the verdict and every loss's decision, to filter studies by."""
+def _decisions(results: Results) -> dict[str, str]:
+    """Return the verdict and every loss's decision, as tags for filters."""
     decisions = {f"decision.{result.loss}": result.decision for result in results.losses if result.decision}
     verdict = {"verdict": results.verdict.action, "baseline": results.baseline}
     return verdict | decisions | ({"winner": results.verdict.loss} if results.verdict.loss else {})
 
 
 def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str, Record]:
-    """Return the blocks whose weights were kept of the verdict's loss, as champion, and of the baseline.
+    """Return the blocks of the verdict's loss (``champion``) and of the baseline whose weights were kept.
 
-    Of a loss's searches it is the one that validation prefers, whose configuration the report says to use.
+    Of a loss's searches, the one with the best validation score counts. The report recommends its configuration.
     """
     losses = {"champion": results.verdict.loss, "baseline": results.baseline}
     preferred = {result.loss: result.winner_search for result in results.losses}
@@ -226,7 +213,7 @@ def _models(study: Study, results: Results, blocks: list[Record]) -> list[Traine
             records = {record.key: record for record in promoted(results, blocks, ledger).values()}
             paths = {key: ledger.weights(key) for key in records}
     except LosstuneError as error:
-        print(f"no model is logged: {error}", file=sys.stderr)
+        print(f"no model was logged: {error}", file=sys.stderr)
         return []
     for key, path in paths.items():
         record = records[key]
@@ -234,7 +221,7 @@ def _models(study: Study, results: Results, blocks: list[Record]) -> list[Traine
             assert path is not None, "promoted by it"
             models.append(_model(study, results, record, path))
         except LosstuneError as error:
-            print(f"the model of {record.configuration.loss} is not logged: {error}", file=sys.stderr)
+            print(f"the model of {record.configuration.loss} was not logged: {error}", file=sys.stderr)
     return models
 
 
@@ -251,7 +238,7 @@ def _model(study: Study, results: Results, record: Record, weights: Path) -> Tra
     bound = bound.with_counts(torch.tensor(manifest.counts.train))
     images = len(manifest.input_shape) == 3
     development = prepared.read_development(study.folder / PREPARED)
-    # A copy: the file is mapped read-only.
+    # A copy, because the file is mapped read-only.
     example = np.array(development.validation_images[:NUM_EXAMPLES])
     shape = ", ".join(str(size) for size in manifest.input_shape)
     return TrainedModel(

@@ -1,4 +1,4 @@
-"""How a stage's execution is shown in MLflow."""
+"""The run of a stage's execution in MLflow: settings, tags and data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
 
 
 def stage_run(study: Study, stage: str) -> StageRun:
-    """Describe a stage's execution for MLflow."""
+    """Return the parent run of a stage's execution."""
     params, manifest = study.params, study.manifest
     counts = manifest.counts
     return StageRun(
@@ -21,11 +21,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
         key=digest([stage, study.protocol_hash, study.device, study.versions]),
         name=f"{stage} {experiment_of(params)}",
         params=_settings(study),
-        tags={
-            "study": params.study.name,
-            "data_digest": manifest.digest,
-            "protocol_hash": study.protocol_hash,
-        },
+        tags={"study": params.study.name, "data_digest": manifest.digest, "protocol_hash": study.protocol_hash},
         dataset=DatasetInput(
             name=data_name(params.data),
             digest=manifest.digest,

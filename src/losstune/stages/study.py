@@ -1,4 +1,4 @@
-"""A study as the training stages see it: validated settings, the prepared data, the device, the identity of it all."""
+"""A study for the training stages: settings, prepared data, device, and the identity of each training."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from losstune.training.task import Arrays, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """What the training stages share.
+    """The data that the training stages share.
 
     Attributes:
-        params: With the precision resolved.
-        folder: Where the outputs go: the working directory of the stage.
-        root: Where the ledger and MLflow's database are; differs from `folder` in DVC's temporary copies.
-        manifest: Of the prepared data.
+        params: The settings, with the precision resolved.
+        folder: Folder of the outputs, which is the stage's working directory.
+        root: Folder of the ledger and of MLflow's database. Differs from `folder` in DVC's temporary copies.
+        manifest: Manifest of the prepared data.
         device: ``"cpu"`` or ``"cuda"``.
-        spaces: What is searched for each loss.
-        registration: All that defines the study.
-        versions: Of the libraries that compute the outcomes, the public part.
+        spaces: Search space of each loss.
+        registration: Everything that defines the study.
+        versions: Public versions of the libraries that compute the results.
     """
 
     params: Params
@@ -54,19 +54,19 @@ class Study:
         return self.registration.protocol
 
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
-        """Give a task its identity; tuning's doesn't depend on the test split."""
+        """Make a job. The identity of a job of ``tune`` does not depend on the test split."""
         data_digest = self.manifest.digest if task.test else self.manifest.development_digest
         return make_job(task, stage, role, (index,), data_digest, self.versions, search)
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:
-    """Check what the file alone can't tell: that losses and model exist, and that ranges fit their losses.
+    """Check what the schema cannot: that losses and model exist, and that ranges fit their losses.
 
     Returns:
         The search space of each of the study's losses.
 
     Raises:
-        LosstuneError: With the key's path, what was found and the nearest valid name.
+        LosstuneError: The message names the key, what was found and the nearest valid name.
     """
     known = registry()
     for key, names in (("losses", params.losses), ("search_space.losses", tuple(params.search_space.losses))):
@@ -85,7 +85,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                 )
     try:
         validate_model_name(params.model.name)
-        for name in params.search_space.losses:  # those that aren't in the study are checked, too
+        for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
         return {name: space_of(get(name), params.search_space) for name in params.losses}
     except LosstuneError as error:
@@ -93,9 +93,9 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
 
 
 def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
-    """Lower the learning rates of losses that pull harder than cross-entropy, if the settings ask and it matters.
+    """Lower the learning rates of losses with larger gradients than cross-entropy, if configured and with SGD only.
 
-    AdamW's steps don't depend on the scale of the loss, and neither do its spaces.
+    AdamW's steps do not depend on the scale of the loss, so its spaces do not change.
     """
     if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
         return dict(spaces)
@@ -106,17 +106,18 @@ def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]
 
 
 def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice) -> Study:
-    """Check the names, read the prepared data's manifest, find the device, and settle what depends on them.
+    """Check the names, read the manifest of the prepared data, find the device, and derive what depends on them.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stages' inputs and outputs are.
-        root: Where the ledger is.
-        find_device: Asks the workers, or for a stage that trains nothing the records: a cluster may be gone by then.
+        folder: Folder of the stages' inputs and outputs.
+        root: Folder of the ledger.
+        find_device: Finds the device from the workers, or, for a stage that trains nothing, from the records, because a
+            cluster may no longer exist.
 
     Raises:
-        LosstuneError: If a name is unknown, ``prepare`` hasn't run, the model can't take the data, the device asked
-            for isn't there, or a node of the cluster cannot take part.
+        LosstuneError: If a name is unknown, ``prepare`` has not run, the model does not fit the data, the requested
+            device is missing, or a node of the cluster is unsuitable.
     """
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
@@ -139,25 +140,25 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 
 
 def _libraries(params: Params) -> tuple[str, ...]:
-    # torchvision's own architectures may change with its version; ours don't know it.
+    # torchvision's architectures may change with its version; losstune's own models do not use it.
     return ("torch", "torchvision") if params.model.name.startswith("torchvision:") else ("torch",)
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:
-    """Refuse data that was prepared under other settings, as far as it shows; DVC sees to it by itself."""
+    """Raise if the data was prepared under other settings, as far as the manifest shows. DVC checks this itself."""
     for key, found, wanted in (
         ("data.name", manifest.name, params.data.name),
         ("data.label_noise", manifest.label_noise, params.data.label_noise),
     ):
         if found != wanted:
             raise LosstuneError(
-                f"{PREPARED}: was prepared with {key} {found!r}, and params.yaml says {wanted!r}; "
-                "`dvc repro` or `losstune prepare` writes it anew"
+                f"{PREPARED}: was prepared with {key} {found!r}, but params.yaml has {wanted!r}; "
+                "`dvc repro` or `losstune prepare` writes it again"
             )
 
 
 def read_arrays(study: Study, *, with_test: bool) -> Arrays:
-    """Read the splits; the files of the test split are not opened unless `with_test`.
+    """Read the splits. Opens the files of the test split only if `with_test` is true.
 
     Raises:
         LosstuneError: If a file is missing or damaged.

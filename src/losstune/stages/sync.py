@@ -1,4 +1,4 @@
-"""Fills MLflow from the records, for ``losstune track sync``. Not a stage of the pipeline."""
+"""``losstune track sync``: restore MLflow from the records."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from losstune.core.errors import LosstuneError
 from losstune.stages import confirm, report, tune
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import RESULTS, TRIALS
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
-from losstune.study.ledger import locked
+from losstune.study.ledger import locked, open_ledger
 from losstune.study.plan import Plan
 from losstune.tracking import TrackingSummary, experiment_of
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Log every finished training of the study that MLflow doesn't show, and the report if there is one.
+    """Log every finished training of the study that MLflow lacks, and the report if there is one.
 
-    What belongs to the study is what its stages would find in the ledger, whether or not they ran to the end.
+    The study's trainings are those that its stages would find in the ledger, even if a stage is unfinished.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stages' outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stages' outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If MLflow can't be used, or is switched off.
+        LosstuneError: If MLflow cannot be used, or tracking is disabled.
     """
     study = open_study(params, folder, root, recorded_device)
     with open_ledger(study.params, root) as ledger, locked(root, "track sync"):

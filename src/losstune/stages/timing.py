@@ -1,4 +1,4 @@
-"""Times a few trainings on this machine the way a stage runs them, and keeps none of them."""
+"""Time a few trainings on this machine in the same way as a stage runs them. Their results are not kept."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from losstune.study.plan import FixedPlan
 from losstune.training.task import Arrays, Task
 
 LONG_SEC, SHORT_SEC = 12.0, 4.0
-"""How long is trained to see how long a training takes, and to see no more than what start and end take."""
+"""Seconds of training to measure a training, and to measure only start and end."""
 
 FEWEST, MOST = 8, 16
-"""Trainings that are timed; two for every worker if that is more."""
+"""Number of trainings to time; two per worker if that is more."""
 
 TRIED_BATCHES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What came of it.
+    """Result of the measurement.
 
     Attributes:
-        timings: With durations as of whole trainings.
-        num: Trainings that were timed.
-        passes: Passes over the training split that each of them made.
+        timings: Durations, scaled to whole trainings.
+        num: Number of trainings that were timed.
+        passes: Number of passes of each over the training split.
     """
 
     timings: Timings
@@ -50,19 +50,19 @@ class Measured:
 def measure(
     study: Study, jobs: Sequence[Job], num_workers: int, known: Mapping[str, Sequence[float]] | None
 ) -> Measured:
-    """Train a few jobs, shortened where they are long, by the study's executor.
+    """Train a few jobs with the study's executor. Long jobs are shortened.
 
     Args:
-        study: The study; nothing in its folder is written, and the test split's files are not opened.
-        jobs: What it lacks; those that are trained are spread over them.
-        num_workers: Trainings that run at the same time.
-        known: Loss to durations of whole trainings, if they are known: then only start and end are of interest.
+        study: The study. Nothing in its folder is written, and the files of the test split are not opened.
+        jobs: Its missing jobs, from which a spread-out selection is trained.
+        num_workers: Number of trainings that run at the same time.
+        known: Durations of whole trainings by loss, if known. Then only start and end are measured.
 
     Raises:
         LosstuneError: If all of them failed.
     """
     arrays = read_arrays(study, with_test=False)
-    loaded_sec = time.time() - psutil.Process().create_time()  # a stage gets so far, too
+    loaded_sec = time.time() - psutil.Process().create_time()  # a stage takes this time, too
     epochs, budget_sec = study.params.training.epochs, SHORT_SEC if known else LONG_SEC
     print(f"measuring on this machine: trainings for about {budget_sec:.0f} s; none is kept", file=sys.stderr)
     pass_sec = (
@@ -84,7 +84,7 @@ def measure(
             seconds.setdefault(loss, []).append(one.duration_sec * epochs / passes)
     if not seconds:
         cause = timed[0][1].results[0].cause if timed else "no worker trained"
-        raise LosstuneError(f"cost: all {num} trainings that were tried failed; the first: {cause}")
+        raise LosstuneError(f"cost: all {num} test trainings failed; the first: {cause}")
     between = gaps((one.started_at, one.started_at + one.duration_sec) for _, one in timed)
     return Measured(
         timings=Timings(
@@ -98,7 +98,7 @@ def measure(
 
 
 def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tuple[Job, Timed]], float]:
-    """Return what came of each job, and the seconds before the first and after the last of them."""
+    """Return the result of each job, and the seconds before the first and after the last."""
     timed: list[tuple[Job, Timed]] = []
     with tempfile.TemporaryDirectory(prefix="losstune-cost-") as temp, interruptible():
         ledger = Ledger(Path(temp))
@@ -119,7 +119,7 @@ def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tupl
 
 
 def _pass_sec(task: Task, arrays: Arrays) -> float:
-    """Return how long a pass over the training split takes, from a few batches, the second time they are trained on."""
+    """Return the seconds of a pass over the training split, from a few batches that are trained for the second time."""
     share = min(1.0, TRIED_BATCHES * task.training.batch_size / len(arrays.train_labels))
     tried, part = _shortened(task, share), _part(arrays, share)
     durations = [next(iter(train_timed(tried, part, ()))).duration_sec for _ in range(2)]
@@ -127,7 +127,7 @@ def _pass_sec(task: Task, arrays: Arrays) -> float:
 
 
 def _passes(affordable: float, task: Task, arrays: Arrays) -> float:
-    """Return how many passes a training makes: whole ones, or a part of one that holds a batch at least."""
+    """Return the number of passes of a training: a whole number, or a part of a pass with at least one batch."""
     epochs = task.training.epochs
     if affordable >= 1:
         return float(min(epochs, int(affordable)))
@@ -140,7 +140,7 @@ def _shortened(task: Task, passes: float) -> Task:
 
 
 def _part(arrays: Arrays, share: float) -> Arrays:
-    """Return the first part of both splits, for a training that makes less than a pass."""
+    """Return the first part of both splits, for a training of less than a pass."""
     if share >= 1:
         return arrays
     num_train = math.ceil(share * len(arrays.train_labels))

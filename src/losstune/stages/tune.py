@@ -1,4 +1,4 @@
-"""The second stage: every loss gets the same number of trials, and the validation split sees them all."""
+"""The second stage: run the same number of trials for every loss, scored on the validation split."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from losstune.config.schema import Params
 from losstune.stages import execute
 from losstune.stages.identical_losses import identical_lines
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
-from losstune.stages.ledgers import open_ledger
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
-from losstune.study.ledger import Ledger, locked
+from losstune.study.ledger import Ledger, locked, open_ledger
 from losstune.study.plan import SearchPlan
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Search every loss's hyperparameters and write ``results/tune``.
+    """Search the hyperparameters of every loss, and write ``results/tune``.
 
     The test split's files are not opened.
 
     Args:
         params: Validated ``params.yaml``.
-        folder: Where the stage's inputs and outputs are.
-        root: Where the ledger and MLflow's database are.
+        folder: Folder of the stage's inputs and outputs.
+        root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If something is wrong with settings or data.
+        LosstuneError: If settings or data are invalid.
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
@@ -42,14 +41,12 @@ def run(params: Params, folder: Path, root: Path) -> None:
             asha = params.tune.asha
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
             brackets = Brackets(epochs, asha.reduction_factor, params.tune.metric)
-        execute.execute_stage(
-            study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets
-        )
+        execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets)
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 
 def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
-    """Plan the study's trials, and look up which of them the ledger holds."""
+    """Plan the study's trials, and look up which of them are in the ledger."""
     return SearchPlan(
         study.params,
         study.spaces,

@@ -1,4 +1,4 @@
-"""Asks the machines that are to train, this one or a cluster's, what they can."""
+"""Find the device and precision of the machines that will train: this one, or the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 
 def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
-    """Return ``"cuda"`` or ``"cpu"``, and ``"float32"`` or ``"bfloat16"``, for what the settings say.
+    """Return ``"cuda"`` or ``"cpu"``, and ``"float32"`` or ``"bfloat16"``, for the settings.
 
-    A study trains on one kind of device in one precision, because results of different ones don't compare. On a
-    cluster that is a GPU if any node has one, and the precision that all nodes with that device choose.
+    A study uses one kind of device and one precision, because results of different ones are not comparable. On a
+    cluster, the device is a GPU if any node has one, and the precision is one that all nodes with this device support.
 
     Args:
         params: The study's settings.
-        folder: The study's, not needed here.
-        versions: Of the libraries that compute the outcomes, here; those of a cluster's nodes must be the same.
+        folder: The study's folder, which is not used here.
+        versions: Versions on this machine of the libraries that compute the results. The nodes of a cluster must have
+            the same ones.
 
     Raises:
-        LosstuneError: If a GPU is asked for and there is none, or a node of the cluster cannot take part.
+        LosstuneError: If a GPU is requested and there is none, or a node of the cluster is unsuitable.
     """
     address = cluster_address(params.resources)
     if address is not None:
@@ -43,9 +44,7 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
     return device, resolve_precision(params.training, params.model, device).precision
 
 
-def _of_cluster(
-    nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str
-) -> tuple[str, str]:
+def _of_cluster(nodes: Sequence[Node], params: Params, versions: Mapping[str, str], address: str) -> tuple[str, str]:
     wanted, source = params.resources.device, address_source(params.resources)
     with_gpu = [node for node in nodes if node.gpus]
     if wanted == "cuda" and not with_gpu:
@@ -58,19 +57,18 @@ def _of_cluster(
         if dict(node.versions) != dict(versions):
             raise LosstuneError(
                 f"{source}: node {node.name} of the cluster at {address!r} has {_text(node.versions)}, "
-                f"expected {_text(versions)} as here: other versions round differently"
+                f"expected {_text(versions)} as here, because other versions round differently"
             )
         if device not in node.precision:
             raise LosstuneError(
-                f"{source}: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch "
-                "does not see there"
+                f"{source}: node {node.name} of the cluster at {address!r} offers a GPU that PyTorch does not see there"
             )
     print(
         f"on the Ray cluster at {address}: {len(used)} nodes, {sum(node.cpus for node in used):g} cores, "
         f"{sum(node.gpus for node in used):g} GPUs",
         file=sys.stderr,
     )
-    # With auto: where nodes differ, all of them take the one that every node has.
+    # With auto, all nodes use the precision that every node supports.
     chosen = {node.precision[device] for node in used}
     return device, chosen.pop() if len(chosen) == 1 else "float32"
 

@@ -1,7 +1,7 @@
-"""Estimates with intervals, tests, and the other numbers of an honest comparison: arrays in, values out.
+"""Estimates with intervals, tests, and power: arrays in, numbers out.
 
-No other module of the project is imported. What is drawn at random comes from a generator that the caller gives.
-``import scipy`` loads a part of it, such as ``scipy.stats``, when it is first used: most commands need none.
+Imports no other package of losstune. Random draws come from a generator that the caller passes.
+``import scipy`` loads a part of it, such as ``scipy.stats``, on first use: most commands need none.
 """
 
 from losstune.statistics.calibration import debiased_ece, ece

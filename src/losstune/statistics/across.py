@@ -23,10 +23,12 @@ class Ranking:
     """Methods compared by their ranks over tasks.
 
     Attributes:
-        mean_ranks: By method; 1 is best, ties share the mean of their ranks.
-        p_friedman: Of the hypothesis that all methods rank alike: Iman and Davenport's F form of Friedman's test.
-        critical_difference: Nemenyi's: mean ranks that differ by less are not told apart.
-        groups: The longest runs of methods, best first, within a critical difference of each other; two at least.
+        mean_ranks: Mean rank of each method; 1 is best, ties get the mean of their ranks.
+        p_friedman: P-value of Friedman's test in Iman and Davenport's F form; the null hypothesis is that all methods
+            rank equally.
+        critical_difference: Nemenyi's critical difference: mean ranks that differ by less do not differ
+            significantly.
+        groups: The maximal groups of two or more methods, best first, within a critical difference of each other.
     """
 
     mean_ranks: tuple[float, ...]
@@ -77,16 +79,16 @@ def rank_methods(scores_TM: ArrayLike, *, alpha: float) -> Ranking:
 
 def nemenyi(scores_TM: ArrayLike) -> Array:
     """Return the p-values (M, M) of Nemenyi's test between every two methods, computed by scikit-posthocs."""
-    from scikit_posthocs import posthoc_nemenyi_friedman  # brings pandas and seaborn, a second to import
+    from scikit_posthocs import posthoc_nemenyi_friedman  # imports pandas and seaborn, which takes a second
 
     return np.asarray(posthoc_nemenyi_friedman(_matrix(scores_TM).round(12)), dtype=np.float64)
 
 
 def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
-    """Return Holm's p-values of Wilcoxon's signed-rank test over tasks, each method against the baseline.
+    """Return Holm-adjusted p-values of Wilcoxon's signed-rank test over tasks, each method against the baseline.
 
-    The baseline's own entry is 1. Preferred to Nemenyi's where one method is the reference: it does not depend on what
-    other methods are in the comparison.
+    The baseline's own entry is 1. With a reference method, this test is preferable to Nemenyi's, because it does not
+    depend on the other methods in the comparison.
 
     Source:
         Benavoli, Corani & Mangili 2016, *Should we really use post-hoc tests based on mean-ranks?*
@@ -101,23 +103,21 @@ def against_baseline(scores_TM: ArrayLike, baseline: int) -> list[float]:
     return [adjusted.get(method, 1.0) for method in range(scores_TM.shape[1])]
 
 
-def interquartile_mean(
-    scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
-) -> Estimate:
+def interquartile_mean(scores_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator) -> Estimate:
     """Return the mean of the middle half of all runs over all tasks, with a two-level bootstrap interval.
 
-    Tasks are resampled, and runs within each task drawn; the interval is the percentile one. Agarwal et al. keep the
-    tasks and resample runs alone. But the runs of a task are of one winner of one search: what that search was lucky by
-    is in all of them, and only other tasks, with searches of their own, show how much that is. Where that luck is as
-    large as the runs' spread, eight tasks of eight runs cover 92% at a nominal 95%; their runs alone would cover 52%.
+    The bootstrap resamples tasks, and runs within each task; the interval is the percentile interval. Agarwal et al.
+    keep the tasks and resample only runs. Here the runs of a task share the winner of one search, so the search's
+    random error is in all of them. Only other tasks, with their own searches, show how large it is. If that error is as
+    large as the runs' spread, eight tasks of eight runs cover 92% at a nominal 95%; resampling only runs covers 52%.
 
     Args:
-        scores_TR: For each task, its runs' scores; tasks may differ in runs.
-        confidence: Such as 0.95.
-        rng: Draws the resamples.
+        scores_TR: For each task, the scores of its runs; tasks may differ in the number of runs.
+        confidence: Confidence level, such as 0.95.
+        rng: Random generator of the resamples.
 
     Returns:
-        The estimate; unbounded where there are so few tasks that no test over them could reach 1 - `confidence`, see
+        The estimate; its interval is unbounded if the tasks are too few for any test to reach 1 - `confidence`, see
         :func:`least_p_value`.
 
     Source:
@@ -135,15 +135,15 @@ def interquartile_mean(
 def probability_of_improvement(
     differences_TR: Sequence[ArrayLike], *, confidence: float, rng: np.random.Generator
 ) -> Estimate:
-    """Return the mean over tasks of the share of blocks in which a method is ahead, ties counted half.
+    """Return the mean over tasks of the fraction of blocks in which a method is better, ties counted half.
 
-    With a two-level percentile bootstrap interval, as in :func:`interquartile_mean`; from 0 to 1 where there are too
-    few tasks.
+    The interval is a two-level percentile bootstrap interval, as in :func:`interquartile_mean`; it is [0, 1] if there
+    are too few tasks.
 
     Args:
         differences_TR: For each task, the paired differences of its blocks.
-        confidence: Such as 0.95.
-        rng: Draws the resamples.
+        confidence: Confidence level, such as 0.95.
+        rng: Random generator of the resamples.
     """
     signs = [np.sign(np.asarray(runs, dtype=np.float64).round(12)) / 2.0 + 0.5 for runs in differences_TR]
     value = float(np.mean([sign_R.mean() for sign_R in signs]))
@@ -153,9 +153,9 @@ def probability_of_improvement(
 
 
 def least_p_value(num_tasks: int) -> float:
-    """Return the smallest two-sided p-value that a test of signs, or of signed ranks, over tasks can give.
+    """Return the smallest two-sided p-value that a sign test or signed-rank test over tasks can give.
 
-    ``2 / 2^T``: of all 2^T ways to give T differences a sign, two are as extreme as all of one sign.
+    ``2 / 2^T``: of the 2^T sign patterns of T differences, two are as extreme as all signs equal.
 
     Example:
         >>> least_p_value(6)
@@ -165,9 +165,9 @@ def least_p_value(num_tasks: int) -> float:
 
 
 def performance_profile(scores_TR: Sequence[ArrayLike], thresholds: ArrayLike) -> Array:
-    """Return, for each threshold, the share of runs above it, the mean over tasks.
+    """Return, for each threshold, the fraction of runs above it, averaged over tasks.
 
-    A method whose profile lies above another's is better at every threshold (stochastic dominance).
+    A method whose profile is above another's everywhere dominates it stochastically.
 
     Source:
         Agarwal et al. 2021, section 4.3.
@@ -178,7 +178,7 @@ def performance_profile(scores_TR: Sequence[ArrayLike], thresholds: ArrayLike) -
 
 
 def _resample(tasks: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return resamples (S, T, R) of tasks and of runs within each; NaN where a task has fewer runs than another."""
+    """Return resamples (S, T, R) of tasks and of runs within each; tasks with fewer runs are padded with NaN."""
     drawn_ST = rng.integers(0, len(tasks), size=(NUM_RESAMPLES, len(tasks)))
     resampled = np.full((*drawn_ST.shape, max(runs.size for runs in tasks)), np.nan)
     for task, runs in enumerate(tasks):
@@ -188,8 +188,8 @@ def _resample(tasks: Sequence[Array], rng: np.random.Generator) -> Array:
 
 
 def _trimmed_means(values_SN: Array) -> Array:
-    """Return the mean of the middle half of each row, without its NaN."""
-    ordered = np.sort(values_SN, axis=1)  # NaN comes last
+    """Return the mean of the middle half of each row, ignoring NaN."""
+    ordered = np.sort(values_SN, axis=1)  # NaN sorts last
     count_S = np.isfinite(ordered).sum(axis=1)
     cut_S = count_S // 4
     sums = np.concatenate([np.zeros((len(ordered), 1)), np.nan_to_num(ordered).cumsum(axis=1)], axis=1)
@@ -216,7 +216,7 @@ def _groups(mean_M: Array, difference: float) -> tuple[tuple[int, ...], ...]:
     groups: list[tuple[int, ...]] = []
     for start in range(len(order)):
         inside = [method for method in order[start:] if mean_M[method] - mean_M[order[start]] <= difference]
-        # A run that lies within the one before it says nothing new.
+        # Skip a group that is contained in the previous one.
         if len(inside) > 1 and not (groups and set(inside) <= set(groups[-1])):
             groups.append(tuple(inside))
     return tuple(groups)

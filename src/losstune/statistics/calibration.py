@@ -23,17 +23,17 @@ def ece(bins_K3: ArrayLike) -> float:
 
 
 def debiased_ece(bins_K3: ArrayLike) -> float:
-    """Return the expected calibration error without what chance alone adds to it, at most 1.
+    """Return the expected calibration error without its finite-sample bias, at most 1.
 
-    A finite sample's accuracy misses its bin's confidence even if the model is perfectly calibrated, so the plain ECE
-    is too large, the more so the fewer the samples. If a bin's gap is normal about its value g with standard
-    deviation ``s = sqrt(acc (1 - acc) / n)``, the mean of its size is that of a folded normal,
-    ``s sqrt(2/pi) exp(-g^2 / 2 s^2) + g (1 - 2 Phi(-g/s))``; what this exceeds |g| by is subtracted.
-    A calibrated model's may fall below zero by chance, so that means over models are right.
+    Even for a perfectly calibrated model, a bin's accuracy differs from its confidence by chance. So the plain ECE is
+    biased upward, more with fewer samples. If a bin's gap is normal about its value g with standard deviation
+    ``s = sqrt(acc (1 - acc) / n)``, its mean absolute value is that of a folded normal distribution,
+    ``s sqrt(2/pi) exp(-g^2 / 2 s^2) + g (1 - 2 Phi(-g/s))``. Its excess over |g| is the bias, which is subtracted.
+    For a calibrated model the estimate may be negative, which keeps means over models unbiased.
 
     Source:
         Kumar, Liang & Ma 2019, *Verified uncertainty calibration*, arXiv 1909.10155, the debiased l1 estimator, in
-        closed form where their code draws normal numbers.
+        closed form, whereas their code draws normal numbers.
     """
     count_K, gap_K, accuracy_K = _bins(bins_K3)
     spread_K = np.sqrt(accuracy_K * (1.0 - accuracy_K) / count_K)
@@ -48,7 +48,7 @@ def debiased_ece(bins_K3: ArrayLike) -> float:
 
 
 def _bins(bins_K3: ArrayLike) -> tuple[Array, Array, Array]:
-    """Return count, accuracy minus confidence, and accuracy of the bins that are not empty."""
+    """Return count, accuracy minus confidence, and accuracy of the non-empty bins."""
     bins_K3 = np.asarray(bins_K3, dtype=np.float64)
     if bins_K3.ndim != 2 or bins_K3.shape[1] != 3 or not bins_K3[:, 0].sum() > 0:
         raise ValueError(f"expected bins (K, 3) with at least one sample, found shape {bins_K3.shape}")

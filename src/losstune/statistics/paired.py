@@ -3,10 +3,9 @@
 Shape suffixes: B blocks, G groups (subsets of blocks).
 
 A block is one set of fresh seeds on which every loss was trained once, so scores are compared within a block
-and only the differences count. The test, its interval and the equivalence test below rest on one assumption:
-were the two losses equally good, a block's difference would be as likely to be +d as -d (swapping the labels
-changes nothing). No normality is assumed, and at the small numbers of blocks that a study can afford the
-levels are exact.
+and only the differences count. The test, its interval and the equivalence test below make one assumption: if the
+two losses are equally good, a block's difference is as likely to be +d as -d (swapping the labels changes
+nothing). They do not assume normality, and their levels are exact for the small numbers of blocks of a study.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 MAX_EXACT_BLOCKS = 18
-"""Up to this many blocks all 2^B sign flips are enumerated; beyond, random ones are drawn."""
+"""Up to this many blocks, all 2^B sign flips are enumerated; with more, random ones are drawn."""
 NUM_RANDOM_FLIPS = 99_999
 NUM_RESAMPLES = 9_999
 
@@ -35,8 +34,8 @@ class Estimate:
 
     Attributes:
         value: The point estimate.
-        low: Lower bound; minus infinity where the data cannot bound it.
-        high: Upper bound; infinity where the data cannot bound it.
+        low: Lower bound; minus infinity if the data cannot bound it.
+        high: Upper bound; infinity if the data cannot bound it.
     """
 
     value: float
@@ -46,28 +45,27 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """How two losses differ over paired blocks; positive means that the first is higher.
+    """The difference of two losses over paired blocks; positive means that the first is higher.
 
     Attributes:
         mean: Mean difference.
         median: Median difference.
         sd: Sample standard deviation of the differences (ddof=1).
-        low: Lower bound of the mean's (1 - alpha) interval, the one that the test belongs to.
-        high: Upper bound of it.
+        low: Lower bound of the mean's (1 - alpha) sign-flip interval, consistent with `p_value`.
+        high: Its upper bound.
         bca_low: Lower bound of the mean's BCa bootstrap interval at 1 - alpha, for readers who expect it.
-        bca_high: Upper bound of it.
+        bca_high: Its upper bound.
         median_low: Lower bound of the median's BCa bootstrap interval at 1 - alpha.
-        median_high: Upper bound of it.
-        equivalence_low: Lower bound of the (1 - 2 alpha) interval, the one that tests equivalence.
-        equivalence_high: Upper bound of it.
-        p_value: Two-sided sign-flip permutation test on the mean: the primary test.
-        p_wilcoxon: Two-sided Wilcoxon signed-rank test: secondary, for readers who expect it.
-        probability_better: Probability of improvement: the share of blocks in which the first is higher, ties
+        median_high: Its upper bound.
+        equivalence_low: Lower bound of the (1 - 2 alpha) interval, which tests equivalence.
+        equivalence_high: Its upper bound.
+        p_value: P-value of the two-sided sign-flip permutation test on the mean, the primary test.
+        p_wilcoxon: P-value of the two-sided Wilcoxon signed-rank test; secondary, for readers who expect it.
+        probability_better: Probability of improvement: the fraction of blocks in which the first is higher, ties
             counted half.
         probability_low: Lower bound of its (1 - alpha) Wilson interval.
-        probability_high: Upper bound of it.
-        effect_size: Hedges's g of paired scores, see :func:`effect_size`; None where the differences have no
-            spread.
+        probability_high: Its upper bound.
+        effect_size: Hedges's g of paired scores, see :func:`effect_size`; None if all differences are equal.
     """
 
     mean: float
@@ -92,15 +90,14 @@ class PairedDifference:
 def mean_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> Estimate:
     """Return the mean with its bias-corrected and accelerated (BCa) bootstrap interval.
 
-    It describes the spread of one loss's score; losses are compared by :func:`paired_difference`, not by
-    whether two such intervals overlap. Below some 20 blocks a BCa interval is a little too short: at a
-    nominal 95% it covers a normal mean in about 89% of studies with 10 blocks.
+    It describes the spread of one loss's score. To compare losses, use :func:`paired_difference`; overlap of two
+    such intervals is no test. Below about 20 blocks a BCa interval is slightly too short: at a nominal 95% it covers
+    a normal mean in about 89% of studies with 10 blocks.
 
     Args:
-        values_B: Scores, one per block, all finite, at least one. Where all are equal the interval is the
-        point.
-        confidence: Such as 0.95.
-        rng: Draws the resamples.
+        values_B: Scores, one per block, all finite, at least one. If all are equal, the interval is a single point.
+        confidence: Confidence level, such as 0.95.
+        rng: Random generator of the resamples.
 
     Source:
         Efron 1987, *Better bootstrap confidence intervals*; computed by ``scipy.stats.bootstrap``.
@@ -111,7 +108,7 @@ def mean_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random
 def median_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> Estimate:
     """Return the median with its BCa bootstrap interval; arguments as for :func:`mean_with_interval`.
 
-    The bootstrap's medians are values of the data or midpoints of two, so the interval moves in steps.
+    The bootstrap medians are data values or midpoints of two, so the bounds are discrete.
     """
     return _bca(finite(values_B), np.median, confidence, rng)
 
@@ -119,8 +116,8 @@ def median_with_interval(values_B: ArrayLike, *, confidence: float, rng: np.rand
 def effect_size(differences_B: ArrayLike) -> float | None:
     """Return Hedges's g of paired scores, ``(1 - 3 / (4 (B - 1) - 1)) mean(d) / sd(d)``.
 
-    It says how large a difference is beside its own spread from block to block (Cohen's d_z, corrected for few
-    blocks), not whether it matters in practice. None where all differences are equal.
+    It relates a difference to its spread between blocks (Cohen's d_z, corrected for few blocks). It does not say
+    whether the difference matters in practice. None if all differences are equal.
 
     Source:
         Hedges 1981, *Distribution theory for Glass's estimator of effect size*, the approximation of eq. (6e).
@@ -136,17 +133,17 @@ def effect_size(differences_B: ArrayLike) -> float | None:
 def wilson_interval(share: float, num_blocks: int, *, confidence: float) -> tuple[float, float]:
     """Return the Wilson score interval of a mean of values in [0, 1] such as wins, with ties counted half.
 
-    ``(share + z^2/2n +- z sqrt(share (1 - share)/n + z^2/4n^2)) / (1 + z^2/n)``. No value in [0, 1] varies more than
-    zeros and ones do, so with ties the interval is too wide rather than too short.
+    ``(share + z^2/2n +- z sqrt(share (1 - share)/n + z^2/4n^2)) / (1 + z^2/n)``. Among variables in [0, 1] with a given
+    mean, a 0/1 variable has the largest variance, so with ties the interval is conservative.
 
     Source:
-        Wilson 1927; without ties it is ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
+        Wilson 1927; without ties it equals ``statsmodels.stats.proportion.proportion_confint(method="wilson")``.
     """
     z = float(scipy.stats.norm.ppf(0.5 + confidence / 2.0))
     centre = share + z**2 / (2 * num_blocks)
     reach = z * math.sqrt(share * (1.0 - share) / num_blocks + z**2 / (4 * num_blocks**2))
     scale = 1.0 + z**2 / num_blocks
-    # In exact arithmetic the bounds of 0 and 1 are 0 and 1.
+    # In exact arithmetic, the lower bound of 0 is 0 and the upper bound of 1 is 1.
     low = 0.0 if share == 0.0 else (centre - reach) / scale
     return low, 1.0 if share == 1.0 else (centre + reach) / scale
 
@@ -156,18 +153,17 @@ def paired_difference(
 ) -> PairedDifference:
     """Compare two losses over paired blocks.
 
-    Test and intervals come from the same sign flips, so they never contradict each other: the (1 - alpha)
-    interval leaves out zero exactly when ``p_value <= alpha``. See :func:`sign_flip_interval` for the
-    interval.
+    Test and intervals use the same sign flips, so they are consistent: the (1 - alpha) interval excludes zero if and
+    only if ``p_value <= alpha``. See :func:`sign_flip_interval` for the interval.
 
     Args:
         scores_B: Scores of the loss, one per block.
         baseline_B: Scores of the baseline on the same blocks, in the same order.
-        alpha: Level; intervals are at 1 - alpha and 1 - 2 alpha.
-        rng: Draws the bootstrap's resamples, and the flips where there are too many blocks to enumerate them.
+        alpha: Level of the test; intervals are at 1 - alpha and 1 - 2 alpha.
+        rng: Random generator of the bootstrap resamples, and of the flips if there are too many to enumerate.
 
     Raises:
-        ValueError: If the arrays differ in length, are shorter than 2, or hold a value that is not finite.
+        ValueError: If the arrays differ in length, are shorter than 2, or contain a value that is not finite.
     """
     scores_B, baseline_B = finite(scores_B), finite(baseline_B)
     if scores_B.shape != baseline_B.shape:
@@ -206,33 +202,29 @@ def paired_difference(
 def sign_flip_p_value(differences_B: ArrayLike, *, rng: np.random.Generator) -> float:
     """Return the two-sided p-value of the sign-flip permutation test on the mean.
 
-    ``p = #{s in {-1, +1}^B : |sum_b s_b d_b| >= |sum_b d_b|} / 2^B`` over all flips where B is at most
-    :data:`MAX_EXACT_BLOCKS`; otherwise estimated from random flips with the observed one counted in, which
-    keeps the level exact (Phipson & Smyth 2010). It cannot go below 2 / 2^B: 6 blocks are the fewest that can
-    reach 0.05.
+    ``p = #{s in {-1, +1}^B : |sum_b s_b d_b| >= |sum_b d_b|} / 2^B`` over all flips if B is at most
+    :data:`MAX_EXACT_BLOCKS`; otherwise estimated from random flips plus the observed one, which keeps the level
+    exact (Phipson & Smyth 2010). Its minimum is 2 / 2^B, so at least 6 blocks are needed to reach 0.05.
     """
     differences_B = finite(differences_B)
     return _p_value(_group_means(differences_B, rng))
 
 
-def sign_flip_interval(
-    differences_B: ArrayLike, *, confidence: float, rng: np.random.Generator
-) -> tuple[float, float]:
+def sign_flip_interval(differences_B: ArrayLike, *, confidence: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the interval of all means that the sign-flip test at level 1 - confidence does not reject.
 
-    Shifting the differences by m and flipping the blocks of a group S raises their sum exactly if S's own
-    mean is below m. So the bounds are order statistics of the 2^B - 1 means of groups of blocks, and its
-    coverage is exact where the differences are symmetric about their mean (Hartigan 1969, *Using subsample
-    values as typical values*). With fewer blocks than the confidence needs, both bounds are infinite.
+    Shifting the differences by m and flipping the blocks of a group S raises their sum if and only if the mean of S
+    is below m. So the bounds are order statistics of the 2^B - 1 means of groups of blocks. The coverage is exact if
+    the differences are symmetric about their mean (Hartigan 1969, *Using subsample values as typical values*). With
+    too few blocks for the confidence level, both bounds are infinite.
     """
     return _interval(_group_means(finite(differences_B), rng), confidence)
 
 
 def wilcoxon_p_value(differences_B: ArrayLike) -> float:
-    """Return the two-sided p-value of the Wilcoxon signed-rank test; zeros are dropped, all zero gives 1."""
+    """Return the two-sided p-value of the Wilcoxon signed-rank test; zeros are dropped, and only zeros give 1."""
     differences_B = finite(differences_B)
-    # Scores are ratios of counts: rounding must not rank differences that are equal, nor make a sign of a
-    # zero.
+    # Scores are ratios of counts: rounding errors must not rank equal differences, nor give a zero a sign.
     differences_B = differences_B.round(12)
     if not differences_B.any():
         return 1.0
@@ -246,10 +238,10 @@ def probability_better(scores_B: ArrayLike, baseline_B: ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the given order; their family-wise error rate is controlled.
+    """Return Holm-adjusted p-values in the given order; they control the family-wise error rate.
 
     Source:
-        Holm 1979; it is ``statsmodels.stats.multitest.multipletests(method="holm")``.
+        Holm 1979; equals ``statsmodels.stats.multitest.multipletests(method="holm")``.
     """
     p_M = np.asarray(p_values, dtype=np.float64)
     order_M = np.argsort(p_M)
@@ -260,10 +252,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def finite(values_B: ArrayLike) -> Array:
-    """Return a row of numbers as an array.
+    """Return a vector of finite numbers as an array.
 
     Raises:
-        ValueError: If it is empty, not a row, or holds a value that is not finite.
+        ValueError: If it is empty, not one-dimensional, or contains a value that is not finite.
     """
     array_B = np.asarray(values_B, dtype=np.float64)
     if array_B.ndim != 1 or array_B.size == 0 or not np.isfinite(array_B).all():
@@ -271,22 +263,15 @@ def finite(values_B: ArrayLike) -> Array:
     return array_B
 
 
-def _bca(
-    values_B: Array, statistic: Callable[..., Any], confidence: float, rng: np.random.Generator
-) -> Estimate:
+def _bca(values_B: Array, statistic: Callable[..., Any], confidence: float, rng: np.random.Generator) -> Estimate:
     value = float(statistic(values_B))
     if np.ptp(values_B) <= 1e-12 * np.abs(values_B).max():
         return Estimate(value, value, value)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        # Where all jackknife values are equal BCa is not defined; the percentile interval is its limit.
+        # If all jackknife values are equal, BCa is undefined; the percentile interval is its limit.
         warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
         found = scipy.stats.bootstrap(
-            (values_B,),
-            statistic,
-            confidence_level=confidence,
-            n_resamples=NUM_RESAMPLES,
-            method="BCa",
-            rng=rng,
+            (values_B,), statistic, confidence_level=confidence, n_resamples=NUM_RESAMPLES, method="BCa", rng=rng
         )
     interval = found.confidence_interval
     if math.isnan(interval.low) or math.isnan(interval.high):
@@ -297,7 +282,7 @@ def _bca(
 
 
 def _group_means(differences_B: Array, rng: np.random.Generator) -> Array:
-    """Return the sorted means of all non-empty groups of blocks, or of random ones if too many."""
+    """Return the sorted means of all non-empty groups of blocks, or of random groups if there are too many."""
     if differences_B.size <= MAX_EXACT_BLOCKS:
         sums_G, sizes_G = np.zeros(1), np.zeros(1)
         for difference in differences_B:
@@ -306,8 +291,8 @@ def _group_means(differences_B: Array, rng: np.random.Generator) -> Array:
         means_G = sums_G[1:] / sizes_G[1:]
     else:
         means_G = np.concatenate(list(_random_group_means(differences_B, rng)))
-    # Scores are ratios of counts, so group means that are zero in exact arithmetic are common and must count
-    # as ties. Rounding leaves about 1e-16 of the differences' size in them; honest means are far above 1e-10.
+    # Scores are ratios of counts, so group means of exactly zero are common and must count as ties. Rounding
+    # errors are about 1e-16 of the differences' size, true non-zero means are far above 1e-10 of it.
     means_G[np.abs(means_G) <= 1e-10 * np.abs(differences_B).max()] = 0.0
     return np.sort(means_G)
 
@@ -318,16 +303,15 @@ def _random_group_means(differences_B: Array, rng: np.random.Generator) -> list[
     for start in range(0, NUM_RANDOM_FLIPS, rows_at_once):
         num_rows = min(rows_at_once, NUM_RANDOM_FLIPS - start)
         groups = rng.integers(0, 2, size=(num_rows, differences_B.size), dtype=np.int8)
-        # With more than MAX_EXACT_BLOCKS blocks an empty group has a chance below 4e-6; one block stands in
-        # for it.
+        # With more than MAX_EXACT_BLOCKS blocks, an empty group has a probability below 4e-6; use one block then.
         groups[groups.sum(axis=1) == 0, 0] = 1
         means.append((groups @ differences_B) / groups.sum(axis=1))
     return means
 
 
 def _p_value(sorted_means_G: Array) -> float:
-    # A group whose mean is at most zero is a flip that leaves the sum as high or higher; "+ 1" is the
-    # identity. The distribution is symmetric, so the two-sided p-value is twice the smaller one-sided one.
+    # A group with a mean of at most zero is a flip that keeps or raises the sum; "+ 1" counts the identity. The
+    # distribution is symmetric, so the two-sided p-value is twice the smaller one-sided one.
     num_low = 1 + int(np.searchsorted(sorted_means_G, 0.0, side="right"))
     num_high = 1 + sorted_means_G.size - int(np.searchsorted(sorted_means_G, 0.0, side="left"))
     return min(1.0, 2.0 * min(num_low, num_high) / (sorted_means_G.size + 1))

@@ -1,4 +1,4 @@
-"""How many blocks a comparison needs, from the spread that was seen."""
+"""How many blocks a comparison needs, given the spread that was observed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import scipy
 
 
 def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> float:
-    """Return how many blocks in all show a true difference of `mean` by a two-sided test.
+    """Return the total number of blocks to show a true difference of `mean` by a two-sided test.
 
-    ``n = ((z_{1-alpha/2} + z_{power}) sd / mean)^2 + z_{1-alpha/2}^2 / 2``, rounded up, and at least as many
-    as the sign-flip test needs to reach `alpha` at all, ``log2(2 / alpha)``. The second term pays for a
-    standard deviation that is estimated; without it, few blocks at a small level have half of the promised
-    power. Infinite where `mean` is zero.
+    ``n = ((z_{1-alpha/2} + z_{power}) sd / mean)^2 + z_{1-alpha/2}^2 / 2``, rounded up, and at least the number
+    that the sign-flip test needs to reach `alpha`, ``log2(2 / alpha)``. The second term corrects for the estimated
+    standard deviation; without it, few blocks at a small level have half the stated power. Infinite if `mean` is
+    zero.
 
     Args:
-        mean: The difference that is assumed to be true, the observed one usually.
+        mean: The assumed true difference, usually the observed one.
         sd: Standard deviation of the differences between blocks.
         alpha: Level of the test, after any correction for multiplicity.
-        power: Probability of showing it.
+        power: Probability that the test rejects.
 
     Source:
         Guenther 1981, *Sample size formulas for normal theory t tests*.
@@ -32,12 +32,12 @@ def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> f
 
 
 def blocks_to_match(mean: float, sd: float, *, rope: float, alpha: float, power: float) -> float:
-    """Return how many blocks in all show that a true difference of `mean` lies within the ROPE.
+    """Return the total number of blocks to show that a true difference of `mean` is within the ROPE.
 
     Two one-sided tests at level `alpha` (TOST): ``n = ((z_{1-alpha} + z_{power}) sd / (rope - |mean|))^2 +
-    z_{1-alpha}^2 / 2``, with ``z_{(1+power)/2}`` in place of ``z_{power}`` where `mean` is zero and both
-    bounds are equally near (Julious 2004); rounded up, and at least ``log2(1 / alpha)``. Infinite where
-    `mean` lies outside the ROPE.
+    z_{1-alpha}^2 / 2``, with ``z_{(1+power)/2}`` in place of ``z_{power}`` if `mean` is zero, because both
+    bounds are then equally close (Julious 2004); rounded up, and at least ``log2(1 / alpha)``. Infinite if `mean` is
+    outside the ROPE.
     """
     margin = rope - abs(mean)
     if margin <= 0.0:

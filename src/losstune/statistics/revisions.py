@@ -1,10 +1,10 @@
-"""Two revisions of one study, each with its own searches: whether a loss's score differs between them.
+"""Comparison of two revisions of a study, each with its own searches.
 
-Like :mod:`losstune.statistics.replication` it takes the search for the unit that is replicated. There, losses of one
-study are compared, and what they share in a search's blocks cancels. Here one loss is compared with itself elsewhere,
+As in :mod:`losstune.statistics.replication`, the search is the unit of replication. There, losses of one study are
+compared, and what they share in a search's blocks cancels. Here one loss is compared with itself at another revision,
 and what all losses of a revision share is part of the difference.
 
-Shape suffixes: L losses; S searches; B blocks, which go round: block b belongs to search b modulo S.
+Shape suffixes: L losses; S searches; B blocks, in turn: block b belongs to search b modulo S.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class MeanError:
-    """How uncertain a mean over searches is.
+    """The error of a mean over searches.
 
     Attributes:
-        standard_error: Of the mean.
-        freedom: Degrees of freedom of it.
+        standard_error: Standard error of the mean.
+        freedom: Its degrees of freedom.
     """
 
     standard_error: float
@@ -49,39 +49,39 @@ def search_means(scores_B: ArrayLike, num_searches: int) -> Array:
 
 
 def effective_searches(num_blocks: int, num_searches: int) -> float:
-    """Return how many searches of equal weight a mean over the blocks is worth: ``B^2 / sum_s B_s^2``."""
+    """Return the effective number of equally weighted searches of a mean over blocks: ``B^2 / sum_s B_s^2``."""
     sizes = [len(range(search, num_blocks, num_searches)) for search in range(num_searches)]
     return num_blocks**2 / sum(size**2 for size in sizes)
 
 
 def revision_errors(scores: Sequence[ArrayLike], num_searches: int) -> list[MeanError]:
-    """Estimate the error of each loss's mean over its blocks, the luck of its searches included.
+    """Estimate the error of each loss's mean over its blocks, including the variation between searches.
 
-    A block's value is ``x_lb = loss_l + luck_ls + block_b + own_lb``: the losses of a study are searched
-    independently of each other, but share their blocks' seeds. The mean square of the interaction of losses and
-    searches, with ``(L - 1)(S - 1)`` degrees of freedom, is the variance of one search's luck and of what its blocks
-    leave of `own`. What the losses share cancels in it and is added: the variance of the blocks' means over the losses
-    within searches, with ``B - S`` degrees of freedom. So
+    A block's value is ``x_lb = loss_l + luck_ls + block_b + own_lb``, where luck_ls is the random effect of a search:
+    the losses of a study are searched independently, but share their blocks' seeds. The mean square of the interaction
+    of losses and searches, with ``(L - 1)(S - 1)`` degrees of freedom, estimates the variance of `luck` plus that of
+    `own` averaged over a search's blocks. Effects that all losses share cancel in it and are added separately: the
+    variance within searches of the blocks' means over the losses, with ``B - S`` degrees of freedom. So
 
-        ``standard_error^2 = MS_own / S + s_shared^2 / B``,
+        ``standard_error^2 = MS_own / S + s_shared^2 / B``.
 
-    a little too large for few losses, as s_shared^2 holds 1/L of `own`, too. Its degrees of freedom are the fewer ones
-    of the two: Satterthwaite's weigh them by estimates, and where the less certain part, small by chance, is the one
-    that matters, they find differences of nothing up to three times too often (at two losses). With a single loss, or
-    a single block a search, nothing tells the two parts apart: then it is the variance of the searches' means with
-    S - 1 degrees of freedom.
+    This is slightly too large for few losses, because s_shared^2 also contains 1/L of `own`. The degrees of freedom are
+    the smaller of the two. Satterthwaite's formula weights them by the estimates: if the less certain part dominates
+    but is small by chance, its false-positive rate is up to three times the nominal one (with two losses). With a
+    single loss, or a single block per search, the two parts cannot be separated: then the error is the variance of the
+    searches' means with S - 1 degrees of freedom.
 
-    A loss whose searches differ far more than the others' would be told too surely by a pooled error, and blur
-    theirs. Outward testing sets such losses apart, up to a third of them, as :func:`losstune.statistics.search_errors`
-    does; each then has the variance of its own searches alone.
+    A loss whose searches vary far more than the others' would get too small a pooled error, and would inflate the
+    others'. Outward testing separates such outliers, up to a third of the losses, as
+    :func:`losstune.statistics.search_errors` does; the error of an outlier uses only its own searches.
 
     Args:
         scores: For each loss, a value for each block: paired differences between the revisions, or one revision's
-            scores. Losses may differ in blocks, which count from the first; as many as all have tell the variances.
+            scores. Losses may differ in the number of blocks; the first blocks, which all have, give the variances.
         num_searches: S, at least 2.
 
     Raises:
-        ValueError: If there is no loss, or fewer than two searches, or a search has no block, or a value is not
+        ValueError: If there is no loss, there are fewer than two searches, a search has no block, or a value is not
             finite.
     """
     if not scores or num_searches < 2:
@@ -117,12 +117,12 @@ def sum_of_errors(first: MeanError, second: MeanError) -> MeanError:
 
 
 def welch_error(scores_B: ArrayLike, others_B: ArrayLike) -> MeanError:
-    """Return the error of a difference of two means over blocks that are not paired, with Welch's degrees of freedom.
+    """Return the error of a difference of two means over unpaired blocks, with Welch's degrees of freedom.
 
-    ``sqrt(s_1^2 / B_1 + s_2^2 / B_2)``. It is the error of ``scipy.stats.ttest_ind(equal_var=False)``.
+    ``sqrt(s_1^2 / B_1 + s_2^2 / B_2)``, as in ``scipy.stats.ttest_ind(equal_var=False)``.
 
     Raises:
-        ValueError: If either has fewer than 2 blocks, or holds a value that is not finite.
+        ValueError: If either has fewer than 2 blocks, or contains a value that is not finite.
     """
     errors = []
     for values_B in (finite(scores_B), finite(others_B)):
@@ -133,7 +133,7 @@ def welch_error(scores_B: ArrayLike, others_B: ArrayLike) -> MeanError:
 
 
 def t_p_value(mean: float, error: MeanError) -> float:
-    """Return the two-sided p-value of a mean by Student's t test; without any spread, 1 for zero and else 0."""
+    """Return the two-sided p-value of a mean by Student's t test; with a zero error, 1 for a zero mean, else 0."""
     if error.standard_error <= _ROUNDING:
         return 1.0 if abs(mean) <= _ROUNDING else 0.0
     return float(2.0 * scipy.stats.t.sf(abs(mean) / error.standard_error, error.freedom))
@@ -151,7 +151,7 @@ def _interaction(layout: Array) -> SearchError | None:
 
 
 def _shared(blocks_LB: Array, num_searches: int) -> SearchError | None:
-    """Return the variance of a block's mean over the losses within its search."""
+    """Return the variance, within searches, of a block's mean over the losses."""
     mean_B = blocks_LB.mean(0)
     freedom = mean_B.size - num_searches
     if freedom < 1:
@@ -166,12 +166,12 @@ def _residuals(layout: Array) -> Array:
 
 
 def _set_apart(layout: Array) -> set[int]:
-    """Return the rows whose own part varies far more than the others'."""
+    """Return the outlier rows, whose interaction varies far more than the others'."""
     num_losses, num_searches = layout.shape
     rows, taken, num_apart = list(range(num_losses)), [], 0
     for _ in range(num_losses // 3):
         squares = (_residuals(layout[rows]) ** 2).sum(1)
-        # Without a row the interaction is smaller by n/(n-1) times that row's share, n the number of rows.
+        # Removing one of n rows reduces the interaction's sum of squares by n/(n-1) times the row's part.
         extra = squares * len(rows) / (len(rows) - 1)
         worst = int(np.argmax(extra))
         freedom = (len(rows) - 2) * (num_searches - 1)

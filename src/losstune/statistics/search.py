@@ -1,4 +1,4 @@
-"""What a search's trials say about other budgets: the expected best of k, and where two losses change places."""
+"""Other budgets, estimated from a search's trials: the expected best of k, and where two losses change rank."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def expected_best(scores: ArrayLike) -> Array:
     independent trials. (The form with replacement, ``sum_i v_i ((i/n)^k - ((i-1)/n)^k)``, is biased downward.)
 
     Args:
-        scores: One per trial, higher is better, at least one.
+        scores: Scores, one per trial, higher is better; at least one.
 
     Returns:
-        (n,), not decreasing; the first is the mean, the last the maximum.
+        Values (n,), non-decreasing; the first is the mean, the last the maximum.
 
     Source:
         Dodge et al. 2019, *Show your work*, in the unbiased form of Tang et al. 2020, arXiv 2004.13705.
@@ -32,17 +32,17 @@ def expected_best(scores: ArrayLike) -> Array:
     curve[0] = sorted_n.mean()
     position_n = np.arange(1, num_trials + 1, dtype=np.float64)
     for k in range(2, num_trials + 1):
-        # C(i-1, k-1)/C(n, k) from that of k - 1: times (i - k + 1)/(k - 1), times k/(n - k + 1).
+        # C(i-1, k-1)/C(n, k) from its value for k - 1: times (i - k + 1)/(k - 1), times k/(n - k + 1).
         weights_n = weights_n * np.maximum(position_n - k + 1, 0.0) / (k - 1) * k / (num_trials - k + 1)
         curve[k - 1] = weights_n @ sorted_n
     return curve
 
 
 def overtakes(curve: Sequence[float] | Array, other: Sequence[float] | Array) -> list[tuple[int, bool]]:
-    """Return the budgets at which one curve overtakes the other, with whether the first is ahead from there on.
+    """Return the budgets at which the leading curve changes, each with whether the first curve leads from there.
 
-    Budgets count from 1. Where the curves are equal (to 1e-12) nobody is ahead, and the leader stays the leader; a lead
-    from the first trial on is no overtaking.
+    Budgets count from 1. Where the curves are equal (to 1e-12), the leader stays the same. A lead from the first trial
+    on is no change.
     """
     found: list[tuple[int, bool]] = []
     leader: bool | None = None

@@ -1,10 +1,10 @@
-"""Anytime-valid evidence from paired blocks: one may look after every block and stop whenever one likes.
+"""Anytime-valid tests on paired blocks: it is valid to look after every block and to stop at any time.
 
 Shape suffixes: B blocks.
 
-The evidence is an e-process of the sign test. Under the null hypothesis the chance that it ever reaches 1/alpha is
-at most alpha (Ville's inequality), however often one looks and whatever makes one stop. Only the signs of the
-differences count, so nothing is assumed of their distribution but that the blocks are independent; ties are dropped.
+The evidence is an e-process of the sign test. Under the null hypothesis the probability that it ever reaches 1/alpha
+is at most alpha (Ville's inequality), under any stopping rule. Only the signs of the differences count, so the only
+assumption on their distribution is that blocks are independent. Ties are dropped.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Decision = Literal["higher", "lower", "equivalent"]
 
 
 def e_value_two_sided(num_higher: int, num_lower: int) -> float:
-    """Return the evidence against "higher and lower are equally likely".
+    """Return the e-value against the null hypothesis "higher and lower are equally likely".
 
     ``E = 2^n S! F! / (n+1)!`` with S blocks higher, F lower, n = S + F: the mean of the likelihood ratio
-    ``p^S (1-p)^F / (1/2)^n`` over p uniform on [0, 1]. Eight straight wins reach 1/0.05.
+    ``p^S (1-p)^F / (1/2)^n`` over p uniform on [0, 1]. Eight blocks of equal sign reach 1/0.05.
 
     Source:
         Ville 1939; Robbins 1970, *Statistical methods related to the law of the iterated logarithm*.
@@ -37,10 +37,10 @@ def e_value_two_sided(num_higher: int, num_lower: int) -> float:
 
 
 def e_value_one_sided(num_higher: int, num_lower: int) -> float:
-    """Return the evidence against "higher is at most as likely as lower".
+    """Return the e-value against the null hypothesis "higher is at most as likely as lower".
 
-    The mean of the same likelihood ratio over p uniform on [1/2, 1]: ``2^(n+1) B(S+1, F+1) P(p > 1/2)`` with p from the
-    Beta(S+1, F+1) distribution. It grows in S, so it is valid for every p up to 1/2.
+    It is the mean of the same likelihood ratio over p uniform on [1/2, 1]: ``2^(n+1) B(S+1, F+1) P(p > 1/2)`` with p
+    from the Beta(S+1, F+1) distribution. It increases in S, so it is valid for every p up to 1/2.
     """
     num_blocks = num_higher + num_lower
     log_e = (
@@ -52,13 +52,13 @@ def e_value_one_sided(num_higher: int, num_lower: int) -> float:
 
 
 def num_control_blocks(alpha: float) -> int:
-    """Return the fewest blocks on which a loss that is behind in each can be found so by either test at `alpha`."""
+    """Return the fewest blocks at which either test finds, at `alpha`, a loss worse that is worse in every block."""
     blocks, wanted = 1, 1.0 / alpha
     while True:
         evidence = 2.0**blocks / (blocks + 1)
         if math.isclose(
             evidence, wanted, rel_tol=1e-9
-        ):  # as rounded there; not always, for SciPy takes its time to load
+        ):  # on a tie, use that function's rounding; only then, because loading SciPy takes time
             evidence = e_value_two_sided(0, blocks)
         if evidence >= wanted:
             return blocks
@@ -68,14 +68,14 @@ def num_control_blocks(alpha: float) -> int:
 def first_decision(
     differences_B: ArrayLike, *, alpha: float, num_candidates: int, rope: float, every: int = 1
 ) -> tuple[Decision | None, int]:
-    """Go through the blocks in order, and say at which one the e-process decides and for what.
+    """Return the first decision of the e-processes and the block at which they make it.
 
-    After each block, or each `every` blocks, in this order: ``equivalent`` if the median difference is shown to lie
-    within the ROPE, by one-sided e-processes against either bound at `alpha`; ``higher`` or ``lower`` if the two-sided
-    e-process reaches ``num_candidates / alpha``, Bonferroni's bound over all candidates.
+    After each block, or each `every` blocks, the decision is, in this order: ``equivalent`` if one-sided e-processes
+    against both bounds show at `alpha` that the median difference is within the ROPE; ``higher`` or ``lower`` if the
+    two-sided e-process reaches ``num_candidates / alpha``, the Bonferroni bound over all candidates.
 
     Returns:
-        The decision and the number of blocks it took; None and the number of all blocks if there is none.
+        The decision and the number of blocks it took; None and the total number of blocks if there is none.
     """
     rounded_B = finite(differences_B).round(12)
     above_low, below_high = _running_signs(rounded_B, -rope), _running_signs(-rounded_B, -rope)
@@ -93,17 +93,17 @@ def first_decision(
 
 
 def sign_bounds(differences_B: ArrayLike, *, alpha: float) -> tuple[float, float, float, float]:
-    """Return bounds of the median difference that hold at every look: a confidence sequence.
+    """Return bounds of the median difference that hold after every block: a confidence sequence.
 
     Returns:
-        Lower and upper bound at 1 - alpha, two-sided: every median that :func:`e_value_two_sided` does not reject
-        at alpha lies between them. Then lower and upper bound at 1 - alpha each by itself, from
-        :func:`e_value_one_sided`. All are order statistics, infinite while the blocks are too few.
+        The lower and upper two-sided bounds at 1 - alpha: every median that :func:`e_value_two_sided` does not reject
+        at alpha is between them. Then the lower and upper one-sided bounds, each at 1 - alpha, from
+        :func:`e_value_one_sided`. All are order statistics, and infinite while there are too few blocks.
     """
     sorted_B = np.sort(finite(differences_B).round(12))
 
     def bound(sorted_values: list[float], two_sided: bool) -> float:
-        # The largest value such that so few blocks lie at or below it that a median there is rejected.
+        # The largest value such that a median there is rejected, because too few blocks are at or below it.
         e_value = e_value_two_sided if two_sided else e_value_one_sided
         num_blocks, found = len(sorted_values), -math.inf
         for num_below in range(num_blocks // 2 + 1):
@@ -119,11 +119,12 @@ def sign_bounds(differences_B: ArrayLike, *, alpha: float) -> tuple[float, float
 def anytime_difference(
     scores_B: ArrayLike, baseline_B: ArrayLike, *, alpha: float, rng: np.random.Generator
 ) -> PairedDifference:
-    """Compare two losses over blocks whose number depends on what was seen.
+    """Compare two losses over blocks whose number depends on the data.
 
-    As :func:`losstune.statistics.paired_difference`, but what must hold at a number of blocks that the data chose does:
-    `low` to `equivalence_high` are the bounds of :func:`sign_bounds` on the median, and `p_value` is one over the
-    largest two-sided e-value after any block. The bootstrap intervals and `p_wilcoxon` are as there: descriptions.
+    As :func:`losstune.statistics.paired_difference`, but valid at a data-dependent number of blocks: `low`, `high`,
+    `equivalence_low` and `equivalence_high` are the bounds of :func:`sign_bounds` on the median, and `p_value` is one
+    over the largest two-sided e-value after any block. The bootstrap intervals and `p_wilcoxon` are computed as there
+    and are only descriptive.
     """
     fixed = paired_difference(scores_B, baseline_B, alpha=alpha, rng=rng)
     differences_B = (finite(scores_B) - finite(baseline_B)).round(12)
@@ -140,7 +141,7 @@ def anytime_difference(
 
 
 def _running_signs(differences_B: Array, median: float) -> list[tuple[int, int]]:
-    """Return, after each block, how many blocks so far lie above the median and how many below."""
+    """Return, after each block, the numbers of blocks so far above and below `median`."""
     higher_B, lower_B = np.cumsum(differences_B > median), np.cumsum(differences_B < median)
     return list(zip(higher_B.tolist(), lower_B.tolist(), strict=True))
 

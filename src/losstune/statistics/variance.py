@@ -1,4 +1,4 @@
-"""Where the spread of the scores comes from: the loss, the search, its hyperparameters, the seed."""
+"""Components of variance of the scores: loss, search, hyperparameters, seed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Components:
     """Variances of a score by source, in squared units of the score; none is negative.
 
     Attributes:
-        loss: Between the losses' true means.
-        search: Between the winners of one loss's searches: the luck of the search.
-        hyperparameters: Between the configurations of one search, without what their seeds contribute.
-        seed_shared: Of a block's seed, as far as it moves all losses alike; pairing removes it.
-        seed_own: What is left: how a seed meets a loss. It is what a comparison has to overcome.
+        loss: Variance between the losses' true means.
+        search: Variance between the winners of one loss's searches.
+        hyperparameters: Variance between the configurations of one search, without the seeds' contribution.
+        seed_shared: Variance from a block's seed that all losses share; pairing removes it.
+        seed_own: The residual: the interaction of seed and loss. It limits the precision of a paired comparison.
     """
 
     loss: float
@@ -31,18 +31,17 @@ class Components:
 
 
 def components_of_variance(blocks_LSB: ArrayLike, trials: Mapping[str, ArrayLike]) -> Components:
-    """Split the variance of scores by its sources, by the method of moments.
+    """Split the variance of scores by source, by the method of moments.
 
-    From the layout of L losses by S searches by B blocks of each, with one score a cell, ``x_lsb = mu + loss_l +
-    search_ls + seed_sb + rest_lsb``, the mean squares are unbiased for ``MS_rest = s_own``, ``MS_seed = s_own + L
+    The layout has L losses by S searches by B blocks per search, with one score per cell, ``x_lsb = mu + loss_l +
+    search_ls + seed_sb + rest_lsb``. Its mean squares have the expectations ``MS_rest = s_own``, ``MS_seed = s_own + L
     s_shared``, ``MS_loss:search = s_own + B s_search`` and ``MS_loss = s_own + B s_search + S B s_loss``. A search's
     trials differ in configuration and seed, so the pooled variance within a search, minus s_own and s_shared, is that
-    of the hyperparameters. An estimate below zero counts as zero.
+    of the hyperparameters. Negative estimates are set to zero.
 
     Args:
-        blocks_LSB: Scores (L, S, B) of the winners, all at least 2.
-        trials: Scores of each search's trials, on the same split as the blocks; searches with one trial are passed
-            over.
+        blocks_LSB: Scores (L, S, B) of the winners; L, S and B at least 2.
+        trials: Scores of each search's trials, on the same split as the blocks; searches with one trial are ignored.
 
     Raises:
         ValueError: If the layout is too small or a value is not finite.
@@ -60,9 +59,7 @@ def components_of_variance(blocks_LSB: ArrayLike, trials: Mapping[str, ArrayLike
     interaction = cell_LS - loss_L[:, None] - search_S + mean
     freedom_rest = (num_losses - 1) * num_searches * (num_blocks - 1)
     ms_rest = float((rest**2).sum()) / freedom_rest
-    ms_seed = (
-        num_losses * float(((seed_SB - search_S[:, None]) ** 2).sum()) / (num_searches * (num_blocks - 1))
-    )
+    ms_seed = num_losses * float(((seed_SB - search_S[:, None]) ** 2).sum()) / (num_searches * (num_blocks - 1))
     ms_search = num_blocks * float((interaction**2).sum()) / ((num_losses - 1) * (num_searches - 1))
     ms_loss = num_searches * num_blocks * float(((loss_L - mean) ** 2).sum()) / (num_losses - 1)
     seed_shared = max(0.0, (ms_seed - ms_rest) / num_losses)

@@ -1,1 +1,1 @@
-"""The protocol as code: what is searched, planned, registered, kept and selected."""
+"""The protocol as code: search, plan, jobs, ledger, selection, registration, provenance, cost."""

@@ -1,7 +1,7 @@
-"""Asynchronous successive halving with one bracket per search: trials compete within it only.
+"""Asynchronous successive halving (ASHA) with one bracket per search, so trials compete only within a search.
 
-A loss with a small gradient learns later; on a bracket shared with others it would be stopped for what it is
-rather than for where it stands (Li et al. 2020, arXiv 1810.05934, give the algorithm for one bracket).
+A loss with small gradients learns later. In a bracket shared with other losses, it would be stopped for the scale of
+its gradients and not for its result. Algorithm for one bracket: Li et al. 2020, arXiv 1810.05934.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, .
 
 
 class Brackets:
-    """The scores seen at each rung of each search.
+    """The scores at each rung of each search.
 
-    A trial goes on from a rung if its score is at or above the (1 - 1/factor) quantile of the scores that came
-    to this rung before it; the first to come goes on. The decision depends on the order of arrival, as always
-    with asynchronous halving.
+    A trial continues after a rung if its score is at or above the (1 - 1/factor) quantile of the scores that reached
+    this rung before it. The first trial continues. The decision depends on the order of arrival, as always with ASHA.
 
     Args:
-        rungs: Epochs of the rungs, rising.
-        reduction_factor: One in so many goes on.
+        rungs: Epochs of the rungs, ascending.
+        reduction_factor: One trial in this number continues.
         metric: Validation metric that ranks, higher is better; never the training loss.
     """
 
@@ -44,14 +43,14 @@ class Brackets:
         self._scores: dict[tuple[str, int, int], list[float]] = {}
 
     def goes_on(self, loss: str, search: int, epoch: int, score: float) -> bool:
-        """Enter a trial's score at the rung `epoch` and say whether the trial goes on."""
+        """Add a trial's score at the rung `epoch` and return whether the trial continues."""
         seen = self._scores.setdefault((loss, search, epoch), [])
         cutoff = np.percentile(seen, (1 - 1 / self.reduction_factor) * 100) if seen else -np.inf
         seen.append(score)
         return bool(score >= cutoff)
 
     def remember(self, record: Record) -> None:
-        """Enter the scores of a trial that is finished already, so that a resumed study judges as if it had gone on."""
+        """Add the scores of a finished trial, so that a resumed study decides as an uninterrupted one would."""
         for epoch in record.curve:
             if epoch.epoch in self.rungs:
                 rung = record.configuration.loss, record.search, epoch.epoch

@@ -1,4 +1,4 @@
-"""Units of work: what is trained in one go, under which keys it is kept, and how it becomes a record."""
+"""Jobs: what a worker trains at once, the keys of the results in the ledger, and their records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from losstune.core.errors import in_one_line
 from losstune.core.files import digest
 from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.losses.registry import get
+from losstune.study.provenance import processor_name
 from losstune.study.sources import code_digest
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -19,13 +20,13 @@ from losstune.training.task import Arrays, Task, TrainingResult, failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One configuration with one or more seeds: what a worker trains in one go.
+    """One configuration with one or more seeds, which a worker trains at once.
 
     Attributes:
         task: What to train.
-        stage: Which stage asks for it.
-        role: What it is for.
-        search: Which of the loss's independent searches, from 0.
+        stage: The stage that needs it.
+        role: Its purpose, such as trial, block or control.
+        search: Number of the loss's independent search, from 0.
         indices: Trial or block number of each of the task's seeds, within that search.
         keys: Identity of each of the task's seeds.
     """
@@ -51,20 +52,22 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """Outcomes with when and where they were trained; what a worker sends back.
+    """Training results with their time and device, as a worker returns them.
 
     Attributes:
         results: One per seed.
         started_at: Unix time, seconds.
-        duration_sec: Wall-clock of one seed: that of the job shared out evenly.
+        duration_sec: Wall-clock time per seed, in seconds: that of the job divided by its number of seeds.
         device: Such as ``"cpu"``.
-        out_of_memory: Whether it failed because the memory of the device, or of the host, ran out.
+        processor: Model of that CPU or GPU.
+        out_of_memory: Whether the training failed because the device or the host ran out of memory.
     """
 
     results: list[TrainingResult]
     started_at: float
     duration_sec: float
     device: str
+    processor: str | None = None
     out_of_memory: bool = False
 
 
@@ -89,11 +92,11 @@ def make_job(
     versions: Mapping[str, str],
     search: int = 0,
 ) -> Job:
-    """Give a task its identity.
+    """Make the job of a task, with the keys of its trainings.
 
-    A key is the hash of all that determines the result: the data's content, the task, the code that trains it
-    (its own loss's, not other losses'), the kind of device and the `versions` of the libraries that compute it.
-    Neither paths nor hosts nor the number of workers enter it.
+    A key is the hash of everything that determines the result: the content of the data, the task, the training code and
+    the code of this loss (not of other losses), the kind of device, and the `versions` of the libraries that compute
+    it. Paths, hosts and the number of workers are not part of it.
     """
     configuration = task.configuration
     base = {
@@ -113,7 +116,7 @@ def make_job(
 
 
 def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[Timed]:
-    """Train a task and time it. An exception becomes results with status ``"failed"`` and its text as the cause."""
+    """Train a task and time it. An exception becomes results with status ``"failed"`` and its message as cause."""
     started_at, start = time.time(), time.perf_counter()
 
     def timed(results: list[TrainingResult], *, out_of_memory: bool = False) -> Timed:
@@ -122,6 +125,7 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
             started_at=started_at,
             duration_sec=(time.perf_counter() - start) / len(task.seeds),
             device=task.device,
+            processor=processor_name(task.device),
             out_of_memory=out_of_memory,
         )
 
@@ -129,25 +133,29 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
         for results in train(task, arrays, loss, rungs):
             yield timed(results)
-    except Exception as error:  # whatever a model or loss raises is that trial's result, not the study's end
+    except Exception as error:  # a model or loss may raise anything; only its trial fails, not the study
         results = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
         out_of_memory = is_out_of_memory(error)
-        del error  # its traceback holds what filled the memory
+        del error  # its traceback keeps references to the tensors that filled the memory
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         yield timed(results, out_of_memory=out_of_memory)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether `error` says that the memory of a device, or of the host, ran out."""
+    """Return whether `error` means that a device or the host ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # The CPU's allocator, cuBLAS and cuDNN raise plain ones.
+    # The CPU allocator, cuBLAS and cuDNN raise a plain RuntimeError.
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_FULL_MEMORY)
 
 
+_SHARED = TrainingResult.__annotations__.keys() & Record.model_fields.keys()
+"""Fields that a record takes from the training's result as they are."""
+
+
 def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, bytes | None]]:
-    """Turn what a worker sent back into ledger entries, each with its weights if they are to be kept."""
+    """Turn a worker's results into ledger entries, each with its weights if they are to be kept."""
     entries = []
     for key, index, seed, result in zip(job.keys, job.indices, job.task.seeds, timed.results, strict=True):
         record = Record(
@@ -158,16 +166,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             index=index,
             seed=seed,
             configuration=job.task.configuration,
-            status=result.status,
-            cause=result.cause,
-            num_parameters=result.num_parameters,
-            curve=result.curve,
-            validation=result.validation,
-            test=result.test,
-            confusion=result.confusion,
-            predictions=result.predictions,
-            calibration=result.calibration,
-            temperature=result.temperature,
+            **{name: getattr(result, name) for name in _SHARED},
         )
         execution = Execution(
             key=key,
@@ -175,6 +174,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             duration_sec=timed.duration_sec,
             device=timed.device,
             commit=commit,
+            processor=timed.processor,
         )
         entries.append((Entry(record=record, execution=execution), result.weights))
     return entries

@@ -1,7 +1,7 @@
-"""The ledger: every finished training in a file of its own, named by what determines it. It is the truth.
+"""The ledger: one file per finished training, named by the hash of everything that determines the result.
 
-A file appears whole or not at all. Whatever a study asks for next is looked up here first, so nothing that is
-finished is trained again: not after a crash, not when the study grows, not when the data moves.
+It is the source of truth. Files are written atomically. Every job is looked up here first, so a finished training is
+never repeated: not after a crash, not when the study grows, not when the data moves.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.files import write_atomically
 from losstune.core.records import SCHEMA_VERSION, Entry
@@ -28,12 +29,12 @@ LOCK_PATIENCE_SEC = 60.0
 
 
 class Ledger:
-    """Finished work by key, in ``<root>/.losstune/ledger``.
+    """Finished trainings by key, in ``<root>/.losstune/ledger``.
 
     Args:
-        root: Root of the study; shared by the temporary copies in which DVC runs queued experiments.
-        shared: Where other machines keep theirs. What it has and the disk hasn't is taken from there right away.
-        look_only: Whether files that cannot be read stay where they are, so that nothing on the disk changes.
+        root: Root of the study. The temporary copies in which DVC runs queued experiments use the same root.
+        shared: The ledger that several machines share. Entries that the disk lacks are copied from it at once.
+        look_only: Whether to change nothing on the disk. Unreadable files then stay where they are.
 
     Raises:
         LosstuneError: If the shared ledger fails, or the folder cannot be written.
@@ -48,10 +49,10 @@ class Ledger:
             self._take(shared)
 
     def get(self, key: str) -> Entry | None:
-        """Return the finished work of that key, or None if there is none.
+        """Return the finished training with this key, or None.
 
-        A file that cannot be read as an entry (a disk's fault: files are written whole) counts as none, is set
-        aside, and the user is told.
+        If a file is no readable entry, which means a disk error because files are written atomically, it is renamed, a
+        message is printed, and the result is None.
         """
         path = self._path(key)
         try:
@@ -72,36 +73,36 @@ class Ledger:
             aside = path.with_suffix(".unreadable")
             os.replace(path, aside)
             reason = str(error).splitlines()[0]
-            print(f"ledger: {aside} cannot be read ({reason}); its work is done again", file=sys.stderr)
+            print(f"ledger: {aside} cannot be read ({reason}); its training is repeated", file=sys.stderr)
             return None
         return entry
 
     def __contains__(self, key: str) -> bool:
-        """Whether there is work of that key, readable or not."""
+        """Whether there is an entry with this key, readable or not."""
         return self._path(key).exists()
 
     def put(self, entry: Entry, weights: bytes | None = None) -> None:
-        """Keep finished work. It is on the disk when this returns.
+        """Store a finished training. It is on the disk when this returns.
 
         Raises:
             LosstuneError: If the folder cannot be written.
         """
         key = entry.record.key
-        if weights is not None:  # first, so that an entry never promises weights that are not there
+        if weights is not None:  # before the entry, so that no entry refers to missing weights
             _write(self._weights_path(key), weights)
         _write(self._path(key), entry.model_dump_json())
         if self.shared is not None:
             self.shared.send(key, self._base)
 
     def share(self, keys: Iterable[str]) -> None:
-        """Have the shared ledger, if there is one, given what it lacks of these."""
+        """Send the entries with these keys that the shared ledger lacks, if there is one."""
         if self.shared is not None:
             for key in keys:
                 if key not in self.shared.keys:
                     self.shared.send(key, self._base)
 
     def weights(self, key: str) -> Path | None:
-        """Return the file with the weights of that key, taken from the shared ledger if need be; None without any.
+        """Return the file with the weights of this key, if necessary from the shared ledger; None if there is none.
 
         Raises:
             LosstuneError: If the shared ledger fails, or the folder cannot be written.
@@ -141,33 +142,31 @@ def _write(path: Path, content: bytes | str) -> None:
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise LosstuneError(
-            f"{path.parent}: cannot keep finished work here: {error.strerror or error}"
-        ) from None
+        raise LosstuneError(f"{path.parent}: cannot store finished trainings here: {error.strerror or error}") from None
 
 
 @contextmanager
 def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator[None]:
     """Hold the study's lock: one stage at a time trains and writes.
 
-    The operating system frees the lock when its holder ends, however it ends. A holder that has lost its parent
-    (a killed ``dvc repro``) stops by itself within seconds, so we wait a little before giving up.
+    The operating system frees the lock when its holder ends, even if it is killed. A holder whose parent was killed (a
+    killed ``dvc repro``) ends within seconds, so this function waits before it gives up.
 
     Args:
         root: Root of the study.
-        what: Told to those who find the lock taken, such as ``"tune"``.
-        patience_sec: How long to wait for it, seconds; None for a minute, and in a DVC experiment for as long as
-            it takes: queued experiments take turns.
+        what: Name of the holder in the message to others that want the lock, such as ``"tune"``.
+        patience_sec: Seconds to wait for the lock. None means one minute, and no limit in a DVC experiment, because
+            queued experiments take turns.
 
     Raises:
-        LosstuneError: If another process keeps the lock; the message says which.
+        LosstuneError: If another process holds the lock; the message names it.
     """
     if patience_sec is None:
         patience_sec = math.inf if os.environ.get("DVC_EXP_NAME") else LOCK_PATIENCE_SEC
     folder = root / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "lock").touch()  # raises where nothing can be written, and the lock would wait
+        (folder / "lock").touch()  # raises if the folder is not writable; the lock would wait instead
     except OSError as error:
         raise LosstuneError(f"{folder}: cannot be written: {error.strerror or error}") from None
     holder, lock = folder / "lock.holder", FileLock(folder / "lock")
@@ -181,17 +180,43 @@ def locked(root: Path, what: str, patience_sec: float | None = None) -> Iterator
             who = (holder.read_text(encoding="utf-8") if holder.exists() else "") or "another losstune"
             if time.monotonic() >= deadline:
                 raise LosstuneError(
-                    f"{who} is at work on this study; wait for it to end, or stop it, and run again"
+                    f"{who} is running on this study; wait for it to end, or stop it, and run again"
                 ) from None
             if not announced:
                 limit = "" if math.isinf(patience_sec) else f" up to {patience_sec:.0f} s"
-                print(f"waiting{limit}: {who} is at work on this study", file=sys.stderr)
+                print(f"waiting{limit}: {who} is running on this study", file=sys.stderr)
                 announced = True
     try:
-        with suppress(OSError):  # a full disk: it is only told to others
+        with suppress(OSError):  # a full disk; the name is only informative
             holder.write_text(f"losstune {what} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def open_ledger(params: Params, root: Path, *, look_only: bool = False) -> Iterator[Ledger]:
+    """Open the ledger; at the end wait until the shared one has what it was given, unless the end is a Ctrl-C.
+
+    Args:
+        params: Validated ``params.yaml``.
+        root: Root of the study.
+        look_only: Whether nothing on the disk may change.
+
+    Raises:
+        LosstuneError: If the shared ledger can't be read.
+    """
+    if params.resources.ledger is None:
+        yield Ledger(root, look_only=look_only)
+        return
+    shared = SharedLedger(params.resources.ledger, root)
+    in_time = True
+    try:
+        yield Ledger(root, shared=shared, look_only=look_only)
+    except KeyboardInterrupt:
+        in_time = False
+        raise
+    finally:
+        shared.close(wait=in_time)

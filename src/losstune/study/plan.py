@@ -1,4 +1,4 @@
-"""What a stage has to train, in which order, and what of it the ledger already holds."""
+"""The plan of a stage: what to train, in which order, and what the ledger already has."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from losstune.training.task import Task
 
 
 class Plan:
-    """Units to train, minus those that are finished.
+    """Jobs to train, without those that are finished.
 
     Attributes:
-        kept: What the ledger held, in the order of the plan.
+        kept: Entries that the ledger already had, in the order of the plan.
 
     Args:
-        total: Number of records the stage asks for.
-        ledger: Where finished work is looked up. A training that failed there is tried again: a worker that
-            died, or memory that ran out, says nothing of the loss.
+        total: Number of records that the stage needs.
+        ledger: Provides finished trainings. Failed ones are retried, because a dead worker or a lack of memory says
+            nothing about the loss.
     """
 
     def __init__(self, total: int, ledger: Ledger) -> None:
@@ -36,34 +36,34 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Number of records the stage asks for; where that depends on the outcomes, the most."""
+        """Number of records that the stage needs; the maximum if it depends on the results."""
         return self._total
 
     @property
     def is_open(self) -> bool:
-        """Whether the stage may turn out to need fewer than `total`."""
+        """Whether the stage may need fewer records than `total`."""
         return False
 
     @property
     def num_finished(self) -> int:
-        """Number of records that are there, kept or trained."""
+        """Number of records that exist, kept or trained."""
         return len(self._entries)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every record that the stage asks for is there."""
+        """Whether all records exist that the stage needs."""
         return self.num_finished == self.total
 
     def next(self) -> Job | None:
-        """Return the next job to train; None if none can be started now, for good or until others finish."""
+        """Return the next job to train; None if none is left or all that are left depend on running jobs."""
         return heapq.heappop(self._missing)[1] if self._missing else None
 
     def is_exhausted(self) -> bool:
-        """Whether every job has been handed out, so that ``next`` will never again return one."""
+        """Whether ``next`` has returned every job and will return no more."""
         return not self._missing and self._has_explored_all()
 
     def finish(self, entry: Entry) -> None:
-        """Note a record that has just been trained and kept."""
+        """Add a record that has just been trained and stored."""
         self._entries[entry.record.key] = entry
 
     def entries(self) -> list[Entry]:
@@ -71,8 +71,8 @@ class Plan:
         return [self._entries[key] for key in self._order if key in self._entries]
 
     def _add(self, job: Job, priority: tuple[int, int]) -> bool:
-        # Takes a job up; says whether the ledger had it.
-        assert len(job.keys) == 1, "stages plan one seed a job"
+        # Adds a job; returns whether the ledger already has its result.
+        assert len(job.keys) == 1, "stages plan one seed per job"
         key = job.keys[0]
         self._order.append(key)
         entry = self._ledger.get(key)
@@ -98,13 +98,13 @@ class FixedPlan(Plan):
 
 
 class GrowingPlan(Plan):
-    """Units that are planned a block at a time, each block from the records of those before it.
+    """Jobs that are planned block by block, each block from the records of the blocks before it.
 
     Args:
-        grow: Given all records so far, in the order of the plan, returns the next block's jobs; none to end. It must
-            depend on its argument alone, so that an interrupted plan grows again as it had grown.
-        most: Number of records there can be.
-        ledger: Where finished work is looked up.
+        grow: Takes all records so far, in the order of the plan, and returns the jobs of the next block; an empty list
+            ends the plan. It must depend on its argument alone, so that an interrupted plan can be repeated.
+        most: Maximum number of records.
+        ledger: Provides finished trainings.
     """
 
     def __init__(self, grow: Callable[[list[Record]], list[Job]], most: int, ledger: Ledger) -> None:
@@ -114,12 +114,12 @@ class GrowingPlan(Plan):
 
     @property
     def total(self) -> int:
-        """Number of records the stage asks for; the most there can be until it is known."""
+        """Number of records that the stage needs; the maximum until it is known."""
         return len(self._order) if self._is_closed else self._total
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still unknown when it ends."""
+        """Whether the number of blocks is still unknown."""
         return not self._is_closed
 
     @property
@@ -128,7 +128,7 @@ class GrowingPlan(Plan):
         return self._is_closed and self.num_finished == len(self._order)
 
     def finish(self, entry: Entry) -> None:
-        """Note a finished record; the last of a block starts the next."""
+        """Add a finished record; the last record of a block starts the next block."""
         super().finish(entry)
         self._extend()
 
@@ -144,13 +144,13 @@ class GrowingPlan(Plan):
 
 
 class SearchPlan(Plan):
-    """The same searches of as many trials for every loss; all trials 0 come first, then all trials 1, and so on.
+    """The searches of all losses, with equal budgets. All trials 0 come first, then all trials 1, and so on.
 
     Args:
         params: The study.
         spaces: Search space per loss, in the study's order.
-        ledger: Where finished work is looked up.
-        make: Turns a task, its search and its trial number into a job.
+        ledger: Provides finished trainings.
+        make: Makes a job from a task, its search and its trial number.
         device: Kind of device to train on.
     """
 
@@ -165,7 +165,7 @@ class SearchPlan(Plan):
         tune = params.tune
         super().__init__(tune.num_searches * tune.trials_per_loss * len(spaces), ledger)
         self._params, self._spaces, self._make, self._device = params, spaces, make, device
-        # A trial that was stopped is not the one that another rule would have stopped.
+        # Another rule stops other trials, so the rule is part of the identity.
         self._early_stopping = (
             f"asha by {tune.metric}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
             if tune.scheduler == "asha"
@@ -178,7 +178,7 @@ class SearchPlan(Plan):
             self._explore(*lane)
 
     def finish(self, entry: Entry) -> None:
-        """Note a finished trial; it may be what the proposal of others waited for."""
+        """Add a finished trial, and plan the trials whose proposals depend on it."""
         super().finish(entry)
         record = entry.record
         lane = record.configuration.loss, record.search
@@ -208,9 +208,7 @@ class SearchPlan(Plan):
                 return
             history = [trials[number] for number in range(num_needed)]
             task = Task(
-                configuration=propose(
-                    self._spaces[loss], index, history, params.tune, params.study.seed, search
-                ),
+                configuration=propose(self._spaces[loss], index, history, params.tune, params.study.seed, search),
                 seeds=(derive_seed(params.study.seed, "tune", loss, search, index),),
                 model=params.model,
                 training=params.training,

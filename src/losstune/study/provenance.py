@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,19 +20,10 @@ from losstune.core.records import Row
 from losstune.core.secrets import masked, without_credentials
 
 DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
-GENERATED = (
-    "dvc.lock",
-    "metrics.json",
-    "results.json",
-    "results",
-    "report",
-    "data/prepared",
-    "studies",
-    "across",
-)
+GENERATED = ("dvc.lock", "metrics.json", "results.json", "results", "report", "data/prepared", "studies", "across")
 COMMAND_PATIENCE_SEC = 20.0
 MAX_DIFFERENCE = 1_000_000
-"""Characters of a patch that are kept."""
+"""Maximum length of a stored patch, in characters."""
 
 
 class Hardware(Row):
@@ -40,8 +32,8 @@ class Hardware(Row):
     Attributes:
         cpu: Model name.
         num_cores: Logical cores that this process may use.
-        memory_bytes: Of the machine.
-        gpus: Name of each GPU, as the driver numbers them.
+        memory_bytes: Memory of the machine.
+        gpus: Name of each GPU, in the order of the driver.
     """
 
     cpu: str
@@ -51,14 +43,14 @@ class Hardware(Row):
 
 
 class GitState(Row):
-    """The work tree's state; every field is None outside Git.
+    """State of the work tree. Every field is None outside Git.
 
     Attributes:
-        commit: Full SHA of HEAD; None before the first commit, too.
-        branch: None where HEAD is detached, as in DVC's experiments.
-        dirty: Whether anything but the pipeline's own outputs differs from the commit, new files included.
-        remote_url: Of ``origin``, or else of the first remote; without credentials.
-        problem: Why a commit is not known that there might be; None outside Git, where there is none to know.
+        commit: Full SHA of HEAD; also None before the first commit.
+        branch: Name of the branch; None if HEAD is detached, as in DVC experiments.
+        dirty: Whether any file besides the pipeline's own outputs differs from the commit, including new files.
+        remote_url: URL of ``origin``, or else of the first remote, without credentials.
+        problem: Why Git could not be read; None if it could, and outside Git.
     """
 
     commit: str | None = None
@@ -69,7 +61,7 @@ class GitState(Row):
 
     @property
     def short_commit(self) -> str | None:
-        """The commit's first seven digits, with ``-dirty`` where the work tree differs; None outside Git."""
+        """First seven digits of the commit, with ``-dirty`` if the work tree differs; None outside Git."""
         return None if self.commit is None else self.commit[:7] + ("-dirty" if self.dirty else "")
 
 
@@ -77,11 +69,11 @@ class Provenance(Row):
     """Facts about one execution.
 
     Attributes:
-        git: The work tree's state.
+        git: State of the work tree.
         dvc_experiment: Name of the DVC experiment; None in a plain ``dvc repro``.
-        dvc_baseline: Commit that the DVC experiment starts from.
-        dvc_stage: Name of the DVC stage; None where losstune is run by hand.
-        versions: Of Python, losstune and the libraries that results rest on.
+        dvc_baseline: Commit at which the DVC experiment starts.
+        dvc_stage: Name of the DVC stage; None if losstune runs outside DVC.
+        versions: Versions of Python, losstune, and the libraries that affect results.
         hardware: The machine.
     """
 
@@ -94,11 +86,11 @@ class Provenance(Row):
 
 
 def collect(folder: Path = Path(), gpus: Sequence[str] | None = None) -> Provenance:
-    """Gather the facts about this execution. No library is imported for it.
+    """Collect the facts about this execution without importing the libraries.
 
     Args:
         folder: Where the study's files are.
-        gpus: Names of the GPUs where the caller knows them; else the NVIDIA driver is asked.
+        gpus: Names of the GPUs, if the caller knows them; else they come from the NVIDIA driver.
     """
     return Provenance(
         git=git_state(folder),
@@ -111,16 +103,16 @@ def collect(folder: Path = Path(), gpus: Sequence[str] | None = None) -> Provena
 
 
 def git_state(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> GitState:
-    """Ask Git about the work tree that `folder` lies in; never raises.
+    """Return the state of the work tree that contains `folder`. Never raises.
 
     Args:
         folder: Where the study's files are.
-        generated: Files and folders, relative to `folder`, that the pipeline writes. DVC removes and rewrites
-            them while stages run, so that a difference there says nothing about the code.
+        generated: Files and folders, relative to `folder`, that the pipeline writes. DVC rewrites them while stages
+            run, so a difference there says nothing about the code.
     """
     ignored = list(generated)
     if os.environ.get("DVC_EXP_NAME"):
-        # `dvc exp run --set-param` edits it in place; the experiment's name stands for that difference.
+        # `dvc exp run --set-param` edits it in place; the name of the experiment identifies this difference.
         ignored.append(str(PARAMS_FILE))
     excluded = [f":(exclude,literal){path}" for path in ignored]
     try:
@@ -143,15 +135,15 @@ def git_state(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> Gi
 
 
 def short_commit(folder: Path = Path()) -> str | None:
-    """Return the commit's first seven digits, with ``-dirty`` where the work tree differs; None outside Git."""
+    """Return the first seven digits of the commit, with ``-dirty`` if the work tree differs; None outside Git."""
     return git_state(folder).short_commit
 
 
 def difference(folder: Path = Path(), generated: Iterable[str] = GENERATED) -> str | None:
-    """Return what differs from the commit in files that Git tracks, as a patch; None outside Git or if nothing does.
+    """Return the difference of tracked files from the commit as a patch; None outside Git or if there is none.
 
-    New files are not in it, because nobody has yet decided that they may be shown. Passwords in addresses and the
-    values of environment variables that are secret by their names are masked.
+    New files are not included, because they may be private. Passwords in URLs, and the values of environment variables
+    whose names suggest a secret, are masked.
 
     Args:
         folder: Where the study's files are.
@@ -182,7 +174,7 @@ def versions() -> dict[str, str]:
 
 
 def public_versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the public part of each library's version here, ``"none"`` for one that isn't installed."""
+    """Return the public part of each library's version, ``"none"`` for a library that is not installed."""
     found = {}
     for name in names:
         try:
@@ -213,7 +205,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def _remote_url(folder: Path) -> str | None:
     try:
         found = _git(folder, "config", "--get-regexp", r"^remote\..*\.url$")
-    except GitError:  # there is none
+    except GitError:  # there is no remote
         return None
     urls = dict(line.split(" ", 1) for line in found.splitlines() if " " in line)
     url = urls.get("remote.origin.url") or next(iter(urls.values()), None)
@@ -229,8 +221,18 @@ def _cpu_name() -> str:
     return (name or platform.processor() or platform.machine()).strip()
 
 
+@cache
+def processor_name(device: str) -> str | None:
+    """Return the model of this machine's CPU, or of the GPU that torch uses; None if not known."""
+    if device == "cpu":
+        return _cpu_name()
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def _nvidia_gpus() -> list[str]:
-    # Not through torch: asking it for a name opens a CUDA context, and the driver process needs none.
+    # Not by torch, which would open a CUDA context that the driver process does not need.
     if shutil.which("nvidia-smi") is None:
         return []
     names = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or ""
@@ -240,12 +242,7 @@ def _nvidia_gpus() -> list[str]:
 def _output(command: list[str]) -> str | None:
     try:
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_PATIENCE_SEC,
-            check=False,
+            command, capture_output=True, text=True, errors="replace", timeout=COMMAND_PATIENCE_SEC, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,8 +1,8 @@
-"""The preregistration: what a study has promised before its test split is first read, under one hash.
+"""The preregistration: what a study promises before the test split is first read, under one hash.
 
 The record fixes baseline, losses, search spaces, budget, metric, ROPE, alpha and the number of blocks or the stopping
-rule. The confirmation writes it before it trains; the report holds what was run against it, and refuses a verdict where
-they differ. Whoever changes the rules after the test split was read registers anew, and the verdict then says so.
+rule. ``confirm`` writes it before it trains. ``report`` compares it with what was run, and refuses a verdict if they
+differ. If the rules change after the test split was read, a new registration is made, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _SECTIONS = ("model", "training", "tune", "confirm", "report")
 
 
 class Earlier(Row):
-    """A registration of the same study under which the test split had already been read.
+    """An earlier registration of the same study, under which the test split was read.
 
     Attributes:
         protocol: Its hash.
-        differs: In what it differs from the later one, a line each.
+        differs: One line per difference from the later registration.
     """
 
     protocol: str
@@ -37,14 +37,14 @@ class Earlier(Row):
 
 
 class Registration(Row):
-    """What a study promises.
+    """The terms that a study fixes before the test split is read.
 
     Attributes:
-        terms: Every setting that the verdict depends on besides the code, by its path in ``params.yaml``, such as
-            ``report.rope``; ``data.digest`` for the data's content, and ``spaces.<loss>.<hyperparameter>`` for what
-            is searched.
-        earlier: Registrations of this study under which the test split was read before this one, in order; empty for
-            a study that kept to its first plan.
+        terms: Every setting that the verdict depends on, without the code. A key is the path in ``params.yaml``, such
+            as ``report.rope``. ``data.digest`` is the content of the data, ``spaces.<loss>.<hyperparameter>`` a range
+            that is searched.
+        earlier: Registrations of this study under which the test split was read before this one, in order. Empty if the
+            plan never changed.
     """
 
     terms: dict[str, Any]
@@ -52,19 +52,19 @@ class Registration(Row):
 
     @property
     def protocol(self) -> str:
-        """SHA-256 (64 hex digits) of the terms: two studies with the same hash ask the same question."""
+        """SHA-256 (64 hex digits) of the terms."""
         return digest(self.terms)
 
 
 def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space]) -> Registration:
-    """State a study's terms.
+    """Return the registration of a study.
 
-    Where the data lies, the study's name, resources and tracking are none, nor is the order of the losses.
+    The terms exclude the path of the data, the study's name, resources, tracking, and the order of the losses.
 
     Args:
         params: The study's settings.
-        data_digest: Of the prepared data's content, all splits.
-        spaces: What is searched for each loss.
+        data_digest: Hash of the content of all prepared splits.
+        spaces: The search space of each loss.
     """
     values = params.model_dump(mode="json")
     terms: dict[str, Any] = {
@@ -86,7 +86,7 @@ def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space
 
 
 def differences(registered: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Return a line for every term that differs, such as ``report.rope: registered 0.005, found 0.02``."""
+    """Return one line per term that differs, such as ``report.rope: registered 0.005, found 0.02``."""
     lines = []
     for key in sorted(registered.keys() | found.keys()):
         before, after = registered.get(key, "nothing"), found.get(key, "nothing")
@@ -96,22 +96,18 @@ def differences(registered: Mapping[str, Any], found: Mapping[str, Any]) -> list
 
 
 def register(
-    root: Path,
-    study: str,
-    registration: Registration,
-    was_read: Callable[[Sequence[str]], bool],
-    keys: Iterable[str],
+    root: Path, study: str, registration: Registration, was_read: Callable[[Sequence[str]], bool], keys: Iterable[str]
 ) -> Registration:
-    """Enter a registration into the study's register, and return it with the earlier ones that were used.
+    """Add a registration to the study's register, and return it with the earlier ones that were used.
 
-    An entry is a file of its own, numbered, and never changed: what was registered first stays first, and registering
-    the same terms again changes nothing.
+    Each entry is a numbered file that is never changed, so the order of registrations is fixed. Registering the same
+    terms again changes nothing.
 
     Args:
         root: Root of the study, as for the ledger.
-        study: The study's name; the register is of this study on this data.
+        study: The study's name. A register belongs to one study on one data set.
         registration: The terms.
-        was_read: Whether any training of these keys is finished: then the test split was read for them.
+        was_read: Returns whether any training of these keys is finished. If so, the test split was read for them.
         keys: Identities of the first block's trainings under these terms.
 
     Raises:
@@ -136,7 +132,7 @@ def register(
 
 
 def take_registrations(root: Path, shared: SharedLedger) -> None:
-    """Enter what other machines registered: what they read of the test split has been read for this one, too.
+    """Copy the registrations of other machines. Their test-set accesses count for this machine, too.
 
     Raises:
         LosstuneError: If the shared register fails, or the study's own cannot be written.
@@ -147,7 +143,7 @@ def take_registrations(root: Path, shared: SharedLedger) -> None:
 
 
 def share_registrations(root: Path, shared: SharedLedger) -> None:
-    """Have the shared register given what it lacks of this one."""
+    """Send the registrations that the shared register lacks."""
     base = root / FOLDER.parent
     for path in sorted((root / FOLDER).glob("*/*.json")):
         name = path.relative_to(base).as_posix()
@@ -156,7 +152,7 @@ def share_registrations(root: Path, shared: SharedLedger) -> None:
 
 
 def write_registration(path: Path, registration: Registration) -> None:
-    """Write the registration with its hash, so that it can be checked."""
+    """Write the registration with its hash, so that a reader can check it."""
     values = {"protocol": registration.protocol, **registration.model_dump(mode="json")}
     write_atomically(path, json.dumps(values, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
 
@@ -165,7 +161,7 @@ def read_registration(path: Path) -> Registration:
     """Read a registration and check it against its hash.
 
     Raises:
-        LosstuneError: If it is missing or damaged, or its terms are not those that the hash was made of.
+        LosstuneError: If the file is missing or damaged, or its terms do not match its hash.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -175,11 +171,11 @@ def read_registration(path: Path) -> Registration:
         raise LosstuneError(f"{path}: no such file; `losstune confirm` writes it (`dvc repro`)") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise LosstuneError(f"{path}: is damaged ({reason}); `dvc repro` writes it anew") from None
+        raise LosstuneError(f"{path}: is damaged ({reason}); `dvc repro` writes it again") from None
     if registration.protocol != protocol:
         raise LosstuneError(
-            f"{path}: its terms have the hash {registration.protocol[:12]}, and it says {str(protocol)[:12]}: it was "
-            "edited afterwards, so there is no verdict; `dvc repro -f confirm` registers what params.yaml says"
+            f"{path}: its terms have the hash {registration.protocol[:12]}, found {str(protocol)[:12]}: it was "
+            "edited afterwards, so there is no verdict; `dvc repro -f confirm` registers the settings in params.yaml"
         )
     return registration
 

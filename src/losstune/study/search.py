@@ -1,8 +1,8 @@
-"""Which configurations a loss is tried at. The only importer of optuna.
+"""Propose the configurations to try for a loss. The only importer of optuna.
 
-Every proposal depends on the study's seed, the loss, the search and the trial's number, and for TPE on earlier trials
-of that search, never on the number of workers or the order in which trials finish. So a study that was interrupted,
-or that grows, proposes the same points again and finds them in the ledger.
+A proposal depends on the study's seed, the loss, the search and the number of the trial; with TPE also on earlier
+trials of that search. It never depends on the number of workers or the order in which trials finish. A study that is
+resumed or extended proposes the same configurations again and finds them in the ledger.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange, Range, 
 from losstune.losses.spec import Hyperparameter, LossSpec
 
 SHARED = ("learning_rate", "weight_decay")
-"""Searched for every loss, besides its own hyperparameters."""
+"""Hyperparameters that are searched for every loss, besides its own."""
 
 GENERATION = 4
-"""Trials of a loss that TPE proposes from the same history; they can train at the same time."""
+"""Number of trials that TPE proposes from the same history. They can train at the same time."""
 
 STARTUP_GENERATIONS = 1
-"""Generations of quasi-random points before TPE has a history to learn from."""
+"""Generations of quasi-random points before TPE starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Space:
 
     Attributes:
         loss: The loss's name.
-        ranges: What is searched: ``learning_rate``, ``weight_decay`` and the loss's own hyperparameters.
+        ranges: The searched ranges: ``learning_rate``, ``weight_decay`` and the loss's own hyperparameters.
         fixed: Hyperparameters of the loss that ``params.yaml`` fixes.
-        defaults: A value for each of `ranges`; the first trial is run there.
+        defaults: A value for each of `ranges`, which the first trial uses.
     """
 
     loss: str
@@ -64,8 +64,8 @@ def space_of(spec: LossSpec, settings: SearchSpaceSettings) -> Space:
     """Build the space of a loss from its spec and the study's settings.
 
     Raises:
-        LosstuneError: If the settings name a hyperparameter that the loss doesn't have, a value for which it isn't
-            defined, or an impossible range.
+        LosstuneError: If the settings name a hyperparameter that the loss does not have, a value outside its domain, or
+            an invalid range.
     """
     own = settings.losses.get(spec.name, {})
     names = [hyperparameter.name for hyperparameter in spec.hyperparameters]
@@ -102,9 +102,9 @@ def space_of(spec: LossSpec, settings: SearchSpaceSettings) -> Space:
 def centred(space: Space, scale: float) -> Space:
     """Return the space for a loss whose gradients are `scale` times cross-entropy's, trained by SGD.
 
-    SGD on scale * L with learning rate r and weight decay w takes the same steps as on L with scale * r and
-    w / scale. So dividing r and multiplying w by the scale lets every loss start from cross-entropy's range; what
-    is left to tune is how the loss differs beyond its scale.
+    SGD on scale * L with learning rate r and weight decay w takes the same steps as on L with scale * r and w / scale.
+    Dividing r and multiplying w by the scale lets every loss start from cross-entropy's range, so that tuning covers
+    only the differences beyond the scale.
 
     Raises:
         LosstuneError: If the scale is not a positive number.
@@ -112,7 +112,7 @@ def centred(space: Space, scale: float) -> Space:
     if not (math.isfinite(scale) and scale > 0):
         raise LosstuneError(
             f"search_space.centre_learning_rate: {space.loss} has gradient scale {scale:g}, expected a positive "
-            "number; set it to false and search_space.learning_rate by hand"
+            "number; set it to false, and set search_space.learning_rate by hand"
         )
     factors = {"learning_rate": 1 / scale, "weight_decay": scale}
     ranges, defaults = dict(space.ranges), dict(space.defaults)
@@ -131,11 +131,11 @@ def propose(
 
     Args:
         space: The loss's space.
-        index: 0 is the defaults; the others follow the sampler.
-        history: The finished trials of this search that :func:`depends_on` asks for, in the order of their index.
+        index: 0 for the defaults; other trials come from the sampler.
+        history: The finished trials of this search that :func:`depends_on` requires, in the order of their index.
         settings: Sampler and metric.
         seed: The study's root seed.
-        search: Which search; no two have a random stream in common.
+        search: Number of the search. Each search has its own random stream.
     """
     if index == 0:
         return space.configuration(space.defaults)
@@ -143,9 +143,7 @@ def propose(
         generator = random.Random(derive_seed(seed, "search", space.loss, search, index))
         return space.configuration(_at(space, [generator.random() for _ in space.ranges]))
     if settings.sampler == "tpe" and depends_on(index, settings) > 0:
-        return _propose_tpe(
-            space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index)
-        )
+        return _propose_tpe(space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index))
     return space.configuration(
         _at(space, _sobol(len(space.ranges), index - 1, derive_seed(seed, "search", space.loss, search)))
     )
@@ -158,23 +156,20 @@ def depends_on(index: int, settings: TuneSettings) -> int:
 
 
 def _at(space: Space, coordinates: Sequence[float]) -> dict[str, Value]:
-    return {
-        name: span.from_unit(unit)
-        for (name, span), unit in zip(space.ranges.items(), coordinates, strict=True)
-    }
+    return {name: span.from_unit(unit) for (name, span), unit in zip(space.ranges.items(), coordinates, strict=True)}
 
 
 def _sobol(num_dimensions: int, index: int, seed: int) -> list[float]:
-    # Whole powers of two keep the sequence balanced, and a longer sequence begins with the shorter one.
+    # A Sobol sequence is balanced at powers of two, and a longer sequence begins with the shorter one.
     points = _sobol_points(num_dimensions, max(5, index.bit_length()), seed)
     return [float(coordinate) for coordinate in points[index]]
 
 
 @lru_cache(maxsize=8)
 def _sobol_points(num_dimensions: int, num_bits: int, seed: int) -> NDArray[np.float64]:
-    from scipy.stats import qmc  # 0.4 s to import; most commands never search
+    from scipy.stats import qmc  # takes 0.4 s to import; most commands do not need it
 
-    # Kept while one search is planned: drawn anew for each trial, a search's points take time with their square.
+    # Cached for the current search: drawing the points again for each trial would take quadratic time.
     sequence = qmc.Sobol(num_dimensions, scramble=True, rng=seed % 2**32)
     return np.asarray(sequence.random_base2(num_bits))
 

@@ -1,4 +1,4 @@
-"""The rule by which validation picks a winner of each search. The training loss takes no part in it."""
+"""Select the winner of each search by its validation score. The training loss is not used."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ RULE = (
     "epochs, then to the lower trial number; a trial that was stopped early wins only where none finished, "
     "one that diverged or failed never"
 )
-"""The rule in words, as the report states it."""
+"""The rule as the report states it. Its text is part of the registration."""
 
 
-def select_winners(
-    records: Iterable[Record], metric: str, num_searches: int
-) -> dict[str, tuple[Record, ...]]:
-    """Pick the winning trial of each of every loss's searches, see :data:`RULE`.
+def select_winners(records: Iterable[Record], metric: str, num_searches: int) -> dict[str, tuple[Record, ...]]:
+    """Select the winning trial of each search of each loss, see :data:`RULE`.
 
-    The mean over the curve breaks ties because a small validation split has few distinct scores: of two
-    trials that end equal, the one that was good for longer owes less to the last epoch's luck.
+    The mean over the curve breaks ties because a small validation split has few distinct scores. If two trials end with
+    the same score, the one with the higher mean depends less on chance in the last epoch.
 
     Args:
-        records: The rows of the search; rows of another stage are passed over.
+        records: The rows of the search; rows of other stages are ignored.
         metric: Name of the validation metric, higher is better.
         num_searches: Independent searches of each loss.
 
     Returns:
-        Loss to the searches' winning records in order, sorted by loss. A loss with a search all of whose trials
-        diverged or failed is absent: such a search has nothing that could be confirmed.
+        The winning records of each loss in the order of its searches, sorted by loss. A loss is absent if all trials of
+        one of its searches diverged or failed, because that search has no winner to confirm.
 
     Raises:
-        LosstuneError: If a candidate has no such metric.
+        LosstuneError: If a candidate lacks the metric.
     """
     winners: dict[tuple[str, int], Record] = {}
     for record in records:
@@ -56,7 +54,7 @@ def select_winners(
 
 
 def best_of_searches(winners: Iterable[Record], metric: str) -> Record:
-    """Return the one of a loss's winners that validation prefers, by the rule that chose them: the one to use."""
+    """Return the best of a loss's winners on the validation split, by the same rule. It is the model to use."""
     return max(winners, key=lambda record: (*_rank(record, metric), -record.search))
 
 

@@ -1,8 +1,8 @@
-"""Ledger and register on storage that machines share, a bucket or a folder: what one has trained, another keeps.
+"""A ledger and registrations in a shared bucket or folder, so that machines reuse each other's trainings.
 
-The files on the disk stay the truth. What is missing there is taken from the shared ones when a stage begins, and
-what is new is sent there by threads, off the critical path. Both are JSON, and weights are safetensors, so nothing
-that comes from the storage is executed, and all of it is checked as the disk's own files are.
+The files on the local disk are the source of truth. A stage copies missing files from the shared storage when it
+starts, and sends new ones from background threads. Entries are JSON and weights are safetensors. So no code from the
+storage is executed, and all files are validated like local ones.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from losstune.core.secrets import masked, without_credentials
 
 NUM_THREADS = 8
 NUM_AT_A_TIME = 500
-"""Files that are asked for together; S3 answers far more at a time than one after the other."""
+"""Number of files to request at the same time, which is much faster on S3 than one after the other."""
 
 S3_PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}
-"""botocore waits five minutes for a server that is away."""
+"""Shorter than botocore's default: it waits five minutes for an unreachable server."""
 
 _ENTRY = re.compile(r"ledger/[0-9a-f]{2}/([0-9a-f]{64})\.json")
 _REGISTRATION = re.compile(r"registrations/[0-9a-f]{16}/[0-9]{4}-[0-9a-f]{12}\.json")
 
 
 def entry_name(key: str) -> str:
-    """Return where, below ``.losstune`` or what is shared of it, the finished work of that key lies."""
+    """Return the path of this key's entry below ``.losstune`` or the shared storage."""
     return f"ledger/{key[:2]}/{key}.json"
 
 
 def weights_name(key: str) -> str:
-    """Return where the weights of that key lie."""
+    """Return the path of this key's weights, as for :func:`entry_name`."""
     return f"ledger/{key[:2]}/{key}.safetensors"
 
 
 class SharedLedger:
-    """Finished work by key, below a URL that fsspec understands, or below a folder.
+    """Finished trainings by key, at a URL that fsspec supports or in a folder.
 
     Args:
-        url: Such as ``"s3://bucket/study"`` or ``"/mnt/shared/study"``. Credentials, and the address of a server that
-            isn't Amazon's (``AWS_ENDPOINT_URL``), come from the environment.
-        root: What a folder that isn't absolute starts from.
+        url: Such as ``"s3://bucket/study"`` or ``"/mnt/shared/study"``. Credentials, and the address of a server other
+            than Amazon's (``AWS_ENDPOINT_URL``), come from the environment.
+        root: Folder that a relative path starts from.
 
     Raises:
-        LosstuneError: If the storage is unknown, its library is missing, or it can't be reached or read: to go on
-            would be to train again what may be there.
+        LosstuneError: If the storage is unknown or unreachable, cannot be read, or its library is missing. Continuing
+            would repeat trainings that the storage may have.
     """
 
     def __init__(self, url: str, root: Path) -> None:
@@ -75,7 +75,7 @@ class SharedLedger:
 
     @property
     def keys(self) -> Set[str]:
-        """Return the keys of the work that was there at the start, or was sent since."""
+        """Return the keys of the trainings that were there at the start or were sent since."""
         return self._keys
 
     @property
@@ -84,7 +84,7 @@ class SharedLedger:
         return self._registrations
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Iterate over names and the content of these files, some hundred at a time.
+        """Yield the names and contents of these files, reading up to some hundred at a time.
 
         Raises:
             LosstuneError: If the storage fails.
@@ -97,7 +97,7 @@ class SharedLedger:
                 yield path.removeprefix(f"{self._root}/"), content
 
     def weights(self, key: str) -> bytes | None:
-        """Return the weights of that key; None if there are none.
+        """Return the weights of this key; None if there are none.
 
         Raises:
             LosstuneError: If the storage fails.
@@ -110,21 +110,21 @@ class SharedLedger:
         return content
 
     def send(self, key: str, folder: Path) -> None:
-        """Have finished work sent by a thread, from its place below `folder`."""
+        """Send a finished training, stored below `folder`, from a thread."""
         self._keys.add(key)
-        # Weights first, so that an entry promises none that aren't there.
+        # Weights first, so that no entry refers to missing weights.
         names = (weights_name(key), entry_name(key))
         self._pool.submit(self._send, folder, [name for name in names if (folder / name).exists()])
 
     def send_registration(self, name: str, folder: Path) -> None:
-        """Have an entry of the register sent by a thread, from its place below `folder`."""
+        """Send an entry of the register, stored below `folder`, from a thread."""
         self._registrations.add(name)
         self._pool.submit(self._send, folder, [name])
 
     def close(self, *, wait: bool) -> None:
-        """Wait until everything is sent, or drop what isn't, and tell what could not be sent.
+        """Wait until everything is sent, or drop the rest. Print a message if sending failed.
 
-        What is not sent now is sent by the next run that asks for it.
+        The next run that needs these files sends them.
         """
         self._pool.shutdown(wait=True, cancel_futures=not wait)
         if self._problem is not None:
@@ -136,18 +136,18 @@ class SharedLedger:
 
     def _send(self, folder: Path, names: Sequence[str]) -> None:
         try:
-            # After the first failure nothing more is tried: a server that is away would hold up the end.
+            # No retries after the first failure: an unreachable server would delay the end of the stage.
             if self._problem is None:
                 for name in names:
                     self._write(name, (folder / name).read_bytes())
                 return
-        except Exception as error:  # whatever a storage's library raises; the work itself is safe on the disk
+        except Exception as error:  # a storage library may raise anything; the trainings are safe on the disk
             self._problem = self._problem or _reason(error)
         with self._lock:
             self._num_unsent += len(names)
 
     def _write(self, name: str, content: bytes) -> None:
-        if self._is_folder:  # an object store shows an object whole or not at all
+        if self._is_folder:  # an object store writes atomically
             write_atomically(Path(self._path(name)), content)
         else:
             self._files.pipe_file(self._path(name), content)
@@ -157,7 +157,7 @@ class SharedLedger:
 
 
 def _open(url: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs  # an import that a study without a shared ledger is spared
+    from fsspec.core import url_to_fs  # imported only by studies with a shared ledger
 
     if urlsplit(url).password is not None:
         raise ValueError("credentials belong in the environment, not in a file that Git keeps")
@@ -170,7 +170,7 @@ def _open(url: str) -> tuple[Any, str]:
 def _one_line(url: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # fsspec's storages raise what their libraries do
+    except Exception as error:  # a storage library may raise anything
         raise LosstuneError(
             f"resources.ledger: {without_credentials(url)}: {_reason(error)}; expected a folder or the URL of one "
             "that can be reached, such as s3://bucket/study, with credentials in the environment"

@@ -1,7 +1,7 @@
-"""Which of losstune's own modules a piece of code rests on, read from the source without importing it.
+"""Find the modules of losstune that a module imports, from its source and without importing it.
 
-A trial's identity covers the code that trained it, and a DVC stage depends on the files it runs; both must
-change when the code does, and neither when a comment does or the folder is moved.
+A training's identity covers its code, and a DVC stage depends on the files it runs. Both change when the code changes,
+but not when a comment changes or the folder moves.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class SourceTree:
     Attributes:
         root: The package's folder.
         package: Its name.
-        discovers: Module name to the package whose modules it imports by itself at run time, which no import
-            statement shows. Packages in that package are left out.
+        discovers: Maps a module to the package whose modules it imports at run time without an import statement.
+            Sub-packages of that package are left out.
     """
 
     root: Path
@@ -34,7 +34,7 @@ class SourceTree:
 
     @cached_property
     def modules(self) -> dict[str, Path]:
-        """Every module's name and file; a package's is its ``__init__.py``."""
+        """The file of each module by name. The file of a package is its ``__init__.py``."""
         found = {}
         for path in sorted(self.root.rglob("*.py")):
             parts = path.relative_to(self.root).with_suffix("").parts
@@ -60,16 +60,12 @@ class SourceTree:
             elif isinstance(node, ast.ImportFrom):
                 base = _absolute(node, module, is_package=modules[module].name == "__init__.py")
                 named.add(base)
-                # A name may be a module of its own or something that `base` defines.
+                # A name is either a module or an attribute of `base`.
                 named.update(f"{base}.{alias.name}" for alias in node.names)
         if module in self.discovers:
             package = self.discovers[module]
-            named.update(
-                name for name, path in modules.items() if name == package or _lies_in(path, modules[package])
-            )
-        return frozenset(parent for name in named for parent in _with_parents(name) if parent in modules) - {
-            module
-        }
+            named.update(name for name, path in modules.items() if name == package or _lies_in(path, modules[package]))
+        return frozenset(parent for name in named for parent in _with_parents(name) if parent in modules) - {module}
 
     def closure(self, modules: Iterable[str]) -> frozenset[str]:
         """Return `modules` and all they import, directly or not, with the packages they lie in."""
@@ -125,9 +121,9 @@ def transitive_imports(module: str) -> frozenset[str]:
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Return the SHA-256 (64 hex digits) of what `modules` and all they import say to Python.
+    """Return the SHA-256 (64 hex digits) of the syntax trees of `modules` and all they import.
 
-    Comments, docstrings and formatting leave it as it is, and so do the folder and the version of Python.
+    It does not depend on comments, docstrings, formatting, the folder, or the version of Python.
 
     Raises:
         ValueError: If losstune has no such module.
@@ -136,10 +132,9 @@ def code_digest(*modules: str) -> str:
 
 
 def modules_of_stage(stage: str) -> frozenset[str]:
-    """Return every module that ``losstune <stage>`` runs: the stage's and the command line's, with all they import.
+    """Return every module that ``losstune <stage>`` runs: the stage, the command line, and all they import.
 
-    The command line imports each stage inside a function of its own, and what is imported there belongs to that
-    stage alone.
+    The command line imports each stage inside a function, and these imports belong to that stage alone.
 
     Args:
         stage: Such as ``"tune"``, for the module ``losstune.stages.tune``.
@@ -173,8 +168,8 @@ def _with_parents(module: str) -> list[str]:
 
 
 def _canonical(node: object) -> object:
-    # Neither ast.dump nor ast.unparse gives the same text in every version of Python: newer ones add empty
-    # fields and quote f-strings in another way. Empty fields and positions are left out here.
+    # The output of ast.dump and ast.unparse depends on the version of Python: newer ones add empty fields and quote
+    # f-strings differently. Empty fields and positions are left out here.
     if isinstance(node, ast.JoinedStr):
         # Early releases of Python 3.12 end a nested format with an empty text.
         return ["JoinedStr", [_canonical(part) for part in node.values if getattr(part, "value", None) != ""]]
@@ -183,17 +178,13 @@ def _canonical(node: object) -> object:
         return [type(node).__name__, {name: value for name, value in fields if value not in (None, [])}]
     if isinstance(node, list):
         return [_canonical(item) for item in node if not _is_docstring(item)]
-    # With its type, so that 1, 1.0, True and "1" differ.
+    # The type is included so that 1, 1.0, True and "1" differ.
     return None if node is None else f"{type(node).__name__} {node!r}"
 
 
 def _is_docstring(node: object) -> bool:
-    # A string that stands alone does nothing, below a variable as little as at the head of a function.
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    # A string expression has no effect, neither below a variable nor at the start of a function.
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _lies_in(path: Path, package: Path) -> bool:

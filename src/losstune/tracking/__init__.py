@@ -1,7 +1,7 @@
-"""The study in MLflow. Records on disk are the truth and MLflow is a view: it can be deleted and filled again.
+"""The study in MLflow. The records on disk are the source of truth, and MLflow can be restored from them.
 
-A stage's execution is a parent run, each of its trainings a run nested below. One background thread of the driver
-writes them all, so that neither MLflow's import nor a slow server holds up a training.
+The execution of a stage is a parent run, and each of its trainings is a nested run. One background thread writes all of
+them, so neither MLflow's import nor a slow server delays a training.
 """
 
 from losstune.tracking.address import Address, data_name, experiment_of, locate

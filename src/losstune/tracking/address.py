@@ -1,4 +1,4 @@
-"""Where MLflow keeps the study, and under which name."""
+"""The address of MLflow's storage, and the name of the experiment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where MLflow keeps runs and artifacts.
+    """The storage of runs and artifacts.
 
     Attributes:
         uri: MLflow tracking URI.
-        artifacts: Folder for artifacts; None where a server decides.
+        artifacts: Folder for artifacts; None if a server decides.
         database: The SQLite file; None for any other store.
-        is_own: Whether it is the study's own database, which holds nothing but what the records do.
-        variable: Name of the environment variable that the URI comes from; None where ``params.yaml`` says it.
+        is_own: Whether it is the study's own database, which can be restored from the records.
+        variable: Environment variable that the URI comes from; None if it comes from ``params.yaml``.
     """
 
     uri: str
@@ -34,20 +34,20 @@ class Address:
     variable: str | None = None
 
     def __str__(self) -> str:
-        """Return the database file, or the URI as it may be shown: without credentials."""
+        """Return the database file, or the URI without credentials."""
         return without_credentials(self.uri) if self.database is None else str(self.database)
 
     @property
-    def told(self) -> str:
-        """The address, and the environment variable that it comes from, for a message on what is wrong with it."""
+    def shown(self) -> str:
+        """The address and the environment variable that it comes from, for error messages."""
         return f"{self} ({self.variable} in the environment)" if self.variable else str(self)
 
 
 def locate(settings: TrackingSettings, root: Path) -> Address:
-    """Return where the study's runs go: ``tracking.uri``, or MLFLOW_TRACKING_URI, or else ``<root>/mlflow.db``.
+    """Return the address of the study's runs: ``tracking.uri``, MLFLOW_TRACKING_URI, or else ``<root>/mlflow.db``.
 
-    The last is what plain ``mlflow ui`` opens in `root`, with artifacts in ``<root>/mlruns``. A relative SQLite
-    path counts from `root`, not from the working directory, which differs in DVC's temporary copies.
+    Plain ``mlflow ui`` in `root` opens the last one, with artifacts in ``<root>/mlruns``. A relative SQLite path starts
+    at `root`, not at the working directory, which differs in DVC's temporary copies.
     """
     variable = None if settings.uri or not os.environ.get(_VARIABLE) else _VARIABLE
     chosen = settings.uri or os.environ.get(_VARIABLE)
@@ -67,6 +67,6 @@ def experiment_of(params: Params) -> str:
 
 
 def data_name(data: DataSettings) -> str:
-    """Return the data set's name; of a person's own files, the name that they gave the folder or the file."""
+    """Return the name of the data set; for the user's own files, the name of the folder or file."""
     own = Path(data.root).resolve().stem if data.name in {"imagefolder", "npz"} else ""
     return own or data.name

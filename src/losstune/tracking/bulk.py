@@ -1,8 +1,8 @@
-"""Writes a training into the study's own SQLite database in one go, at a tenth of what MLflow's client takes.
+"""Write a training into the study's SQLite database in one transaction, ten times faster than MLflow's client.
 
-The client opens a dozen transactions for a training and makes an object of every value; for short trainings that is
-a share of the whole study. The rows written here are those that the client would write, which a test compares table by
-table. Where MLflow's tables are not those that the test knows, or anything else is amiss, the client writes.
+For each training, the client opens a dozen transactions and makes an object of every value. This module writes the same
+rows; a test compares them table by table. If the version of MLflow's tables is unknown, or anything fails, the client
+is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from losstune.tracking.runs import Child, DatasetInput, Point
 
 KNOWN_SCHEMAS = frozenset({"dc11669786a5"})
-"""Versions of MLflow's tables, as alembic names them, that the test has compared."""
+"""Alembic versions of MLflow's tables that the test has compared."""
 
 PATIENCE_SEC = 10.0
 _KEY = re.compile(r"[/\w.\- ]{1,250}", re.ASCII)
@@ -24,11 +24,11 @@ _MAX_VALUE = 5000
 
 
 class BulkWriter:
-    """Writes whole runs into one experiment.
+    """Writes complete runs into one experiment.
 
     Args:
-        database: The SQLite file that MLflow has filled with its tables.
-        experiment_id: Of the experiment.
+        database: The SQLite file, with MLflow's tables.
+        experiment_id: Id of the experiment.
         artifacts: Its artifact location.
     """
 
@@ -39,18 +39,16 @@ class BulkWriter:
         self._is_known: bool | None = None
         self._open: sqlite3.Connection | None = None
 
-    def write(
-        self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int
-    ) -> str | None:
-        """Write a training as a run below the parent; return its identity, or None if the client has to do it.
+    def write(self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int) -> str | None:
+        """Write a training as a nested run; return the run's id, or None if the client must write it.
 
-        The run is there as a whole or not at all.
+        The run is written completely or not at all.
 
         Args:
-            child: The training; MLflow has no run of it.
-            parent_id: Of the run that it is nested below.
-            dataset: What it was trained on; the parent has to show it already.
-            digest_length: Of the part of the data's digest that MLflow shows.
+            child: The training, which must not have a run yet.
+            parent_id: Id of the parent run.
+            dataset: Its data, which the parent run must already have as input.
+            digest_length: Number of characters of the data's digest that MLflow shows.
         """
         if not _is_plain(child) or not self._knows_the_tables():
             return None
@@ -65,16 +63,16 @@ class BulkWriter:
         return run_id
 
     def close(self) -> None:
-        """Leave the database; the next write opens it again."""
+        """Close the database. The next write opens it again."""
         if self._open is not None:
             self._open.close()
             self._open = None
 
     def _connection(self) -> sqlite3.Connection:
-        # Kept open: each new one reads MLflow's seventy tables, which takes longer than to write a training.
+        # Kept open, because opening one reads MLflow's seventy tables, which takes longer than writing a training.
         if self._open is None:
             self._open = sqlite3.connect(self._database, timeout=PATIENCE_SEC)
-            # As for the client's connections: what a crash of the machine loses can be filled in again.
+            # As for the client's connections: data lost in a crash of the machine can be restored.
             self._open.execute("PRAGMA synchronous=OFF")
         return self._open
 
@@ -109,10 +107,7 @@ class BulkWriter:
                 f"insert into {table} (run_uuid, key, value) values (?, ?, ?)",
                 [(run_id, key, value) for key, value in values.items()],
             )
-        for table, points in (
-            ("metrics", sorted(set(child.points))),
-            ("latest_metrics", _latest(child.points)),
-        ):
+        for table, points in (("metrics", sorted(set(child.points))), ("latest_metrics", _latest(child.points))):
             database.executemany(
                 f"insert into {table} (run_uuid, key, value, step, timestamp, is_nan) values (?, ?, ?, ?, ?, 0)",
                 [(run_id, *point) for point in points],
@@ -138,10 +133,9 @@ class BulkWriter:
 
 
 def _is_plain(child: Child) -> bool:
-    """Whether MLflow takes all names and values as they are."""
+    """Whether MLflow stores all names and values unchanged."""
     return all(
-        _KEY.fullmatch(key) and len(value) <= _MAX_VALUE
-        for key, value in (*child.tags.items(), *child.params.items())
+        _KEY.fullmatch(key) and len(value) <= _MAX_VALUE for key, value in (*child.tags.items(), *child.params.items())
     ) and all(_KEY.fullmatch(name) for name in {point.name for point in child.points})
 
 

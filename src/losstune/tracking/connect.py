@@ -1,4 +1,4 @@
-"""Connects to MLflow, makes the study's own database, and says why that failed. Imports mlflow when called."""
+"""Connect to MLflow, create the study's own database, and describe failures. Imports mlflow when called."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from losstune.tracking.address import Address
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# A server that is away is noticed in seconds: the study's records wait on disk, and the thread tries again.
+# Short timeouts, because the records are safe on disk and the thread retries.
 HTTP_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-# They print a traceback, or a line per retry, of what the tracker itself reports once.
+# These print a traceback, or a line per retry, for problems that the tracker reports once.
 LOUD_LOGGERS = ("mlflow.store.db.utils", "urllib3.connectionpool")
 
 
 def connect(address: Address) -> MlflowClient:
-    """Return a client of MLflow at the address; a database that isn't there is made.
+    """Return an MLflow client for the address. A missing database is created.
 
     Raises:
-        Exception: Whatever MLflow raises when it cannot be reached or used.
+        Exception: Any exception of MLflow if it cannot be reached or used.
     """
     configure_environment()
     if address.uri.startswith("http"):
@@ -50,10 +50,10 @@ def connect(address: Address) -> MlflowClient:
         return MlflowClient(tracking_uri=address.uri)
     if address.is_own:
         _spare_fsync(address.database)
-    # Two processes that make the same database at once both fail.
+    # Two processes that create the same database at the same time both fail.
     address.database.parent.mkdir(parents=True, exist_ok=True)
     lock = Path(f"{address.database}.lock")
-    lock.touch()  # where nothing can be written this raises, and the lock would wait for ever
+    lock.touch()  # raises if the folder is not writable; the lock would wait forever
     with FileLock(lock):
         if address.is_own and not address.database.exists():
             _make_whole(address.database)
@@ -63,7 +63,7 @@ def connect(address: Address) -> MlflowClient:
 
 
 def _make_whole(database: Path) -> None:
-    """Make the study's database aside: MLflow can't go on with one that a crash or a full disk left half-made."""
+    """Create the database under another name, then rename it: MLflow cannot open a partly created one."""
     from mlflow import MlflowClient
 
     part = database.with_name(part_name(database))
@@ -80,10 +80,10 @@ def _make_whole(database: Path) -> None:
 
 @cache
 def _spare_fsync(database: Path) -> None:
-    """Let SQLite leave it to the operating system when `database` reaches the disk.
+    """Switch off SQLite's fsync, so that the operating system decides when `database` is written to the disk.
 
-    A training takes five commits, each of which would wait for the disk three times. A crash of this process
-    loses nothing; after a crash of the machine the database may be damaged, and can be deleted and filled again.
+    A training takes five commits, each of which would wait for the disk three times. A crash of this process loses
+    nothing. After a crash of the machine, the database may be damaged; it can be deleted and restored.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -98,7 +98,7 @@ def _spare_fsync(database: Path) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say on one line why MLflow failed, without credentials."""
+    """Return in one line why MLflow failed, without credentials."""
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__module__.partition(".")[0] in {"requests", "urllib3"}:
@@ -106,12 +106,10 @@ def reason_of(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     text = masked(str(error))
     if "unsupported URI" in text:
-        return (
-            "it is no address that MLflow knows; expected http://…, https://…, sqlite:///… or postgresql://…"
-        )
+        return "MLflow does not support this address; expected http://…, https://…, sqlite:///… or postgresql://…"
     return in_one_line(text or error)
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether MLflow rejected what it was given, so that sending it again is of no use."""
+    """Whether MLflow rejected the request, so that a retry would fail, too."""
     return getattr(error, "error_code", None) in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}

@@ -1,4 +1,4 @@
-"""The data of a study as an MLflow data set."""
+"""The data of a study as an MLflow dataset."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from losstune.tracking.runs import DatasetInput
 
 DIGEST_LENGTH = 16
-"""MLflow keeps 36 characters of a digest; its interface shows all of these."""
+"""MLflow stores 36 characters of a digest, and its UI shows all of them."""
 
 
 def dataset_input(dataset: DatasetInput) -> Any:
-    """Return what MLflow's client logs as the input of a run."""
+    """Return the object that MLflow's client logs as input of a run."""
     from mlflow.entities import Dataset, InputTag
     from mlflow.entities import DatasetInput as MlflowDatasetInput
 

@@ -1,4 +1,4 @@
-"""Where a study's runs are in MLflow's interface. Reads only, and makes no database where there is none."""
+"""Links to a study's runs in MLflow's UI. Reads only; creates no database."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class RunLink:
     """A stage's run in MLflow.
 
     Attributes:
-        name: Of the run.
-        url: In MLflow's interface; for a study's own database that of ``losstune ui`` at its default port.
-        commit: Commit that ran it, short, with ``-dirty`` where the work tree differed; None outside Git.
-        versions: By library.
+        name: Name of the run.
+        url: Its URL in MLflow's UI; for the study's own database, in ``losstune ui`` at its default port.
+        commit: Short commit that ran it, with ``-dirty`` if the work tree differed; None outside Git.
+        versions: Version by library.
     """
 
     name: str
@@ -34,12 +34,12 @@ class RunLink:
 
 
 def find_runs(settings: TrackingSettings, root: Path, protocol: str) -> tuple[list[RunLink], str | None]:
-    """Return the stages' runs of the study with this protocol hash, newest first, and why there are none.
+    """Return the stage runs of the study with this protocol hash, newest first, and why there are none, or None.
 
     Args:
-        settings: Where MLflow is.
-        root: Of the study.
-        protocol: Hash of its registration; every run carries it as the tag ``losstune.protocol_hash``.
+        settings: The tracking settings.
+        root: Root of the study.
+        protocol: Hash of its registration, which every run has as tag ``losstune.protocol_hash``.
     """
     address = locate(settings, root)
     if address.database is not None and not address.database.exists():

@@ -1,4 +1,4 @@
-"""A trained model in MLflow: an exported graph with its signature, loadable without losstune and without pickle."""
+"""Trained models in MLflow: an exported graph with its signature, which loads without losstune and without pickle."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class TrainedModel:
     """A trained classifier to attach to a run.
 
     Attributes:
-        module: From stored input (N, ...), uint8 or float32, to class probabilities (N, K).
-        example: A few stored inputs, at least two, so that the size of the batch is exported as variable.
-        key: Identity of the training that it comes from.
-        name: As MLflow shows it, such as its loss's; letters, digits and underscores.
-        card: What one has to know to use it (Markdown).
-        params: What is shown beside the model, such as its loss.
+        module: Maps stored inputs (N, ...), uint8 or float32, to class probabilities (N, K).
+        example: A few stored inputs, at least two, so that the batch size is exported as variable.
+        key: Identity of the training that made it.
+        name: Name in MLflow, such as the loss; letters, digits and underscores.
+        card: The model card (Markdown).
+        params: Parameters that MLflow shows with the model, such as its loss.
     """
 
     module: nn.Module
@@ -48,11 +48,11 @@ class TrainedModel:
 
 
 def log_model(client: MlflowClient, run: Run, model: TrainedModel) -> None:
-    """Attach the model to the run, unless it is there with all its files.
+    """Attach the model to the run, unless it is already attached with all its files.
 
     Raises:
         ValueError: If the example holds fewer than two inputs.
-        Exception: Whatever ``torch.export`` raises on a module that it can't trace.
+        Exception: Any exception of ``torch.export`` for a module that it cannot trace.
     """
     if len(model.example) < 2:
         raise ValueError(f"a model's example needs at least 2 inputs, found {len(model.example)}")
@@ -112,7 +112,7 @@ def log_model(client: MlflowClient, run: Run, model: TrainedModel) -> None:
 
 @contextmanager
 def _quiet_export() -> Iterator[None]:
-    # torch prints the graph of what it fails to trace, and MLflow remarks on the signature.
+    # torch prints the graph that it fails to trace, and MLflow logs messages about the signature.
     logging.getLogger("torch.fx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -120,13 +120,11 @@ def _quiet_export() -> Iterator[None]:
 
 
 def models_of(client: MlflowClient, run: Run, key: str) -> list[LoggedModel]:
-    """Return the run's models that come from the training with this key and have their files, newest first."""
+    """Return the run's models that the training with this key made and whose files exist, newest first."""
     outputs = run.outputs.model_outputs if run.outputs else []
     logged = [client.get_logged_model(output.model_id) for output in outputs]
     whole = [
-        found
-        for found in logged
-        if found.tags.get(KEY) == key and client.list_logged_model_artifacts(found.model_id)
+        found for found in logged if found.tags.get(KEY) == key and client.list_logged_model_artifacts(found.model_id)
     ]
     return sorted(whole, key=lambda found: int(found.creation_timestamp), reverse=True)
 

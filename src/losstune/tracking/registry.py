@@ -1,4 +1,4 @@
-"""Models of a finished study in MLflow's registry, under aliases by which they are loaded and served."""
+"""Register the models of a finished study in MLflow's model registry, with aliases for loading and serving."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Promotion:
     """A model in the registry.
 
     Attributes:
-        alias: Such as ``"champion"``.
-        address: By which MLflow loads it, ``models:/digits-cnn@champion``.
-        version: Its number in the registry.
-        is_new: Whether the registry had no such version before.
+        alias: Its alias, such as ``"champion"``.
+        address: URI by which MLflow loads it, such as ``models:/digits-cnn@champion``.
+        version: Number of its version in the registry.
+        is_new: Whether the version was added by this call.
     """
 
     alias: str
@@ -42,24 +42,24 @@ class Promotion:
 
 
 def registered_name(experiment: str) -> str:
-    """Return the experiment's name as the registry and an address take it, ``digits-cnn``."""
+    """Return the experiment's name in the form that is valid in the registry and in a URI, such as ``digits-cnn``."""
     return re.sub(r"[^\w.-]+", "-", experiment, flags=re.ASCII).strip("-.") or "study"
 
 
 def promote(
     settings: TrackingSettings, experiment: str, root: Path, run: StageRun, keys: Mapping[str, str]
 ) -> list[Promotion]:
-    """Register models that are attached to a run, and point the aliases to them. Doing it again adds nothing.
+    """Register models that are attached to a run, and set aliases. A second call adds nothing.
 
     Args:
-        settings: Where MLflow is.
-        experiment: That holds the run.
+        settings: The tracking settings.
+        experiment: Name of the run's experiment.
         root: Root of the study.
-        run: What the models are attached to.
-        keys: Alias to the key of the training that the model comes from.
+        run: The run with the models.
+        keys: Key of the training that made the model, by alias.
 
     Raises:
-        LosstuneError: If MLflow can't be used, or doesn't show the run or a model of it.
+        LosstuneError: If MLflow cannot be used, or lacks the run or one of its models.
     """
     address = locate(settings, root)
     name = registered_name(experiment)
@@ -70,13 +70,11 @@ def promote(
         missing = [alias for alias, model in models.items() if model is None]
         if not missing:
             _make_model(client, name, f"Classifiers from the studies in MLflow's experiment '{experiment}'.")
-            return [
-                _point(client, name, alias, model) for alias, model in models.items() if model is not None
-            ]
+            return [_point(client, name, alias, model) for alias, model in models.items() if model is not None]
     except Exception as error:
-        raise LosstuneError(f"MLflow at {address.told}: {reason_of(error)}") from None
+        raise LosstuneError(f"MLflow at {address.shown}: {reason_of(error)}") from None
     raise LosstuneError(
-        f"MLflow at {address.told}: no model of the {' and the '.join(missing)} is attached to the run '{run.name}'; "
+        f"MLflow at {address.shown}: no model of the {' and the '.join(missing)} is attached to the run '{run.name}'; "
         "`losstune report` attaches them, if the weights of the first blocks are in the ledger"
     )
 
@@ -85,9 +83,7 @@ def _find_run(client: MlflowClient, experiment: str, run: StageRun) -> Run | Non
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return None
-    return next(
-        iter(client.search_runs([found.experiment_id], f"tags.`{KEY}` = '{run.key}'", max_results=1)), None
-    )
+    return next(iter(client.search_runs([found.experiment_id], f"tags.`{KEY}` = '{run.key}'", max_results=1)), None)
 
 
 def _newest(client: MlflowClient, run: Run | None, key: str) -> LoggedModel | None:
@@ -100,30 +96,26 @@ def _make_model(client: MlflowClient, name: str, description: str) -> None:
 
 
 def _point(client: MlflowClient, name: str, alias: str, model: LoggedModel) -> Promotion:
-    versions = client.search_model_versions(
-        f"name = '{name}'"
-    )  # without the models' identities, but with tags
+    versions = client.search_model_versions(f"name = '{name}'")  # this search returns no model ids, but tags
     version = next((found for found in versions if found.tags.get(MODEL) == model.model_id), None)
     is_new = version is None
     if version is None:
         version = _register(client, name, model)
     if str(client.get_registered_model(name).aliases.get(alias)) != str(version.version):
         client.set_registered_model_alias(name, alias, version.version)
-    return Promotion(
-        alias=alias, address=f"models:/{name}@{alias}", version=int(version.version), is_new=is_new
-    )
+    return Promotion(alias=alias, address=f"models:/{name}@{alias}", version=int(version.version), is_new=is_new)
 
 
 def _register(client: MlflowClient, name: str, model: LoggedModel) -> ModelVersion:
     version = client.create_model_version(
         name,
-        model.artifact_location,  # MLflow looks `models:/…` up where the process tracks, not where this client does
+        model.artifact_location,  # MLflow resolves `models:/…` at the process's tracking URI, not at this client's
         run_id=model.source_run_id,
         tags={KEY: model.tags[KEY], MODEL: model.model_id},
         description=model.tags.get("mlflow.note.content"),
         model_id=model.model_id,
     )
-    # By this tag the interface leads from the model to its versions.
+    # MLflow's UI links the model to its versions by this tag.
     shown = json.loads(model.tags.get(VERSIONS, "[]"))
     shown.append({"name": name, "version": int(version.version)})
     client.set_logged_model_tags(model.model_id, {VERSIONS: json.dumps(shown)})

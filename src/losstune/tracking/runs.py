@@ -1,4 +1,4 @@
-"""What MLflow is to show of a stage and of each of its trainings: names, tags, parameters, metrics. Knows no MLflow."""
+"""MLflow's view of a stage and its trainings: names, tags, parameters, metrics. Does not import mlflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scalar = str | int | float
 
 RUN_STATUS: Mapping[Status, str] = {
     "finished": "FINISHED",
-    # Stopping early is what ASHA is for: the trial did all that was asked of it. The tag losstune.status tells it.
+    # A trial that ASHA stopped is finished as planned. The tag losstune.status tells that it was stopped.
     "stopped": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",
@@ -24,14 +24,14 @@ RUN_STATUS: Mapping[Status, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInput:
-    """The data as MLflow lists it beside a run.
+    """The dataset of a run in MLflow.
 
     Attributes:
         name: Such as ``"digits"``.
-        digest: Of the prepared content; MLflow shows its beginning, the tag ``losstune.data_digest`` all of it.
-        source: Where it comes from, in words or as an address without credentials.
-        num_rows: Of the training split.
-        profile: What else MLflow shows of it, such as the sizes of the other splits.
+        digest: Hash of the prepared data. MLflow shows its beginning, and the tag ``losstune.data_digest`` all of it.
+        source: Origin of the data, in words or as a URL without credentials.
+        num_rows: Size of the training split.
+        profile: Further facts, such as the sizes of the other splits.
     """
 
     name: str
@@ -43,16 +43,16 @@ class DatasetInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
-    """A stage's execution: the parent run.
+    """The execution of a stage, which is the parent run.
 
     Attributes:
         stage: Such as ``"tune"``.
-        key: Identity of the planned work. An execution that resumes it goes on in the same parent run.
-        name: Of the run.
-        params: The study's settings; repeated on every child, because MLflow's filters don't look at parents.
-        tags: Such as ``protocol_hash``, by their names without the prefix ``losstune.``; repeated on every child.
-        dataset: What is trained on, if anything.
-        families: Family of each loss, a tag to filter by.
+        key: Identity of the planned trainings. An execution that resumes them reuses the parent run.
+        name: Name of the run.
+        params: The study's settings. Each child repeats them, because MLflow's filters ignore parents.
+        tags: Tags such as ``protocol_hash``, named without the prefix ``losstune.``. Each child repeats them.
+        dataset: The training data, if any.
+        families: Family of each loss, which becomes a tag for filters.
     """
 
     stage: str
@@ -65,7 +65,7 @@ class StageRun:
 
 
 class Point(NamedTuple):
-    """A value of a metric; the step is an epoch, the time in milliseconds since 1970."""
+    """A value of a metric. The step is an epoch, the time is in milliseconds since 1970."""
 
     name: str
     value: float
@@ -75,7 +75,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A training as MLflow shows it."""
+    """A training as a run of MLflow."""
 
     key: str
     name: str
@@ -88,7 +88,7 @@ class Child:
 
 
 def child_of(entry: Entry, run: StageRun, facts: Provenance) -> Child:
-    """Lay out a training. Everything follows from the entry, its times too: laid out again, it is the same."""
+    """Return the run of a training. It depends only on the arguments, its times included."""
     record, execution = entry.record, entry.execution
     return Child(
         key=record.key,
@@ -105,7 +105,7 @@ def child_of(entry: Entry, run: StageRun, facts: Provenance) -> Child:
 def name_of(record: Record) -> str:
     """Return, say, ``focal #0.3 lr=0.0012 gamma=2`` (search 0, trial 3).
 
-    A block is ``focal · block 0.3 lr=…``, a control ``kl_divergence · control lr=…``.
+    The name of a block is ``focal · block 0.3 lr=…``, that of a control ``kl_divergence · control lr=…``.
     """
     configuration, number = record.configuration, record.number
     loss = configuration.loss
@@ -153,7 +153,7 @@ def _tags_of(entry: Entry, run: StageRun, facts: Provenance) -> dict[str, str]:
         tags |= {"losstune.cause": record.cause, "mlflow.note.content": f"{record.status}: {record.cause}"}
     elif record.status == "stopped":
         epochs = f"{len(record.curve)} epoch" + "s" * (len(record.curve) != 1)
-        tags["mlflow.note.content"] = f"stopped: after {epochs} others of its search were ahead (ASHA)"
+        tags["mlflow.note.content"] = f"stopped by ASHA: after {epochs} other trials of its search were better"
     return tags
 
 
@@ -164,12 +164,8 @@ def _shared_tags(run: StageRun, facts: Provenance) -> dict[str, str]:
 
 
 def _git_tags(run: StageRun, facts: Provenance, commit: str | None) -> dict[str, str]:
-    # The commit is the one that trained, which may be an earlier one than the one that logs.
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": f"losstune {run.stage}",
-        "mlflow.source.type": "LOCAL",
-    }
+    # The commit that trained, which may be earlier than the one that logs.
+    tags = {"mlflow.user": _user(), "mlflow.source.name": f"losstune {run.stage}", "mlflow.source.type": "LOCAL"}
     if commit is None:
         return tags
     sha, dirty = commit.removesuffix("-dirty"), str(commit.endswith("-dirty")).lower()
@@ -185,7 +181,7 @@ def _git_tags(run: StageRun, facts: Provenance, commit: str | None) -> dict[str,
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # in a container whose user has no name
+    except (OSError, KeyError):  # a container may have a user without a name
         return "unknown"
 
 
@@ -204,15 +200,15 @@ def _params_of(record: Record, run: StageRun) -> dict[str, str]:
 
 
 def _points_of(entry: Entry) -> Iterator[Point]:
-    # MLflow stores an infinity as 1.8e308, which flattens every chart it is in: such values are left out.
+    # Infinite values are left out: MLflow stores them as 1.8e308, which ruins the scale of charts.
     return (point for point in _all_points_of(entry) if math.isfinite(point.value))
 
 
 def _all_points_of(entry: Entry) -> Iterator[Point]:
     record, execution = entry.record, entry.execution
-    lost = record.status in ("diverged", "failed")
-    # What is lost ends in the epoch after the last one that it finished.
-    last = (record.curve[-1].epoch if record.curve else 0) + (1 if lost else 0)
+    failed = record.status in ("diverged", "failed")
+    # A diverged or failed training ends in the epoch after its last finished one.
+    last = (record.curve[-1].epoch if record.curve else 0) + (1 if failed else 0)
     final = {f"val_{name}": value for name, value in record.validation.items()}
     final |= {f"test_{name}": value for name, value in (record.test or {}).items()}
     final |= {"duration_sec": execution.duration_sec, "epochs_done": float(len(record.curve))}

@@ -1,4 +1,4 @@
-"""Writes a stage's execution and its trainings to MLflow. Called from one thread; imports mlflow when opened."""
+"""Write a stage's execution and its trainings to MLflow. Called from one thread."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A run that the experiment holds already."""
+    """A run that the experiment already has."""
 
     run_id: str
     parent_id: str | None = None
@@ -46,24 +46,24 @@ class _Known:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its writer came to the end."""
+        """Whether the run was written completely."""
         return self.status != "RUNNING"
 
 
 class Store:
-    """An MLflow experiment with the parent run of one stage's execution in it.
+    """An MLflow experiment with the parent run of one stage's execution.
 
     Args:
-        address: Where MLflow is.
-        experiment: The experiment's name; made where missing, restored where deleted.
-        run: What the parent stands for. A run with its key is reopened.
-        tags: Of the parent.
-        started_at: Unix time in seconds at which a new parent starts; None for now.
-        resume: Whether a parent that is found is running again. If false, its tags stay as they are, and its
-            status if that is ``"FINISHED"``.
+        address: Address of MLflow.
+        experiment: The experiment's name. It is created if missing, and restored if deleted.
+        run: The stage's execution. An existing parent run with its key is reopened.
+        tags: Tags of the parent.
+        started_at: Start of a new parent, Unix time in seconds; None for now.
+        resume: Whether an existing parent is running again. If false, its tags do not change, nor does its status if
+            that is ``"FINISHED"``.
 
     Raises:
-        Exception: Whatever MLflow raises when it cannot be reached or used.
+        Exception: Any exception of MLflow if it cannot be reached or used.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Store:
 
     @property
     def hint(self) -> str | None:
-        """What the user should know of the experiment, in one line, or None."""
+        """One-line message for the user about the experiment, or None."""
         if self._artifacts_are_elsewhere:
             return (
                 f"MLflow keeps the artifacts of experiment '{self._experiment.name}' in "
@@ -108,13 +108,13 @@ class Store:
         return None
 
     def log_child(self, child: Child) -> bool:
-        """Show a training below the parent, unless the experiment shows it already.
+        """Log a training as a run nested in the parent, unless the experiment already has it.
 
-        One that an earlier attempt left half-written is completed. One that failed, and trained to another end when
-        it was tried again, takes the place of the failure.
+        A partly written run of an earlier attempt is completed. If a failed training ended differently when it was
+        retried, the new result replaces the failure.
 
         Returns:
-            Whether the training is shown below this parent.
+            Whether the training is nested in this parent.
         """
         known, outcome = self._known.get(child.key), child.tags.get("losstune.status")
         if known is not None and known.outcome != outcome:
@@ -136,7 +136,7 @@ class Store:
         return known.parent_id == self.parent_id
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Log values of the parent that differ from those that it shows."""
+        """Log metrics of the parent whose values have changed."""
         from mlflow.entities import Metric
 
         shown, now = self._client.get_run(self.parent_id).data.metrics, _now_ms()
@@ -153,7 +153,7 @@ class Store:
         """Copy files and folders, each into the artifact folder it is mapped to.
 
         Returns:
-            What was left out, with the reason.
+            One message for each path that was left out.
         """
         if self._artifacts_are_elsewhere:
             return []
@@ -168,7 +168,7 @@ class Store:
         return problems
 
     def log_model(self, model: TrainedModel) -> None:
-        """Attach the model to the parent, unless it is attached already; its card is brought up to date."""
+        """Attach the model to the parent, unless it is attached already. Update its card."""
         if not self._artifacts_are_elsewhere:
             log_model(self._client, self._client.get_run(self.parent_id), model)
 
@@ -180,8 +180,8 @@ class Store:
         """Set tags of the parent."""
         self._log(self.parent_id, tags=tags)
 
-    def tell_siblings(self, note: str, protocol: str) -> None:
-        """Put a verdict above the descriptions of the other stages' runs that belong to the same registration."""
+    def annotate_siblings(self, note: str, protocol: str) -> None:
+        """Put a verdict above the descriptions of the other stage runs of the same registration."""
         run = f"#/experiments/{self._experiment.experiment_id}/runs/{self.parent_id}"
         where = f"{run}/artifacts/report.html?workflowType=machine_learning"
         head = f"{VERDICT} {note} [The report]({where})"
@@ -197,15 +197,15 @@ class Store:
     def terminate(self, status: str, ended_at: float | None = None) -> None:
         """End the parent; `ended_at` is Unix time in seconds, None for now.
 
-        A parent that was over and went on ends earlier than now by the time between: its start can't be changed in
-        MLflow, and its duration is the time at work.
+        The end of a resumed parent is moved back by the length of its pause. MLflow cannot change its start, and so the
+        duration is the time that it ran.
         """
         if not self._is_over:
             ended_ms = _now_ms() - self._idle_ms if ended_at is None else round(ended_at * 1000)
             self._client.set_terminated(self.parent_id, status, ended_ms)
 
     def close(self) -> None:
-        """Let go of what is open; a store that is written to afterwards opens it again."""
+        """Close open connections. The next write opens them again."""
         if self._bulk is not None:
             self._bulk.close()
 
@@ -221,19 +221,17 @@ class Store:
                     tags=dict(view_tags()),
                 )
             except Exception:
-                if self._client.get_experiment_by_name(name) is None:  # no other study made it meanwhile
+                if self._client.get_experiment_by_name(name) is None:  # else another study made it
                     raise
             return self._client.get_experiment_by_name(name)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         for tag, value in view_tags().items():
-            if tag not in found.tags:  # what a person has changed stays
+            if tag not in found.tags:  # keeps the user's changes
                 self._client.set_experiment_tag(found.experiment_id, tag, value)
         return found
 
-    def _open_parent(
-        self, run: StageRun, tags: Mapping[str, str], started_at: float | None, resume: bool
-    ) -> str:
+    def _open_parent(self, run: StageRun, tags: Mapping[str, str], started_at: float | None, resume: bool) -> str:
         known = self._known.get(run.key)
         if known is None:
             started_ms = _now_ms() if started_at is None else round(started_at * 1000)
@@ -246,12 +244,12 @@ class Store:
         else:
             self._is_over = known.status == "FINISHED"
         if resume and self._address.is_own:
-            # One stage at a time is at work on a study: whoever left them running was killed, under other settings.
+            # Only one stage of a study runs at a time, so runs that are still open were killed under other settings.
             for other in self._parents:
                 if not other.is_whole and other.run_id != known.run_id:
                     self._client.set_terminated(other.run_id, "KILLED")
-        # A parameter can't be changed once it is logged. What defines the study is in the key, so that only
-        # settings that don't matter to the result can differ from those of an earlier execution.
+        # A logged parameter cannot be changed. The key covers everything that defines the study, so only settings that
+        # do not affect the result can differ from those of an earlier execution.
         new = {name: str(value) for name, value in run.params.items() if name not in known.params}
         self._log(known.run_id, new)
         self._log_dataset(known.run_id)
@@ -270,12 +268,10 @@ class Store:
 
     @cached_property
     def _bulk(self) -> BulkWriter | None:
-        """What writes faster than the client; only where nothing but the records' view can come to harm."""
+        """The faster writer. It is used only for the study's own database, which can be restored."""
         if self._address.database is None or not self._address.is_own:
             return None
-        return BulkWriter(
-            self._address.database, self._experiment.experiment_id, self._experiment.artifact_location
-        )
+        return BulkWriter(self._address.database, self._experiment.experiment_id, self._experiment.artifact_location)
 
     def _adopt(self, known: _Known) -> bool:
         if known.parent_id == self.parent_id:
@@ -313,9 +309,7 @@ class Store:
         inputs = [dataset_input(self._dataset)]
         try:
             self._client.log_inputs(run_id, inputs)
-        except (
-            Exception
-        ):  # another study may have made the same data set's row meanwhile: then it is there now
+        except Exception:  # another study may have created the same row meanwhile
             self._client.log_inputs(run_id, inputs)
 
     def _search(self, condition: str) -> Iterator[Run]:
@@ -331,8 +325,8 @@ class Store:
 
     @property
     def _artifacts_are_elsewhere(self) -> bool:
-        # An experiment's location is absolute and can't be changed: after the folder was moved, MLflow would make
-        # the old one anew.
+        # The location of an experiment is absolute and cannot be changed. After the folder was moved, MLflow would
+        # create the old one again.
         expected = self._address.artifacts
         location = Path(self._experiment.artifact_location)
         return expected is not None and location.is_absolute() and not location.is_relative_to(expected)

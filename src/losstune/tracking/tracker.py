@@ -1,4 +1,4 @@
-"""The thread that keeps MLflow in step with a running stage, and the means to fill MLflow again from records."""
+"""The thread that updates MLflow while a stage runs, and the function that restores MLflow from records."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ PATIENCE_WHEN_KILLED_SEC = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingSummary:
-    """What became of a stage's execution in MLflow.
+    """The state of a stage's execution in MLflow.
 
     Attributes:
-        address: Where MLflow is, without credentials; None where tracking is off.
-        run_id: Of the parent; None if there is none.
-        num_logged: Trainings shown below the parent, those from earlier executions included.
-        num_elsewhere: Trainings that an earlier parent shows.
-        num_missing: Trainings that MLflow doesn't show; ``losstune track sync`` logs them.
-        problem: What the user should know, in one line; None if all is well.
+        address: Address of MLflow, without credentials; None if tracking is off.
+        run_id: Id of the parent run; None if there is none.
+        num_logged: Number of trainings nested in the parent, including those of earlier executions.
+        num_elsewhere: Number of trainings nested in an earlier parent.
+        num_missing: Number of trainings that MLflow lacks; ``losstune track sync`` logs them.
+        problem: One-line message for the user; None if there is no problem.
     """
 
     address: str | None = None
@@ -65,18 +65,17 @@ class _End:
 
 
 class Tracker:
-    """Shows a stage's execution in MLflow while it runs.
+    """Logs the execution of a stage to MLflow while it runs.
 
-    No method raises, and none waits for MLflow but `finish`, for a bounded time. While MLflow is away, entries
-    wait in memory and the thread tries again, ever more rarely; what is still missing at the end is told in the
-    summary.
+    No method raises. Only `finish` waits for MLflow, for a bounded time. While MLflow is unreachable, entries wait in
+    memory, and the thread retries at growing intervals. The summary counts the trainings that are missing at the end.
     """
 
     def __init__(self, worker: _Worker | None) -> None:
         self._worker = worker
 
     def log(self, entry: Entry) -> None:
-        """Show a finished training. Returns at once; a training that is shown already stays as it is."""
+        """Log a finished training. Returns at once. A training that is already logged does not change."""
         if self._worker is not None:
             self._worker.put(entry)
 
@@ -91,16 +90,17 @@ class Tracker:
         models: Sequence[TrainedModel] = (),
         timeout_sec: float | None = None,
     ) -> TrackingSummary:
-        """Send what is waiting, and end the parent run. The tracker can't be used afterwards.
+        """Send waiting entries and end the parent run. The tracker cannot be used afterwards.
 
         Args:
-            status: Of the parent.
-            metrics: Of the parent.
-            note: The parent's description (Markdown); that of ``report`` stands above those of its study's stages, too.
-            tags: Further tags of the parent, by their names without the prefix ``losstune.``.
-            artifacts: File or folder to the artifact folder that it is copied to; an empty text for the top.
-            models: To attach to the parent.
-            timeout_sec: How long to wait for MLflow; None for two minutes, or ten seconds if killed.
+            status: Status of the parent.
+            metrics: Metrics of the parent.
+            note: Description of the parent (Markdown). That of ``report`` is also added to the study's other stage
+                runs.
+            tags: Further tags of the parent, named without the prefix ``losstune.``.
+            artifacts: Maps a file or folder to its artifact folder; an empty text is the root.
+            models: Models to attach to the parent.
+            timeout_sec: Seconds to wait for MLflow; None means two minutes, or ten seconds if killed.
         """
         if self._worker is None:
             return TrackingSummary()
@@ -125,14 +125,14 @@ def open_tracker(
     *,
     on_problem: Callable[[str], None] | None = None,
 ) -> Tracker:
-    """Start to show a stage's execution in MLflow. Returns at once: MLflow is imported and opened in a thread.
+    """Start to log the execution of a stage. Returns at once: a thread imports and opens MLflow.
 
     Args:
-        settings: With tracking disabled, the tracker does nothing.
+        settings: The tracking settings. If tracking is disabled, the tracker does nothing.
         experiment: Name of the experiment, see :func:`losstune.tracking.address.experiment_of`.
-        root: Root of the study, where the database is by default.
-        run: The parent. If the experiment has a run with its key, that one goes on.
-        on_problem: Called once, from the thread, when MLflow can't be used; the summary tells it in any case.
+        root: Root of the study, the default folder of the database.
+        run: The parent. An existing run with the same key is reused.
+        on_problem: Called once, from the thread, if MLflow cannot be used. The summary has the message, too.
     """
     if not settings.enabled:
         return Tracker(None)
@@ -153,31 +153,25 @@ def sync(
     artifacts: Mapping[Path, str] | None = None,
     models: Sequence[TrainedModel] = (),
 ) -> TrackingSummary:
-    """Log what MLflow lacks of a stage's execution; doing it again adds nothing.
+    """Log the trainings of a stage that MLflow lacks. A second call adds nothing.
 
-    A parent that has to be made anew gets the times and the commit of its trainings. For the arguments see
+    A parent that must be created again gets the times and the commit of its trainings. For the arguments see
     :func:`open_tracker` and :meth:`Tracker.finish`.
     """
     if not settings.enabled:
-        return TrackingSummary(
-            problem="tracking.enabled is false in params.yaml, so there is nothing to fill in"
-        )
+        return TrackingSummary(problem="tracking.enabled is false in params.yaml, so there is nothing to synchronise")
     entries = sorted(entries, key=lambda entry: entry.execution.started_at)
     worker = _Worker(locate(settings, root), experiment, run, past=entries)
     for entry in entries:
         worker.put(entry)
     worker.start()
-    ended_at = max(
-        (entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None
-    )
-    end = _End(
-        status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at
-    )
+    ended_at = max((entry.execution.started_at + entry.execution.duration_sec for entry in entries), default=None)
+    end = _End(status=status, metrics=metrics or {}, artifacts=artifacts or {}, models=models, ended_at=ended_at)
     return worker.finish(end, math.inf)
 
 
 class _Worker(threading.Thread):
-    """Owns the store. `past` holds the entries of an execution that is over, None for one that is running."""
+    """Owns the store. `past` has the entries of a past execution; it is None for one that is running."""
 
     def __init__(
         self,
@@ -188,7 +182,7 @@ class _Worker(threading.Thread):
         past: list[Entry] | None = None,
         on_problem: Callable[[str], None] | None = None,
     ) -> None:
-        # As a daemon it doesn't hold up the end of the process, however MLflow hangs.
+        # A daemon thread, so that the process can end even if MLflow hangs.
         super().__init__(name="losstune-tracker", daemon=True)
         self._address = address
         self._experiment = experiment
@@ -230,7 +224,7 @@ class _Worker(threading.Thread):
                 return
             except Exception as error:
                 self._store = None
-                self._tell(error)
+                self._report(error)
                 if is_last:
                     return
             with self._changed:
@@ -271,7 +265,7 @@ class _Worker(threading.Thread):
             self._close(store, self._end)
 
     def _next(self) -> Entry | None:
-        """Return the entry whose turn it is, None after the last one; it stays in the queue until it is logged."""
+        """Return the next entry, None after the last one. An entry stays in the queue until it is logged."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._end is not None)
             return self._waiting[0] if self._waiting else None
@@ -281,19 +275,19 @@ class _Worker(threading.Thread):
         note = end.note
         if note is None and self._num_elsewhere:
             note = (
-                f"{self._num_elsewhere} of {self._num_elsewhere + self._num_logged} trainings were done before and are "
-                "nested below earlier runs of this experiment."
+                f"{self._num_elsewhere} of {self._num_elsewhere + self._num_logged} trainings were finished before, "
+                "in runs of earlier executions."
             )
         if note is not None:
             store.set_note(note)
         store.set_tags(end.tags)
         if self._run.stage == "report" and note is not None and "protocol_hash" in self._run.tags:
-            store.tell_siblings(note, self._run.tags["protocol_hash"])
+            store.annotate_siblings(note, self._run.tags["protocol_hash"])
         self._defects += store.log_artifacts(end.artifacts)
         for model in end.models:
             try:
                 store.log_model(model)
-            except Exception as error:  # that a model can't be exported must not keep the run from ending
+            except Exception as error:  # the run must end even if a model cannot be exported
                 self._defects.append(f"the model could not be attached: {reason_of(error)}")
         store.terminate(end.status, end.ended_at)
 
@@ -312,10 +306,10 @@ class _Worker(threading.Thread):
             facts = facts.model_copy(update={"git": git})
         return facts
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         problem = (
-            f"MLflow at {self._address.told}: {reason_of(error)}; the records are kept, and `losstune track sync` "
-            "fills MLflow in later"
+            f"MLflow at {self._address.shown}: {reason_of(error)}; the records are kept, and `losstune track sync` "
+            "adds them to MLflow later"
         )
         if self._problem is None and self._on_problem is not None:
             self._on_problem(problem)
@@ -326,11 +320,11 @@ class _Worker(threading.Thread):
         problem = self._problem
         if problem is None and self.is_alive():
             problem = (
-                f"MLflow at {self._address.told} is too slow to keep up; the records are kept, and "
-                "`losstune track sync` fills MLflow in later"
+                f"MLflow at {self._address.shown} is too slow to keep up; the records are kept, and "
+                "`losstune track sync` adds them to MLflow later"
             )
         if problem is None and self._defects:
-            problem = f"MLflow at {self._address.told}: {self._defects[0]}"
+            problem = f"MLflow at {self._address.shown}: {self._defects[0]}"
         if problem is None and self._store is not None:
             problem = self._store.hint
         return TrackingSummary(

@@ -1,4 +1,4 @@
-"""Opens MLflow's interface on this machine."""
+"""Open MLflow's UI on this machine."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ HOST = "127.0.0.1"
 def serve_ui(
     settings: TrackingSettings, root: Path, port: int, experiment: str | None = None, host: str = HOST
 ) -> None:
-    """Serve MLflow's interface until it is interrupted; on another address than the loopback one after a warning.
+    """Serve MLflow's UI until it is interrupted. On any address but the loopback one, print a warning first.
 
     Args:
-        settings: Where the study is tracked.
+        settings: The tracking settings.
         root: Root of the study.
-        port: To listen on.
-        experiment: The one whose runs the printed address shows; None for the newest.
-        host: Name or address to listen on.
+        port: Port to listen on.
+        experiment: Experiment that the printed URL opens; None for the newest.
+        host: Host name or address to listen on.
 
     Raises:
-        KeyboardInterrupt: When it is interrupted; the server has ended then.
-        LosstuneError: If the study is on a server, which has an interface of its own, the port is taken, or the
-            host is not this machine's.
+        KeyboardInterrupt: If it is interrupted, after the server has ended.
+        LosstuneError: If the study is on a server, which has its own UI, the port is taken, or the host is not this
+            machine.
     """
     address = locate(settings, root)
     if address.artifacts is None:
@@ -44,24 +44,13 @@ def serve_ui(
         )
     if not _require_free(host, port):
         print(
-            f"warning: on {host} whoever reaches this machine can read, change and delete the study in MLflow, "
-            "which asks for no password",
+            f"warning: on {host} anyone who reaches this machine can read, change and delete the study in MLflow, "
+            "which has no password",
             file=sys.stderr,
             flush=True,
         )
     configure_environment()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", address.uri, "--default-artifact-root", str(address.artifacts)]
     command += ["--uvicorn-opts", "--log-level warning"]
     server = subprocess.Popen(command, cwd=root)
@@ -74,36 +63,30 @@ def serve_ui(
         server.terminate()
         server.wait()
     if code:
-        raise LosstuneError(f"mlflow ended with exit code {code}; what it said is above")
+        raise LosstuneError(f"mlflow ended with exit code {code}; see its output above")
 
 
 def _require_free(host: str, port: int) -> bool:
-    """Raise where nothing can listen there; return whether only this machine reaches it."""
+    """Raise if the port cannot be used; return whether only this machine can reach it."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError):
-        raise LosstuneError(
-            f"--host: found {host!r}, expected a name or an address of this machine"
-        ) from None
+        raise LosstuneError(f"--host: found {host!r}, expected a name or an address of this machine") from None
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise LosstuneError(
-                    f"--host: {host} is no address of this machine; expected, say, {HOST}"
-                ) from None
+                raise LosstuneError(f"--host: {host} is no address of this machine; expected, say, {HOST}") from None
             if error.errno == errno.EACCES:
-                raise LosstuneError(
-                    f"port {port} of {host} is not allowed; `--port` chooses another"
-                ) from None
+                raise LosstuneError(f"port {port} of {host} is not allowed; `--port` chooses another") from None
             raise LosstuneError(f"port {port} of {host} is taken; `--port` chooses another") from None
     return ipaddress.ip_address(address[0]).is_loopback
 
 
 def _route(address: Address, experiment: str | None) -> str:
-    """Return where the experiment's runs are, or of the newest experiment, or the list of all."""
+    """Return the URL path of the experiment's runs, of the newest experiment's, or of the list of experiments."""
     if address.database is None or not address.database.is_file():
         return "/#/experiments?workflowType=machine_learning"
     query = "select experiment_id from experiments where lifecycle_stage = 'active' and experiment_id > 0 "
@@ -112,6 +95,6 @@ def _route(address: Address, experiment: str | None) -> str:
             found = database.execute(
                 query + "order by name = ? desc, last_update_time desc limit 1", [experiment]
             ).fetchone()
-        except sqlite3.Error:  # a database that MLflow has yet to fill
+        except sqlite3.Error:  # MLflow has not created its tables yet
             found = None
     return "/#/experiments?workflowType=machine_learning" if found is None else route(str(found[0]))

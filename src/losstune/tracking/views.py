@@ -1,4 +1,4 @@
-"""Views of the runs that MLflow's interface offers by name: which runs, in which order, with which columns."""
+"""Saved views of MLflow's runs table: filter, order and columns."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"
-"""What MLflow's own interface calls classic model training."""
+"""MLflow's name for classic model training."""
 
 _VIEW_TAG = "mlflow.sharedViewState."
-_MADE_MS = 1_700_000_000_000  # a constant, so that a view made again is the same
+_MADE_MS = 1_700_000_000_000  # a constant, so that recreating a view gives the same value
 _OF_TRAININGS = (
     "tags.`losstune.loss`",
     "tags.`losstune.status`",
@@ -35,35 +35,26 @@ TRIALS_VIEW, BLOCKS_VIEW = "losstune-trials", "losstune-blocks"
 
 
 def view_tags() -> Mapping[str, str]:
-    """Return the experiment's tags that hold the views, and the one that says what kind of experiment it is."""
+    """Return the experiment's tags that contain the views, and the tag for the kind of experiment."""
     stage, trial = "tags.`losstune.role` = 'stage'", "tags.`losstune.stage` = 'tune'"
     block = "tags.`losstune.stage` = 'confirm' and tags.`losstune.role` != 'stage'"
     trial += " and tags.`losstune.role` != 'stage'"
-    parents = (
-        "attributes.`Description`",
-        "attributes.`Duration`",
-        "attributes.`Models`",
-        "tags.`losstune.dirty`",
-    )
+    parents = ("attributes.`Description`", "attributes.`Duration`", "attributes.`Models`", "tags.`losstune.dirty`")
     start = "attributes.start_time"
     views = {
         STUDY_VIEW: _view("Stages and verdict", stage, parents, start, ascending=False),
         NESTED_VIEW: _view("All runs, nested", "", _OF_BLOCKS, start, ascending=False),
-        TRIALS_VIEW: _view(
-            "Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False
-        ),
-        BLOCKS_VIEW: _view(
-            "Confirmation: all blocks", block, _OF_BLOCKS, "metrics.`test_accuracy`", ascending=False
-        ),
+        TRIALS_VIEW: _view("Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False),
+        BLOCKS_VIEW: _view("Confirmation: all blocks", block, _OF_BLOCKS, "metrics.`test_accuracy`", ascending=False),
     }
     return MappingProxyType({KIND_TAG: KIND} | {f"{_VIEW_TAG}{key}": view for key, view in views.items()})
 
 
 def route(experiment_id: str, view: str = STUDY_VIEW) -> str:
-    """Return the part of an address behind the host at which MLflow's interface opens a view.
+    """Return the path of a URL at which MLflow's UI opens a view.
 
-    MLflow 3.17 takes the kind of its interface from the address and from what the browser remembers, not from the
-    experiment; without it a browser that comes for the first time sees traces of language models.
+    MLflow 3.17 takes the kind of its UI from the URL and from the browser's storage, not from the experiment. Without
+    it, a new browser shows the UI for traces of language models.
     """
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
 
@@ -79,6 +70,4 @@ def _view(name: str, condition: str, columns: tuple[str, ...], order: str, *, as
         "datasetsFilter": [],
         "selectedColumns": list(columns),
     }
-    return json.dumps(
-        {"name": name, "createdAt": _MADE_MS, "updatedAt": _MADE_MS, "state": json.dumps(state)}
-    )
+    return json.dumps({"name": name, "createdAt": _MADE_MS, "updatedAt": _MADE_MS, "state": json.dumps(state)})

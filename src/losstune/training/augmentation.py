@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 def augment(images: Tensor, augmentation: str, generator: torch.Generator) -> Tensor:
-    """Flip and shift a batch of images (N, C, H, W), each by its own draw.
+    """Flip and shift the images of a batch (N, C, H, W) independently at random.
 
-    ``crop`` pads an eighth of the side with zeros (the mean, after normalisation) and crops at random; ``flip``
-    mirrors left to right with probability 1/2; ``flip_crop`` does both. The draws come from `generator` (on the
-    CPU, whatever the device) and depend on the batch's size and shape only. Features (N, D) are returned as they are.
+    ``crop`` pads each side by an eighth with zeros (the mean, after normalisation) and crops at random; ``flip``
+    mirrors left to right with probability 1/2; ``flip_crop`` does both. The draws come from `generator`, which is on
+    the CPU for every device, and depend only on the batch's shape. Features (N, D) are returned unchanged.
     """
     if images.dim() != 4:
         return images

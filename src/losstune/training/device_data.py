@@ -1,4 +1,4 @@
-"""The prepared data as tensors on the device that trains. Nothing is copied to it during a training."""
+"""The prepared data as tensors on the training device. Nothing is copied to it during a training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from losstune.training.task import Arrays
 
 FLOAT_CACHE_BYTES = 256 * 2**20
-"""Data up to this size is normalised once and kept as float32; larger data stays as stored, and each batch is
-normalised as it is drawn."""
+"""Data up to this size is normalised once and kept as float32. Larger data keeps its stored type, and each batch is
+normalised when it is drawn."""
 
 
 class DeviceData:
@@ -29,10 +29,7 @@ class DeviceData:
         self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
         self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
         self.is_normalised = arrays.train_images.size * 4 <= FLOAT_CACHE_BYTES
-        self.train_images, self.train_labels = (
-            self._load(arrays.train_images),
-            self._labels(arrays.train_labels),
-        )
+        self.train_images, self.train_labels = (self._load(arrays.train_images), self._labels(arrays.train_labels))
         self.validation_images = self._load(arrays.validation_images)
         self.validation_labels = self._labels(arrays.validation_labels)
         self.test_images = None if arrays.test_images is None else self._load(arrays.test_images)
@@ -40,10 +37,10 @@ class DeviceData:
 
     @classmethod
     def of(cls, arrays: Arrays, device: torch.device) -> DeviceData:
-        """Return the tensors of `arrays`, those of the process's last task where they are the same."""
+        """Return the tensors of `arrays`; reuse those of the process's previous task if the data is the same."""
         identity = (arrays.digest, arrays.test_images is not None, device)
         if cls._latest is None or cls._latest.identity != identity:
-            cls._latest = None  # frees the old data before the new is loaded
+            cls._latest = None  # free the old data before loading the new
             cls._latest = cls(arrays, device)
         return cls._latest
 
@@ -56,7 +53,7 @@ class DeviceData:
         return images if self.is_normalised else (images.float() - self.mean) / self.std
 
     def _load(self, images: NDArray[np.generic]) -> Tensor:
-        # Workers get read-only views of shared memory, which torch may not alias: copy.
+        # Workers get read-only views of shared memory, which torch does not support: copy.
         tensor = torch.from_numpy(np.array(images)).to(self.device)
         return (tensor.float() - self.mean) / self.std if self.is_normalised else tensor
 

@@ -1,7 +1,7 @@
-"""The trial hot path: one configuration and several seeds in, one result per seed out.
+"""The training loop: one configuration and several seeds in, one result per seed out.
 
-The data stays in memory as tensors, a CPU training uses one thread, and nothing is copied to the host but a few
-numbers an epoch. Shape suffixes: N samples, C classes.
+The data stays in memory as tensors, a CPU training uses one thread, and only a few numbers an epoch are copied to the
+host. Shape suffixes: N samples, C classes.
 """
 
 from __future__ import annotations
@@ -27,19 +27,17 @@ from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
-"""Pixels (or features) that are evaluated at once; a batch of evaluation has as many samples as that allows."""
+"""Maximum number of pixel values (or features) in an evaluation batch."""
 
 MAX_EVALUATION_BATCH = 2048
 
 
-def train(
-    task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()
-) -> Iterator[list[TrainingResult]]:
-    """Train one model per seed with `loss`, which is the one that the task's configuration names.
+def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = ()) -> Iterator[list[TrainingResult]]:
+    """Train one model per seed with `loss`, the loss of the task's configuration.
 
-    Yields the results so far, with status ``"stopped"``, after every epoch named in `rungs` that is not the
-    last, so that the caller can give up there; and at the end the final results, one per seed in order. A
-    training whose loss or outputs become NaN or infinite ends as ``"diverged"`` with the worst scores.
+    Yields the results so far, with status ``"stopped"``, after every epoch in `rungs` except the last, so that the
+    caller can stop there. At the end it yields the final results, one per seed in order. A training whose loss or
+    outputs become NaN or infinite ends as ``"diverged"`` with the worst scores.
     """
     data = DeviceData.of(arrays, torch.device(task.device))
     with _reproducible(task.device):
@@ -54,21 +52,19 @@ def train(
 
 
 class _Training:
-    """One model on its way through the epochs."""
+    """The state of one model's training."""
 
     def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData) -> None:
         self.task, self.loss, self.data = task, loss, data
         settings = task.training
-        # Every source of randomness has a stream of its own, so that two losses of a block share them all.
+        # Every source of randomness has its own stream, so that all losses of a block share every stream.
         torch.manual_seed(derive_seed(seed, "initialisation"))
         network = adapt_head(
             build_model(task.model, data.input_shape, data.num_classes),
             data.num_classes,
             **loss.head_options(data.num_classes),
         )
-        self.num_parameters = sum(
-            parameter.numel() for parameter in network.parameters() if parameter.requires_grad
-        )
+        self.num_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         self.memory_format = torch.channels_last if len(data.input_shape) == 3 else torch.contiguous_format
         self.network = network.to(data.device).to(memory_format=self.memory_format)
         torch.manual_seed(derive_seed(seed, "dropout"))
@@ -76,7 +72,7 @@ class _Training:
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.optimizer = Optimizer(self.network, task)
         self.batch_size = min(settings.batch_size, data.num_train)
-        # A last batch of one sample would break batch normalisation; an incomplete one is left out of its epoch.
+        # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
         self.num_batches = data.num_train // self.batch_size
         self.num_steps = settings.epochs * self.num_batches
         self.autocast = settings.precision == "bfloat16"
@@ -110,9 +106,7 @@ class _Training:
         elif scores is None:
             self.cause = f"the model's outputs became NaN or infinite in epoch {epoch}"
         else:
-            self.curve.append(
-                Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores)
-            )
+            self.curve.append(Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores))
 
     def result(self, status: Status) -> TrainingResult:
         if self.cause:
@@ -178,7 +172,7 @@ class _Training:
 
     @torch.no_grad()
     def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:
-        """Return every metric; None if an output is not finite."""
+        """Return all metrics; None if an output is not finite."""
         probabilities = self.loss.probabilities(logits)
         if not bool(torch.isfinite(probabilities).all()):
             return None
@@ -194,13 +188,13 @@ def _calibration(probabilities: Tensor, target: Tensor) -> Calibration:
 
 @contextmanager
 def _reproducible(device: str) -> Iterator[None]:
-    """One thread, deterministic kernels, no denormals; the caller's settings come back afterwards."""
+    """Use one thread, deterministic kernels and no denormals; restore the caller's settings afterwards."""
     random_state, num_threads = torch.random.get_rng_state(), torch.get_num_threads()
     cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
     try:
         if device == "cpu":
             torch.set_num_threads(1)
-            # The weights of a dying network shrink into denormal numbers, which a CPU adds many times slower.
+            # Weights that decay to zero become denormal numbers, which are many times slower on a CPU.
             torch.set_flush_denormal(True)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         yield

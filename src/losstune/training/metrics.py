@@ -1,4 +1,4 @@
-"""What a trained classifier is judged on: accuracy, balanced accuracy, macro F1, NLL, Brier score, ECE.
+"""Metrics of a trained classifier: accuracy, balanced accuracy, macro-F1, NLL, Brier score, ECE.
 
 Shape suffixes: N samples, C classes, B bins.
 """
@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 NLL_EPSILON = 2.0**-23
-"""Probabilities below this count as this in the NLL (nats): the machine epsilon of float32, as in
-scikit-learn's ``log_loss``. A link that gives exact zeros (sparsemax, entmax) then costs at most 15.9 nats a
-sample."""
+"""Lower bound of probabilities in the NLL: the machine epsilon of float32, as in scikit-learn's ``log_loss``. Exact
+zeros, which sparsemax and entmax give, then cost at most 15.9 nats per sample."""
 
 ECE_NUM_BINS = 15
 """Equal-width bins of the expected calibration error, as in Guo et al. 2017."""
@@ -25,14 +24,14 @@ MAX_LOG_TEMPERATURE = math.log(50.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure of merit of predicted probabilities against true classes.
+    """A metric of predicted probabilities against true classes.
 
     Attributes:
         name: Key in every record and table.
         minimize: Whether smaller is better.
-        worst: The score of a run that diverged or failed.
+        worst: The score of a training that diverged or failed.
         bounds: Smallest and largest possible value.
-        summary: One sentence for people.
+        summary: One sentence for display.
     """
 
     name: str
@@ -51,14 +50,14 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Share of samples whose most probable class is the true one.",
+                summary="Fraction of samples whose most probable class is the true one.",
             ),
             Metric(
                 name="balanced_accuracy",
                 minimize=False,
                 worst=0.0,
                 bounds=(0.0, 1.0),
-                summary="Mean over the classes of the share of their samples that are recognised.",
+                summary="Mean recall over the classes.",
             ),
             Metric(
                 name="macro_f1",
@@ -91,21 +90,19 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
         )
     }
 )
-"""Every metric by name, in the order in which they are shown."""
+"""All metrics by name, in display order."""
 
 
 def worst_scores() -> dict[str, float]:
-    """Return each metric's worst score: what a run that diverged or failed is recorded with."""
+    """Return each metric's worst score, which the record of a diverged or failed training contains."""
     return {name: metric.worst for name, metric in METRICS.items()}
 
 
 @torch.no_grad()
-def evaluate(
-    probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None
-) -> dict[str, float]:
-    """Compute every metric of :data:`METRICS` at once, with one transfer from the device.
+def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None) -> dict[str, float]:
+    """Compute all metrics of :data:`METRICS`, with one transfer from the device.
 
-    With predicted class k_n = argmax_k p_nk (the first of equals), confidence c_n = max_k p_nk:
+    With predicted class k_n = argmax_k p_nk (the first on ties) and confidence c_n = max_k p_nk:
 
     - accuracy: mean_n [k_n = y_n].
     - balanced_accuracy: mean recall over the classes present in the target, of `balanced_N` where it is given.
@@ -120,15 +117,15 @@ def evaluate(
     gives equal output on one device.
 
     Args:
-        probabilities_NC: Class probabilities (N, C), finite, floating point, rows that sum to 1; exact zeros
-            are allowed. Whether they are finite isn't checked here: the trainer does so first.
+        probabilities_NC: Class probabilities (N, C), finite, floating point, with rows that sum to 1; exact zeros
+            are allowed. The caller checks that they are finite.
         target_N: True classes (N,), int64 in [0, C).
-        balanced_N: Predicted classes (N,) of one who weighs all classes alike, where they aren't k_n: the class with
-            the largest posterior has the smallest error, that with the largest posterior over prior the smallest
+        balanced_N: Predicted classes (N,) for balanced accuracy, if they differ from k_n. The class with the largest
+            posterior minimises the error; the class with the largest ratio of posterior to prior minimises the
             balanced error.
 
     Raises:
-        ValueError: If the shapes don't fit or there is no sample.
+        ValueError: If the shapes do not match or there is no sample.
     """
     if probabilities_NC.ndim != 2 or target_N.shape != probabilities_NC.shape[:1] or not len(target_N):
         raise ValueError(
@@ -140,13 +137,13 @@ def evaluate(
     column_N1 = target_N.unsqueeze(1)
     is_hit_N = (predicted_N == target_N).double()
 
-    # Integers below 2**53 add up exactly in float64 in any order, so scattering them is deterministic.
+    # Sums of integers below 2**53 are exact in float64 in any order, so scattering them is deterministic.
     ones_N = torch.ones_like(is_hit_N)
     zeros_C = is_hit_N.new_zeros(num_classes)
     hits_C = zeros_C.scatter_add(0, target_N, is_hit_N)
     support_C = zeros_C.scatter_add(0, target_N, ones_N)
     claims_C = support_C.scatter_add(0, predicted_N, ones_N)
-    # Dividing by at least 1 leaves counts alone and gives an absent class 0.
+    # Clamping the divisor to 1 does not change other classes and gives an absent class 0.
     recalled_C = hits_C
     if balanced_N is not None:
         recalled_C = zeros_C.scatter_add(0, target_N, (balanced_N == target_N).double())
@@ -160,7 +157,7 @@ def evaluate(
 
     bin_N = (confidence_N.double() * ECE_NUM_BINS).ceil() - 1
     bins_B1 = torch.arange(ECE_NUM_BINS, device=bin_N.device).unsqueeze(1)
-    # A product with the bins' indicators, not a scatter: real numbers must be added in a fixed order.
+    # A matrix product with the bins' indicators instead of a scatter, so that floats are added in a fixed order.
     gap_B = (bin_N.clamp(0, ECE_NUM_BINS - 1) == bins_B1).double() @ (is_hit_N - confidence_N)
     ece = gap_B.abs().sum() / num_samples
 
@@ -171,7 +168,7 @@ def evaluate(
 
 @torch.no_grad()
 def reliability(probabilities_NC: Tensor, target_N: Tensor) -> tuple[tuple[int, int, float], ...]:
-    """Return the reliability diagram's numbers: by bin of the confidence, count, hits and sum of confidences.
+    """Return the data of the reliability diagram: count, correct predictions and sum of confidences per bin.
 
     The bins are those of the ECE in :func:`evaluate`, which is sum_b |hits_b - confidences_b| / N.
 
@@ -182,19 +179,17 @@ def reliability(probabilities_NC: Tensor, target_N: Tensor) -> tuple[tuple[int, 
     confidence_N, predicted_N = probabilities_NC.double().max(dim=1)
     bin_N = ((confidence_N * ECE_NUM_BINS).ceil() - 1).clamp(0, ECE_NUM_BINS - 1)
     member_BN = (bin_N == torch.arange(ECE_NUM_BINS, device=bin_N.device).unsqueeze(1)).double()
-    columns = torch.stack(
-        [torch.ones_like(confidence_N), (predicted_N == target_N).double(), confidence_N], 1
-    )
+    columns = torch.stack([torch.ones_like(confidence_N), (predicted_N == target_N).double(), confidence_N], 1)
     return tuple((int(count), int(hits), total) for count, hits, total in (member_BN @ columns).tolist())
 
 
 @torch.no_grad()
 def fit_temperature(logits_NC: Tensor, target_N: Tensor) -> Tensor:
-    """Return the temperature T in [1/50, 50] with the least NLL of softmax(z / T), a scalar on the logits' device.
+    """Return the temperature T in [1/50, 50] that minimises the NLL of softmax(z / T), a scalar on the logits' device.
 
-    The NLL is convex in 1/T; where its slope, mean_n (sum_k p_nk z_nk - z_ny), keeps its sign, T is a bound: where
-    every sample is recognised, say, the sharpest probabilities are the likeliest. Found by bisection in log T
-    without waiting for the device.
+    The NLL is convex in 1/T. If its slope, mean_n (sum_k p_nk z_nk - z_ny), does not change sign, T is one of the
+    bounds; for example, the lower bound if every prediction is correct. Bisection in log T finds the minimum without
+    synchronising with the device.
 
     Args:
         logits_NC: Outputs (N, C), finite.
@@ -211,15 +206,12 @@ def fit_temperature(logits_NC: Tensor, target_N: Tensor) -> Tensor:
         middle_T = (low_T + high_T) / 2
         p_NC = (z_NC / middle_T.exp()).softmax(1)
         is_too_sharp = ((p_NC * z_NC).sum(1) - true_N).mean() > 0
-        low_T, high_T = (
-            torch.where(is_too_sharp, middle_T, low_T),
-            torch.where(is_too_sharp, high_T, middle_T),
-        )
+        low_T, high_T = (torch.where(is_too_sharp, middle_T, low_T), torch.where(is_too_sharp, high_T, middle_T))
     return ((low_T + high_T) / 2).exp()
 
 
 def confusion_matrix(predicted_N: Tensor, target_N: Tensor, num_classes: int) -> Tensor:
-    """Count how often each true class was taken for each class.
+    """Count the predictions of each class for each true class.
 
     Args:
         predicted_N: Predicted classes (N,), int64 in [0, `num_classes`).
@@ -233,9 +225,7 @@ def confusion_matrix(predicted_N: Tensor, target_N: Tensor, num_classes: int) ->
         ValueError: If the shapes differ.
     """
     if predicted_N.ndim != 1 or predicted_N.shape != target_N.shape:
-        raise ValueError(
-            f"expected two tensors (N,), found {tuple(predicted_N.shape)} and {tuple(target_N.shape)}"
-        )
+        raise ValueError(f"expected two tensors (N,), found {tuple(predicted_N.shape)} and {tuple(target_N.shape)}")
     cell_N = target_N * num_classes + predicted_N
     counts = target_N.new_zeros(num_classes * num_classes).scatter_add(0, cell_N, torch.ones_like(cell_N))
     return counts.view(num_classes, num_classes)

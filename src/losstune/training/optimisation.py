@@ -17,15 +17,15 @@ EPSILON = 1e-8
 
 
 class Optimizer:
-    """Fused AdamW or SGD over a network's trainable parameters, by torch's functions of these names.
+    """Fused AdamW or SGD over a network's trainable parameters, using torch's functional optimisers.
 
-    Computes what ``torch.optim.AdamW`` and ``torch.optim.SGD`` do. Those classes import torch's compiler, which takes
-    as long as torch itself and which no training uses.
+    It computes the same as ``torch.optim.AdamW`` and ``torch.optim.SGD``. Those classes import torch's compiler, which
+    no training uses and which takes as long to import as torch itself.
     """
 
     def __init__(self, network: nn.Module, task: Task) -> None:
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        # Biases and normalisation parameters are not decayed: they have no scale to keep small.
+        # Biases and normalisation parameters are not decayed, as is usual.
         decayed = [parameter for parameter in trainable if parameter.dim() > 1]
         others = [parameter for parameter in trainable if parameter.dim() <= 1]
         self._trainable = trainable
@@ -35,7 +35,7 @@ class Optimizer:
         self._state: dict[nn.Parameter, tuple[Tensor, ...]] = {}
 
     def zero_grad(self) -> None:
-        """Drop the gradients."""
+        """Delete the gradients."""
         for parameter in self._trainable:
             parameter.grad = None
 
@@ -76,7 +76,7 @@ class Optimizer:
     def _sgd(
         self, used: list[nn.Parameter], gradients: list[Tensor], learning_rate: float, weight_decay: float
     ) -> None:
-        # The first step makes the buffers.
+        # The first step creates the buffers.
         buffers = [self._state.get(parameter, (None,))[0] for parameter in used] if self._momentum else []
         sgd(
             list[Tensor](used),
@@ -96,7 +96,7 @@ class Optimizer:
 
 
 def learning_rate_at(step: int, num_steps: int, peak: float, settings: TrainingSettings) -> float:
-    """Return the learning rate of a step, from 0: linear warm-up to `peak`, then constant or half a cosine to 0."""
+    """Return the learning rate of a step (from 0): linear warm-up to `peak`, then constant or half a cosine to 0."""
     num_warmup = round(settings.warmup_fraction * num_steps)
     if step < num_warmup:
         return peak * (step + 1) / num_warmup

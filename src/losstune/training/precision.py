@@ -1,4 +1,4 @@
-"""In which number format a network is trained."""
+"""The numeric precision of a training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from losstune.config.settings import ModelSettings, TrainingSettings
 
 
 def resolve_precision(training: TrainingSettings, model: ModelSettings, device: str) -> TrainingSettings:
-    """Replace precision ``"auto"`` by bfloat16 where it is faster, else by float32.
+    """Replace precision ``"auto"`` by bfloat16 if it is faster, else by float32.
 
-    On a GPU that is every convolutional network; on a CPU only deep ones, and only where the CPU multiplies
-    bfloat16 in hardware.
+    On a GPU, bfloat16 is faster for every convolutional network; on a CPU only for deep ones, and only if the CPU
+    multiplies bfloat16 in hardware.
     """
     if training.precision != "auto":
         return training
@@ -25,6 +25,4 @@ def resolve_precision(training: TrainingSettings, model: ModelSettings, device: 
 
 def _cpu_multiplies_bfloat16() -> bool:
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(
-        capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile")
-    )
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile"))

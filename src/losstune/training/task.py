@@ -1,4 +1,4 @@
-"""What a training is given, and what comes of it."""
+"""Inputs and results of a training."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from losstune.training import metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What to train. Together with the data it determines the results; nothing else may.
+    """What to train. The task and the data alone determine the results.
 
     Attributes:
         configuration: Loss, its hyperparameters, learning rate and weight decay.
-        seeds: One training per seed; each is the root of that training's streams for initialisation, order,
+        seeds: One training per seed. Each seed is the root of that training's random streams for initialisation, order,
             augmentation and dropout.
         model: The architecture.
         training: Epochs, batch size, optimiser and so on; `precision` is resolved (not ``"auto"``).
         device: ``"cpu"`` or ``"cuda"``.
         test: Whether to score the trained model on the test split.
         keep_weights: Whether to return the trained weights.
-        early_stopping: The rule by which others may end the training early, in words; None if it runs to the end.
+        early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
     """
 
     configuration: Configuration
@@ -40,15 +40,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
-    """The prepared data as it lies on the disk.
+    """The prepared data as stored on disk.
 
     Attributes:
-        train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; so are the others.
-        train_labels: Class indices, (N,) int64; so are the others.
-        mean: Of each channel over the training split, in stored units.
-        std: Of each channel over the training split, in stored units; above 0.
+        train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; likewise for the other splits.
+        train_labels: Class indices, (N,) int64; likewise for the other splits.
+        mean: Mean of each channel over the training split, in stored units.
+        std: Standard deviation of each channel over the training split, in stored units; above 0.
         num_classes: Number of classes.
-        digest: Identity of the content.
+        digest: Digest of the content.
     """
 
     train_images: NDArray[np.generic]
@@ -65,7 +65,7 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """How one training ended; the fields are those of :class:`losstune.core.records.Record`.
+    """The result of one training; for its fields see :class:`losstune.core.records.Record`.
 
     Attributes:
         weights: The trained weights in safetensors format, or None.
@@ -85,7 +85,7 @@ class TrainingResult:
 
 
 def failed(task: Task, cause: str) -> list[TrainingResult]:
-    """Return the results of a task that raised: the worst scores, and why."""
+    """Return the results of a task that raised an exception: the worst scores and the cause."""
     worst = metrics.worst_scores()
     result = TrainingResult(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
     return [replace(result, test=worst if task.test else None) for _ in task.seeds]

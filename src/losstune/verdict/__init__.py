@@ -1,1 +1,1 @@
-"""From records to decisions: numbers in, numbers out; nothing is drawn here."""
+"""Decisions: from records to the numbers of ``results.json`` and the verdict. Draws no figures."""

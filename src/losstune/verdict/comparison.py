@@ -1,13 +1,13 @@
-"""Every loss against the baseline, from arrays of block scores: the decision procedure of a study, whole.
+"""Compare every loss with the baseline, given the block scores: the decision procedure of a study.
 
-``benchmarks/validity.py`` puts this very code to the test on studies whose truth is known.
+``benchmarks/validity.py`` runs this code on studies with a known truth.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
@@ -16,34 +16,15 @@ from losstune import statistics
 from losstune.statistics import SearchError, blocks_to_differ, blocks_to_match
 from losstune.verdict.numbers import Difference
 from losstune.verdict.results import Decision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How decisions are drawn.
-
-    Attributes:
-        alpha: Level of the tests, over all candidates together.
-        rope: A smaller difference makes no practical difference.
-        power: That the numbers of blocks still needed are for.
-        num_searches: Independent searches of each loss. Blocks go round: block b retrains the winner of search b modulo
-            `num_searches`.
-        anytime: Whether each loss's number of blocks was chosen by its e-process.
-    """
-
-    alpha: float
-    rope: float
-    power: float
-    num_searches: int
-    anytime: bool = False
+from losstune.verdict.rules import Rules
 
 
 def blocks_difference(
     scores: Sequence[float], baseline: Sequence[float], rules: Rules, rng: np.random.Generator
 ) -> Difference:
-    """Compare two sets of configurations over the blocks that both have; blocks count from the first.
+    """Compare two sets of configurations over the blocks that both have, starting from the first.
 
-    It says whether the configurations differ, whatever luck the searches had that found them.
+    The result is about these configurations only, and not about the searches that found them.
     """
     num_blocks = min(len(scores), len(baseline))
     compare = statistics.anytime_difference if rules.anytime else statistics.paired_difference
@@ -58,18 +39,17 @@ def compare(
     rules: Rules,
     generator: Callable[[str], np.random.Generator],
 ) -> dict[str, Difference]:
-    """Compare every loss with the baseline, and correct the candidates' p-values for their number by Holm's method.
+    """Compare every loss with the baseline, and correct the candidates' p-values by Holm's method.
 
-    A difference has to be more than the seeds' luck and more than the searches': the p-value is the larger one of the
-    test over blocks and of the test over searches, and the interval spans both of theirs.
+    A difference must exceed both the variation between seeds and that between searches. So the p-value is the larger of
+    those over blocks and over searches, and the interval covers both of their intervals.
 
     Args:
-        scores: Block scores by loss, the baseline's among them.
-        baseline: Its name.
-        candidates: The losses that are tested; the others are no candidates, because they are a candidate or the
-            baseline under another name.
+        scores: Block scores by loss, including the baseline's.
+        baseline: Name of the baseline.
+        candidates: The losses to test. Other losses are identical to a candidate or to the baseline.
         rules: The study's rules.
-        generator: Gives each loss a random stream of its own.
+        generator: Returns the random stream of each loss.
     """
     others = [loss for loss in scores if loss != baseline]
     errors = _search_errors(scores, baseline, others, rules.num_searches)
@@ -87,26 +67,23 @@ def compare(
 def _search_errors(
     scores: Mapping[str, Sequence[float]], baseline: str, losses: Sequence[str], num_searches: int
 ) -> dict[str, SearchError]:
-    """Return each loss's error over searches, from the blocks it has and as many of the others' as they have."""
+    """Return each loss's error over searches, from its blocks and the same blocks of the other losses."""
 
     def means(loss: str, most: int) -> list[float]:
         pairs = list(zip(scores[loss][:most], scores[baseline][:most], strict=False))
         return [
-            _mean([ours - theirs for ours, theirs in pairs[search::num_searches]])
-            for search in range(num_searches)
+            _mean([ours - theirs for ours, theirs in pairs[search::num_searches]]) for search in range(num_searches)
         ]
 
     found: dict[str, SearchError] = {}
     for num_blocks in {len(scores[loss]) for loss in losses}:
         errors = statistics.search_errors([means(loss, num_blocks) for loss in losses])
-        found |= {
-            loss: error for loss, error in zip(losses, errors, strict=True) if len(scores[loss]) == num_blocks
-        }
+        found |= {loss: error for loss, error in zip(losses, errors, strict=True) if len(scores[loss]) == num_blocks}
     return found
 
 
 def _effective_searches(num_blocks: int, num_searches: int) -> float:
-    """Return how many searches of equal weight a mean over the blocks is worth: all, if each has as many blocks."""
+    """Return the effective number of searches in a mean over the blocks: all, if each has the same number of blocks."""
     sizes = [len(range(search, num_blocks, num_searches)) for search in range(num_searches)]
     return num_blocks**2 / sum(size**2 for size in sizes)
 
@@ -115,9 +92,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _with_searches(
-    difference: Difference, error: SearchError, num_searches: float, rules: Rules
-) -> Difference:
+def _with_searches(difference: Difference, error: SearchError, num_searches: float, rules: Rules) -> Difference:
     mean = difference.mean
     p_search = statistics.search_p_value(mean, error, num_searches)
     wide = statistics.search_interval(mean, error, num_searches, confidence=1.0 - rules.alpha)
@@ -139,7 +114,7 @@ def _with_searches(
 
 
 class Decidable(Protocol):
-    """What an decision follows from, see :class:`losstune.verdict.numbers.Difference`."""
+    """The numbers that a decision is made from, see :class:`losstune.verdict.numbers.Difference`."""
 
     @property
     def mean(self) -> float: ...  # noqa: D102
@@ -152,11 +127,11 @@ class Decidable(Protocol):
 
 
 def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None) -> Decision:
-    """Return what a difference against the baseline means.
+    """Return the decision on a difference from the baseline.
 
-    In this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);
-    ``better`` or ``worse`` if Holm's p-value is at most alpha and the difference exceeds what two identical
-    losses differ by in this study; ``undecided`` otherwise.
+    The rules, in this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);
+    ``better`` or ``worse`` if Holm's p-value is at most alpha and the difference exceeds the difference of identical
+    losses in this study; ``undecided`` otherwise.
     """
     if -rope < difference.equivalence_low and difference.equivalence_high < rope:
         return "equivalent"
@@ -166,17 +141,15 @@ def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: flo
     return "undecided"
 
 
-def blocks_needed(
-    difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules
-) -> int | None:
-    """Return about how many further blocks would settle an undecided loss, as different or as equivalent.
+def blocks_needed(difference: Difference, *, num_blocks: int, num_candidates: int, rules: Rules) -> int | None:
+    """Return the approximate number of further blocks that would decide a loss, as different or as equivalent.
 
-    They come with searches of their own, each with as many blocks as a search has now: blocks alone would not lessen
-    the searches' luck. Taken for true are the observed mean and variances, so this is a plan and no promise. The loss
-    counts as different at level ``alpha / num_candidates`` (Holm's first step, the strictest), as equivalent at level
-    `alpha`. On either way the test over blocks and that over searches must both get there, each with the chance
-    `power`; the nearer way is taken. The noise floor is left out: it falls with more searches, too. None if neither way
-    leads there.
+    They belong to new searches, each with as many blocks as a search has now, because blocks alone would not reduce the
+    variation between searches. The plan assumes that the observed mean and variances are true. A loss counts as
+    different at level ``alpha / num_candidates`` (Holm's first and strictest step), and as equivalent at level `alpha`.
+    For each of the two, both the test over blocks and that over searches must have the given `power`; the smaller
+    number is returned. The noise floor is ignored, because it falls with more searches, too. None if no number
+    suffices.
     """
     assert difference.search_sd is not None
     assert difference.search_freedom is not None

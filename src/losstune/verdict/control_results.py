@@ -1,4 +1,4 @@
-"""The evidence that a study can be trusted, as ``results.json`` holds it."""
+"""Results of the controls, as in ``results.json``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from losstune.verdict.numbers import Difference
 
 
 class IdentityCheck(Row):
-    """The gate: the baseline's winner, trained with the loss that equals it, must be the same model.
+    """The identity check: the baseline's winner, trained with the loss that equals it, must give the same model.
 
     Attributes:
         loss: The loss that equals the baseline.
-        passed: Whether, on the same seeds, every epoch and every test score agree to the bit.
+        passed: Whether all epochs and test scores agree to the bit on the same seeds.
         detail: What was found, in one line.
     """
 
@@ -21,7 +21,7 @@ class IdentityCheck(Row):
 
 
 class NoisePair(Row):
-    """Two identical losses, tuned separately: whatever they differ by is the noise of the search."""
+    """Two identical losses, tuned separately. Their difference is the noise of the search."""
 
     loss: str
     equals: str
@@ -29,13 +29,13 @@ class NoisePair(Row):
 
 
 class PositiveControl(Row):
-    """The baseline at a hundredth of its learning rate: a study that can't tell it from the baseline can tell nothing.
+    """The baseline at a hundredth of its learning rate. A study that does not find it worse cannot detect bad losses.
 
     Attributes:
-        learning_rate: Of the degraded baseline.
-        difference: Against the baseline, over the blocks on which it was trained.
-        detected: Whether it is found worse by the rules that hold for losses; None where the blocks are too few for
-            any difference to be found.
+        learning_rate: Learning rate of the degraded baseline.
+        difference: Difference from the baseline over the blocks on which the degraded baseline was trained.
+        detected: Whether it is found worse by the same rules as losses; None if the blocks are too few for any
+            difference to be found.
     """
 
     learning_rate: float
@@ -44,13 +44,13 @@ class PositiveControl(Row):
 
 
 class Control(Row):
-    """The evidence that the study can be trusted.
+    """The results of all controls.
 
     Attributes:
-        identity: The gate; None if the study has no loss that equals the baseline.
+        identity: The identity check; None if the study has no loss that equals the baseline.
         positive: The positive control; None if it is switched off.
         pairs: All pairs of identical losses in the study.
-        noise_floor: The largest mean difference of a pair, absolute; None without a pair.
+        noise_floor: The largest absolute mean difference of a pair; None without a pair.
     """
 
     identity: IdentityCheck | None

@@ -1,4 +1,4 @@
-"""What shows that a study can be trusted: the identity gate, the noise floor, the positive control."""
+"""The controls of a study: the identity check, the noise floor, the positive control."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from losstune.core.records import Record, place_of
 from losstune.verdict import wording
-from losstune.verdict.comparison import Rules, blocks_difference, compare, decide
+from losstune.verdict.comparison import blocks_difference, compare, decide
 from losstune.verdict.control_results import Control, IdentityCheck, NoisePair, PositiveControl
+from losstune.verdict.rules import Rules
 
 Generator = Callable[..., np.random.Generator]
 
@@ -25,16 +26,16 @@ def control_of(
     metric: str,
     generator: Generator,
 ) -> Control:
-    """Gather the evidence.
+    """Return the results of all controls.
 
     Args:
-        baseline: The loss that all are held against.
-        identical: Loss to the loss of this study that it is identical to.
-        blocks: Each loss's blocks in order.
-        confirm_records: All records of the confirmation, the controls' among them.
+        baseline: The loss that all are compared with.
+        identical: Maps a loss to the loss of this study that it is identical to.
+        blocks: Blocks by loss, in order.
+        confirm_records: All records of the confirmation, including controls.
         rules: The study's rules.
-        metric: What the verdict is about.
-        generator: Gives a random stream for coordinates.
+        metric: Metric of the verdict.
+        generator: Returns a random stream for coordinates.
     """
     scores = {loss: scores_of(records, metric) for loss, records in blocks.items()}
     pairs = tuple(
@@ -70,13 +71,12 @@ def _positive(
     if not degraded or not baseline:
         return None
     scores = scores_of(sorted(degraded, key=lambda record: place_of(record, rules.num_searches)), metric)
+    # "crippled" only names the random stream: another name would change the intervals of earlier results.
     difference = blocks_difference(scores, baseline, rules, generator("difference", "crippled"))
     difference = difference.model_copy(update={"p_holm": difference.p_value})
-    # What the test would say if every block were lost by the same margin: the least p-value there can be.
+    # The p-value if every block were worse by the same amount, which is the smallest possible one.
     num_blocks = min(len(scores), len(baseline))
-    best = blocks_difference(
-        [-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain")
-    )
+    best = blocks_difference([-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain"))
     decision = decide(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
     return PositiveControl(
         learning_rate=degraded[0].configuration.learning_rate,
@@ -116,15 +116,15 @@ def _first_disagreement(expected: Record, found: Record) -> str:
         if getattr(found.configuration, name) != getattr(expected.configuration, name):
             return f"it was trained with another {name.replace('_', ' ')}"
     if found.status != expected.status:
-        return f"it {found.status}, where the baseline {expected.status}"
+        return f"it {found.status}, but the baseline {expected.status}"
     for left, right in zip(expected.curve, found.curve, strict=False):
         if _text(left.train_loss) != _text(right.train_loss):
             losses = f"{right.train_loss!r} against {left.train_loss!r}"
-            return f"they part at epoch {left.epoch}: training loss {losses}"
+            return f"they differ from epoch {left.epoch} on: training loss {losses}"
         if _text(left.model_dump()) != _text(right.model_dump()):
-            return f"they part at epoch {left.epoch}, in the validation scores"
+            return f"they differ from epoch {left.epoch} on, in the validation scores"
     if len(found.curve) != len(expected.curve):
-        return f"it trained for {len(found.curve)} epochs, the baseline for {len(expected.curve)}"
+        return f"it trained for {len(found.curve)} epochs, but the baseline for {len(expected.curve)}"
     for split, left_scores, right_scores in (
         ("validation", expected.validation, found.validation),
         ("test", expected.test, found.test),
@@ -135,5 +135,5 @@ def _first_disagreement(expected: Record, found: Record) -> str:
 
 
 def _text(value: Any) -> str:
-    # The text of a float is exact, and unlike the float itself a NaN's equals a NaN's.
+    # The text of a float is exact, and the texts of two NaNs are equal, unlike the NaNs.
     return json.dumps(value, sort_keys=True)

@@ -1,4 +1,4 @@
-"""What else the records tell: the optimiser's curse, the sources of variance, the calibration."""
+"""Diagnostics from the records: optimism of the search, components of variance, calibration."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from losstune.verdict.results import CalibrationResult, Variances
 
 
 def optimism_of(
-    winners: Sequence[Record],
-    blocks: Sequence[Record],
-    metric: str,
-    *,
-    confidence: float,
-    rng: np.random.Generator,
+    winners: Sequence[Record], blocks: Sequence[Record], metric: str, *, confidence: float, rng: np.random.Generator
 ) -> Score:
-    """Return the winners' validation scores in their searches minus those on fresh seeds, the mean over the blocks.
+    """Return the winners' validation scores in their searches minus those on fresh seeds, averaged over the blocks.
 
-    Both are on the same split with the same configuration, so what is left is the luck of having been chosen. The
-    interval is that of the fresh seeds' mean.
+    Both scores are on the same split with the same configuration, so the difference is the selection bias of the
+    search. The interval is that of the mean over fresh seeds.
     """
     chosen = {winner.search: winner.validation[metric] for winner in winners}
     excess = [chosen[block.search] - block.validation[metric] for block in blocks]
@@ -34,20 +29,15 @@ def optimism_of(
 
 
 def variances_of(
-    trials: Mapping[str, Sequence[Record]],
-    blocks: Mapping[str, Sequence[Record]],
-    metric: str,
-    num_searches: int,
+    trials: Mapping[str, Sequence[Record]], blocks: Mapping[str, Sequence[Record]], metric: str, num_searches: int
 ) -> Variances | None:
-    """Split the variance of validation scores by source, over what trained to the end.
+    """Split the variance of the validation scores of finished trainings by source.
 
-    Losses that lost a block are left out, and so are blocks that not all losses have. None where fewer than two losses,
-    or fewer than two blocks of a search, are left.
+    Losses with a diverged or failed block are left out, and so are blocks that not all losses have. None if fewer than
+    two losses, or fewer than two blocks of a search, remain.
     """
     whole = {
-        loss: records
-        for loss, records in blocks.items()
-        if all(record.status == "finished" for record in records)
+        loss: records for loss, records in blocks.items() if all(record.status == "finished" for record in records)
     }
     by_search = min((len(records) for records in whole.values()), default=0) // num_searches
     if len(whole) < 2 or by_search < 2:
@@ -75,7 +65,7 @@ def _scores_by_search(trials: Mapping[str, Sequence[Record]], metric: str) -> di
 
 
 def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResult], float | None]:
-    """Return a loss's calibration by way of making probabilities, and the mean temperature."""
+    """Return a loss's calibration by type of probabilities, and the mean temperature."""
     rows = [record for record in blocks if record.calibration]
     if not rows:
         return {}, None

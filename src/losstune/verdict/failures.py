@@ -1,4 +1,4 @@
-"""The trainings that diverged or failed, and of what."""
+"""Trainings that diverged or failed, grouped by cause."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EPOCH = re.compile(r" in epoch \d+$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """Trainings of a loss that were lost in the same way.
+    """Trainings of a loss that diverged or failed with the same cause.
 
     Attributes:
         loss: Its name.
         status: ``"diverged"`` or ``"failed"``.
-        cause: In one line, without the epoch in which it showed.
-        num_trials: How many of the search.
-        num_blocks: How many of the confirmation, controls included.
+        cause: The cause in one line, without the epoch.
+        num_trials: Number of trials.
+        num_blocks: Number of blocks, including controls.
     """
 
     loss: str
@@ -32,16 +32,16 @@ class Failures:
 
 
 def has_failed(record: Record) -> bool:
-    """Return whether a training came to no result: it diverged, or it failed."""
+    """Return whether a training diverged or failed."""
     return record.status in ("diverged", "failed")
 
 
 def failures_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Failures]:
-    """Return what was lost, failures first, then by how much was.
+    """Return the diverged and failed trainings by cause: failed ones first, then by number.
 
     Args:
-        trials: The search.
-        blocks: The confirmation, its controls among it.
+        trials: Records of the search.
+        blocks: Records of the confirmation, including controls.
     """
     of_trials, of_blocks = _counted(trials), _counted(blocks)
     found = [
@@ -55,13 +55,7 @@ def failures_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Fail
         for loss, status, cause in of_trials | of_blocks
     ]
     return sorted(
-        found,
-        key=lambda lost: (
-            lost.status != "failed",
-            -(lost.num_trials + lost.num_blocks),
-            lost.loss,
-            lost.cause,
-        ),
+        found, key=lambda item: (item.status != "failed", -(item.num_trials + item.num_blocks), item.loss, item.cause)
     )
 
 

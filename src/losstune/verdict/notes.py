@@ -1,4 +1,4 @@
-"""What a careful reader should know beside the verdict."""
+"""Notes on the verdict: limits and problems of the study."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from losstune.verdict.results import LossResult
 def notes_on(
     losses: Sequence[LossResult], control: Control, params: Params, earlier: Sequence[Earlier]
 ) -> Iterator[str]:
-    """Yield a sentence for each thing that limits what the study can say, or that went wrong in it.
+    """Yield one note for each limit of the study and each problem in it.
 
     Args:
-        losses: Judged.
-        control: Whether the study can be trusted.
+        losses: The losses with their decisions.
+        control: Results of the controls.
         params: The study's settings.
-        earlier: Registrations under which the test split had been read before.
+        earlier: Earlier registrations, under which the test split was read.
     """
     for registration in earlier:
         yield (
-            f"The rules were changed after the test split had been read: registered first as "
-            f"{registration.protocol[:12]}, where {'; '.join(registration.differs) or 'nothing differs'}. "
-            "No p-value here accounts for that."
+            f"The rules were changed after the test split was read: first registered as "
+            f"{registration.protocol[:12]}, with these differences: {'; '.join(registration.differs) or 'none'}. "
+            "The p-values do not account for this."
         )
     if control.positive is not None and control.positive.detected is None:
         yield (
-            f"Not even {params.baseline} at a hundredth of its learning rate can be found worse on so few blocks, "
-            "so the positive control says nothing."
+            f"There are too few blocks to find {params.baseline} at a hundredth of its learning rate worse, "
+            "so the positive control is not informative."
         )
     if control.positive is None:
-        yield "No positive control: nothing shows that a bad loss would be found (confirm.positive_control)."
+        yield "No positive control: it is not known whether the study can detect a bad loss (confirm.positive_control)."
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
     if num_candidates and params.confirm.stopping == "fixed":
         num_blocks, alpha = params.confirm.num_blocks, params.report.alpha
@@ -43,24 +43,24 @@ def notes_on(
         fewest = math.ceil(math.log2(2.0 * num_candidates / alpha))
         if num_blocks < fewest:
             yield (
-                f"With {blocks} no p-value over {rivals} can reach {alpha:g}: a loss can be found better or worse "
-                f"from {fewest} blocks on, and more easily from {fewest + 2} (confirm.num_blocks)."
+                f"With {blocks} and {rivals}, no corrected p-value can reach {alpha:g}. A loss can be found "
+                f"better or worse with {fewest} blocks or more, and more easily with {fewest + 2} (confirm.num_blocks)."
             )
         elif num_blocks == fewest:
             least = wording.p_value(2.0 * num_candidates / 2.0**num_blocks)
             yield (
-                f"{blocks} are just enough for {rivals}: Holm's p-value is {least} at best, for a loss that is ahead "
-                f"or behind in every block, and one tie with {params.baseline} doubles that, above {alpha:g}. "
-                f"{fewest + 2} or more leave room for ties (confirm.num_blocks)."
+                f"{blocks} are just enough for {rivals}: the smallest Holm p-value is {least}, for a loss that is "
+                f"ahead or behind in every block. One tie with {params.baseline} doubles it, to more than {alpha:g}. "
+                f"{fewest + 2} or more blocks allow ties (confirm.num_blocks)."
             )
     if control.identity is None and not control.pairs:
         yield (
-            "No control: the study has no loss that equals another, so nothing shows by how much the search "
-            "alone makes two losses differ. Adding kl_divergence beside cross_entropy gives one."
+            "No control: the study has no two identical losses, so it is not known how much two losses differ by the "
+            "search alone. Add kl_divergence to a study with cross_entropy to get a control."
         )
     for result in losses:
         if result.winner is None:
             yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
         elif result.num_failed_blocks:
-            lost = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
-            yield f"{result.loss} diverged or failed in {lost}, counted with the worst scores."
+            failed = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
+            yield f"{result.loss} diverged or failed in {failed}, counted with the worst scores."

@@ -1,4 +1,4 @@
-"""Numbers of ``results.json`` that several parts of it share: scores and differences with their intervals."""
+"""Scores and differences with their intervals, as in ``results.json``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _strict(value: float) -> float | str:
 
 
 Real = Annotated[float, PlainSerializer(_strict, when_used="json")]
-"""A number that may be infinite: a diverged block's NLL, or a bound that too few blocks leave open. JSON has no
-infinity, so it is written as text, which reads back as the number."""
+"""A number that may be infinite, such as the NLL of a diverged block, or a bound from too few blocks. JSON
+has no infinity, so it is written as text and read back as a number."""
 
 
 class Score(Row):
-    """A mean over blocks; the bounds are None where a block's value is infinite."""
+    """A mean over blocks. The bounds are None if a block's value is infinite."""
 
     mean: Real
     low: float | None
@@ -28,24 +28,24 @@ class Score(Row):
 
 
 class Difference(Row):
-    """A loss minus another over the same blocks, see :class:`losstune.statistics.PairedDifference`.
+    """The difference of two losses over the same blocks, see :class:`losstune.statistics.PairedDifference`.
 
-    The searches' part is None for the positive control, which is about two configurations.
+    The fields of the searches are None for the positive control, which compares two configurations.
 
     Attributes:
-        low: Lower bound of the interval at 1 - alpha that spans that of the blocks and that of the searches.
-        high: Upper bound of it.
-        equivalence_low: Lower bound of the (1 - 2 alpha) interval, likewise.
-        equivalence_high: Upper bound of it.
-        p_value: The larger one of `p_blocks` and `p_search`.
-        p_blocks: Of the test over blocks: that the configurations differ, whatever found them.
-        p_search: Of the test over searches: that it is no luck of theirs, see
+        low: Lower bound of the interval at 1 - alpha that covers both the interval over blocks and that over searches.
+        high: Upper bound of this interval.
+        equivalence_low: Lower bound of the corresponding (1 - 2 alpha) interval.
+        equivalence_high: Upper bound of this interval.
+        p_value: The larger of `p_blocks` and `p_search`.
+        p_blocks: P-value of the test over blocks, whether the configurations differ.
+        p_search: P-value of the test over searches, whether the difference exceeds the variation between searches, see
             :func:`losstune.statistics.search_p_value`.
-        p_holm: `p_value` after Holm's correction over all candidates; None outside that family.
-        search_low: Lower bound of the searches' own interval at 1 - alpha.
-        search_high: Upper bound of it.
-        search_sd: Standard deviation of one search's mean score, the luck of the search and of its blocks' seeds.
-        search_freedom: Degrees of freedom of it.
+        p_holm: `p_value` after Holm's correction over all candidates; None for a loss that is no candidate.
+        search_low: Lower bound of the interval over searches at 1 - alpha.
+        search_high: Upper bound of this interval.
+        search_sd: Standard deviation of the mean score of one search, due to the search and to the seeds of its blocks.
+        search_freedom: Degrees of freedom of `search_sd`.
     """
 
     mean: float

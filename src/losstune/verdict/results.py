@@ -1,10 +1,10 @@
-"""The shape of ``results.json``: all numbers of a verdict, and nothing that differs between equal runs."""
+"""The schema of ``results.json``: all numbers of a verdict. Equal runs give equal files."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
@@ -13,28 +13,28 @@ from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference, Real, Score
 
 RESULTS_VERSION = 3
+"""Version of the layout. A field lists its former name as an alias, so that old files can be read."""
 
 
 Decision = Literal["better", "equivalent", "worse", "undecided"]
 Part = Literal["baseline", "candidate", "control", "alias"]
-"""What a loss is in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
-candidate. Neither of these two is counted as a candidate: one loss under two names must not get two
-chances."""
+"""Role of a loss in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
+candidate. Neither is a candidate, because one loss under two names must not be tested twice."""
 
 METRICS = tuple(metrics.METRICS)
-"""The test metrics of every block, in the order in which they are shown."""
+"""The test metrics of every block, in display order."""
 
 
 class DataFacts(Row):
     """What the report says about the data.
 
     Attributes:
-        name: As in ``data.name``.
-        digest: Of the prepared arrays.
-        num_train: Samples to train on.
-        num_validation: Samples to select on.
-        num_test: Samples to confirm on.
-        class_names: In the order of the labels.
+        name: Name, as in ``data.name``.
+        digest: Hash of the prepared arrays.
+        num_train: Training samples.
+        num_validation: Validation samples, for selection.
+        num_test: Test samples, for confirmation.
+        class_names: Names of the classes, in the order of the labels.
     """
 
     name: str
@@ -46,13 +46,14 @@ class DataFacts(Row):
 
 
 class CalibrationResult(Row):
-    """How well a loss's probabilities fit, for one way of making them; means over the blocks that trained to the end.
+    """Calibration of one type of a loss's probabilities; means over the finished blocks.
 
     Attributes:
-        nll: In nats.
-        brier: 0 to 2.
+        nll: Negative log-likelihood, in nats.
+        brier: Brier score, 0 to 2.
         ece: Expected calibration error, 0 to 1.
-        debiased_ece: The same without what chance adds, see :func:`losstune.statistics.debiased_ece`; not below 0.
+        debiased_ece: The same without the bias that chance adds, see :func:`losstune.statistics.debiased_ece`; not
+            below 0.
         bins: The reliability diagram over all blocks: count, hits and sum of confidences by bin.
     """
 
@@ -64,14 +65,14 @@ class CalibrationResult(Row):
 
 
 class SearchResult(Row):
-    """What one of a loss's independent searches ended at.
+    """Result of one of a loss's independent searches.
 
     Attributes:
         winner: The winning configuration.
         index: Its trial number; 0 is the published defaults.
         validation: Its final validation score in the search.
         fresh: Its mean validation score on the fresh seeds of its blocks.
-        test: Its mean test score there.
+        test: Its mean test score on them.
     """
 
     winner: Configuration
@@ -82,35 +83,36 @@ class SearchResult(Row):
 
 
 class LossResult(Row):
-    """All about one loss.
+    """All results of one loss.
 
     Attributes:
         loss: Its name.
-        part: See :data:`Part`.
+        part: Its role, see :data:`Part`.
         equals: The loss of this study that it is identical to, or None.
-        num_trials: Trials of the searches by how they ended.
-        searches: What each search ended at, in order; empty if one had no winner, and then most of what follows is.
-        winner: The configuration to use: that of the searches' winners which validation prefers.
+        num_trials: Number of trials by status.
+        searches: Result of each search, in order. If a search has no winner, this and most of the next fields are
+            empty.
+        winner: The configuration to use: the winner with the best validation score over all searches.
         winner_search: The search that found it.
         winner_index: Its trial number; 0 is the published defaults.
         winner_validation: Its final validation score.
-        default_validation: The final validation score at the published defaults, mean over the searches; the worst
-            score where it diverged.
+        default_validation: The final validation score at the published defaults, averaged over the searches. A diverged
+            trial counts with the worst score.
         num_parameters: Trainable parameters of its model.
-        num_failed_blocks: Blocks that diverged or failed; they count with the worst scores.
+        num_failed_blocks: Number of blocks that diverged or failed. They count with the worst scores.
         blocks: Test scores of every block, in order: the first of every search, then the second of every search.
         scores: Mean test score by metric.
-        difference: Against the baseline, in the study's metric; None for the baseline itself.
-        decision: What follows from the difference; None unless the loss is a candidate and the control held.
-        blocks_needed: For an undecided loss, about how many further blocks would settle it; None if none
-            would.
-        optimism: The optimiser's curse: the winners' validation scores in their searches minus those on the blocks'
-            fresh seeds. The best of many trials was lucky, too; this is by how much.
+        difference: Difference from the baseline in the study's metric; None for the baseline.
+        decision: Decision on the loss; None unless it is a candidate and the controls passed.
+        blocks_needed: For an undecided loss, the approximate number of further blocks for a decision; None if no number
+            suffices.
+        optimism: Optimiser's curse (selection bias): the winners' validation scores in their searches minus those on
+            the blocks' fresh seeds.
         best_of: Expected best validation score of k trials, k = 1.., see :func:`losstune.statistics.expected_best`.
-        overtakes: Budgets at which that curve passes the baseline's, and whether upward.
-        calibration: By way of making probabilities: ``softmax``, ``link`` and ``scaled``; empty where no block trained
-            to the end.
-        temperature: Mean over the blocks of what was fitted on validation; None as above.
+        overtakes: Budgets at which that curve crosses the baseline's, and whether upwards.
+        calibration: Calibration by type of probabilities: ``softmax``, ``link`` and ``scaled``; empty if no block
+            finished.
+        temperature: Mean over the blocks of the temperature fitted on the validation split; None if no block finished.
     """
 
     loss: str
@@ -124,11 +126,11 @@ class LossResult(Row):
     winner_validation: float | None = None
     default_validation: float | None = None
     num_parameters: int | None = None
-    num_failed_blocks: int = 0
+    num_failed_blocks: int = Field(0, validation_alias=AliasChoices("num_failed_blocks", "num_lost_blocks"))
     blocks: tuple[dict[str, Real], ...] = ()
     scores: dict[str, Score] = Field(default_factory=dict)
     difference: Difference | None = None
-    decision: Decision | None = None
+    decision: Decision | None = Field(None, validation_alias=AliasChoices("decision", "outcome"))
     blocks_needed: int | None = None
     optimism: Score | None = None
     best_of: tuple[float, ...] = ()
@@ -138,7 +140,7 @@ class LossResult(Row):
 
     @property
     def standing(self) -> str:
-        """Return the decision in a word or two, or why there is none."""
+        """Return the decision in one or two words, or why there is none."""
         if self.winner is None:
             return "no winner"
         if self.part in ("control", "alias"):
@@ -147,7 +149,7 @@ class LossResult(Row):
 
 
 class Variances(Row):
-    """Where the spread of validation scores comes from, see :class:`losstune.statistics.Components`."""
+    """Variance of validation scores by source, see :class:`losstune.statistics.Components`."""
 
     loss: float
     search: float
@@ -157,12 +159,12 @@ class Variances(Row):
 
 
 class Verdict(Row):
-    """The answer.
+    """The verdict.
 
     Attributes:
         action: ``use`` another loss, ``keep`` the baseline, or ``none``.
-        loss: The loss to train with; None where there is no verdict.
-        sentence: The same for a person.
+        loss: The loss to train with; None if there is no verdict.
+        sentence: The verdict in words.
     """
 
     action: Literal["use", "keep", "none"]
@@ -174,29 +176,29 @@ class Results(Row):
     """A study's numbers and its verdict.
 
     Attributes:
-        results_version: Of this file's layout.
+        results_version: Version of this file's layout.
         study: Name of the study.
-        protocol: Hash of the registration: of all that the verdict depends on besides the code.
-        earlier: Registrations of this study under which its test split had been read before.
-        data: On which data.
+        protocol: Hash of the registration, which covers everything that the verdict depends on, without the code.
+        earlier: Earlier registrations of this study, under which its test split was read.
+        data: Facts about the data.
         model: Name of the model.
-        metric: What validation selected on and the verdict is about; higher is better.
+        metric: Metric of the selection on validation and of the verdict; higher is better.
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
-        power: That the numbers of blocks still needed are for.
+        power: Power for which the numbers of further blocks are planned.
         num_searches: Independent searches per loss.
         num_trials: Trials per search.
-        num_blocks: Blocks per loss; with ``anytime`` stopping the most.
-        stopping: ``fixed``, or ``anytime`` where a loss stopped when its e-process decided.
-        num_saved: Trainings that anytime stopping saved against `num_blocks` for every loss; None if fixed.
-        baseline: Name of the loss that all are held against.
-        selection: The rule that picked the winners, in words.
+        num_blocks: Blocks per loss; with ``anytime`` stopping the maximum.
+        stopping: ``fixed``, or ``anytime`` if each loss stopped when its e-process decided.
+        num_saved: Trainings that anytime stopping saved, compared with `num_blocks` for every loss; None if fixed.
+        baseline: Name of the loss that all are compared with.
+        selection: The rule that selected the winners, in words.
         losses: One entry per loss, in the order of ``params.yaml``.
-        variances: Of validation scores by source; None where a winner or a block is missing.
-        control: Whether the study can be trusted.
-        verdict: The answer.
-        warnings: What to know before the verdict is followed: classes that the metric, or a model, doesn't see.
-        notes: What a careful reader should know besides, one sentence each.
+        variances: Variance of validation scores by source; None if a winner or a block is missing.
+        control: Results of the controls.
+        verdict: The verdict.
+        warnings: What to know before using the verdict: classes that the metric ignores or a model never predicts.
+        notes: Limits of the study and problems in it, one sentence each.
     """
 
     results_version: int = RESULTS_VERSION
@@ -240,11 +242,11 @@ class Results(Row):
         return sorted(self.losses, key=key)
 
     def losses_in_focus(self) -> list[str]:
-        """Return the baseline and the loss that the verdict is about, as far as they were confirmed."""
+        """Return the baseline and the loss of the verdict, as far as they were confirmed."""
         return [loss for loss in dict.fromkeys((self.baseline, self.subject())) if self.of(loss).blocks]
 
     def subject(self) -> str:
-        """Return the loss to look at beside the baseline: the verdict's, or else the best candidate."""
+        """Return the loss to compare with the baseline: that of the verdict, or else the best candidate."""
         if self.verdict.action == "use" and self.verdict.loss is not None:
             return self.verdict.loss
         candidates = [result.loss for result in self.ranked() if result.part == "candidate" and result.scores]

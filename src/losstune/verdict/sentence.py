@@ -1,4 +1,4 @@
-"""The decisions of all losses in one sentence: which loss to train with."""
+"""The verdict in one sentence: which loss to train with."""
 
 from __future__ import annotations
 
@@ -22,25 +22,19 @@ def draw_verdict(
     rope: float,
     is_amended: bool = False,
 ) -> Verdict:
-    """Say which loss to train with.
+    """Return the verdict: which loss to train with.
 
-    There is no verdict if a control failed, the baseline has no winner, or nothing can be held against it. A study
-    whose rules were changed after the test split had been read (`is_amended`) is told so in the sentence itself.
+    There is no verdict if a control failed, the baseline has no winner, or there is no candidate. If the rules were
+    changed after the test split was read (`is_amended`), the sentence says so.
     """
     where = f"{data} with the {model}"
-    after = _noise_floor(control) + (
-        " The rules were changed after the test split had been read." if is_amended else ""
-    )
+    after = _noise_floor(control) + (" The rules were changed after the test split was read." if is_amended else "")
     reason = _why_no_verdict(losses, control, baseline)
     if reason:
         return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
     metric_name = wording.METRIC_NAMES[metric]
     candidates = sorted(
-        (
-            (result, result.difference)
-            for result in losses
-            if result.part == "candidate" and result.difference
-        ),
+        ((result, result.difference) for result in losses if result.part == "candidate" and result.difference),
         key=lambda pair: -pair[1].mean,
     )
     better = [(result, difference) for result, difference in candidates if result.decision == "better"]
@@ -49,9 +43,7 @@ def draw_verdict(
         verb = "beats" if len(others) == 1 else "beat"
         also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
         rivals = next(result for result in losses if result.loss == baseline).blocks
-        num_higher = sum(
-            ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False)
-        )
+        num_higher = sum(ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False))
         sentence = (
             f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference)} points of {metric_name}, "
             f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
@@ -82,26 +74,24 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
         return f"every trial of the baseline {baseline} diverged or failed"
     if control.identity is not None and not control.identity.passed:
         return (
-            f"{control.identity.loss} equals {baseline} and was trained on the same seeds, yet it is not the "
-            f"same model ({control.identity.detail}), so no difference between losses can be trusted"
+            f"{control.identity.loss} equals {baseline} and was trained on the same seeds, but gave a different "
+            f"model ({control.identity.detail}), so no difference between losses can be trusted"
         )
     positive = control.positive
     if positive is not None and positive.detected is False:
         return (
             f"{baseline} at a hundredth of its learning rate was not found worse than {baseline} itself "
-            f"({_with_interval(positive.difference)}), so this study could not have found a bad loss either"
+            f"({_with_interval(positive.difference)}), so this study could not detect a bad loss either"
         )
     if not any(result.part == "candidate" for result in losses):
-        return f"there is no loss to hold against {baseline}"
+        return f"there is no loss to compare with {baseline}"
     if not any(result.part == "candidate" and result.difference for result in losses):
         return f"every trial of every loss but {baseline} diverged or failed"
     return ""
 
 
 def _standing(result: LossResult, difference: Difference, control: Control, rope: float) -> str:
-    stands = (
-        "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
-    )
+    stands = "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
     start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
     if result.decision == "equivalent":
         return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
@@ -122,13 +112,13 @@ def _noise_floor(control: Control) -> str:
         return ""
     widest = max(control.pairs, key=lambda pair: abs(pair.difference.mean))
     return (
-        f" Noise floor: {widest.loss} and {widest.equals} are one objective and differ by "
-        f"{100 * control.noise_floor:.2f} points here, each tuned by itself."
+        f" Noise floor: {widest.loss} and {widest.equals} are identical losses and differ by "
+        f"{100 * control.noise_floor:.2f} points here when tuned separately."
     )
 
 
 def _plus_minus(difference: Difference) -> str:
-    """Return ``0.12 ± 0.20`` in points: the size, and the longer reach of the interval."""
+    """Return ``0.12 ± 0.20`` in points: the size, and the longer half of the interval."""
     reach = max(difference.mean - difference.low, difference.high - difference.mean)
     size = f"{abs(100 * difference.mean):.2f}"
     return f"{size} (unbounded)" if math.isinf(reach) else f"{size} ± {100 * reach:.2f}"

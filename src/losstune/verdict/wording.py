@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: the same on the page, in the terminal and in the verdict."""
+"""Number formats that the page, the terminal and the verdict share."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ METRIC_NAMES = {
 PERCENTAGES = {"accuracy", "balanced_accuracy", "macro_f1", "ece"}
 
 MOST_BLOCKS = 1000
-"""A plan for more is none."""
+"""A larger number is not shown, because it is no usable plan."""
 
 
 def score(metric: str, value: float) -> str:
-    """Return a score with its unit: ``97.22%`` for a share, ``0.104`` for a value without a unit."""
+    """Return a score with its unit: ``97.22%`` for a fraction, ``0.104`` for a value without a unit."""
     if math.isinf(value):
         return "∞"
     return f"{100 * value:.2f}%" if metric in PERCENTAGES else f"{value:.3f}"
 
 
 def points(value: float) -> str:
-    """Return a difference of shares in percentage points, with its sign: ``+0.28``."""
+    """Return a difference of fractions in percentage points, with its sign: ``+0.28``."""
     rounded = round(100 * value, 2)
     return f"{rounded + 0.0:+.2f}"  # adding 0.0 turns -0.0 into 0.0
 
 
 def is_zero(value: float) -> bool:
-    """Return whether a difference of shares is told as 0.00 points."""
+    """Return whether a difference of fractions is shown as 0.00 points."""
     return round(100 * value, 2) == 0.0
 
 
 def interval(low: float, high: float) -> str:
-    """Return ``[-0.10, +0.50]`` in percentage points, or that the data do not bound it."""
+    """Return ``[-0.10, +0.50]`` in percentage points, or a text if a bound is infinite."""
     if math.isinf(low) or math.isinf(high):
         return "[unbounded]"
     return f"[{points(low)}, {points(high)}]"
@@ -50,7 +50,7 @@ def p_value(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration with three digits at most: ``0.82 s``, ``12 s``, ``3.4 min``."""
+    """Return a duration with at most three digits: ``0.82 s``, ``12 s``, ``3.4 min``."""
     if value < 10:
         return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
     if value < 120:
@@ -69,12 +69,8 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 
 
 def further_blocks(amount: int) -> str:
-    """Return ``about 15 more blocks``; a number that nobody would train is told as ``over 1,000``."""
-    return (
-        f"over {MOST_BLOCKS:,} more blocks"
-        if amount > MOST_BLOCKS
-        else f"about {count(amount, 'more block')}"
-    )
+    """Return ``about 15 more blocks``; for a large number ``over 1,000 more blocks``."""
+    return f"over {MOST_BLOCKS:,} more blocks" if amount > MOST_BLOCKS else f"about {count(amount, 'more block')}"
 
 
 def further_blocks_short(amount: int) -> str:

@@ -94,10 +94,7 @@ def test_the_next_start_ends_what_is_left_whoever_has_the_number_now(tmp_path, s
 
 def test_a_living_owner_is_left_in_peace(tmp_path, started):
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     started.append(owner)
     folder, pid = owner.stdout.readline().split()

@@ -22,8 +22,7 @@ def mishaps_until_given_up(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "num", "alone"),
-    [("node", 11, False), ("worker", 2, True), ("memory", 2, True), ("time", 1, False)],
+    ("kind", "num", "alone"), [("node", 11, False), ("worker", 2, True), ("memory", 2, True), ("time", 1, False)]
 )
 def test_what_may_be_chance_is_tried_again_and_what_may_be_a_neighbour_alone(kind, num, alone):
     assert mishaps_until_given_up(kind) == (num, alone)

@@ -37,9 +37,7 @@ def train_or_fill_memory(task, arrays, rungs):
 
 
 def train_raising(error, task):
-    yield Timed(
-        results=failed(task, str(error)), started_at=0.0, duration_sec=0.0, device="cpu", out_of_memory=True
-    )
+    yield Timed(results=failed(task, str(error)), started_at=0.0, duration_sec=0.0, device="cpu", out_of_memory=True)
 
 
 def train_or_hang(task, arrays, rungs):
@@ -49,9 +47,7 @@ def train_or_hang(task, arrays, rungs):
 
 
 def plan_of(tmp_path, tasks):
-    jobs = [
-        make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)
-    ]
+    jobs = [make_job(task, "tune", "trial", (index,), "data", {"torch": "2"}) for index, task in enumerate(tasks)]
     return FixedPlan(jobs, Ledger(tmp_path))
 
 
@@ -100,9 +96,7 @@ def test_a_dead_worker_costs_its_trial_alone(tmp_path):
 def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
     # One at a time, so that the order of arrival is that of the list: the worse ones of each loss come second.
     tasks = [
-        small_task(loss, learning_rate=rate, epochs=6)
-        for rate in (1e-2, 1e-5)
-        for loss in ("cross_entropy", "square")
+        small_task(loss, learning_rate=rate, epochs=6) for rate in (1e-2, 1e-5) for loss in ("cross_entropy", "square")
     ]
     results = {}
     for executor in ("ray", "inline"):
@@ -124,9 +118,7 @@ def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path
 @pytest.mark.slow
 def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2)]
-    results = run(
-        tmp_path, tasks, executor="ray", train=train_or_hang, max_concurrent=1, trial_time_limit=0.15
-    )
+    results = run(tmp_path, tasks, executor="ray", train=train_or_hang, max_concurrent=1, trial_time_limit=0.15)
     assert [result.status for result in results] == ["finished", "failed", "finished"]
     assert results[1].cause == "took longer than resources.trial_time_limit, 0.15 minutes"
 

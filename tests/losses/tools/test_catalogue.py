@@ -25,11 +25,7 @@ def test_all_are_chosen_by_default_in_the_order_of_their_names():
 def test_traits_are_and_ed():
     names = {spec.name for spec in choose(having=["bounded", "symmetric"], lacking=["hyperparameters"])}
     assert names == {"mae", "nce"}
-    assert {spec.name for spec in choose(family="margin")} == {
-        "crammer_singer",
-        "weston_watkins",
-        "ovr_hinge",
-    }
+    assert {spec.name for spec in choose(family="margin")} == {"crammer_singer", "weston_watkins", "ovr_hinge"}
 
 
 @pytest.mark.parametrize("trait", list(TRAITS))

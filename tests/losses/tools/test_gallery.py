@@ -11,9 +11,7 @@ from losstune.losses.tools.gallery import curve, figure_svg
 
 def test_cross_entropy_along_the_margin_is_what_the_formula_says():
     drawn = curve(get("cross_entropy"), 10)
-    for margin, p, value, pull in zip(
-        drawn.margins, drawn.probabilities, drawn.values, drawn.gradients, strict=True
-    ):
+    for margin, p, value, pull in zip(drawn.margins, drawn.probabilities, drawn.values, drawn.gradients, strict=True):
         expected = 1 / (1 + 9 * math.exp(-margin))
         assert p == pytest.approx(expected)
         assert value == pytest.approx(-math.log(expected))
@@ -42,11 +40,7 @@ def test_a_figure_is_an_svg_with_a_legend_for_several():
     losses = {name: get(name) for name in ("focal", "gce")}
     text = figure_svg(losses)
     assert text == figure_svg(losses)
-    words = [
-        "".join(node.itertext()) for node in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
-    ]
+    words = ["".join(node.itertext()) for node in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
     assert {"focal", "gce", "margin", "p_y", "dL/dz_y"} <= set(words)
     alone = ET.fromstring(figure_svg({"focal": get("focal")}))
-    assert "focal" not in [
-        "".join(node.itertext()) for node in alone.iter("{http://www.w3.org/2000/svg}text")
-    ]
+    assert "focal" not in ["".join(node.itertext()) for node in alone.iter("{http://www.w3.org/2000/svg}text")]

@@ -26,11 +26,7 @@ def test_the_table_says_what_the_search_finds(num_classes):
     for name in COMPARED:
         spec = registry()[name]
         by_head[spec.head, spec.initial_bias is None][name] = spec.bind()
-    found = {
-        frozenset(pair[:2])
-        for losses in by_head.values()
-        for pair in identical_pairs(losses, (), (num_classes,))
-    }
+    found = {frozenset(pair[:2]) for losses in by_head.values() for pair in identical_pairs(losses, (), (num_classes,))}
     assert found == identical_at(num_classes)
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
     failed = [line for line in out.splitlines() if "FAILED" in line]
     assert code == 1
     assert len(failed) == 1
-    assert failed[0].startswith("  FAILED  convexity: declared convex: the midpoint lies")
+    assert failed[0].startswith("  FAILED  convexity: declared convex: the midpoint is")
     assert err == f"losstune: {path}: 1 checks failed\n"
 
 
@@ -55,16 +55,13 @@ def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):
     ("text", "message"),
     [
         (None, "no such file; expected a Python file that defines a LossSpec"),
-        (
-            "import nothing_of_the_kind",
-            "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
-        ),
+        ("import nothing_of_the_kind", "cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         ("raise SystemExit(3)", "cannot be run: SystemExit: 3"),
         (
             "from losstune.losses.focal import SPEC",
-            "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)",
+            "found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)",
         ),
-        ("x = 1", "found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"),
+        ("x = 1", "found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)"),
     ],
 )
 def test_a_bad_file_is_one_line_and_exit_code_2(tmp_path, capsys, text, message):
@@ -99,7 +96,7 @@ def test_an_alias_is_described_as_what_it_is(capsys):
 def test_a_loss_says_what_it_needs(capsys):
     main(["losses", "describe", "ldam"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "needs the class frequencies, a normalised last layer (the trainer sees to it)" in out
+    assert "needs the class frequencies, a normalised last layer (provided by the trainer)" in out
 
 
 def test_scale_lists_every_loss(capsys):

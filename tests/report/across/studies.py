@@ -84,9 +84,7 @@ def random_scores(
     ]
 
 
-def write_cells(
-    root: Path, scores: Sequence[Mapping[str, Sequence[float]]], **settings: object
-) -> list[Path]:
+def write_cells(root: Path, scores: Sequence[Mapping[str, Sequence[float]]], **settings: object) -> list[Path]:
     """Write a study for each cell, on data of its own, and return their folders."""
     return [
         write_study(root / f"cell{number}", by_loss, **{"data": "npz", "digest": f"{number:02x}"} | settings)

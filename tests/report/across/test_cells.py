@@ -33,9 +33,7 @@ def test_a_cell_is_named_by_its_folder_or_its_path_where_two_are_alike(tmp_path,
 
 
 def test_the_results_that_a_report_writes_are_read(tmp_path):
-    results = make_study(
-        {"cross_entropy": [0.9] * 6, "kl_divergence": [0.9] * 6, "focal": [0.91] * 6}
-    ).results()
+    results = make_study({"cross_entropy": [0.9] * 6, "kl_divergence": [0.9] * 6, "focal": [0.91] * 6}).results()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         values = results.model_copy(update={"model": name}).model_dump(mode="json")
@@ -72,9 +70,7 @@ def test_missing_and_damaged_results(tmp_path):
     values = json.loads((good / "results.json").read_text())
     values["losses"][1]["difference"]["mean"] = "much"
     path.write_text(json.dumps(values))
-    assert refusal([good, bad]).startswith(
-        f"{path}: damaged (losses.1.difference.mean: Input should be a valid number"
-    )
+    assert refusal([good, bad]).startswith(f"{path}: damaged (losses.1.difference.mean: Input should be a valid number")
 
 
 def test_results_without_what_is_compared_are_damaged(tmp_path):
@@ -88,13 +84,11 @@ def test_results_without_what_is_compared_are_damaged(tmp_path):
     ):
         values["losses"][0]["blocks"] = blocks
         path.write_text(json.dumps(values))
-        assert refusal([good, bad]) == f"{path}: damaged ({problem}); `losstune report` writes it anew"
+        assert refusal([good, bad]) == f"{path}: damaged ({problem}); `losstune report` writes it again"
 
 
 def test_one_study_is_no_comparison(tmp_path):
-    assert (
-        refusal(write_cells(tmp_path, random_scores(1))) == "found 1 study, expected two or more to compare"
-    )
+    assert refusal(write_cells(tmp_path, random_scores(1))) == "found 1 study, expected two or more to compare"
     assert refusal([]) == "found 0 studies, expected two or more to compare"
 
 
@@ -109,7 +103,7 @@ def test_one_study_is_no_comparison(tmp_path):
 def test_another_question_is_refused(tmp_path, settings, found):
     one = write_study(tmp_path / "one", SCORES)
     other = write_study(tmp_path / "other", SCORES, digest="60", identical={}, **settings)
-    message = f"{other}/results.json: {found} as in {one}, or there is nothing to compare"
+    message = f"{other}/results.json: {found} as in {one}; other studies are not comparable"
     assert refusal([one, other]) == message
 
 

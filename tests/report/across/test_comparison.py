@@ -53,10 +53,7 @@ def test_ranks_and_friedman(across, scores):
 
 
 def test_holm_against_the_baseline(across, scores):
-    raw = [
-        stats.wilcoxon([cell.mean().round(12) for cell in differences(scores, loss)]).pvalue
-        for loss in METHODS[1:]
-    ]
+    raw = [stats.wilcoxon([cell.mean().round(12) for cell in differences(scores, loss)]).pvalue for loss in METHODS[1:]]
     found = by_name(across)
     assert [found[loss].p_holm for loss in METHODS[1:]] == pytest.approx(multipletests(raw, method="holm")[1])
     assert found["cross_entropy"].standing is None
@@ -122,9 +119,9 @@ def test_the_noise_floor_is_the_twins_and_what_is_below_it_counts_for_nothing(tm
     assert across.sentence == (
         "Over 8 studies, against cross_entropy in accuracy: gce is better, +2.35 points "
         f"[{100 * found['gce'].iqm.low:+.2f}, {100 * found['gce'].iqm.high:+.2f}], Holm p 0.016; "
-        "the other is not told from it (Friedman p <0.001)."
+        "the other does not differ significantly (Friedman p <0.001)."
     )
-    assert any("differ by 0.75 points; less counts for nothing" in note for note in across.notes)
+    assert any("differ by 0.75 points; a smaller difference does not count" in note for note in across.notes)
 
 
 def test_worse_is_worse(tmp_path):
@@ -149,7 +146,7 @@ def test_a_cell_without_a_verdict_has_no_say_and_is_listed(tmp_path, scores):
     assert across.p_friedman == only.p_friedman
     assert [loss.iqm for loss in across.losses] == [loss.iqm for loss in only.losses]
     assert [cell.name for cell in across.cells if not cell.is_counted] == ["cell3"]
-    assert across.notes[0] == "cell3 has no verdict, and so no say in any number over studies."
+    assert across.notes[0] == "cell3 has no verdict and does not count in numbers over studies."
     assert {cell.decision for loss in across.losses for cell in loss.cells if cell.cell == "cell3"} == {None}
     assert [cell.cell for cell in across.losses[0].cells] == [f"cell{number}" for number in range(8)]
 
@@ -181,12 +178,8 @@ def test_a_loss_that_never_trained_counts_with_the_worst_score(tmp_path, scores)
     scores[1]["js"] = []
     across = comparison(tmp_path, scores)
     found = by_name(across)["js"]
-    assert "js never trained to the end in cell1, and counts there with the worst score." in across.notes
-    worst = [
-        *differences(scores[:1], "js"),
-        -np.array(scores[1]["cross_entropy"]),
-        *differences(scores[2:], "js"),
-    ]
+    assert "In cell1, all trials of js diverged or failed, so it counts there with the worst score." in across.notes
+    worst = [*differences(scores[:1], "js"), -np.array(scores[1]["cross_entropy"]), *differences(scores[2:], "js")]
     assert found.iqm.value == pytest.approx(stats.trim_mean(np.concatenate(worst), 0.25))
     assert found.cells[1].mean is None
 
@@ -195,9 +188,7 @@ def test_blocks_that_stopped_early_are_paired_with_their_own(tmp_path, scores):
     full = scores[0]["gce"]
     scores[0]["gce"] = full[:5]
     found = by_name(comparison(tmp_path, scores))["gce"]
-    pooled = np.concatenate(
-        [np.subtract(full[:5], scores[0]["cross_entropy"][:5]), *differences(scores[1:], "gce")]
-    )
+    pooled = np.concatenate([np.subtract(full[:5], scores[0]["cross_entropy"][:5]), *differences(scores[1:], "gce")])
     assert found.iqm.value == pytest.approx(stats.trim_mean(pooled, 0.25))
 
 
@@ -210,10 +201,10 @@ def test_few_cells_bound_nothing_and_say_so(tmp_path, num_cells, is_bounded):
     assert ((loss.improvement.low, loss.improvement.high) != (0.0, 1.0)) == is_bounded
     least = {5: "0.19", 6: "0.094"}[num_cells]
     assert (
-        f"On {num_cells} studies Wilcoxon's p, corrected for 3 losses, can't go below {least}: none can be told from "
-        "cross_entropy; that takes 7."
+        f"On {num_cells} studies Wilcoxon's p, corrected for 3 losses, is at least {least}, so no loss can differ "
+        "significantly from cross_entropy; that takes 7 studies."
     ) in across.notes
-    assert ("Nor can so few studies bound a difference: that takes 6." in across.notes) != is_bounded
+    assert ("The interval of a difference is unbounded with fewer than 6 studies." in across.notes) != is_bounded
 
 
 def test_cells_needed():
@@ -232,13 +223,11 @@ def test_losses_that_are_all_alike(tmp_path):
     across = comparison(tmp_path, [dict.fromkeys(METHODS, base)] * 6)
     assert across.p_friedman == 1.0
     assert {loss.mean_rank for loss in across.losses} == {2.5}
-    assert "none of 3 losses is told from cross_entropy" in across.sentence
+    assert "none of 3 losses differs significantly from cross_entropy" in across.sentence
 
 
 def test_studies_on_the_same_samples_are_named_as_such(tmp_path, scores):
     across = comparison(tmp_path, scores, data="digits")
     assert across.num_data == 1
-    assert any(
-        note.startswith("8 studies rest on 1 data set, so they are not independent") for note in across.notes
-    )
+    assert any(note.startswith("8 studies use 1 data set, so they are not independent") for note in across.notes)
     assert comparison(tmp_path, scores).num_data == 8

@@ -82,19 +82,12 @@ class Repo:
         for section, settings in (params or {}).items():
             section_now = getattr(study.params, section)
             study.params = study.params.model_copy(update={section: section_now.model_copy(update=settings)})
-        study.params = study.params.model_copy(
-            update={"study": study.params.study.model_copy(update={"seed": seed})}
-        )
+        study.params = study.params.model_copy(update={"study": study.params.study.model_copy(update={"seed": seed})})
         found: dict[str, Space] = check_names(study.params)
         registration = registration_of(study.params, digest, found)
-        registration = registration.model_copy(
-            update={"terms": registration.terms | (spaces or {}) | (terms or {})}
-        )
+        registration = registration.model_copy(update={"terms": registration.terms | (spaces or {}) | (terms or {})})
         results = study.results().model_copy(
-            update={
-                "protocol": registration.protocol,
-                "data": DATA.model_copy(update={"digest": digest}),
-            }
+            update={"protocol": registration.protocol, "data": DATA.model_copy(update={"digest": digest})}
         )
         (self.folder / "results.json").write_text(results.model_dump_json(indent=1) + "\n")
         write_registration(self.folder / "results/confirm/registration.json", registration)

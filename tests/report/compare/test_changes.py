@@ -1,9 +1,15 @@
+from dataclasses import replace
+
+import pytest
+
 from losstune.report.compare.changes import Change, changes_between
 from losstune.report.compare.code import CodeChange
+from losstune.report.compare.comparison import compare
 from losstune.report.compare.lines import change_lines
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
+from tests.report.compare.repo import Repo, block_scores, git
 
 
 def revisions(repo, a, b):
@@ -15,9 +21,10 @@ def test_lines_name_what_is_the_same_too(history_repo):
     assert change_lines(found) == [
         "settings: the same",
         "data: the same",
-        "code of a training: identical",
-        "other code, which no training rests on: differs in losstune.report.page",
+        "code of a training: the same",
+        "other code, which no training uses: differs in losstune.report.page",
         "versions: the same, as far as they are pinned",
+        "hardware: not known, the executions are not in DVC's cache at both revisions",
     ]
 
 
@@ -36,13 +43,66 @@ def test_settings_are_those_that_were_registered(history_repo):
 
 def test_pins_that_moved(history_repo, tmp_path):
     a, b = revisions(history_repo, "base", "base")
-    from dataclasses import replace
-
     b = replace(b, pins={"torch": "2.16.0", "ray": "2.60"}, devices=("cuda",))
     a = replace(a, pins={"torch": "2.15.0", "ray": "2.60", "gone": "1"}, devices=("cpu",))
     found = changes_between(a, b, CodeChange(is_known=True))
-    assert list(map(str, found.versions)) == [
-        "torch: 2.15.0 → 2.16.0",
-        "gone: 1 → nothing",
-        "device: cpu → cuda",
-    ]
+    assert list(map(str, found.versions)) == ["torch: 2.15.0 → 2.16.0", "gone: 1 → nothing"]
+    assert list(map(str, found.hardware)) == ["device: cpu → cuda"]
+
+
+@pytest.fixture
+def retrained(tmp_path):
+    """Two revisions that differ in the scores alone."""
+    repo = Repo(tmp_path)
+    git(tmp_path, "init", "-q", "-b", "main")
+    repo.put_sources()
+    repo.write(block_scores())
+    repo.commit("A study", "base")
+    repo.write(block_scores(shift=0.003))
+    repo.commit("Trained again", "again")
+    return revisions(repo, "base", "again")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "line", "note"),
+    [
+        (
+            {"devices": ("cpu",), "processors": ("Xeon",)},
+            {"devices": ("cpu",), "processors": ("EPYC",)},
+            "hardware: processor: Xeon → EPYC",
+            "Settings, data, code and versions are the same: the scores differ because of processor.",
+        ),
+        (
+            {"devices": ("cpu",), "processors": ("Xeon",)},
+            {"devices": ("cuda",), "processors": ("H100",)},
+            "hardware: device: cpu → cuda; processor: Xeon → H100",
+            "Settings, data, code and versions are the same: the scores differ because of device and processor.",
+        ),
+        (
+            {"devices": ("cuda",), "processors": ("H100",)},
+            {"devices": ("cuda",), "processors": ("H100",)},
+            "hardware: the same",
+            "The scores differ although settings, data, code and versions are the same. Device and processor are the "
+            "same, too. Versions that constraints.txt does not pin, or kernels of a GPU, are possible causes.",
+        ),
+        (
+            {},
+            {"devices": ("cpu",)},
+            "hardware: not known, the executions are not in DVC's cache at both revisions",
+            "The scores differ although settings, data, code and versions are the same. Another processor or device "
+            "may have trained them; their executions, which record it, are missing.",
+        ),
+    ],
+)
+def test_other_scores_without_another_setting_are_explained(retrained, ours, theirs, line, note):
+    a, b = retrained
+    found = compare(replace(a, **ours), replace(b, **theirs))
+    assert change_lines(found)[-1] == line
+    assert note in found.notes
+
+
+def test_the_same_scores_need_no_explanation(retrained):
+    a, _ = retrained
+    found = compare(a, a)
+    assert found.changes.has_none
+    assert not [note for note in found.notes if "are the same" in note]

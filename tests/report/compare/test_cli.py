@@ -30,7 +30,7 @@ def test_compare_prints_the_answer_last(run):
     code, out, err = run("compare", "base", "refactor")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "Against base, refactor is identical to the bit for all 4 losses."
-    assert "code of a training: identical" in out
+    assert "code of a training: the same" in out
 
 
 def test_the_work_tree_is_the_second_side_by_default(run):
@@ -85,8 +85,6 @@ def test_log_and_its_figure(run, tmp_path):
     assert "Judge by macro-F1" in out
     assert "baseline, oldest to newest:" in out
     assert (tmp_path / "history.svg").read_text().startswith("<?xml")
-    code, out, err = run(
-        "log", "metric", "--format", "json", "-n", "1", "--plot", str(tmp_path / "other.svg")
-    )
+    code, out, err = run("log", "metric", "--format", "json", "-n", "1", "--plot", str(tmp_path / "other.svg"))
     assert len(json.loads(out)) == 1
     assert err.startswith("wrote ")

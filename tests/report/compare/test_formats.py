@@ -47,9 +47,7 @@ def test_json_reads_back(noise):
 
 def test_a_name_cannot_write_markup(noise):
     hostile = "a|b <script>alert(1)</script> [x](y)"
-    comparison = noise.model_copy(
-        update={"a": noise.a.model_copy(update={"name": hostile, "title": hostile})}
-    )
+    comparison = noise.model_copy(update={"a": noise.a.model_copy(update={"name": hostile, "title": hostile})})
     table = formatted(comparison, "markdown").splitlines()
     assert "a\\|b \\<script\\>" in table[2]
     assert "\\[x\\](y)" in table[2]
@@ -68,9 +66,7 @@ def test_html_is_balanced(noise):
         def handle_endtag(self, tag):
             assert open_tags.pop() == tag
 
-    linked = noise.model_copy(
-        update={"links": (Link(revision="base", run="report", url="http://127.0.0.1:5000/#/x"),)}
-    )
+    linked = noise.model_copy(update={"links": (Link(revision="base", run="report", url="http://127.0.0.1:5000/#/x"),)})
     Parser().feed(formatted(linked, "html"))
     assert open_tags == []
     assert '<a href="http://127.0.0.1:5000/#/x">report</a>' in formatted(linked, "html")

@@ -97,11 +97,7 @@ def test_old_and_damaged_files_are_read_as_far_as_they_go(old_repo):
 def test_what_is_not_committed_comes_first(old_repo):
     old_repo.write(block_scores())
     entries = history(old_repo.folder, RESULTS)
-    assert (entries[0].commit, entries[0].message, entries[0].winner) == (
-        None,
-        "not committed",
-        "cross_entropy",
-    )
+    assert (entries[0].commit, entries[0].message, entries[0].winner) == (None, "not committed", "cross_entropy")
     assert history_text(entries, "table").splitlines()[2].startswith("work tree")
     assert history(old_repo.folder, RESULTS, "state1")[0].commit is not None
 

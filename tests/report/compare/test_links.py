@@ -11,9 +11,7 @@ def comparison(history_repo):
     return compare_revisions(history_repo.folder, "base", "range", force=False)
 
 
-def test_runs_of_both_sides_and_what_their_versions_differ_in(
-    comparison, history_repo, tmp_path, monkeypatch
-):
+def test_runs_of_both_sides_and_what_their_versions_differ_in(comparison, history_repo, tmp_path, monkeypatch):
     monkeypatch.chdir(history_repo.folder)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.create_experiment("study", artifact_location=str(tmp_path / "mlruns"))
@@ -26,8 +24,5 @@ def test_runs_of_both_sides_and_what_their_versions_differ_in(
         }
         client.create_run(experiment, run_name=f"report {revision.name}", tags=tags)
     linked = with_links(comparison, tmp_path)
-    assert [(link.revision, link.run) for link in linked.links] == [
-        ("base", "report base"),
-        ("range", "report range"),
-    ]
-    assert "The runs' versions differ: torch 2.15.0 → 2.16.0." in linked.notes
+    assert [(link.revision, link.run) for link in linked.links] == [("base", "report base"), ("range", "report range")]
+    assert "The versions of the runs differ: torch 2.15.0 → 2.16.0." in linked.notes

@@ -68,8 +68,8 @@ def test_settings_edited_after_the_run_are_noted(repo):
     repo.put("params.yaml", params.replace("epochs: 15", "epochs: 16"))
     (note,) = revision(repo).notes
     assert note == (
-        "workspace: its results.json was made under other settings than its params.yaml says (training.epochs); "
-        "`dvc repro` makes it anew."
+        "workspace: its results.json was made with other settings than those in its params.yaml (training.epochs); "
+        "`dvc repro` updates it."
     )
 
 
@@ -78,17 +78,14 @@ def test_a_registration_of_something_else_does_not_count(repo):
     repo.put("results.json", json.dumps(values | {"protocol": "00" * 32}))
     found = revision(repo)
     assert found.terms is None
-    assert any("no results/confirm/registration.json goes with" in note for note in found.notes)
-    assert any("results.json differs from that of the commit" in note for note in found.notes)
+    assert any("no results/confirm/registration.json matches" in note for note in found.notes)
+    assert any("results.json differs from the committed one" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        (
-            {"test_digest": "00" * 32},
-            "test split: digits 7e7e7e7e7e7e at base, digits 000000000000 at workspace",
-        ),
+        ({"test_digest": "00" * 32}, "test split: digits 7e7e7e7e7e7e at base, digits 000000000000 at workspace"),
         ({"seed": 1}, None),
         ({"digest": "11" * 32}, None),
         ({"params": {"model": {"width": 32}}}, None),
@@ -149,9 +146,7 @@ def test_a_study_without_losstunes_source(repo):
 
 def test_an_output_in_dvcs_cache_is_read_at_its_revision(repo):
     def dvc(*arguments):
-        subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments], cwd=repo.folder, check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=repo.folder, check=True, capture_output=True)
 
     path = Path("results/confirm/executions.jsonl")
     dvc("init", "-q")

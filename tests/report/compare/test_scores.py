@@ -48,7 +48,10 @@ def test_another_range_is_compared_in_pairs(history_repo):
     shared_B = blocks_LB.mean(0)
     parts = (rest**2).sum() / 3 / 2, np.mean([shared_B[search::2].var(ddof=1) for search in (0, 1)]) / 16
     assert row.p_search == pytest.approx(2 * stats.t.sf(row.mean / np.sqrt(sum(parts)), 3))
-    assert row.low < row.mean < row.high
+    # The searches' interval is the wider one here; the ROPE is held against that of twice the level.
+    for level, low, high in ((0.05, row.low, row.high), (0.1, row.equivalence_low, row.equivalence_high)):
+        reach = stats.t.ppf(1 - level / 2, 3) * np.sqrt(sum(parts))
+        assert (low, high) == pytest.approx((row.mean - reach, row.mean + reach))
     assert [str(change) for change in found.changes.params] == [
         "spaces of 4 losses, learning_rate: 1e-05 to 0.1, log, first 0.001 → 0.0001 to 0.01, log, first 0.001"
     ]
@@ -93,9 +96,7 @@ def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
         loss.model_copy(
             update={
                 "searches": tuple(
-                    search.model_copy(
-                        update={"winner": search.winner.model_copy(update={"learning_rate": 0.5})}
-                    )
+                    search.model_copy(update={"winner": search.winner.model_copy(update={"learning_rate": 0.5})})
                     for search in loss.searches
                 )
             }
@@ -105,6 +106,23 @@ def test_the_noise_floor_counts_where_the_searches_were_others(history_repo):
     b = replace(b, results=b.results.model_copy(update={"losses": tuple(losses)}))
     assert not any(row.same_winners for row in compare_scores(a, b).losses)
     assert {row.decision for row in compare_scores(a, b).losses} == {"undecided", None}
+
+
+@pytest.mark.parametrize(
+    ("num_searches", "num_blocks", "is_tested"), [(2, 1, False), (2, 2, True), (3, 2, False), (3, 3, True)]
+)
+def test_losses_with_fewer_blocks_than_two_or_than_searches_are_not_tested(
+    history_repo, num_searches, num_blocks, is_tested
+):
+    def cut(revision, kept):
+        losses = tuple(loss.model_copy(update={"blocks": loss.blocks[:kept]}) for loss in revision.results.losses)
+        results = revision.results.model_copy(update={"losses": losses, "num_searches": num_searches})
+        return replace(revision, results=results)
+
+    a, b = (read_revision(find_tree(history_repo.folder, name), PLACES) for name in ("base", "range"))
+    for kept in ((num_blocks, num_blocks), (num_blocks, 16), (16, num_blocks)):
+        found = compare_scores(cut(a, kept[0]), cut(b, kept[1]))
+        assert {row.difference is not None for row in found.losses} == {is_tested}
 
 
 def test_other_test_splits_are_no_pairs(history_repo):

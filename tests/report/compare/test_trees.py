@@ -52,9 +52,7 @@ def test_a_study_in_a_folder_below(repo):
     tree = find_tree(below.folder, "HEAD")
     assert tree.read(Path("results.json")) == b'{"below": 1}'
     assert tree.sources(Path("src/losstune")) == {"losses/focal.py": b"GAMMA = 2\n"}
-    assert find_tree(below.folder, "workspace").sources(Path("src/losstune")) == tree.sources(
-        Path("src/losstune")
-    )
+    assert find_tree(below.folder, "workspace").sources(Path("src/losstune")) == tree.sources(Path("src/losstune"))
 
 
 def test_an_experiment_by_its_name(repo):

@@ -1,7 +1,7 @@
-"""Many trainings on the cores and GPUs there are, of this machine or of a cluster. The only importer of ray.
+"""Train a plan with Ray Tune on the cores and GPUs of this machine or of a cluster. The only importer of ray.
 
-Tune runs the trials and nothing else: what to train comes from the plan, what is finished goes to the ledger, and
-neither Tune's own snapshots nor its loggers are used.
+Tune only runs the trials. The plan decides what to train, and the ledger stores the results. Tune's own checkpoints and
+loggers are not used.
 """
 
 from losstune.execution.trials.connection import available_cpus

@@ -1,4 +1,4 @@
-"""Starts Ray on this machine, or attaches to a cluster, and leaves nothing behind."""
+"""Start Ray on this machine, or connect to a cluster, and clean up afterwards."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from losstune.execution.cluster import address_source, cluster_address
 from losstune.execution.trials import orphans
 
 FAILURES = (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
-"""What Ray raises where it doesn't start or answer."""
+"""Exceptions of Ray when it does not start or answer."""
 
 PATIENCE_SEC = 2.0
-"""For a cluster's port to take a connection."""
+"""Time limit for a connection to the cluster's port."""
 
 MAX_TEMP_LENGTH = 12
-"""Ray's sockets lie 95 characters below the temp folder, and their paths may not exceed 107 bytes."""
+"""The paths of Ray's sockets add 95 characters to the temp folder and may not exceed 107 bytes."""
 
 
 @contextmanager
 def connected(resources: ResourceSettings) -> Iterator[Path]:
-    """Start Ray, or attach to it, and stop or leave it; gives a folder for Tune's files, removed at the end.
+    """Start Ray or connect to it, and stop it or disconnect at the end. Yields a temporary folder for Tune's files.
 
-    What studies that were killed have left of their Ray is ended first.
+    First, processes of Ray that killed studies left behind are ended.
 
     Raises:
-        LosstuneError: If no Ray answers at the address, or none starts here.
+        LosstuneError: If no Ray answers at the address, or Ray does not start here.
     """
     orphans.clear(_short_temp())
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -52,7 +52,7 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
             else:
                 _start(folder / "r")
             if threading.current_thread() is threading.main_thread():
-                # Ray has put a handler in its place that aborts, and leaves its processes and files behind.
+                # Ray installs a handler that aborts and leaves its processes and files behind.
                 signal.signal(signal.SIGTERM, on_sigterm)
             yield folder / "t"
         finally:
@@ -77,9 +77,9 @@ def _start(folder: Path) -> None:
 
 
 def _set_token() -> None:
-    """Give a Ray of our own a token; Ray would keep one in the home folder, which may be missing or not writable."""
+    """Give our own Ray a token. Ray would store one in the home folder, which may be missing or read-only."""
     if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
-        # Of this process, and not of this Ray: the driver's side of Ray reads it once.
+        # One token per process and not per Ray, because Ray's driver reads it only once.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
@@ -94,7 +94,7 @@ def _attach(address: str, source: str) -> None:
 
 
 def _join(address: str) -> None:
-    # The workers run the driver's own losstune, whatever their nodes have installed: it travels through Ray.
+    # Ray sends the driver's losstune to the workers, so they ignore the version on their nodes.
     package = str(Path(losstune.__file__).parent)
     ray.init(
         address=address,
@@ -105,7 +105,7 @@ def _join(address: str) -> None:
 
 
 def _require_listener(address: str) -> None:
-    # Ray itself would try for minutes, and write lines of its own.
+    # Ray itself would retry for minutes and print its own messages.
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
         return
@@ -113,7 +113,7 @@ def _require_listener(address: str) -> None:
 
 
 def available_cpus() -> int:
-    """Return the cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster are, as far as it decides what comes out of a training there."""
+"""Properties of a cluster's nodes that affect the results of a training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from losstune.study.provenance import public_versions
 from losstune.training.precision import resolve_precision
 
 PATIENCE_SEC = 120.0
-"""How long a node may take to answer: its first answer starts a worker and imports torch."""
+"""Time limit for a node's answer. The first answer starts a worker and imports torch."""
 
 DEVICES = ("cpu", "cuda")
 
@@ -28,11 +28,11 @@ class Node:
     """A node of a cluster.
 
     Attributes:
-        name: Its address in the cluster.
+        name: Address in the cluster.
         cpus: Cores that Ray may use.
         gpus: GPUs that Ray may use.
-        versions: Of the libraries asked for, the public part; ``"none"`` for one that isn't installed.
-        precision: Device to the precision that ``training.precision`` means there.
+        versions: Public version of each requested library; ``"none"`` for one that is not installed.
+        precision: Precision that ``training.precision`` means there, by device.
     """
 
     name: str
@@ -43,26 +43,23 @@ class Node:
 
 
 def survey(
-    resources: ResourceSettings,
-    libraries: Sequence[str],
-    training: TrainingSettings,
-    model: ModelSettings,
+    resources: ResourceSettings, libraries: Sequence[str], training: TrainingSettings, model: ModelSettings
 ) -> list[Node]:
-    """Ask every node of the cluster what it has.
+    """Collect the properties of every node of the cluster.
 
     Args:
-        resources: With the cluster's address.
-        libraries: Whose versions are asked for.
-        training: Whose precision is to be resolved.
-        model: For which it is.
+        resources: The settings, with the cluster's address.
+        libraries: Libraries whose versions are needed.
+        training: The settings whose precision is to be resolved.
+        model: The model to train.
 
     Raises:
-        LosstuneError: If no Ray answers at the address, or a node of it doesn't.
+        LosstuneError: If no Ray answers at the address, or one of its nodes does not answer.
     """
     with connected(resources):
         alive = [node for node in ray.nodes() if node["Alive"]]
         answers = [
-            # Without a core of its own, or it would wait for a cluster that is busy.
+            # Requests no core, or else it would wait while the cluster is busy.
             _facts.options(
                 num_cpus=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),

@@ -1,8 +1,9 @@
-"""Ends what a killed study leaves of its Ray: processes, sockets and files. Run as a program, it is the watchdog.
+"""End the Ray processes of a killed study and delete their files. As a program, this module is the watchdog.
 
-Each Ray that is started here has a folder of its own with a random name, and each of its processes has it on its
-command line, or a log in it open. So a process that is found belongs to that Ray, whatever numbers are used again.
-Whether the owner lives is told by a lock that the operating system frees when it ends, however it ends.
+Each Ray that losstune starts has a folder with a random name. Each of its processes has this folder on its command line
+or has a log in it open. So a process that is found this way belongs to that Ray, even if process ids are reused. The
+owner holds a file lock, which the operating system frees when the owner ends. So a free lock means that the owner has
+ended.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ POLL_SEC = 0.05
 
 @contextmanager
 def owned_folder(parent: Path) -> Iterator[Path]:
-    """Give a folder for a Ray that this process starts; at the end its processes are ended and it is removed.
+    """Make a folder for a Ray that this process starts. At the end, end Ray's processes and remove the folder.
 
-    If this process is killed before, a small process of its own session does the same within a second. If that one is
-    killed as well, or the machine goes down, the next study that calls :func:`clear` does.
+    If this process is killed before that, the watchdog, a small process in its own session, cleans up within a second.
+    If the watchdog is killed as well, or the machine goes down, the next study cleans up by :func:`clear`.
 
     Args:
-        parent: Where the folder is made.
+        parent: Folder in which it is made.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     lock = FileLock(folder / LOCK)
     lock.acquire(timeout=0)
-    # Its standard input ends when this process does; in a session of its own neither Ctrl-C nor the end of the
-    # process group reaches it.
+    # Its standard input closes when this process ends. In its own session, it does not receive Ctrl-C or the signals of
+    # the process group.
     watchdog = subprocess.Popen(
         [sys.executable, "-P", __file__, str(folder)],
         stdin=subprocess.PIPE,
@@ -60,7 +61,7 @@ def owned_folder(parent: Path) -> Iterator[Path]:
 
 
 def clear(parent: Path) -> list[Path]:
-    """End what is left of Rays whose owner is gone; return their folders, which are removed."""
+    """End the Ray processes whose owner has ended, remove their folders, and return these."""
     found = [folder for folder in sorted(parent.glob(f"{PREFIX}*")) if _is_orphaned(folder)]
     for folder in found:
         _end(folder)
@@ -68,22 +69,22 @@ def clear(parent: Path) -> list[Path]:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Return Ray's processes, of this user, that run out of a folder."""
+    """Return this user's Ray processes that belong to a folder."""
     return [process for process in psutil.process_iter() if _runs_in(process, f"{folder}/")]
 
 
 def _is_orphaned(folder: Path) -> bool:
     try:
-        if not (folder / LOCK).exists():  # its owner is about to take the lock, or was killed before
+        if not (folder / LOCK).exists():  # the owner has yet to lock, or was killed before
             return not psutil.pid_exists(int(folder.name.removeprefix(PREFIX).split("-")[0]))
         with FileLock(folder / LOCK, timeout=0):
             return True
-    except (OSError, Timeout, ValueError):  # another user's, or just removed by its owner; or the owner lives
+    except (OSError, Timeout, ValueError):  # another user's, just removed, or in use
         return False
 
 
 def _end(folder: Path) -> None:
-    # Looked at anew until there are none: what is killed may just have started another.
+    # Repeated until there are none, because a killed process may have just started another.
     deadline = time.monotonic() + PATIENCE_SEC
     while (found := processes_of(folder)) and time.monotonic() < deadline:
         for process in found:
@@ -96,10 +97,8 @@ def _end(folder: Path) -> None:
 def _runs_in(process: psutil.Process, folder: str) -> bool:
     try:
         command = process.cmdline()
-        # Someone may be reading a log.
-        if not command or not (
-            command[0].startswith("ray::") or any("/ray/" in part for part in command[:3])
-        ):
+        # The process may only be reading a log.
+        if not command or not (command[0].startswith("ray::") or any("/ray/" in part for part in command[:3])):
             return False
         return any(folder in part for part in command) or any(
             file.path.startswith(folder) for file in process.open_files()

@@ -1,4 +1,4 @@
-"""What one training gets of the machines."""
+"""The resources per trial: cores, and a share of a GPU."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from losstune.config.schema import ResourceSettings
 
 @dataclass(frozen=True, slots=True)
 class TrialResources:
-    """What one trial gets.
+    """The resources of one trial.
 
     Attributes:
         cpus: CPU cores.
-        gpus: GPUs, a fraction where several trials share one.
+        gpus: Number of GPUs, a fraction if several trials share one.
     """
 
     cpus: float
     gpus: float
 
     def fitted(self, nodes: Iterable[tuple[float, float]]) -> TrialResources:
-        """Return the share with so few cores that every node's GPUs can be filled.
+        """Return the resources with the cores reduced, so that every GPU of every node can be used.
 
         Args:
             nodes: CPUs and GPUs of each node there is.
         """
         if not self.gpus:
             return self
-        # A GPU's trainings ask little of a CPU; without this, a node of few cores and many GPUs leaves some idle.
+        # Trainings on a GPU use little CPU. Without this, a node with few cores and many GPUs leaves GPUs idle.
         ratios = [cpus / (gpus / self.gpus) for cpus, gpus in nodes if gpus and cpus]
         return replace(self, cpus=min([self.cpus, *(math.floor(100 * ratio) / 100 for ratio in ratios)]))
 
     def alone(self, nodes: Iterable[tuple[float, float]]) -> TrialResources:
-        """Return a share beside which nothing else fits: a whole GPU, or all cores of the largest node.
+        """Return resources that no other trial fits beside: a whole GPU, or all cores of the largest node.
 
         Args:
             nodes: CPUs and GPUs of each node there is.
@@ -45,12 +45,12 @@ class TrialResources:
 
 
 def resources_of(device: str, resources: ResourceSettings, num_per_gpu: int) -> TrialResources:
-    """Return what one trial gets: a core, and on a GPU its part of one.
+    """Return the resources of one trial: one core, and on a GPU its fraction of the GPU.
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.
-        resources: With the user's own number of trials a GPU, or ``"auto"``.
-        num_per_gpu: What ``"auto"`` means for this model.
+        resources: The settings, with the number of trials per GPU or ``"auto"``.
+        num_per_gpu: Number of trials per GPU that ``"auto"`` means for this model.
     """
     if device == "cpu":
         return TrialResources(cpus=1, gpus=0)

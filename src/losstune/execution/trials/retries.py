@@ -1,8 +1,8 @@
-"""What becomes of a training whose worker was lost: it is tried again, or given up with its cause.
+"""Retries of a training whose worker was lost.
 
-A node that went away says nothing of the training, so it is simply done again elsewhere. A worker that died by itself,
-or memory that ran out, may be the training's own fault or that of its neighbours on the device: it is done once more,
-with the device to itself. A training that hung would hang again, and an exception of a loss would be raised again.
+A lost node says nothing about the training, so the training is retried elsewhere. A dead worker or a lack of memory may
+be caused by the training or by others on the same device, so the training is retried once with the device to itself. A
+training that exceeds its time limit or raises an exception would do so again, so it is not retried.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from losstune.study.jobs import Job
 FailureKind = Literal["node", "worker", "memory", "time"]
 
 MAX_RETRIES: dict[FailureKind, int] = {"node": 10, "worker": 1, "memory": 1, "time": 0}
-"""How often a training is done again after each kind of failure."""
+"""How often a training is retried after each kind of failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,22 @@ class Attempt:
 
 
 class Retries:
-    """Units whose worker was lost, and how often each was."""
+    """Jobs whose worker was lost, and how often."""
 
     def __init__(self) -> None:
         self._waiting: deque[Attempt] = deque()
         self._failures: Counter[tuple[str, FailureKind]] = Counter()
 
     def __len__(self) -> int:
-        """Return how many wait to be tried again."""
+        """Return how many jobs wait for a retry."""
         return len(self._waiting)
 
     def next(self) -> Attempt | None:
-        """Return the next to try again, or None."""
+        """Return the next attempt to retry, or None."""
         return self._waiting.popleft() if self._waiting else None
 
     def goes_again(self, attempt: Attempt, kind: FailureKind) -> bool:
-        """Note a failure; say whether the job is tried again, and then hold it ready for :meth:`next`."""
+        """Record a failure. Return whether the job is retried; if so, :meth:`next` will return it."""
         mark = attempt.job.keys[0], kind
         self._failures[mark] += 1
         if self._failures[mark] > MAX_RETRIES[kind]:

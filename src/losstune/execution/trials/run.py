@@ -1,4 +1,4 @@
-"""Hands a plan's jobs to Ray Tune, and what comes of them to the caller; does again what was lost with its worker."""
+"""Run a plan's jobs with Ray Tune, return their results to the caller, and retry jobs whose worker was lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHER_LIBRARIES = "has other libraries:"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 EXIT_DETAIL = re.compile(r"Worker exit detail: (.+?)(?: Some common causes|$)")
 SIGNS_OF_A_LOST_NODE = ("node has died", "node was terminated", "NodeDiedError", "node died", "node is dead")
-"""In what Ray says of an actor that died; the exception's class is the same for a process that did."""
+"""Matches the cause in Ray's message about a dead actor. The exception class does not reveal the cause."""
 
 
 class _OtherLibrariesError(Exception):
@@ -51,39 +51,37 @@ def run(
     per_trial: TrialResources,
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    """Train every job of the plan on a Ray that is started here, or on a running one if an address is given.
+    """Train every job of the plan on Ray, either started here or running at an address.
 
-    A job whose worker is lost is done again as :mod:`losstune.execution.trials.retries` says, and otherwise fails.
+    If the worker of a job is lost, the job is retried as in :mod:`losstune.execution.trials.retries`, or else fails.
 
     Args:
-        plan: What to train; `on_finished` is expected to tell it what is finished.
-        train: The training function; must be importable by name in the workers.
-        arrays: The data; put into Ray's object store once.
+        plan: What to train; `on_finished` must report finished jobs to it.
+        train: The training function; workers must be able to import it by name.
+        arrays: The data, which is put into Ray's object store once.
         brackets: Early stopping, or None.
-        on_finished: Called in this process, with each job and what came of it.
+        on_finished: Called in this process with each job and its result.
         resources: Concurrency and the address of a cluster.
-        per_trial: What one trial gets.
-        versions: Of the libraries that a worker has to have; None where workers are of this very installation.
+        per_trial: The resources of one trial.
+        versions: Required versions of the libraries of a worker; None if workers use this installation.
 
     Raises:
-        LosstuneError: If no Ray answers at the address, or a worker has other libraries.
+        LosstuneError: If no Ray answers at the address, or a worker has other versions of the libraries.
     """
     with connected(resources) as folder:
-        # A worker is used again only for a trial that is pending by then; Tune would keep a single one pending.
+        # A worker is reused only if a trial is pending by then, and Tune by default keeps only one pending.
         num_pending = max(MIN_PENDING, 2 * int(ray.cluster_resources().get("CPU", 1)))
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(num_pending))
-        # Tune would write all trials into a snapshot, ever more of them, every ten seconds or so; we restore none.
+        # Tune would write a growing snapshot of all trials about every ten seconds, which is never restored.
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
-        # Tune's own handler would end an interrupted study as if it were whole.
+        # Tune's own handler would end an interrupted study as if it were complete.
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
         driver = _Driver(
             plan=plan,
             brackets=brackets,
             on_finished=on_finished,
             source=address_source(resources),
-            limit_sec=None
-            if resources.trial_time_limit is None
-            else SECONDS_A_MINUTE * resources.trial_time_limit,
+            limit_sec=None if resources.trial_time_limit is None else SECONDS_A_MINUTE * resources.trial_time_limit,
         )
         trainable = tune.with_parameters(
             _Trial,
@@ -98,7 +96,7 @@ def run(
             tune_config=tune.TuneConfig(
                 search_alg=_PlanSearcher(driver),
                 scheduler=_AshaScheduler(driver),
-                num_samples=-1,  # until the searcher says that there is nothing left
+                num_samples=-1,  # until the searcher has no more trials
                 max_concurrent_trials=limit,
                 reuse_actors=True,
             ),
@@ -114,16 +112,10 @@ def run(
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]
-    """Runs in a worker: trains a job up to its next rung at each step. One worker trains many jobs in turn."""
+    """Runs in a worker. Each step trains a job up to its next rung. One worker trains many jobs, one after another."""
 
     def setup(
-        self,
-        config: dict[str, Any],
-        *,
-        arrays: Arrays,
-        train: Train,
-        rungs: tuple[int, ...],
-        versions: dict[str, str],
+        self, config: dict[str, Any], *, arrays: Arrays, train: Train, rungs: tuple[int, ...], versions: dict[str, str]
     ) -> None:
         # Nodes may join a cluster while the study runs.
         if versions and (found := public_versions(tuple(versions))) != versions:
@@ -132,9 +124,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._progress: Iterator[Timed] = self._train(
-            new_config["attempt"].job.task, self._arrays, self._rungs
-        )
+        self._progress: Iterator[Timed] = self._train(new_config["attempt"].job.task, self._arrays, self._rungs)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -143,13 +133,13 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
 
 
 class _Request:
-    """What Tune asks Ray for, trial by trial."""
+    """The resources that Tune requests from Ray for each trial."""
 
     def __init__(self, per_trial: TrialResources) -> None:
         self._per_trial = per_trial
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        # Looked at anew each time: a node may have joined or left.
+        # Computed each time, because a node may have joined or left.
         nodes = [
             (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
             for node in ray.nodes()
@@ -163,7 +153,7 @@ class _Request:
 
 @dataclass(eq=False)
 class _Driver:
-    """The driver's side of a run, shared by the three hooks that Tune calls."""
+    """The state of a run in the driver process, shared by the three hooks that Tune calls."""
 
     plan: Plan
     brackets: Brackets | None
@@ -174,11 +164,11 @@ class _Driver:
     num_out: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles its hooks into snapshots that we never restore; ours hold threads and open files.
+        # Tune pickles its hooks into snapshots, which are never restored. These hooks hold threads and open files.
         return (object, ())
 
     def next(self) -> Attempt | None:
-        """Return what to train next; None if nothing can be started now."""
+        """Return the next attempt; None if none can start now."""
         attempt = self.retries.next()
         if attempt is None and (job := self.plan.next()) is not None:
             attempt = Attempt(job)
@@ -186,23 +176,21 @@ class _Driver:
         return attempt
 
     def is_over(self) -> bool:
-        """Whether nothing is left to train, and nothing out there can come back to be trained again."""
+        """Whether no job is left and no running job can be retried."""
         return not self.num_out and not self.retries and self.plan.is_exhausted()
 
     def finish(self, attempt: Attempt, timed: Timed) -> None:
-        """Take what a worker sent."""
+        """Process the result of a worker."""
         self.num_out -= 1
         if not (timed.out_of_memory and self.retries.goes_again(attempt, "memory")):
             self.on_finished(attempt.job, timed)
 
     def lose(self, attempt: Attempt, kind: FailureKind, cause: str) -> None:
-        """Note that a worker is lost: its job is tried again, or has failed of `cause`."""
+        """Handle the loss of a worker: retry its job, or record it as failed with `cause`."""
         self.num_out -= 1
         if not self.retries.goes_again(attempt, kind):
             task = attempt.job.task
-            timed = Timed(
-                results=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device
-            )
+            timed = Timed(results=failed(task, cause), started_at=time.time(), duration_sec=0.0, device=task.device)
             self.on_finished(attempt.job, timed)
 
 
@@ -217,16 +205,14 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
             return {"attempt": attempt}
         return Searcher.FINISHED if self._driver.is_over() else None
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Nothing to learn here: the plan is told by the receiver."""
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Do nothing: the receiver reports to the plan."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the ledger is the truth."""
+        """Do nothing: the ledger is the source of truth."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the ledger is the truth."""
+        """Do nothing: the ledger is the source of truth."""
 
 
 class _AshaScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -240,7 +226,7 @@ class _AshaScheduler(FIFOScheduler):  # type: ignore[misc]
         self._live.append(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
-        # In the order in which they came, as by default, but without a look at all finished ones at every step.
+        # In order of arrival, as by default, but without searching all finished trials at every step.
         self._live = [trial for trial in self._live if not trial.is_finished()]
         return next((trial for trial in self._live if trial.status == trial.PENDING), None)
 
@@ -252,7 +238,7 @@ class _AshaScheduler(FIFOScheduler):  # type: ignore[misc]
         latest = timed.results[0].curve[-1]
         job: Job = trial.config["attempt"].job
         rung = job.keys[0], latest.epoch
-        if rung not in self._decided:  # else it is done again, and its score stands on the bracket already
+        if rung not in self._decided:  # a retried trial reaches a rung again
             score = latest.validation[brackets.metric]
             loss = job.task.configuration.loss
             self._decided[rung] = brackets.goes_on(loss, job.search, latest.epoch, score)
@@ -276,19 +262,19 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
             actor = trial.temporary_state.ray_actor
             if time.monotonic() - started > limit_sec and trial_id not in self._hung and actor is not None:
                 self._hung.add(trial_id)
-                ray.kill(actor)  # the only way that ends a call which never returns
+                ray.kill(actor)  # the only way to end a call that never returns
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        # Taken out, so that Tune doesn't keep every curve and weight in memory and in its snapshots.
+        # Removed, so that Tune does not keep every curve and all weights in memory and in its snapshots.
         timed: Timed = result.pop("timed")
-        if result["done"]:  # set by the trial itself, or by Tune once the scheduler has stopped it
+        if result["done"]:  # set by the trial itself, or by Tune after the scheduler stopped it
             self._running.pop(trial.trial_id, None)
             self._driver.finish(trial.config["attempt"], timed)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        # The training function turns exceptions into results, so here the worker itself is lost.
+        # The training function turns exceptions into results, so an error here means that the worker was lost.
         self._running.pop(trial.trial_id, None)
         reason = _reason(trial)
         if OTHER_LIBRARIES in reason:
@@ -297,9 +283,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
         attempt: Attempt = trial.config["attempt"]
         if trial.trial_id in self._hung:
             minutes = (self._driver.limit_sec or 0.0) / SECONDS_A_MINUTE
-            self._driver.lose(
-                attempt, "time", f"took longer than resources.trial_time_limit, {minutes:g} minutes"
-            )
+            self._driver.lose(attempt, "time", f"took longer than resources.trial_time_limit, {minutes:g} minutes")
         elif any(sign in reason for sign in SIGNS_OF_A_LOST_NODE):
             self._driver.lose(
                 attempt, "node", f"its node went away {MAX_RETRIES['node'] + 1} times: {in_one_line(reason)}"
@@ -309,7 +293,7 @@ class _Receiver(tune.Callback):  # type: ignore[misc]
 
 
 def _reason(trial: Any) -> str:
-    # Where the driver writes it; `Trial.get_error` looks where Tune copies that file to, which is later.
+    # Read where the driver writes it, because `Trial.get_error` reads a copy that Tune makes later.
     try:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except OSError:

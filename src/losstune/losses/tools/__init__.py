@@ -1,1 +1,1 @@
-"""Tools for losses: the contract that each has to pass, the search for equivalent ones, figures, the catalogue."""
+"""Tools for losses: the contract tests, the search for identical losses, figures, the catalogue as text."""

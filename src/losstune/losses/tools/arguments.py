@@ -1,4 +1,4 @@
-"""What every loss has to do with its arguments: take what means the same, and refuse what means nothing.
+"""Contract tests of a loss's arguments: equivalent types are accepted, invalid ones rejected.
 
 Shape suffixes: N samples, C classes.
 """
@@ -14,9 +14,9 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32)
 
 
 def target_types(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Class indices may come as any whole numbers, for a batch of any size; truth values are refused."""
+    """Class indices of any integer type are accepted, for any batch size; a Boolean target is rejected."""
     weight_C = torch.linspace(0.5, 2.0, num_classes, dtype=torch.float64)
-    # As many samples as classes, too: there a mask in place of an index has the right shape.
+    # Include as many samples as classes: there, a mask has the same shape as an index.
     for num_samples in (num_classes, 24):
         logits_NC, target_N = batch(num_classes, num_samples=num_samples)
         for name, function in (
@@ -31,13 +31,13 @@ def target_types(loss: BoundLoss, num_classes: int) -> Outcomes:
             try:
                 function(logits_NC, target_N == 0)
             except ValueError as error:
-                yield True, f"truth values as target are refused: {error}"
+                yield True, f"a Boolean target is rejected: {error}"
             else:
-                yield False, f"{name} takes truth values for class indices"
+                yield False, f"{name} accepts a Boolean target as class indices"
 
 
 def class_counts(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Shares of the classes do as well as their counts, or are refused, as declared; so is a wrong number of them."""
+    """Class frequencies are accepted in place of counts, or rejected, as declared; a wrong number is rejected."""
     if not loss.spec.needs_counts:
         return
     logits_NC, target_N = batch(num_classes)
@@ -50,25 +50,25 @@ def class_counts(loss: BoundLoss, num_classes: int) -> Outcomes:
     try:
         of_shares_N = loss.with_counts(counts_C / counts_C.sum())(logits_NC, target_N)
     except ValueError as error:
-        yield loss.spec.absolute_counts, f"shares in place of counts are refused: {error}"
+        yield loss.spec.absolute_counts, f"class frequencies in place of counts are rejected: {error}"
     else:
         change = (of_shares_N - losses_N).abs().max().item()
-        yield change < 1e-9, f"shares in place of counts change the loss by {change:.2g}"
+        yield change < 1e-9, f"class frequencies in place of counts change the loss by {change:.2g}"
     try:
         loss.with_counts(frequencies(num_classes + 1))(logits_NC, target_N)
     except ValueError as error:
-        yield True, f"counts of another number of classes are refused: {error}"
+        yield True, f"counts of another number of classes are rejected: {error}"
     else:
-        yield False, f"counts of {num_classes + 1} classes are taken for logits of {num_classes}"
+        yield False, f"counts of {num_classes + 1} classes are accepted for logits of {num_classes}"
 
 
 def hyperparameters(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Values that are no number of a hyperparameter's domain are refused when the loss is bound."""
+    """Binding the loss rejects values that are not numbers in a hyperparameter's domain."""
     for item in loss.spec.hyperparameters:
         for value in (str(item.default), True, None, float("nan"), float("inf"), [item.default]):
             try:
                 loss.spec.bind({item.name: value})  # type: ignore[dict-item]
             except ValueError as error:
-                yield item.name in str(error), f"refused: {error}"
+                yield item.name in str(error), f"rejected: {error}"
             else:
-                yield False, f"{item.name} may be {value!r}, expected {item.domain}"
+                yield False, f"{item.name} accepts {value!r}, expected {item.domain}"

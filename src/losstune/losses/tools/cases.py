@@ -1,4 +1,4 @@
-"""What a loss is tried on: settings of its hyperparameters, class frequencies, logits and targets.
+"""Inputs for the contract tests: hyperparameters, class frequencies, logits and targets.
 
 Shape suffixes: N samples, C classes.
 """
@@ -15,7 +15,7 @@ from losstune.losses.ranges import Choice
 from losstune.losses.spec import BoundLoss, LossSpec
 
 Outcomes = Iterator[tuple[bool, str]]
-"""Whether it is as it has to be, and what was found."""
+"""Pairs of whether a check passed and a message with what was found."""
 
 Check = Callable[[BoundLoss, int], Outcomes]
 """``check(loss, num_classes)``."""
@@ -26,13 +26,10 @@ IMBALANCE = 100.0
 
 
 def settings_of(spec: LossSpec) -> list[BoundLoss]:
-    """Return the loss at its published hyperparameters, at the ends of their ranges, and between."""
+    """Return the loss at its published hyperparameters, at the ends of their ranges, and at points between."""
     settings = [spec.defaults]
     for units in _units(len(spec.hyperparameters)):
-        point = {
-            item.name: item.range.from_unit(unit)
-            for item, unit in zip(spec.hyperparameters, units, strict=True)
-        }
+        point = {item.name: item.range.from_unit(unit) for item, unit in zip(spec.hyperparameters, units, strict=True)}
         settings += [point] if point not in settings else []
     for item in spec.hyperparameters:
         values = item.range.values if isinstance(item.range, Choice) else ()
@@ -46,7 +43,7 @@ def _units(num_dimensions: int) -> Iterator[list[float]]:
         return
     yield [0.0] * num_dimensions
     yield [1.0] * num_dimensions
-    # Sobol's points, near one end in one coordinate each: where a formula is about to change is where it breaks.
+    # Sobol points, and points near one end in one coordinate: formulas tend to break close to a limit.
     engine = qmc.Sobol(num_dimensions, scramble=True, rng=5)
     yield from engine.random_base2(NUM_INNER_BITS).tolist()
     for axis in range(num_dimensions):
@@ -54,17 +51,17 @@ def _units(num_dimensions: int) -> Iterator[list[float]]:
             yield [unit if other == axis else 0.5 for other in range(num_dimensions)]
 
 
-def told(loss: BoundLoss, num_classes: int) -> BoundLoss:
-    """Return the loss with class frequencies that are :data:`IMBALANCE` times apart, if it asks for any.
+def with_class_counts(loss: BoundLoss, num_classes: int) -> BoundLoss:
+    """Return the loss with class frequencies that differ by a factor of :data:`IMBALANCE`, if it needs them.
 
-    Equal ones would hide a link or a formula that passes over them.
+    Equal frequencies would not reveal a link or a formula that ignores them.
     """
     return loss.with_counts(frequencies(num_classes))
 
 
 def imbalanced(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Tensor:
-    """Return the losses (N,) with those class frequencies, for whatever number of classes the logits have."""
-    return told(loss, logits_NC.shape[1])(logits_NC, target)
+    """Return the losses (N,) with those class frequencies, for the number of classes of the logits."""
+    return with_class_counts(loss, logits_NC.shape[1])(logits_NC, target)
 
 
 def frequencies(num_classes: int) -> Tensor:
@@ -73,21 +70,16 @@ def frequencies(num_classes: int) -> Tensor:
 
 
 def batch(
-    num_classes: int,
-    *,
-    num_samples: int = 24,
-    dtype: torch.dtype = torch.float64,
-    scale: float = 1.5,
-    seed: int = 3,
+    num_classes: int, *, num_samples: int = 24, dtype: torch.dtype = torch.float64, scale: float = 1.5, seed: int = 3
 ) -> tuple[Tensor, Tensor]:
-    """Return logits (N, C) from a normal distribution, and targets (N,) that hold every class in turn."""
+    """Return logits (N, C) from a normal distribution, and targets (N,) that cycle through the classes."""
     generator = torch.Generator().manual_seed(seed)
     logits_NC = scale * torch.randn(num_samples, num_classes, generator=generator, dtype=torch.float64)
     return logits_NC.to(dtype), torch.arange(num_samples) % num_classes
 
 
 def distributions(num_classes: int, num_samples: int = 24) -> Tensor:
-    """Return soft targets (N, C), the last of them with classes at exactly 0."""
+    """Return soft targets (N, C); the last four have classes with a probability of exactly 0."""
     generator = torch.Generator().manual_seed(4)
     shares_NC = torch.rand(num_samples, num_classes, generator=generator, dtype=torch.float64) ** 3
     shares_NC[-4:, 1:-1] = 0
@@ -95,7 +87,7 @@ def distributions(num_classes: int, num_samples: int = 24) -> Tensor:
 
 
 def gradient(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Tensor:
-    """Return the derivative of each sample's loss by its logits, (N, C)."""
+    """Return the derivative of each sample's loss with respect to its logits, (N, C)."""
     logits_NC = logits_NC.detach().clone().requires_grad_()
     (gradient_NC,) = torch.autograd.grad(loss(logits_NC, target).sum(), logits_NC)
     return gradient_NC

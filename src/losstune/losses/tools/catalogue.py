@@ -1,4 +1,4 @@
-"""The catalogue in words: what a table of losses says, and all there is to say about one."""
+"""The catalogue as text: the table of losses, and the description of one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ TRAITS: dict[str, Callable[[LossSpec], bool]] = {
     "maskable": lambda spec: spec.properties.masked == "limit",
     "normalised-head": lambda spec: spec.head == "normalised",
 }
-"""What losses can be chosen by."""
+"""Traits to filter losses by."""
 
 MASKED = {
-    "limit": "a logit of minus infinity leaves a class out; the others learn on",
-    "flat": "a logit of minus infinity leaves nothing to learn: the gradient vanishes",
+    "limit": "a logit of minus infinity excludes a class; the others still have gradients",
+    "flat": "with a logit of minus infinity, all gradients are 0",
     "infinite": "a logit of minus infinity makes the loss infinite",
 }
-"""What is said of :attr:`losstune.losses.spec.Properties.masked`."""
+"""Descriptions of :attr:`losstune.losses.spec.Properties.masked`."""
 
 ORDERS: dict[str, Callable[[LossSpec], object]] = {
     "name": lambda spec: spec.name,
@@ -49,19 +49,19 @@ ORDERS: dict[str, Callable[[LossSpec], object]] = {
     "scale": lambda spec: gradient_scale(spec.bind(), NUM_CLASSES),
     "bound": lambda spec: _bound(spec) if _bound(spec) is not None else float("inf"),
 }
-"""What a table can be sorted by."""
+"""Sort keys of the table."""
 
 
 def choose(
     *, family: str | None = None, having: Iterable[str] = (), lacking: Iterable[str] = (), order: str = "name"
 ) -> list[LossSpec]:
-    """Return the losses of a family that have some traits and lack others, in an order.
+    """Return the losses of a family, filtered by traits and sorted.
 
     Args:
-        family: One of :data:`losstune.losses.spec.Family`, None for all.
-        having: Names in :data:`TRAITS`.
-        lacking: Names in :data:`TRAITS`.
-        order: A name in :data:`ORDERS`.
+        family: One of :data:`losstune.losses.spec.Family`; None for all.
+        having: Required traits, names in :data:`TRAITS`.
+        lacking: Excluded traits, names in :data:`TRAITS`.
+        order: Sort key, a name in :data:`ORDERS`.
     """
     having, lacking = list(having), list(lacking)
     found = [
@@ -75,7 +75,7 @@ def choose(
 
 
 def traits(spec: LossSpec) -> list[str]:
-    """Return what is claimed of a loss, in a few words each."""
+    """Return the declared properties of a loss, each in a few words."""
     properties, bound = spec.properties, _bound(spec)
     return [
         *(["convex"] if properties.convex else []),
@@ -91,7 +91,7 @@ def traits(spec: LossSpec) -> list[str]:
 
 
 def table_rows(specs: Sequence[LossSpec]) -> list[tuple[str, str, str, str, str]]:
-    """Return name, family, hyperparameters at their published values, traits and source of each loss."""
+    """Return name, family, published hyperparameters, traits and source of each loss."""
     return [
         (
             spec.name,
@@ -105,14 +105,13 @@ def table_rows(specs: Sequence[LossSpec]) -> list[tuple[str, str, str, str, str]
 
 
 def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
-    """Return all there is to say about a loss.
+    """Return the full description of a loss.
 
     Args:
-        name: Of a loss, or another name of one.
+        name: Name or alias of a loss.
 
     Returns:
-        What the name stands for if it is another name, rows of a title and a text, and a text in plain PyTorch to
-        copy.
+        The meaning of the name if it is an alias, rows of a title and a text, and a plain PyTorch snippet to copy.
 
     Raises:
         LosstuneError: If there is no such loss; the message gives the nearest name.
@@ -124,7 +123,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
     wants = [
         *(["the class frequencies"] if spec.needs_counts else []),
         *([HEADS[spec.head]] if spec.head in HEADS else []),
-        *(["a last layer that starts from a bias of its own"] if spec.initial_bias else []),
+        *(["a last layer with a special initial bias"] if spec.initial_bias else []),
     ]
     rows = [
         (spec.name, spec.summary),
@@ -138,7 +137,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
         ("properties", ", ".join(_claims(spec)) + " (at the published values)"),
         ("masked", MASKED[spec.properties.masked]),
         ("scale", f"its gradient at equal logits is cross_entropy's times {pulls}"),
-        ("needs", ", ".join(wants) + " (the trainer sees to it)" if wants else ""),
+        ("needs", ", ".join(wants) + " (provided by the trainer)" if wants else ""),
         *[("limit", _limit(limit)) for limit in spec.limits],
         *[("alias", f"{other.name}: {_relation(other)}") for other in spec.aliases],
         ("equals", f"{spec.equals} on hard labels: a control, not another candidate" if spec.equals else ""),
@@ -147,7 +146,7 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
 
 
 def bound_loss(text: str) -> BoundLoss:
-    """Read a loss as one writes it: ``focal``, or ``bi_tempered:t1=0.5,t2=2``.
+    """Parse a loss given as text: ``focal``, or ``bi_tempered:t1=0.5,t2=2``.
 
     Raises:
         LosstuneError: If there is no such loss or hyperparameter, or its value is outside the domain.

@@ -1,6 +1,6 @@
-"""What a spec claims of its loss at the published hyperparameters, held against what is measured.
+"""Contract tests of the properties that a spec declares, at the published hyperparameters.
 
-A claim has to hold for every number of classes; what is denied has to fail for one.
+A declared property has to hold for every number of classes; a denied one has to fail for at least one.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import torch
 
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools import measure
-from losstune.losses.tools.cases import Outcomes, batch, told
+from losstune.losses.tools.cases import Outcomes, batch, with_class_counts
 from losstune.losses.tools.measure import Measured
 
 CLASS_COUNTS = (2, 4, 9)
 
 
 def minimum(loss: BoundLoss) -> Outcomes:
-    """The infimum is the declared one."""
+    """The infimum equals the declared one."""
     declared = loss.spec.properties.minimum
     for num_classes in CLASS_COUNTS:
         wanted = declared(num_classes, **loss.hyperparameters) if declared else 0.0
-        found = measure.infimum(told(loss, num_classes), num_classes)
+        found = measure.infimum(with_class_counts(loss, num_classes), num_classes)
         good = wanted - 1e-6 <= found <= wanted + 1e-4
         yield good, f"declared {wanted:.6g}, found {found:.6g} with {num_classes} classes"
 
 
 def bound(loss: BoundLoss) -> Outcomes:
-    """The supremum is the declared one, or there is none."""
+    """The supremum equals the declared one, or the loss is unbounded, as declared."""
     for num_classes in CLASS_COUNTS:
-        declared, there = loss.spec.properties.bound_at(num_classes), told(loss, num_classes)
+        declared, there = loss.spec.properties.bound_at(num_classes), with_class_counts(loss, num_classes)
         if declared is None:
             found = measure.growth(there, num_classes)
             yield found.holds, f"declared unbounded: {found.evidence}"
@@ -41,47 +41,47 @@ def bound(loss: BoundLoss) -> Outcomes:
 
 
 def smoothness(loss: BoundLoss) -> Outcomes:
-    """The gradient is differentiable everywhere and can be differentiated, or one of the two fails."""
-    found = _all(lambda num_classes: measure.smoothness(told(loss, num_classes), num_classes))
+    """The gradient is differentiable everywhere, also by autograd, or not, as declared."""
+    found = _all(lambda num_classes: measure.smoothness(with_class_counts(loss, num_classes), num_classes))
     if found.holds and not _twice(loss):
         found = Measured(False, "the gradient cannot be differentiated")
     yield from _held(found, loss.spec.properties.smooth, "smooth")
 
 
 def convexity(loss: BoundLoss) -> Outcomes:
-    """Convex in the logits, or not."""
-    found = _all(lambda num_classes: measure.convexity(told(loss, num_classes), num_classes))
+    """The loss is convex in the logits, or not, as declared."""
+    found = _all(lambda num_classes: measure.convexity(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.convex, "convex")
 
 
 def symmetry(loss: BoundLoss) -> Outcomes:
-    """The sum over all classes as targets is constant, or not."""
-    found = _all(lambda num_classes: measure.symmetry(told(loss, num_classes), num_classes))
+    """The sum over all classes as targets is constant, or not, as declared."""
+    found = _all(lambda num_classes: measure.symmetry(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.symmetric, "symmetric")
 
 
 def shift(loss: BoundLoss) -> Outcomes:
-    """A shift of all logits changes nothing, or something."""
-    found = _all(lambda num_classes: measure.shift_invariance(told(loss, num_classes), num_classes))
+    """The loss is invariant to a shift of all logits, or not, as declared."""
+    found = _all(lambda num_classes: measure.shift_invariance(with_class_counts(loss, num_classes), num_classes))
     yield from _held(found, loss.spec.properties.shift_invariant, "shift-invariant")
 
 
 def properness(loss: BoundLoss) -> Outcomes:
-    """The link gives the posterior back from the risk's minimiser, or not.
+    """The link maps the minimiser of the risk to the posterior, or not, as declared.
 
-    Values cannot tell a posterior that a loss gives back by design from one recovered by a clever link: "strictly" and
-    "recoverable" are measured alike.
+    Values cannot distinguish a loss that is proper by design from one with a link that inverts it, so "strictly" and
+    "recoverable" have the same test.
     """
 
     def measured(num_classes: int) -> Measured:
-        there = told(loss, num_classes)
+        there = with_class_counts(loss, num_classes)
         return measure.properness(there, there.probabilities, num_classes)
 
-    yield from _held(_all(measured), loss.spec.properties.proper != "no", "to give the posterior back")
+    yield from _held(_all(measured), loss.spec.properties.proper != "no", "to recover the posterior")
 
 
 def _all(measured: Callable[[int], Measured]) -> Measured:
-    """Return the first number of classes at which it fails, or the last."""
+    """Return the first failure over the numbers of classes, or else the last result."""
     for num_classes in CLASS_COUNTS:
         found = measured(num_classes)
         if not found.holds:
@@ -99,10 +99,10 @@ def _twice(loss: BoundLoss) -> bool:
     logits_NC.requires_grad_()
     try:
         (gradient_NC,) = torch.autograd.grad(
-            told(loss, 4)(logits_NC, target_N).sum(), logits_NC, create_graph=True
+            with_class_counts(loss, 4)(logits_NC, target_N).sum(), logits_NC, create_graph=True
         )
         torch.autograd.grad(gradient_NC.square().sum(), logits_NC)
-    except RuntimeError:  # no graph, or a backward that says it can be differentiated once only
+    except RuntimeError:  # no graph, or a backward pass that can be differentiated only once
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""What every loss has to do, whatever it computes, at any hyperparameters and number of classes.
+"""Contract tests that every loss has to pass, at any hyperparameters and number of classes.
 
 Shape suffixes: N samples, S studies side by side, C classes.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.arguments import class_counts, hyperparameters, target_types
-from losstune.losses.tools.cases import Check, Outcomes, batch, distributions, frequencies, gradient, told
+from losstune.losses.tools.cases import Check, Outcomes, batch, distributions, frequencies, gradient, with_class_counts
 from losstune.losses.tools.derivatives import second_derivative
 from losstune.losses.tools.masked import masked
 
@@ -23,7 +23,7 @@ MAX_EXTREME_CLASSES = 4
 
 
 def shapes(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """One value per sample, in float32 at least; inputs are left alone."""
+    """The loss returns one value per sample, in at least float32, and does not modify its inputs."""
     for dtype in PRECISIONS:
         logits_NC, target_N = batch(num_classes, dtype=dtype)
         before_NC, before_N = logits_NC.clone(), target_N.clone()
@@ -34,66 +34,60 @@ def shapes(loss: BoundLoss, num_classes: int) -> Outcomes:
         loss.probabilities(logits_NC)
         yield (
             torch.equal(logits_NC, before_NC) and torch.equal(target_N, before_N),
-            "logits and targets are left alone",
+            "logits and targets are not modified",
         )
 
 
 def first_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """The gradient is that of the values, by finite differences in float64."""
+    """The gradient agrees with finite differences of the values in float64."""
     logits_NC, target_N = batch(num_classes)
     numeric_NC = torch.empty_like(logits_NC)
     step = 1e-5
     for k in range(num_classes):
         moved_NC = torch.zeros_like(logits_NC)
         moved_NC[:, k] = step
-        numeric_NC[:, k] = (loss(logits_NC + moved_NC, target_N) - loss(logits_NC - moved_NC, target_N)) / (
-            2 * step
-        )
-    # Differences of the values, which no detached factor and no custom backward can deceive.
+        numeric_NC[:, k] = (loss(logits_NC + moved_NC, target_N) - loss(logits_NC - moved_NC, target_N)) / (2 * step)
+    # Finite differences detect errors of detached factors and of custom backward passes.
     error = (gradient(loss, logits_NC, target_N) - numeric_NC).abs().max().item()
     scale = max(numeric_NC.abs().max().item(), 1e-3)
-    yield error < 1e-5 * scale + 1e-7, f"the gradient is off by {error:.2g} from the values' differences"
+    yield error < 1e-5 * scale + 1e-7, f"the gradient differs by {error:.2g} from finite differences"
     if loss.spec.soft_targets:
         soft_NC = distributions(num_classes, 6)
         good = torch.autograd.gradcheck(
-            lambda z: loss(z, soft_NC),
-            logits_NC[:6].requires_grad_(),
-            atol=1e-5,
-            rtol=1e-3,
-            raise_exception=False,
+            lambda z: loss(z, soft_NC), logits_NC[:6].requires_grad_(), atol=1e-5, rtol=1e-3, raise_exception=False
         )
         yield (
             bool(good),
-            "the gradient under soft targets is that of the values"
+            "the gradient with soft targets agrees with finite differences"
             if good
-            else ("the gradient under soft targets is not that of the values"),
+            else ("the gradient with soft targets disagrees with finite differences"),
         )
 
 
 def independence(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """A sample's loss has nothing to do with the others of its batch."""
+    """A sample's loss does not depend on the other samples of the batch."""
     logits_NC, target_N = batch(num_classes)
     alone_N = torch.cat([loss(logits_NC[i : i + 1], target_N[i : i + 1]) for i in range(len(target_N))])
     change = (loss(logits_NC, target_N) - alone_N).abs().max().item()
-    yield change < 1e-9, f"a sample's loss differs by {change:.2g} in a batch and alone"
+    yield change < 1e-9, f"a sample's loss differs by {change:.2g} between a batch and the sample alone"
 
 
 def permutation(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Classes have no order."""
+    """The loss is invariant to a permutation of the classes."""
     logits_NC, target_N = batch(num_classes)
     order_C = torch.randperm(num_classes, generator=torch.Generator().manual_seed(1)).roll(1)
     renamed = loss.with_counts(frequencies(num_classes)[order_C])
     moved_NC, moved_N = logits_NC[:, order_C], order_C.argsort()[target_N]
     change = (renamed(moved_NC, moved_N) - loss(logits_NC, target_N)).abs().max().item()
-    yield change < 1e-9, f"naming the classes in another order changes the loss by {change:.2g}"
+    yield change < 1e-9, f"a permutation of the classes changes the loss by {change:.2g}"
     change = (renamed.probabilities(moved_NC) - loss.probabilities(logits_NC)[:, order_C]).abs().max().item()
-    yield change < 1e-9, f"naming the classes in another order changes the probabilities by {change:.2g}"
+    yield change < 1e-9, f"a permutation of the classes changes the probabilities by {change:.2g}"
 
 
 def extremes(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Values, gradients and probabilities are finite at logits of +-200 and at ties, in every precision."""
+    """Values, gradients and probabilities are finite at logits up to +-200 and at ties, in every precision."""
     num_classes = min(num_classes, MAX_EXTREME_CLASSES)
-    loss = told(loss, num_classes)
+    loss = with_class_counts(loss, num_classes)
     rows_NC = torch.tensor(list(itertools.product(EXTREMES, repeat=num_classes)), dtype=torch.float64)
     for dtype in PRECISIONS:
         for label in range(num_classes):
@@ -107,9 +101,9 @@ def extremes(loss: BoundLoss, num_classes: int) -> Outcomes:
 
 
 def finite(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Outcomes:
-    """Yield what isn't finite, or no distribution, at these logits; nothing if all is well.
+    """Yield a failure if values are not finite, or probabilities no distribution, at these logits; else nothing.
 
-    A gradient may be infinite where its true value, computed in float64, has no number in the type of the logits.
+    A gradient may be infinite if its true value, computed in float64, exceeds the range of the logits' type.
     """
     gradient_NC = gradient(loss, logits_NC, target)
     good_NC = gradient_NC.isfinite()
@@ -132,22 +126,22 @@ def finite(loss: BoundLoss, logits_NC: Tensor, target: Tensor) -> Outcomes:
 
 
 def precision(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Half precision costs no more than rounding the logits does, single precision little."""
+    """The error in half and single precision is small beyond the rounding of the logits."""
     for dtype, tolerance in ((torch.bfloat16, 1e-4), (torch.float16, 1e-4), (torch.float32, 1e-4)):
         logits_NC, target_N = batch(num_classes, dtype=dtype)
         exact_N = loss(logits_NC.double(), target_N)
         error = ((loss(logits_NC, target_N) - exact_N).abs() / (1 + exact_N.abs())).max().item()
-        yield error < tolerance, f"{dtype} logits cost {error:.2g} (relative) in the loss"
+        yield error < tolerance, f"{dtype} logits give an error of {error:.2g} (relative) in the loss"
         exact_NC = gradient(loss, logits_NC.double(), target_N)
         size = exact_NC.abs().max().item()
         error = (gradient(loss, logits_NC, target_N) - exact_NC).abs().max().item() / size
-        # The gradient comes back in the type of the logits, and is rounded to it.
+        # The gradient is rounded to the type of the logits.
         allowed = max(1e-3, 2 * torch.finfo(dtype).eps)
-        yield error < allowed, f"{dtype} logits cost {error:.2g} of the largest gradient"
+        yield error < allowed, f"{dtype} logits give an error of {error:.2g} of the largest gradient"
 
 
 def autocast(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Inside autocast the loss of a half-precision layer is computed in float32, and its gradient arrives."""
+    """Under autocast, the loss of a half-precision layer is computed in float32, and the layer gets its gradient."""
     for dtype in (torch.bfloat16, torch.float16):
         generator = torch.Generator().manual_seed(0)
         weight_CF = torch.randn(num_classes, 8, generator=generator).requires_grad_()
@@ -157,37 +151,37 @@ def autocast(loss: BoundLoss, num_classes: int) -> Outcomes:
             logits_NC = torch.nn.functional.linear(features_NF, weight_CF)
             losses_N = loss(logits_NC, target_N)
         good = losses_N.dtype == torch.float32
-        yield good, f"inside autocast to {dtype} the loss has type {losses_N.dtype}"
+        yield good, f"under autocast to {dtype} the loss has type {losses_N.dtype}"
         exact_N = loss(logits_NC.float(), target_N)
         error = ((losses_N - exact_N).abs() / (1 + exact_N.abs())).max().item()
-        yield error < 1e-4, f"inside autocast to {dtype} the loss is off by {error:.2g} (relative)"
+        yield error < 1e-4, f"under autocast to {dtype} the loss has an error of {error:.2g} (relative)"
         (gradient_CF,) = torch.autograd.grad(losses_N.mean(), weight_CF)
         yield bool(gradient_CF.isfinite().all()), f"the weights' gradient under autocast to {dtype} is finite"
 
 
 def soft_targets(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """A distribution as target is taken or refused, as declared; of one class it is that class."""
+    """A distribution as target is accepted or rejected, as declared; a one-hot target equals the class index."""
     logits_NC, target_N = batch(num_classes)
     one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
     try:
         soft_N = loss(logits_NC, one_hot_NC)
     except ValueError as error:
-        yield not loss.spec.soft_targets, f"a distribution as target is refused: {error}"
+        yield not loss.spec.soft_targets, f"a distribution as target is rejected: {error}"
         return
     if not loss.spec.soft_targets:
-        yield False, "the spec says no soft targets, and a distribution as target is not refused"
+        yield False, "the spec declares no soft targets, but a distribution as target is accepted"
         return
     change = (soft_N - loss(logits_NC, target_N)).abs().max().item()
-    yield change < 1e-9, f"one class and its one-hot distribution differ by {change:.2g}"
+    yield change < 1e-9, f"a class index and its one-hot distribution differ by {change:.2g}"
     single_N = loss(logits_NC.float(), distributions(num_classes))
     exact_N = loss(logits_NC.float().double(), distributions(num_classes))
     change = ((single_N - exact_N).abs() / (1 + exact_N.abs())).max().item()
     good = single_N.dtype == torch.float32 and change < 1e-4
-    yield good, f"float32 logits under a float64 distribution give {single_N.dtype}, off by {change:.2g}"
+    yield (good, f"float32 logits with a float64 distribution give {single_N.dtype}, with an error of {change:.2g}")
 
 
 def devices(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """No value is needed on the host: tensors without contents do."""
+    """The loss needs no values on the host: it works with meta tensors."""
     logits_NC = torch.empty(8, num_classes, device="meta", requires_grad=True)
     if loss.counts is not None:
         loss = loss.with_counts(loss.counts.to("meta"))
@@ -196,11 +190,11 @@ def devices(loss: BoundLoss, num_classes: int) -> Outcomes:
     loss.probabilities(logits_NC)
     if loss.spec.soft_targets:
         loss(logits_NC, torch.empty(8, num_classes, device="meta")).mean().backward()  # type: ignore[no-untyped-call]
-    yield True, "never waits for a device"
+    yield True, "never synchronises with a device"
 
 
 def vmap(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Under ``torch.func`` several studies side by side are as one by one."""
+    """Under ``torch.func.vmap``, several batches give the same results as one at a time."""
     logits_NC, target_N = batch(num_classes)
     logits_SNC, target_SN = torch.stack([logits_NC, 2 * logits_NC]), torch.stack([target_N, target_N.flip(0)])
     both = torch.func.grad_and_value(lambda z, y: loss(z, y).sum())
@@ -209,9 +203,7 @@ def vmap(loss: BoundLoss, num_classes: int) -> Outcomes:
     size = 1 + alone_NC.abs().max().item()
     error = (gradients_SNC[1] - alone_NC).abs().max().item() / size
     yield error < 1e-6, f"under torch.func.vmap the gradient differs by {error:.2g}"
-    error = (values_S[1] - loss(logits_SNC[1], target_SN[1]).sum()).abs().item() / (
-        1 + values_S[1].abs().item()
-    )
+    error = (values_S[1] - loss(logits_SNC[1], target_SN[1]).sum()).abs().item() / (1 + values_S[1].abs().item())
     yield error < 1e-6, f"under torch.func.vmap the value differs by {error:.2g}"
     shares_SNC = torch.func.vmap(loss.probabilities)(logits_SNC)
     error = (shares_SNC[1] - loss.probabilities(logits_SNC[1])).abs().max().item()
@@ -219,7 +211,7 @@ def vmap(loss: BoundLoss, num_classes: int) -> Outcomes:
 
 
 def compiled(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """``torch.compile(fullgraph=True)`` takes it in one piece, and changes nothing."""
+    """``torch.compile(fullgraph=True)`` compiles the loss as one graph and does not change its results."""
     torch.compiler.reset()
     logits_NC, target_N = batch(num_classes, dtype=torch.float32)
 
@@ -238,7 +230,7 @@ def compiled(loss: BoundLoss, num_classes: int) -> Outcomes:
 
 
 def oracle(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """The values are those of the declared oracle."""
+    """The values agree with the declared oracle."""
     if loss.spec.oracle is None:
         return
     logits_NC, target_N = batch(num_classes, scale=2.0)
@@ -249,11 +241,11 @@ def oracle(loss: BoundLoss, num_classes: int) -> Outcomes:
 
 
 def limits(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """At the declared hyperparameters it is the declared other loss."""
+    """At the hyperparameters of its declared limits, the loss equals the declared other losses."""
     logits_NC, target_N = batch(num_classes, scale=3.0)
     for limit in loss.spec.limits:
-        there = told(loss.spec.bind(limit.hyperparameters), num_classes)
-        wanted_N = told(get(limit.of).bind(), num_classes)(logits_NC, target_N)
+        there = with_class_counts(loss.spec.bind(limit.hyperparameters), num_classes)
+        wanted_N = with_class_counts(get(limit.of).bind(), num_classes)(logits_NC, target_N)
         error = ((there(logits_NC, target_N) - wanted_N).abs() / (1 + wanted_N.abs())).max().item()
         at = ", ".join(f"{name} = {value:g}" for name, value in limit.hyperparameters.items())
         yield error <= limit.within, f"at {at} it differs from {limit.of} by {error:.2g} (relative)"

@@ -1,4 +1,4 @@
-"""Second derivatives, in every way in which PyTorch can be asked for them.
+"""Contract tests of second derivatives, for every way in which PyTorch computes them.
 
 Shape suffixes: N samples, C classes, M = N C.
 """
@@ -18,11 +18,11 @@ STEP = 1e-5
 FORWARD = "torch.func.jacfwd twice"
 
 Risk = Callable[[Tensor], Tensor]
-"""The sum of the losses of a batch, by its logits."""
+"""The sum of the losses of a batch, as a function of the logits."""
 
 
 def _gradient_penalty(risk: Risk, logits_NC: Tensor) -> Tensor:
-    """Return the Hessian column by column, each from half the gradient's square less a constant."""
+    """Return the Hessian column by column, as gradients of half the square of a gradient entry shifted to 1."""
     columns = []
     for column in range(logits_NC.numel()):
         moving_NC = logits_NC.clone().requires_grad_()
@@ -48,14 +48,13 @@ WAYS: dict[str, Callable[[Risk, Tensor], Tensor]] = {
 
 
 def second_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """A second derivative is right, or refused: by reverse mode only where the loss is not declared smooth."""
+    """Second derivatives are correct or raise an error; by reverse mode only a loss not declared smooth may raise."""
     logits_NC, target_N = batch(num_classes, num_samples=4)
     size = logits_NC.numel()
     moves_MNC = STEP * torch.eye(size, dtype=torch.float64).view(size, *logits_NC.shape)
     wanted_MM = torch.stack(
         [
-            (gradient(loss, logits_NC + move_NC, target_N) - gradient(loss, logits_NC - move_NC, target_N))
-            / (2 * STEP)
+            (gradient(loss, logits_NC + move_NC, target_N) - gradient(loss, logits_NC - move_NC, target_N)) / (2 * STEP)
             for move_NC in moves_MNC
         ]
     ).view(size, size)
@@ -70,7 +69,7 @@ def second_derivative(loss: BoundLoss, num_classes: int) -> Outcomes:
         except (RuntimeError, NotImplementedError) as error:
             said = " ".join(str(error).split())[:100]
             may = not loss.spec.properties.smooth or way == FORWARD  # some of PyTorch's own functions lack it
-            yield may, f"by {way} the second derivative is refused: {said}"
+            yield may, f"by {way} the second derivative fails: {said}"
         else:
             error_ = (found_MM - wanted_MM).abs().max().item()
-            yield error_ < allowed, f"by {way} the second derivative is off by {error_:.2g}"
+            yield error_ < allowed, f"by {way} the second derivative has an error of {error_:.2g}"

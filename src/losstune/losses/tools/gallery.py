@@ -1,8 +1,8 @@
-"""Losses drawn: value and gradient against the margin and against the true class's probability.
+"""Figures of losses: value and gradient against the margin and against the true class's probability.
 
-All other classes are alike: z_y - z_j is the margin m for every j, with the logits' mean at 0. There the softmax
+All other classes have the same logit: z_y - z_j is the margin m for every j, and the mean logit is 0. Then the softmax
 probability of the true class is p_y = 1 / (1 + (C-1) exp(-m)); for a normalised head it is that of the link. Where
-L = phi(p_y), the gradient's size |dL/dz_y| is the weight |phi'(p_y)| p_y (1 - p_y) with which a sample pulls.
+L = phi(p_y), the size of the gradient is |dL/dz_y| = |phi'(p_y)| p_y (1 - p_y).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 
 NUM_POINTS = 82
-"""Even, so that none lies where all logits are alike: there logit_norm has no gradient."""
+"""Even, so that no point has equal logits, where logit_norm has no gradient."""
 
 FARTHEST = 8.0
 FARTHEST_COSINE = 1.0
@@ -36,12 +36,12 @@ _WIDTH_INCHES, _HEIGHT_INCHES = 8.0, 1.9
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A loss along the line on which all classes but the true one are alike.
+    """A loss along the line on which all classes but the true one have equal logits.
 
     Attributes:
         margins: z_y - z_j.
-        probabilities: Of the true class, by softmax; by the loss's link for a normalised head.
-        values: The loss, in its own units.
+        probabilities: Probability of the true class, by softmax; for a normalised head, by the loss's link.
+        values: The loss.
         gradients: dL/dz_y.
     """
 
@@ -52,17 +52,15 @@ class Curve:
 
 
 def curve(loss: BoundLoss, num_classes: int) -> Curve:
-    """Return the loss at margins from -8 to 8; from -1 to 1 for a normalised head, whose logits are cosines."""
+    """Return the loss at margins from -8 to 8; for a normalised head, whose logits are cosines, from -1 to 1."""
     farthest = FARTHEST_COSINE if loss.spec.head == "normalised" else FARTHEST
     margin_N = torch.linspace(-farthest, farthest, NUM_POINTS, dtype=torch.float64)
     z_NC = -margin_N.unsqueeze(1).expand(-1, num_classes) / num_classes
-    z_NC = torch.cat(
-        [margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1
-    ).requires_grad_()
+    z_NC = torch.cat([margin_N.unsqueeze(1) * (num_classes - 1) / num_classes, z_NC[:, 1:]], 1).requires_grad_()
     losses_N = loss(z_NC, torch.zeros(len(z_NC), dtype=torch.int64))
     (gradient_NC,) = torch.autograd.grad(losses_N.sum(), z_NC)
     z_NC = z_NC.detach()
-    # Cosines are no logits: their softmax is all but uniform, whatever the loss makes of them.
+    # The softmax of cosines is nearly uniform and not the loss's probability.
     shares_NC = loss.probabilities(z_NC) if loss.spec.head == "normalised" else z_NC.softmax(1)
     return Curve(
         margins=tuple(margin_N.tolist()),
@@ -73,35 +71,22 @@ def curve(loss: BoundLoss, num_classes: int) -> Curve:
 
 
 def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
-    """Draw losses over each other as SVG text, with cross-entropy in grey behind them.
+    """Return a figure of several losses as SVG text, with cross-entropy in grey behind them.
 
     Args:
-        losses: By the label to print.
+        losses: Maps labels to losses.
         num_classes: C.
     """
     curves = {label: curve(loss, num_classes) for label, loss in losses.items()}
     with drawing_style("gallery " + " ".join(losses)):
-        figure = Figure(
-            figsize=(_WIDTH_INCHES, _HEIGHT_INCHES + 0.16 * (len(losses) > 1) * math.ceil(len(losses) / 4))
-        )
+        figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES + 0.16 * (len(losses) > 1) * math.ceil(len(losses) / 4)))
         panels = figure.subplots(1, 4)
         reference = curve(get(REFERENCE).bind(), num_classes)
         if not any(loss.spec.head == "normalised" for loss in losses.values()):
             _draw(panels, reference, label=None, colour="shadow", line="-")
         for index, (label, drawn) in enumerate(curves.items()):
-            _draw(
-                panels,
-                drawn,
-                label,
-                _COLOURS[index % len(_COLOURS)],
-                _LINES[index // len(_COLOURS) % len(_LINES)],
-            )
-        names = (
-            ("margin", "loss"),
-            ("margin", "dL/dz_y"),
-            ("p_y", "loss"),
-            ("p_y", "|dL/dz_y|"),
-        )
+            _draw(panels, drawn, label, _COLOURS[index % len(_COLOURS)], _LINES[index // len(_COLOURS) % len(_LINES)])
+        names = (("margin", "loss"), ("margin", "dL/dz_y"), ("p_y", "loss"), ("p_y", "|dL/dz_y|"))
         for axes, (across, title) in zip(panels, names, strict=True):
             axes.set_xlabel(across, fontsize=8)
             axes.set_title(title, fontsize=8.5, loc="left", color=COLOURS["ink"])
@@ -116,7 +101,7 @@ def figure_svg(losses: Mapping[str, BoundLoss], num_classes: int = 10) -> str:
         if len(losses) > 1:
             figure.legend(loc="lower center", ncols=4, fontsize=8, frameon=False)
         figure.tight_layout(rect=(0, 0.1 * (len(losses) > 1) * math.ceil(len(losses) / 4), 1, 1), w_pad=1.2)
-        return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(figure))  # a hundredth of a point is fine enough
+        return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(figure))  # a hundredth of a point is precise enough
 
 
 def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, line: Line) -> None:
@@ -130,17 +115,12 @@ def _draw(panels: Sequence[Axes], drawn: Curve, label: str | None, colour: str, 
         first = axes is panels[0]
         width = 1.0 if label is None else 1.5
         axes.plot(
-            across,
-            values,
-            color=COLOURS[colour],
-            linestyle=line,
-            linewidth=width,
-            label=label if first else None,
+            across, values, color=COLOURS[colour], linestyle=line, linewidth=width, label=label if first else None
         )
 
 
 def _frame(axes: Axes, values: Sequence[float]) -> None:
-    """Frame what is drawn in colour: cross-entropy behind it may leave the frame."""
+    """Set the limits to the coloured curves; the grey cross-entropy may exceed them."""
     low, high = min(values), max(values)
     room = 0.06 * ((high - low) or 1.0)
     axes.set_ylim(low - room, high + room)

@@ -1,4 +1,4 @@
-"""A hunt for NaN and infinity: hypothesis chooses logits, precision and hyperparameters, and simplifies what it finds.
+"""Search for NaN and infinity with hypothesis, which chooses logits, precision and hyperparameters.
 
 Shape suffixes: N samples, C classes.
 """
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 
 from losstune.losses.spec import BoundLoss, LossSpec
-from losstune.losses.tools.cases import told
+from losstune.losses.tools.cases import with_class_counts
 from losstune.losses.tools.contract import PRECISIONS, finite
 
 MAX_EXAMPLES = 120
@@ -23,7 +23,7 @@ class _FoundError(Exception):
 
 
 def hunt(spec: LossSpec) -> str | None:
-    """Return the simplest case found that isn't finite, or is below the declared minimum; None if there is none."""
+    """Return the simplest case found that is not finite or below the declared minimum; None if there is none."""
 
     @settings(
         max_examples=MAX_EXAMPLES,
@@ -62,10 +62,8 @@ def _case(spec: LossSpec, data: st.DataObject) -> tuple[BoundLoss, torch.Tensor,
     loss = spec.bind({item.name: item.range.from_unit(units[item.name]) for item in spec.hyperparameters})
     num_classes = data.draw(st.sampled_from((3, 2, 5)))
     dtype = data.draw(st.sampled_from(PRECISIONS))
-    logit = st.one_of(
-        st.sampled_from(SPECIAL), st.floats(-LARGEST, LARGEST, width=16), st.floats(-20, 20, width=32)
-    )
+    logit = st.one_of(st.sampled_from(SPECIAL), st.floats(-LARGEST, LARGEST, width=16), st.floats(-20, 20, width=32))
     row = st.lists(logit, min_size=num_classes, max_size=num_classes)
     rows = data.draw(st.lists(row, min_size=1, max_size=3))
     target = data.draw(st.lists(st.integers(0, num_classes - 1), min_size=len(rows), max_size=len(rows)))
-    return told(loss, num_classes), torch.tensor(rows).to(dtype), torch.tensor(target)
+    return with_class_counts(loss, num_classes), torch.tensor(rows).to(dtype), torch.tensor(target)

@@ -1,7 +1,7 @@
-"""Finds losses that are one: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
+"""Find identical losses: L_a(z) = scale * L_b(temperature * z) + offset for all logits and classes.
 
-Such losses train alike but for the learning rate and the length of the last layer's weights. Counting them as
-several gives one loss several chances to win.
+Such losses train alike, up to the learning rate and the norm of the last layer's weights. Counting them as several
+gives one loss several chances to win.
 
 Shape suffixes: N samples, C classes.
 """
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""``loss(logits_NC, target_N) -> losses_N``, as a bound loss."""
+"""``loss(logits_NC, target_N) -> losses_N``, such as a bound loss."""
 
 Values = NDArray[np.float64]
 
@@ -35,18 +35,18 @@ TEMPERATURES = tuple(2 ** (step / STEPS_PER_OCTAVE) for step in range(-48, 49))
 PROMISING = 0.5
 EXACT = 1e-6
 NEAR_NATS = 8.0
-"""Cross-entropy up to which two losses are also compared by themselves: p_y above 3e-4."""
+"""Cross-entropy up to which losses are also compared separately: p_y above 3e-4."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How one loss follows from another.
+    """The transformation of one loss into another.
 
     Attributes:
-        scale: Factor of the value, by number of classes; positive.
+        scale: Positive factor of the value, by number of classes.
         temperature: Factor of the logits, the same for every number of classes.
-        offset: Added to the value, by number of classes.
-        everywhere: Whether it holds at all logits tried; if not, it does where cross-entropy is at most 8 nats.
+        offset: Term added to the value, by number of classes.
+        everywhere: Whether it holds at all logits tried; if not, it holds where cross-entropy is at most 8 nats.
     """
 
     scale: Mapping[int, float]
@@ -55,7 +55,7 @@ class Relation:
     everywhere: bool = True
 
     def __str__(self) -> str:
-        """Return, say, ``0.5 L(2 z) + 1``, with the numbers for the fewest classes compared."""
+        """Return a text such as ``0.5 L(2 z) + 1``, with the values for the smallest number of classes compared."""
         num = min(self.scale)
         scale = "" if math.isclose(self.scale[num], 1, abs_tol=1e-6) else f"{self.scale[num]:.4g} "
         inner = "z" if math.isclose(self.temperature, 1, abs_tol=1e-6) else f"{self.temperature:.4g} z"
@@ -68,22 +68,22 @@ class Relation:
 
 
 def relation(first: Loss, second: Loss, class_counts: Sequence[int] = CLASS_COUNTS) -> Relation | None:
-    """Return how `first` follows from `second`, or None if it doesn't.
+    """Return the transformation of `second` into `first`, or None if there is none.
 
-    The answer is numerical: equality to a millionth on draws near and far from the middle. Two losses that differ only
-    where the true class is all but ruled out, as by a cap or to avoid an overflow, follow from each other with
-    ``everywhere`` false.
+    The comparison is numerical: equality to a millionth on random logits of several scales. If two losses differ only
+    where the probability of the true class is nearly 0, for example because of a cap or to avoid an overflow,
+    ``everywhere`` is false.
 
     Args:
         first: A loss.
-        second: Another.
+        second: Another loss.
         class_counts: Numbers of classes at which they are compared.
     """
     return _relation(_Sampled(first, class_counts), _Sampled(second, class_counts))
 
 
 def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
-    """Return the names in groups of losses that are one; most groups hold a single name."""
+    """Group the names of equivalent losses; most groups contain a single name."""
     groups: list[list[str]] = []
     with _one_thread():
         sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
@@ -97,7 +97,7 @@ def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
 
 
 class _Sampled:
-    """A loss on fixed draws, at every temperature of the grid."""
+    """The values of a loss on fixed random logits, at every temperature of the grid."""
 
     def __init__(self, loss: Loss, class_counts: Sequence[int]) -> None:
         self.loss = loss
@@ -135,7 +135,7 @@ def _is_one(first: _Sampled, second: _Sampled) -> bool:
 
 
 def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
-    # What holds everywhere holds near, where the search is: the far draws only say how far it goes.
+    # A relation that holds everywhere holds near the origin, too. Search there, then test the far logits.
     num_first = first.first
     near = {num: _near(num) for num in first.plain}
     wanted = first.plain[num_first][near[num_first]]
@@ -147,10 +147,7 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
     if errors[best] > EXACT:
         found = scipy.optimize.minimize_scalar(
             lambda log2: _fit(wanted, second.at(num_first, 2.0**log2)[near[num_first]])[2],
-            bounds=(
-                math.log2(temperature) - 1 / STEPS_PER_OCTAVE,
-                math.log2(temperature) + 1 / STEPS_PER_OCTAVE,
-            ),
+            bounds=(math.log2(temperature) - 1 / STEPS_PER_OCTAVE, math.log2(temperature) + 1 / STEPS_PER_OCTAVE),
             method="bounded",
             options={"xatol": 1e-12},
         )
@@ -172,10 +169,10 @@ def _relation(first: _Sampled, second: _Sampled) -> Relation | None:
 
 
 def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
-    """Return scale and offset of the best line from `values` to `wanted`, and the largest relative error."""
+    """Return scale and offset of the linear fit of `wanted` by `values`, and the largest relative error."""
     if not np.isfinite(values).all() or not np.isfinite(wanted).all():
         return 0.0, 0.0, math.inf  # a loss that overflows at this temperature
-    # Weighted by the size of what is wanted: losses span many decades, and the small ones count as much.
+    # Weight by the size of the wanted values: losses span many decades, and small values are as important.
     weight = 1 / (1e-3 + np.abs(wanted))
     design = np.stack([values * weight, weight], axis=1)
     norms = np.abs(design).max(axis=0)
@@ -187,21 +184,17 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 
 
 def identical_pairs(
-    losses: Mapping[str, Loss],
-    left_out: Collection[tuple[str, str]] = (),
-    class_counts: Sequence[int] = CLASS_COUNTS,
+    losses: Mapping[str, Loss], left_out: Collection[tuple[str, str]] = (), class_counts: Sequence[int] = CLASS_COUNTS
 ) -> list[tuple[str, str, Relation]]:
-    """Return every pair of losses that is one, but for those `left_out`, with how the first follows.
+    """Return all pairs of equivalent losses, except those `left_out`, with the transformation to the first.
 
-    Pairs that are one but in the far tail are among them, and say so.
+    They include pairs that differ only in the far tail; for these, ``everywhere`` is false.
     """
     known = {frozenset(pair) for pair in left_out}
     pairs = [pair for pair in combinations(losses, 2) if frozenset(pair) not in known]
     with _one_thread():
         sampled = {
-            name: _Sampled(loss, class_counts)
-            for name, loss in losses.items()
-            if any(name in pair for pair in pairs)
+            name: _Sampled(loss, class_counts) for name, loss in losses.items() if any(name in pair for pair in pairs)
         }
         return [
             (one, other, found)
@@ -212,7 +205,7 @@ def identical_pairs(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: on a few hundred numbers, several spend ten times as long waiting for each other."""
+    """Use one thread: for a few hundred numbers, several threads take ten times as long."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

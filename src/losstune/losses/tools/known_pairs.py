@@ -1,6 +1,6 @@
 """Which losses of the catalogue are one under two names, looked up.
 
-A constant of the catalogue, which :mod:`losstune.losses.tools.identity` takes seconds to find; a test finds it anew.
+A constant of the catalogue, which :mod:`losstune.losses.tools.identity` needs seconds to compute; a test verifies it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 MOST_CLASSES = 20
-"""The most classes at which losses are compared; more would only take longer."""
+"""The largest number of classes at which losses are compared; more classes would only take longer."""
 
 COMPARED = frozenset(
     [
@@ -56,24 +56,24 @@ COMPARED = frozenset(
         "z_loss",
     ]
 )
-"""The losses that were compared, each with those for the same last layer, for 2 to ``MOST_CLASSES`` classes: at their
-published hyperparameters, and only those that don't depend on the class frequencies."""
+"""The losses that were compared, each with those for the same last layer, at their published hyperparameters and for 2
+to ``MOST_CLASSES`` classes. Losses that depend on the class frequencies are not among them."""
 
 ALWAYS_IDENTICAL = frozenset({frozenset({"cross_entropy", "kl_divergence"})})
 IDENTICAL_WITH_TWO_CLASSES = frozenset({frozenset({"crammer_singer", "weston_watkins"})})
-"""The pairs that were found."""
+"""The pairs of equivalent losses that were found."""
 
 
 def identical_at(num_classes: int) -> frozenset[frozenset[str]]:
-    """Return the compared pairs that are one for this number of classes, at most ``MOST_CLASSES``."""
+    """Return the compared pairs that are equivalent for this number of classes, at most ``MOST_CLASSES``."""
     return ALWAYS_IDENTICAL | (IDENTICAL_WITH_TWO_CLASSES if num_classes == 2 else frozenset())
 
 
 def known_to_differ(names: Iterable[str], num_classes: int) -> list[tuple[str, str]]:
-    """Return the pairs among the losses of these names that need no comparison.
+    """Return the pairs of these losses that are known to differ and need no comparison.
 
     Args:
-        names: Of losses with their published hyperparameters, for the same last layer.
+        names: Names of losses with their published hyperparameters, for the same last layer.
         num_classes: At most ``MOST_CLASSES``.
     """
     identical = identical_at(num_classes)

@@ -1,4 +1,4 @@
-"""What a loss makes of a class that is masked by a logit of minus infinity, while the true class is not.
+"""Contract tests of masked classes: a logit of minus infinity for a class other than the true one.
 
 Shape suffixes: N samples, C classes.
 """
@@ -12,13 +12,13 @@ from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.cases import Outcomes, batch, gradient
 
 FAR = -1e8
-"""Low enough for every limit to be reached within :data:`WITHIN`; the slowest falls as the reciprocal."""
+"""A logit low enough for every loss to be within :data:`WITHIN` of its limit; the slowest converges as 1/z."""
 
 WITHIN = 1e-5
 
 
 def masked(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """Value, gradient and probabilities are the limit, or the value is infinite, as declared; nothing is NaN."""
+    """Value, gradient and probabilities equal the limit, or the value is infinite, as declared; nothing is NaN."""
     logits_NC, target_N = batch(num_classes)
     masked_N = (target_N + 1) % num_classes
     one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
@@ -41,20 +41,14 @@ def _at(loss: BoundLoss, logits_NC: Tensor, target: Tensor, masked_N: Tensor) ->
     yield _near(found_NC, limit_NC), f"{where}the probabilities are the limit"
     if declared == "infinite" and (published or bool(losses_N.isinf().any())):
         grows = bool((wanted_N > 1e3).all())
-        yield (
-            grows and bool((losses_N == torch.inf).all()),
-            f"{where}declared infinite, found {losses_N[0]:g}",
-        )
+        yield (grows and bool((losses_N == torch.inf).all()), f"{where}declared infinite, found {losses_N[0]:g}")
         return
     yield _near(losses_N, wanted_N), f"{where}the value {losses_N[0]:g} is the limit {wanted_N[0]:g}"
     gradient_NC, limit_NC = gradient(loss, hidden_NC, target), gradient(loss, low_NC, target)
     yield _near(gradient_NC, limit_NC), f"{where}the gradient is the limit"
-    if published and masked_N.max() > 1:  # of two classes one is left, where nothing can be learnt
+    if published and masked_N.max() > 1:  # with two classes, only one is left, and nothing can be learnt
         flat = bool(limit_NC.abs().max() < 100 * WITHIN)
-        yield (
-            flat == (declared == "flat"),
-            f"{where}declared {declared}, largest gradient {limit_NC.abs().max():.2g}",
-        )
+        yield (flat == (declared == "flat"), f"{where}declared {declared}, largest gradient {limit_NC.abs().max():.2g}")
 
 
 def _near(found: Tensor, wanted: Tensor) -> bool:

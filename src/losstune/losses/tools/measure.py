@@ -1,7 +1,6 @@
-"""Properties of a loss, measured on its values alone, in float64.
+"""Measure properties of a loss from its values alone, in float64.
 
-A search can refute a property and never prove it: what is found absent is absent, what is found present was not
-refuted by some ten thousand draws.
+Random draws can refute a property but never prove it: "holds" means that some ten thousand draws did not refute it.
 
 Shape suffixes: N samples, C classes.
 """
@@ -21,7 +20,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 SCALES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 1e3, 1e4)
 STEPS = (0.1, 1.0, 10.0)
-"""Of a chord, in logits; one as long as the logits are large comes on top."""
+"""Lengths of chords, in logits; one with the scale of the logits is added."""
 FAR_SHIFT = 1e4
 NUM_DRAWS = 2000
 NUM_POSTERIORS = 8
@@ -29,11 +28,11 @@ NUM_POSTERIORS = 8
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a search found.
+    """The result of measuring a property.
 
     Attributes:
-        holds: Whether the property holds wherever it was looked for.
-        evidence: The largest violation and where, or how much was tried.
+        holds: Whether the property holds at all points tried.
+        evidence: The largest violation and its position, or what was tried.
     """
 
     holds: bool
@@ -52,23 +51,23 @@ def convexity(loss: Loss, num_classes: int) -> Measured:
                 target_N = _classes(NUM_DRAWS, num_classes)
                 ends_N = (loss(first_NC, target_N) + loss(second_NC, target_N)) / 2
                 excess_N = loss((first_NC + second_NC) / 2, target_N) - ends_N
-                # Relative to the size of the numbers, whose rounding is not to be taken for a dent.
+                # Relative to the size of the values, so that rounding errors do not count as violations.
                 relative_N = excess_N / (1e-3 + ends_N.abs())
                 at = int(relative_N.argmax())
                 if relative_N[at] > worst:
                     worst = relative_N[at].item()
                     where = f"between {_text(first_NC[at])} and {_text(second_NC[at])}, class {target_N[at]}"
     if worst > 1e-9:
-        return Measured(False, f"the midpoint lies {worst:.2g} (relative) above the chord {where}")
+        return Measured(False, f"the midpoint is {worst:.2g} (relative) above the chord {where}")
     return Measured(True, "no midpoint above its chord")
 
 
 def largest(loss: Loss, num_classes: int, size: float = 1e4) -> float:
-    """Return the largest loss found at logits of any size up to `size`."""
+    """Return the largest loss found at logits up to `size`."""
     generator = torch.Generator().manual_seed(12)
     target_N = _classes(NUM_DRAWS, num_classes)
     one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
-    # The true class ruled out, and of the others none or one preferred: where bounds are reached.
+    # Bounds are reached where the true class has the lowest logit, and at most one other class a higher one.
     values = [
         loss(size * z_NC[:num_classes], target_N[:num_classes]).max().item()
         for z_NC in (-one_hot_NC, one_hot_NC.roll(1, 0) - one_hot_NC)
@@ -82,19 +81,16 @@ def largest(loss: Loss, num_classes: int, size: float = 1e4) -> float:
 
 
 def growth(loss: Loss, num_classes: int) -> Measured:
-    """Measure whether the loss grows without end: with logits ten times as large, twice, by 5% at least."""
+    """Measure whether the loss is unbounded: it must grow by at least 5% for logits ten times as large, twice."""
     found = [largest(loss, num_classes, size) for size in (1e2, 1e3, 1e4)]
     grows = all(after > 1.05 * before for before, after in pairwise(found))
     return Measured(grows, f"at logits up to 100, 1,000 and 10,000 it reaches {_text(torch.tensor(found))}")
 
 
 def symmetry(loss: Loss, num_classes: int) -> Measured:
-    """Measure whether the loss summed over all classes as targets is the same at all logits."""
+    """Measure whether the sum of the loss over all classes as targets is constant in the logits."""
     generator = torch.Generator().manual_seed(13)
-    sums = [
-        _over_classes(loss, scale * _normal(200, num_classes, generator)).sum(1)
-        for scale in (0.3, 1.0, 3.0, 30.0)
-    ]
+    sums = [_over_classes(loss, scale * _normal(200, num_classes, generator)).sum(1) for scale in (0.3, 1.0, 3.0, 30.0)]
     sums_N = torch.cat(sums)
     spread = (sums_N.max() - sums_N.min()).item() / sums_N.abs().max().item()
     return Measured(spread < 1e-6, f"the sum over the classes varies by {spread:.2g} (relative)")
@@ -111,9 +107,9 @@ def shift_invariance(loss: Loss, num_classes: int) -> Measured:
 
 
 def properness(loss: Loss, link: Callable[[Tensor], Tensor], num_classes: int) -> Measured:
-    """Measure whether the link gives back random posteriors from the logits that minimise the risk under them.
+    """Measure whether the link recovers random posteriors from the logits that minimise the risk under them.
 
-    Posteriors with and without a class above 1/2 are tried, all classes at 4% at least.
+    It tries posteriors with and without a class above 1/2; every class has at least 4%.
     """
     generator = torch.Generator().manual_seed(15)
     shares_NC = torch.rand(NUM_POSTERIORS, num_classes, generator=generator, dtype=torch.float64)
@@ -144,7 +140,7 @@ def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        next(evaluations)  # LBFGS counts its own only between line searches, which a jump can keep busy
+        next(evaluations)  # limits the line search, too, which may not end at a jump: LBFGS's own count does not
         risk = (_over_classes(loss, z_NC) * eta_NC).sum()
         risk.backward()  # type: ignore[no-untyped-call]
         return risk
@@ -155,20 +151,12 @@ def risk_minimiser(loss: Loss, eta_NC: Tensor) -> Tensor:
 
 
 def infimum(loss: Loss, num_classes: int) -> float:
-    """Return the smallest loss of class 0 that LBFGS finds from several starts, or meets there."""
+    """Return the smallest loss of class 0 that LBFGS finds from several starting points, including those points."""
     one_hot_C = torch.eye(num_classes, dtype=torch.float64)[0]
     best = torch.inf
-    for start_C in (
-        one_hot_C,
-        5 * one_hot_C - 2,
-        200 * one_hot_C,
-        400 * one_hot_C - 200,
-        200 * one_hot_C - 200,
-    ):
+    for start_C in (one_hot_C, 5 * one_hot_C - 2, 200 * one_hot_C, 400 * one_hot_C - 200, 200 * one_hot_C - 200):
         z_NC = start_C.clone().unsqueeze(0).requires_grad_()
-        optimizer = torch.optim.LBFGS(
-            [z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe"
-        )
+        optimizer = torch.optim.LBFGS([z_NC], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
         def closure(z_NC: Tensor = z_NC, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
             optimizer.zero_grad()
@@ -184,14 +172,14 @@ def infimum(loss: Loss, num_classes: int) -> float:
 
 
 NUM_LINES, NUM_POINTS, HALF_LENGTH = 48, 160, 12.0
-"""The lines that :func:`smoothness` follows, the points at which it looks, and how far from the middle it goes."""
+"""Number of lines that :func:`smoothness` tests, number of intervals on each, and half the length of a line."""
 
 
 def smoothness(loss: Loss, num_classes: int) -> Measured:
-    """Measure whether the gradient, and its slope, jump anywhere along random lines through the logits.
+    """Measure whether the gradient or its slope jumps anywhere along random lines in the space of logits.
 
-    An interval between two points whose slopes differ is halved, towards the larger difference: that of a smooth
-    function vanishes, a jump stays.
+    Each interval is halved repeatedly, towards the half with the larger difference between its ends. For a smooth
+    function the difference vanishes; a jump remains.
     """
     generator = torch.Generator().manual_seed(16)
     direction_NC = torch.nn.functional.normalize(_normal(NUM_LINES, num_classes, generator))
@@ -213,7 +201,7 @@ def smoothness(loss: Loss, num_classes: int) -> Measured:
     for what, function, num_halvings in (("gradient", slope, 26), ("gradient's slope", bend, 13)):
         size = function(high_M).abs().max().item()
         before_M, jump_M = _jumps(function, low_M, high_M, num_halvings)
-        # What is only steep shrinks with the interval.
+        # A difference that is only steep shrinks with the interval.
         jump_M = torch.where(jump_M > 0.6 * before_M, jump_M, 0.0)
         at = int(jump_M.argmax())
         if jump_M[at] > 2e-3 * max(size, 1e-6):
@@ -228,7 +216,7 @@ _STEP = 1e-5
 def _jumps(
     function: Callable[[Tensor], Tensor], low_M: Tensor, high_M: Tensor, num_halvings: int
 ) -> tuple[Tensor, Tensor]:
-    """Return by how much the function differs between the ends, two halvings before the last and after it."""
+    """Return the difference of the function between the ends, two halvings before the last and after the last."""
     at_low_M, at_high_M = function(low_M), function(high_M)
     before_M = torch.zeros_like(at_low_M)
     for halving in range(num_halvings):

@@ -1,4 +1,4 @@
-"""Losses in a user's own Python file."""
+"""Load the losses in a user's own Python file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from losstune.losses.spec import LossSpec
 
 
 def specs_in(path: Path) -> list[LossSpec]:
-    """Run a Python file and return every :class:`LossSpec` that it makes at its top level.
+    """Run a Python file and return every :class:`LossSpec` that it defines at its top level.
 
-    What it imports is not its own. It may import what lies beside it, as a script may.
+    Imported specs do not count. The file may import modules in its own folder, as a script may.
 
     Raises:
-        LosstuneError: If there is no such file, it can't be run, or it defines none.
+        LosstuneError: If the file does not exist, cannot be run, or defines no loss.
     """
     if not path.is_file():
         raise LosstuneError(f"{path}: no such file; expected a Python file that defines a LossSpec")
@@ -29,11 +29,11 @@ def specs_in(path: Path) -> list[LossSpec]:
     try:
         names = runpy.run_path(str(path))
         imported = _imported_names(path)
-    except (Exception, SystemExit) as error:  # whatever the file raises
+    except (Exception, SystemExit) as error:  # the file may raise anything
         raise LosstuneError(f"{path}: cannot be run: {type(error).__name__}: {in_one_line(error)}") from None
     finally:
         sys.path.remove(beside)
-    catalogue = {id(spec) for spec in registry().values()}  # got from there by a call, as `get("focal")`
+    catalogue = {id(spec) for spec in registry().values()}  # obtained by a call such as `get("focal")`
     own = [
         value
         for name, value in names.items()
@@ -42,7 +42,7 @@ def specs_in(path: Path) -> list[LossSpec]:
     found = list({id(spec): spec for spec in own}.values())
     if not found:
         raise LosstuneError(
-            f"{path}: found no LossSpec at its top level; expected, say, SPEC = LossSpec(name=...)"
+            f"{path}: found no LossSpec at its top level; expected one, such as SPEC = LossSpec(name=...)"
         )
     _require_usable(path, found)
     return found

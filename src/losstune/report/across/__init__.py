@@ -1,1 +1,1 @@
-"""Several studies in one comparison: what was found in each, and what holds over all of them."""
+"""Compare several studies: the results of each, and estimates and tests over all of them."""

@@ -1,4 +1,4 @@
-"""The studies that are compared, each a cell: read from its ``results.json``, and refused where two don't compare."""
+"""Read the studies to compare from their ``results.json``, and check that they are comparable."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RESULTS = Path("results.json")
 
 
 class _Read(BaseModel):
-    """A part of ``results.json``, of which only what a comparison needs is read."""
+    """The part of ``results.json`` that a comparison needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class DifferenceRead(_Read):
-    """Against the baseline, in units of the metric."""
+    """Difference from the baseline, in units of the metric."""
 
     mean: float
     low: float
@@ -46,14 +46,14 @@ class LossRead(_Read):
 
 
 class DataRead(_Read):
-    """On what; see :class:`losstune.verdict.results.DataFacts`."""
+    """The data; see :class:`losstune.verdict.results.DataFacts`."""
 
     name: str
     digest: str
 
 
 class VerdictRead(_Read):
-    """The answer; see :class:`losstune.verdict.results.Verdict`."""
+    """The verdict; see :class:`losstune.verdict.results.Verdict`."""
 
     action: str
     loss: str | None
@@ -91,12 +91,12 @@ class StudyRead(_Read):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A study with its name among the others.
+    """A study in a comparison.
 
     Attributes:
-        name: The folder's own, or its path as it was given where two are named alike.
-        folder: As it was given.
-        study: What was found there.
+        name: Name of the folder, or its path as given if two folders have the same name.
+        folder: Path of the folder as given.
+        study: The results in it.
     """
 
     name: str
@@ -105,14 +105,14 @@ class Cell:
 
     @property
     def is_counted(self) -> bool:
-        """Whether its differences may be trusted: a study whose control failed has no verdict."""
+        """Whether it has a verdict. A study whose control failed has none and is not counted."""
         return self.study.verdict.action != "none"
 
     @property
     def source(self) -> str:
-        """What its data is at bottom: cells that share it share samples, however they were changed."""
+        """Identity of the original data. Cells with the same one share samples, even if the data was modified."""
         data = self.study.data
-        # Files of one's own all go by the same name.
+        # A user's own files all have the same data name.
         return data.digest if data.name in ("npz", "imagefolder") else data.name
 
 
@@ -120,8 +120,8 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     """Read the results of each folder, in the order given.
 
     Raises:
-        LosstuneError: If a folder or its results are missing, damaged or of another version; or the studies can't be
-            compared, see :func:`require_comparable`.
+        LosstuneError: If a folder or its results are missing, damaged or of another version, or the studies are not
+            comparable, see :func:`require_comparable`.
     """
     names = Counter(_name(folder) for folder in folders)
     cells = [
@@ -133,16 +133,14 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
 
 
 def require_comparable(cells: Sequence[Cell]) -> None:
-    """Refuse studies that don't ask the same question, or of which one is there twice.
+    """Raise if studies are not comparable or a study is given twice.
 
     Raises:
-        LosstuneError: If there are fewer than two; or two differ in metric, baseline or alpha; or two are of the same
-            data and the same model, so that one finding would count as two.
+        LosstuneError: If there are fewer than two, two differ in metric, baseline or alpha, or two have the same data
+            and the same model, so that they would count twice.
     """
     if len(cells) < 2:
-        raise LosstuneError(
-            f"found {wording.count(len(cells), 'study', 'studies')}, expected two or more to compare"
-        )
+        raise LosstuneError(f"found {wording.count(len(cells), 'study', 'studies')}, expected two or more to compare")
     first = cells[0]
     for key in ("metric", "baseline", "alpha"):
         wanted = getattr(first.study, key)
@@ -150,8 +148,8 @@ def require_comparable(cells: Sequence[Cell]) -> None:
             found = getattr(cell.study, key)
             if found != wanted:
                 raise LosstuneError(
-                    f"{cell.folder / RESULTS}: found {key} {found}, expected {wanted} as in {first.folder}, "
-                    "or there is nothing to compare"
+                    f"{cell.folder / RESULTS}: found {key} {found}, expected {wanted} as in {first.folder}; "
+                    "other studies are not comparable"
                 )
     seen: dict[tuple[Any, ...], Cell] = {}
     for cell in cells:
@@ -185,7 +183,7 @@ def _read(folder: Path) -> StudyRead:
         ) from None
     if version != RESULTS_VERSION:
         raise LosstuneError(
-            f"{path}: found results_version {version}, expected {RESULTS_VERSION}; `losstune report` writes it anew"
+            f"{path}: found results_version {version}, expected {RESULTS_VERSION}; `losstune report` writes it again"
         )
     try:
         return StudyRead.model_validate(values)
@@ -194,7 +192,7 @@ def _read(folder: Path) -> StudyRead:
         key = ".".join(map(str, first["loc"]))
         where = f"{key}: " if key else ""
         raise LosstuneError(
-            f"{path}: damaged ({where}{first['msg'].removeprefix('Value error, ')}); `losstune report` writes it anew"
+            f"{path}: damaged ({where}{first['msg'].removeprefix('Value error, ')}); `losstune report` writes it again"
         ) from None
 
 
@@ -211,5 +209,5 @@ def _one_line(error: Exception) -> str:
 
 
 def names(cells: Iterable[Cell]) -> str:
-    """Return the cells' names in a row, such as ``a, b and c``."""
+    """Return the cells' names as a list, such as ``a, b and c``."""
     return wording.enumeration([cell.name for cell in cells])

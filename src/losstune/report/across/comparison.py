@@ -1,10 +1,9 @@
-"""From several studies' results to one comparison.
+"""Compare the results of several studies.
 
-Scores of different data are not comparable: 97% on one and 70% on another have nothing in common. What is compared is
-a loss's score minus the baseline's in the same block, in units of the metric. The block's seed, the model and the
-difficulty of the data cancel out, and the unit is that of the ROPE and of every study's own verdict. Not the share of
-the baseline's errors that a loss removes, which would be the alternative: where the baseline makes few errors, one more
-or less would weigh more than all other data together.
+Scores on different data are not comparable. So this module compares a loss's score minus the baseline's in the same
+block, in units of the metric. The seed of the block, the model and the difficulty of the data cancel, and the ROPE and
+the verdicts of the studies have the same unit. The alternative, the fraction of the baseline's errors that a loss
+removes, would give most weight to data on which the baseline makes few errors.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ NUM_THRESHOLDS = 81
 def compare(cells: Sequence[Cell]) -> Across:
     """Compare the losses over all cells that have a verdict.
 
-    A loss that no trial of a cell trained to the end counts there with the worst score, 0, in every block.
+    If all trials of a loss in a cell diverged or failed, the loss counts there with the worst score, 0, in every block.
 
     Args:
-        cells: Comparable, see :func:`losstune.report.across.cells.require_comparable`.
+        cells: Comparable cells, see :func:`losstune.report.across.cells.require_comparable`.
 
     Raises:
         LosstuneError: If fewer than two cells have a verdict, or they share fewer than three methods.
@@ -95,7 +94,7 @@ def compare(cells: Sequence[Cell]) -> Across:
         num_data=num_data,
         ranking=ranking,
         noise_floor=noise_floor,
-        lost=_lost(counted, methods),
+        without_winner=_without_winner(counted, methods),
     )
     return Across(
         metric=first.metric,
@@ -118,10 +117,10 @@ def compare(cells: Sequence[Cell]) -> Across:
 def _sort_out(cells: Sequence[Cell]) -> tuple[list[str], dict[str, LossRead], list[str]]:
     """Return the methods, the identical losses, and the losses that some cell lacks, each in the order of the studies.
 
-    A loss that equals another anywhere counts as equal everywhere: also in a cell that lacks the other.
+    A loss that equals another in any cell counts as equal in all cells, even in a cell that lacks the other.
 
     Raises:
-        LosstuneError: If too few methods are left.
+        LosstuneError: If too few methods remain.
     """
     every = list(dict.fromkeys(result.loss for cell in cells for result in cell.study.losses))
     shared = [loss for loss in every if all(cell.study.of(loss) for cell in cells)]
@@ -142,32 +141,27 @@ def _sort_out(cells: Sequence[Cell]) -> tuple[list[str], dict[str, LossRead], li
 
 
 def _differences(cell: Cell, loss: str) -> Array:
-    """Return a loss's score minus the baseline's in each block that both were trained in."""
+    """Return a loss's score minus the baseline's in each block that both have."""
     study, result = cell.study, cell.study.of(loss)
     baseline = study.of(study.baseline)
     assert result is not None
     assert baseline is not None
     theirs = np.array([block[study.metric] for block in baseline.blocks])
-    ours = (
-        np.array([block[study.metric] for block in result.blocks]) if result.blocks else np.zeros_like(theirs)
-    )
+    ours = np.array([block[study.metric] for block in result.blocks]) if result.blocks else np.zeros_like(theirs)
     num_shared = min(len(ours), len(theirs))
     difference: Array = (ours[:num_shared] - theirs[:num_shared]).round(12)
     return difference
 
 
-def _lost(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
-    """Return loss and cell of each search in which nothing trained to the end."""
+def _without_winner(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the loss and the cell of each search without a finished training."""
     return [
-        (loss, cell.name)
-        for loss in methods
-        for cell in cells
-        if (result := cell.study.of(loss)) and not result.blocks
+        (loss, cell.name) for loss in methods for cell in cells if (result := cell.study.of(loss)) and not result.blocks
     ]
 
 
 def _thresholds(differences: Sequence[Sequence[Array]], rope: float) -> Array:
-    """Return evenly spaced ones about 0, to where nine of ten blocks lie and at least twice the ROPE."""
+    """Return evenly spaced thresholds around 0 that cover nine of ten blocks and at least twice the ROPE."""
     pooled = np.abs(np.concatenate([runs for by_cell in differences for runs in by_cell]))
     span = max(float(np.quantile(pooled, 0.9)), 2.0 * rope, 0.001)
     return np.linspace(-span, span, NUM_THRESHOLDS).round(6)

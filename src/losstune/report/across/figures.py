@@ -1,4 +1,4 @@
-"""A comparison's figures as SVG text: the same bytes for the same numbers."""
+"""A comparison's figures as SVG text: equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from losstune.report.across.results import Across, Interval, LossAcross
 from losstune.verdict import wording
 
 LABELS = {
-    "critical_difference.svg": "Mean ranks of all losses, with bars over those within the critical difference",
+    "critical_difference.svg": "Mean ranks of all losses, with bars that join losses within the critical difference",
     "estimates.svg": "Interquartile mean and probability of improvement of every loss, with intervals",
-    "profiles.svg": "Performance profiles, a panel for each loss",
+    "profiles.svg": "Performance profiles, one panel per loss",
 }
 _WIDTH_INCHES = 8.0
 _ROW_INCHES = 0.24
@@ -35,9 +35,9 @@ def draw(across: Across) -> dict[str, str]:
 
 
 def critical_difference_svg(across: Across) -> str:
-    """Draw the classic diagram: mean ranks on an axis, a bar over those that Nemenyi's test does not tell apart.
+    """Draw the usual diagram: mean ranks on an axis, and a bar over losses that Nemenyi's test does not separate.
 
-    Not scikit-posthocs's drawing, whose colours and labels can't follow the page's.
+    scikit-posthocs draws it, too, but its colours and labels cannot follow the page.
 
     Source:
         Demsar 2006, section 3.2.4, figure 1.
@@ -47,7 +47,7 @@ def critical_difference_svg(across: Across) -> str:
     num_left = math.ceil(num_methods / 2)
     low, high = 1.0, float(num_methods)
     with drawing_style("critical_difference"):
-        # In inches from the top: the length of the critical difference, the axis, the bars, a row for each label.
+        # In inches from the top: the length of the critical difference, the axis, the bars, one row per label.
         axis, first_bar = 0.62, 0.8
         first_row = first_bar + 0.13 * max(len(across.groups), 1) + 0.14
         height = first_row + _ROW_INCHES * num_left + 0.05
@@ -62,9 +62,7 @@ def critical_difference_svg(across: Across) -> str:
         for number, group in enumerate(across.groups):
             y = first_bar + 0.13 * number
             ends = [ranks[group[0]] - 0.05, ranks[group[-1]] + 0.05]
-            axes.plot(
-                ends, [y, y], color=COLOURS["ink"], linewidth=3.2, solid_capstyle="round", clip_on=False
-            )
+            axes.plot(ends, [y, y], color=COLOURS["ink"], linewidth=3.2, solid_capstyle="round", clip_on=False)
         margin = 0.06 * (high - low)
         for place, method in enumerate(methods):
             is_left = place < num_left
@@ -97,7 +95,7 @@ def critical_difference_svg(across: Across) -> str:
 
 
 def estimates_svg(across: Across) -> str:
-    """Draw, beside each other, every loss's interquartile mean and its probability of improvement."""
+    """Draw the interquartile mean and the probability of improvement of every loss, side by side."""
     shown = [loss for loss in reversed(across.losses) if loss.iqm and loss.improvement]
     height = 0.85 + 0.27 * len(shown)
     with drawing_style("estimates"):
@@ -138,7 +136,7 @@ def estimates_svg(across: Across) -> str:
 
 
 def profiles_svg(across: Across) -> str:
-    """Draw each loss's performance profile in a panel of its own; the baseline's step in grey behind."""
+    """Draw the performance profile of each loss in its own panel, with the baseline's step in grey."""
     shown = [loss for loss in across.losses if loss.part != "baseline"]
     baseline = next(loss for loss in across.losses if loss.part == "baseline")
     num_columns = min(_NUM_COLUMNS, len(shown))
@@ -165,12 +163,10 @@ def profiles_svg(across: Across) -> str:
             axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_formatter(FuncFormatter(_signed))
-            axes.set_title(
-                loss.loss, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4
-            )
+            axes.set_title(loss.loss, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4)
         style: Any = {"fontsize": 9, "color": COLOURS["ink"]}
         metric = wording.METRIC_NAMES[across.metric]
-        x_label = f"τ, points of {metric} above {across.baseline} (grey: itself)"
+        x_label = f"τ, points of {metric} above {across.baseline} (grey: baseline)"
         figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", **style)
         figure.text(0.012, 0.5, "blocks above τ, %", rotation=90, ha="left", va="center", **style)
         return svg_of(figure)
@@ -235,17 +231,13 @@ def _estimate(axes: Axes, row: int, estimate: Interval | None, loss: LossAcross)
 
 
 def _reach(across: Across, shown: Sequence[LossAcross]) -> float:
-    """Return how far the axis of differences goes to either side, in points."""
+    """Return the limit of the symmetric axis of differences, in points."""
     values = [value for loss in shown if loss.iqm for value in (loss.iqm.value, loss.iqm.low, loss.iqm.high)]
     return 108 * max([_band(across)[1] / 100, *(abs(value) for value in values if math.isfinite(value))])
 
 
-def _profile(
-    axes: Axes, thresholds: Sequence[float], profile: Sequence[float], tone: str, width: float
-) -> None:
-    axes.step(
-        thresholds, [100 * share for share in profile], where="post", color=COLOURS[tone], linewidth=width
-    )
+def _profile(axes: Axes, thresholds: Sequence[float], profile: Sequence[float], tone: str, width: float) -> None:
+    axes.step(thresholds, [100 * share for share in profile], where="post", color=COLOURS[tone], linewidth=width)
 
 
 def _tone(loss: LossAcross) -> str:

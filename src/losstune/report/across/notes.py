@@ -1,4 +1,4 @@
-"""What a careful reader of a comparison should know: what it can't show, and what was left out."""
+"""Notes on a comparison: its limits, and losses and studies that are left out."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def notes_on(
     num_data: int,
     ranking: Ranking,
     noise_floor: float | None,
-    lost: Sequence[tuple[str, str]],
+    without_winner: Sequence[tuple[str, str]],
 ) -> tuple[str, ...]:
-    """Return the notes, one sentence or two each: first what was left out, then what can't be shown, then caveats.
+    """Return the notes, one or two sentences each: first what is left out, then limits of the tests, then caveats.
 
     Args:
-        cells: All of them.
-        losses: Over the cells that count.
+        cells: All cells.
+        losses: The losses over the counted cells.
         left_out: Losses that some cell lacks.
-        num_data: Data sets that the cells that count rest on.
-        ranking: Of the methods.
-        noise_floor: By how much identical losses differ over all cells.
-        lost: Loss and cell of each search in which nothing trained to the end.
+        num_data: Number of data sets of the counted cells.
+        ranking: Ranking of the methods.
+        noise_floor: Difference of identical losses over all cells.
+        without_winner: Loss and cell of each search without a finished training.
     """
     return (
-        *_on_absence(cells, left_out, lost),
+        *_on_absence(cells, left_out, without_winner),
         *_on_power(cells, losses, ranking),
         *_on_trust(cells, num_data, noise_floor),
     )
@@ -47,16 +47,16 @@ def cells_needed(alpha: float, num_candidates: int) -> int:
 
 
 def _on_absence(
-    cells: Sequence[Cell], left_out: Sequence[str], lost: Sequence[tuple[str, str]]
+    cells: Sequence[Cell], left_out: Sequence[str], without_winner: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
     unjudged = [cell for cell in cells if not cell.is_counted]
     if unjudged:
-        has = "has" if len(unjudged) == 1 else "have"
-        yield f"{names(unjudged)} {has} no verdict, and so no say in any number over studies."
+        has, does = ("has", "does") if len(unjudged) == 1 else ("have", "do")
+        yield f"{names(unjudged)} {has} no verdict and {does} not count in numbers over studies."
     if left_out:
         yield f"Left out, because not every study has them: {wording.enumeration(left_out)}."
-    for loss, cell in lost:
-        yield f"{loss} never trained to the end in {cell}, and counts there with the worst score."
+    for loss, cell in without_winner:
+        yield f"In {cell}, all trials of {loss} diverged or failed, so it counts there with the worst score."
 
 
 def _on_power(cells: Sequence[Cell], losses: Sequence[LossAcross], ranking: Ranking) -> Iterator[str]:
@@ -68,19 +68,20 @@ def _on_power(cells: Sequence[Cell], losses: Sequence[LossAcross], ranking: Rank
     if num_candidates * least > alpha:
         corrected = min(1.0, num_candidates * least)
         yield (
-            f"On {num_cells} studies Wilcoxon's p, corrected for {num_candidates} losses, can't go below "
-            f"{corrected:.2g}: none can be told from {baseline}; that takes {cells_needed(alpha, num_candidates)}."
+            f"On {num_cells} studies Wilcoxon's p, corrected for {num_candidates} losses, is at least "
+            f"{corrected:.2g}, so no loss can differ significantly from {baseline}; that takes "
+            f"{cells_needed(alpha, num_candidates)} studies."
         )
     if least > alpha:
-        yield f"Nor can so few studies bound a difference: that takes {cells_needed(alpha, 1)}."
+        yield f"The interval of a difference is unbounded with fewer than {cells_needed(alpha, 1)} studies."
     if ranking.p_friedman > alpha:
         p_value = wording.p_value(ranking.p_friedman)
-        yield f"Friedman's test finds no difference in rank (p = {p_value}): the order may be chance."
+        yield f"Friedman's test finds no difference in rank (p = {p_value}), so the order may be chance."
     most = num_methods - 1
     if ranking.critical_difference >= most:
         yield (
             f"Mean ranks can differ by {most} at most, less than the critical difference of "
-            f"{ranking.critical_difference:.2f}: Nemenyi's test tells none apart."
+            f"{ranking.critical_difference:.2f}. So Nemenyi's test finds no difference."
         )
 
 
@@ -89,12 +90,15 @@ def _on_trust(cells: Sequence[Cell], num_data: int, noise_floor: float | None) -
     if noise_floor is not None:
         yield (
             "Noise floor: identical losses, each with its own search, differ by "
-            f"{100 * noise_floor:.2f} points; less counts for nothing."
+            f"{100 * noise_floor:.2f} points; a smaller difference does not count."
         )
     if num_data < len(counted):
         yield (
-            f"{len(counted)} studies rest on {wording.count(num_data, 'data set')}, so they are not independent, and "
+            f"{len(counted)} studies use {wording.count(num_data, 'data set')}, so they are not independent, and "
             "p-values over them are too small."
         )
     if len({cell.study.num_blocks for cell in counted}) > 1:
-        yield "The studies have different numbers of blocks; one with more weighs more in the interquartile mean."
+        yield (
+            "The studies have different numbers of blocks. A study with more blocks has more weight in the "
+            "interquartile mean."
+        )

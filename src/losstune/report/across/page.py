@@ -1,19 +1,14 @@
-"""A comparison as one HTML file that needs nothing else, in the look of a study's report."""
+"""A comparison as one HTML file, in the style of a study's report."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from losstune import __version__
 from losstune.report.across.figures import LABELS
 from losstune.report.across.results import Across, LossAcross
 from losstune.report.across.terminal import points, share, tally
-from losstune.report.figures import themed
+from losstune.report.parts.page import inline, render
 from losstune.verdict import wording
 
 MOST_NAMES = 3
@@ -24,45 +19,32 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
     """Return the page as HTML text.
 
     Args:
-        across: The numbers.
+        across: The comparison.
         figures: SVG text by file name, see :func:`losstune.report.across.figures.draw`.
-        links: By cell, where its report lies as seen from the page; a cell without one is named only.
+        links: Path of each cell's report relative to the page. A cell without a report gets no link.
     """
-    told = [loss.loss for loss in across.losses if loss.standing == "better"]
-    who = ", ".join(told) if len(told) <= MOST_NAMES else f"{len(told)} losses"
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("losstune.report.across", "."), PackageLoader("losstune.report", ".")]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"minus": _minus, "p_value": wording.p_value}
-    page = environment.get_template("across.html.j2").render(
+    better = [loss.loss for loss in across.losses if loss.standing == "better"]
+    who = ", ".join(better) if len(better) <= MOST_NAMES else f"{len(better)} losses"
+    return render(
+        "across.html.j2",
+        "losstune.report.across",
         across=across,
         rows=[_row(across, loss) for loss in across.losses],
         cells=across.cells,
         links=links,
         metric_name=wording.METRIC_NAMES[across.metric],
         confidence=f"{100 * (1 - across.alpha):g}%",
-        told=bool(told),
-        headline=f"{who} over {across.baseline}" if told else f"None told from {across.baseline}",
-        figures={
-            name.removesuffix(".svg"): Markup(themed(svg, LABELS[name])) for name, svg in figures.items()
-        },
-        version=__version__,
+        has_winner=bool(better),
+        headline=f"{who} over {across.baseline}" if better else f"No loss beats {across.baseline}",
+        figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
     )
-    return page.rstrip() + "\n"
 
 
 def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
     """Return the texts of a loss's rows."""
     in_cells = {cell.cell: cell for cell in loss.cells}
     most = max(
-        (abs(cell.mean) for other in across.losses for cell in other.cells if cell.mean is not None),
-        default=0.0,
+        (abs(cell.mean) for other in across.losses for cell in other.cells if cell.mean is not None), default=0.0
     )
     return {
         "result": loss,
@@ -78,9 +60,7 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
             if (cell := in_cells.get(facts.name)) is None
             else {
                 "mean": "" if cell.mean is None else wording.points(cell.mean),
-                "interval": ""
-                if cell.low is None or cell.high is None
-                else wording.interval(cell.low, cell.high),
+                "interval": "" if cell.low is None or cell.high is None else wording.interval(cell.low, cell.high),
                 "decision": cell.decision or ("" if facts.is_counted else "not counted"),
                 "shade": "hit" if (cell.mean or 0.0) > 0 else "miss",
                 "share": f"{0.4 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",
@@ -88,8 +68,3 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
             for facts in across.cells
         ],
     }
-
-
-def _minus(text: Any) -> str:
-    """Set a true minus sign where a hyphen stands for one."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))

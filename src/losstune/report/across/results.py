@@ -1,4 +1,4 @@
-"""The shape of ``across.json``: all numbers of a comparison, and nothing that differs between equal runs."""
+"""The schema of ``across.json``: all numbers of a comparison. Equal runs give equal files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from losstune.verdict.results import Decision, Part
 ACROSS_VERSION = 1
 
 Standing = Literal["better", "worse", "undecided"]
-"""What is shown over all cells: a difference from the baseline at the studies' level that exceeds the noise floor, with
-its sign; or none."""
+"""The decision over all cells: whether the difference from the baseline is significant at the studies' level and
+exceeds the noise floor, and its sign."""
 
 
 class Interval(Row):
-    """An estimate with its bounds, which are infinite where too few cells leave it open."""
+    """An estimate with its bounds, which are infinite if there are too few cells."""
 
     value: float
     low: Real
@@ -27,11 +27,11 @@ class InCell(Row):
     """A loss in one cell.
 
     Attributes:
-        cell: Its name.
-        mean: Difference against the baseline, the mean over blocks; None if the loss has no winner there.
-        low: Lower bound of the study's own interval.
-        high: Upper bound of it.
-        decision: As the study found; None for identical losses, and where there is no verdict.
+        cell: Name of the cell.
+        mean: Mean difference from the baseline over the blocks; None if the loss has no winner there.
+        low: Lower bound of the study's interval.
+        high: Upper bound of this interval.
+        decision: Decision of the study; None for identical losses, and if there is no verdict.
     """
 
     cell: str
@@ -42,21 +42,20 @@ class InCell(Row):
 
 
 class LossAcross(Row):
-    """A loss over all cells that count. Differences are in units of the metric, against the baseline's block.
+    """A loss over all counted cells. Differences are from the baseline's block, in units of the metric.
 
     Attributes:
         loss: Its name.
-        part: ``baseline`` or ``candidate``; ``control`` or ``alias`` for a loss that equals another and is no method
-            of its own.
+        part: ``baseline`` or ``candidate``; ``control`` or ``alias`` for a loss that equals another and is not ranked.
         equals: The loss that a control or an alias equals.
-        mean_rank: Over cells, 1 is best; None for identical losses.
-        p_holm: Wilcoxon's signed-rank test over cells, corrected by Holm's method for all candidates; None but for
-            candidates.
-        standing: What follows from it; None but for candidates.
+        mean_rank: Mean rank over cells, 1 is best; None for identical losses.
+        p_holm: P-value of Wilcoxon's signed-rank test over cells, corrected by Holm's method for all candidates; None
+            for other losses.
+        standing: The decision; None for losses that are no candidates.
         iqm: Interquartile mean of the blocks' differences; None for the baseline.
-        improvement: Probability of improvement, the mean over cells; None for the baseline.
-        profile: Share of blocks whose difference exceeds each of :attr:`Across.thresholds`, the mean over cells.
-        cells: All cells that have the loss, those without a verdict, too.
+        improvement: Mean probability of improvement over cells; None for the baseline.
+        profile: Share of blocks whose difference exceeds each of :attr:`Across.thresholds`, averaged over cells.
+        cells: All cells that have the loss, including those without a verdict.
     """
 
     loss: str
@@ -72,7 +71,7 @@ class LossAcross(Row):
 
     @property
     def shown(self) -> str:
-        """Return the standing, or why there is none, in a word or two."""
+        """Return the standing, or why there is none, in one or two words."""
         return self.standing or ("baseline" if self.part == "baseline" else "identical objective")
 
 
@@ -80,17 +79,17 @@ class CellFacts(Row):
     """A study of the comparison.
 
     Attributes:
-        name: Its name here.
-        folder: As it was given.
-        study: Its own name.
-        data: Name of its data.
-        model: Name of its model.
-        rope: The smallest difference that matters there.
+        name: Name in the comparison.
+        folder: Path of the folder as given.
+        study: Name of the study.
+        data: Name of the data.
+        model: Name of the model.
+        rope: Smallest difference that matters in this study.
         num_blocks: Blocks per loss.
-        is_counted: Whether it has a verdict, and so a say in the comparison.
+        is_counted: Whether it has a verdict and so counts in the comparison.
         action: ``use``, ``keep`` or ``none``.
         loss: The verdict's loss.
-        sentence: The verdict.
+        sentence: The verdict in words.
     """
 
     name: str
@@ -110,22 +109,21 @@ class Across(Row):
     """All numbers of a comparison over several studies.
 
     Attributes:
-        across_version: Of this file's layout.
-        metric: That all studies are judged by; higher is better.
-        baseline: That all losses are held against.
+        across_version: Version of this file's layout.
+        metric: Metric of all studies; higher is better.
+        baseline: Name of the loss that all are compared with.
         alpha: Level of the tests; intervals are at 1 - alpha.
-        cells: The studies, as they were given.
-        num_data: Data sets among the cells that count; what shares samples is one.
+        cells: The studies in the given order.
+        num_data: Number of data sets of the counted cells. Data that shares samples counts once.
         losses: The methods from best to worst mean rank, then the identical losses.
-        p_friedman: Of the hypothesis that all methods rank alike.
-        critical_difference: Nemenyi's, of mean ranks.
-        groups: Runs of methods whose mean ranks differ by less, best first.
-        noise_floor: By how much the interquartile means of two identical losses differ, the most of all pairs; None
-            without a pair.
-        nemenyi: P-value of every two methods, in the order of :attr:`losses`.
-        thresholds: Of the performance profiles, in units of the metric.
-        notes: What a careful reader should know, one sentence each.
-        sentence: The answer.
+        p_friedman: P-value of Friedman's test that all methods have equal ranks.
+        critical_difference: Nemenyi's critical difference of mean ranks.
+        groups: Groups of methods whose mean ranks differ by less than the critical difference, best first.
+        noise_floor: Largest difference of the interquartile means of two identical losses; None without such a pair.
+        nemenyi: P-value of each pair of methods, in the order of :attr:`losses`.
+        thresholds: Thresholds of the performance profiles, in units of the metric.
+        notes: Limits of the comparison, one or two sentences each.
+        sentence: The result in one sentence.
     """
 
     across_version: int = ACROSS_VERSION
@@ -146,7 +144,7 @@ class Across(Row):
 
     @property
     def counted(self) -> tuple[CellFacts, ...]:
-        """The cells with a say."""
+        """The cells that count in the comparison."""
         return tuple(cell for cell in self.cells if cell.is_counted)
 
     @property

@@ -1,57 +1,49 @@
-"""A comparison in a few terminal lines, ending in its sentence."""
+"""A comparison as a few terminal lines, ending with its sentence."""
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from losstune.report.across.results import Across, Interval, LossAcross
-from losstune.report.terminal import narrow
+from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
 from losstune.verdict import wording
 
 MAX_ROWS = 9
-"""The whole comparison is to fit on a terminal of 25 lines; the page has all losses."""
-_STYLES = {"better": "green", "worse": "red"}
+"""Limit that makes the comparison fit on a terminal of 25 lines. The page has all losses."""
 
 
 def print_across(across: Across, console: Console | None = None) -> None:
     """Print one line per loss, the verdicts, the notes and the sentence.
 
     Args:
-        across: The numbers.
-        console: Where to print; standard output by default, plain where that is not a terminal.
+        across: The comparison.
+        console: Where to print; by default standard output, without colours if that is no terminal.
     """
-    console = narrow(console)
-    confidence = f"{100 * (1 - across.alpha):g}%"
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("loss", overflow="fold")
-    for title in ("rank", f"IQM, {confidence}", "blocks ahead", "Holm p"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("over all", "in the studies"):
-        table.add_column(title, no_wrap=title == "over all")
+    console = narrowed(console)
     shown = [
         loss
         for place, loss in enumerate(across.losses)
         if place < MAX_ROWS - 2 or len(across.losses) <= MAX_ROWS or loss.part in ("baseline", "control")
     ]
-    for loss in shown:
-        table.add_row(*_cells(loss))
-    console.print(table)
+    columns = [
+        Column("loss"),
+        *(
+            Column(title, right=True)
+            for title in ("rank", f"IQM, {100 * (1 - across.alpha):g}%", "blocks ahead", "Holm p")
+        ),
+        Column("over all"),
+        Column("in the studies", wraps=True),
+    ]
+    print_table(console, columns, map(_cells, shown))
     if len(shown) < len(across.losses):
-        console.print(f"... and {len(across.losses) - len(shown)} losses further down, see the page")
-    console.print()
-    console.print(Text(f"Verdicts: {verdicts(across)}."))
-    for note in across.notes:
-        console.print(Text(note))
-    console.print()
-    console.print(f"[bold]{escape(across.sentence)}[/bold]")
+        console.print(f"... and {len(across.losses) - len(shown)} more losses, see the page")
+    print_lines(console, ["", f"Verdicts: {verdicts(across)}.", *across.notes, ""])
+    console.print(Text(across.sentence, style="bold"))
 
 
 def verdicts(across: Across) -> str:
-    """Return the cells' verdicts in a row, alike ones together: ``keep focal in a and b; none in c``."""
+    """Return the cells' verdicts in one line, equal ones grouped: ``keep focal in a and b; none in c``."""
     by_verdict: dict[str, list[str]] = {}
     for cell in across.cells:
         verdict = "none" if cell.action == "none" else f"{cell.action} {cell.loss}"
@@ -60,7 +52,7 @@ def verdicts(across: Across) -> str:
 
 
 def tally(loss: LossAcross) -> str:
-    """Return how often a loss had which decision: ``1 better, 3 equivalent``."""
+    """Return how often a loss got each decision: ``1 better, 3 equivalent``."""
     decisions = [cell.decision for cell in loss.cells if cell.decision]
     return ", ".join(
         f"{decisions.count(decision)} {decision}"
@@ -86,6 +78,6 @@ def _cells(loss: LossAcross) -> list[Text]:
         Text(points(loss.iqm) if loss.iqm else ""),
         Text(share(loss.improvement) if loss.improvement else ""),
         Text("" if loss.p_holm is None or loss.part == "baseline" else wording.p_value(loss.p_holm)),
-        Text(loss.shown, style=_STYLES.get(loss.standing or "", "dim")),
+        Text(loss.shown, style=STYLES.get(loss.standing or "", "dim")),
         Text(tally(loss).replace(",", "")),
     ]

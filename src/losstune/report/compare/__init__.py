@@ -1,1 +1,1 @@
-"""Two states of a study side by side, and its verdicts along the history: read from Git, nothing checked out."""
+"""Compare two revisions of a study, and list its verdicts in the history. Reads Git and checks out nothing."""

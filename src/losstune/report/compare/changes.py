@@ -1,4 +1,4 @@
-"""What changed between two revisions of a study, in lines: settings, data, code, versions."""
+"""The changes between two revisions of a study: settings, data, code, versions, hardware."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NOTHING = "nothing"
 
 
 class Change(Row):
-    """One thing that differs.
+    """One difference.
 
     Attributes:
         name: A path in ``params.yaml`` or in the registration, or a library's name.
-        a: Its value at A, as text; ``nothing`` where it has none.
-        b: The same at B.
+        a: Its value at A as text; ``nothing`` if it has none.
+        b: Its value at B.
     """
 
     name: str
@@ -26,17 +26,19 @@ class Change(Row):
     b: str
 
     def __str__(self) -> str:
-        """Return ``training.epochs: 15 -> 20`` with a proper arrow."""
+        """Return ``training.epochs: 15 -> 20``, with a Unicode arrow."""
         return f"{self.name}: {self.a} → {self.b}"
 
 
 class Changes(Row):
-    """All that differs.
+    """All differences.
 
     Attributes:
-        params: Settings, and the searched spaces, which follow from settings and from the losses' defaults.
-        data: The data's content.
-        versions: Of losstune and of pinned libraries, and the kind of device that trained.
+        params: Settings and search spaces, which follow from settings and from the defaults of losses.
+        data: Content of the data.
+        versions: Versions of losstune and of pinned libraries.
+        hardware: Kind of device and processor that trained the blocks; None if the executions of a revision, which
+            record them, are not in DVC's cache.
         code: See :class:`losstune.report.compare.code.CodeChange`.
         same_searches: Losses whose searches ended at the same configurations at both revisions.
     """
@@ -44,42 +46,42 @@ class Changes(Row):
     params: tuple[Change, ...]
     data: tuple[Change, ...]
     versions: tuple[Change, ...]
+    hardware: tuple[Change, ...] | None
     code: CodeChange
     same_searches: tuple[str, ...] = ()
 
+    @property
+    def has_none(self) -> bool:
+        """Whether everything that is recorded is the same."""
+        return not (self.params or self.data or self.versions or self.hardware) and self.code.is_identical
 
-def changes_between(
-    a: Revision, b: Revision, code: CodeChange, same_searches: tuple[str, ...] = ()
-) -> Changes:
-    """List what differs between two revisions.
 
-    A setting is taken from the registration, which is what was run, where there is one on both revisions; settings that
-    are not registered, such as ``resources``, from ``params.yaml``.
+def changes_between(a: Revision, b: Revision, code: CodeChange, same_searches: tuple[str, ...] = ()) -> Changes:
+    """Return the differences between two revisions.
+
+    Settings come from the registrations, which state what was run, if both revisions have one. Settings that are not
+    registered, such as ``resources``, come from ``params.yaml``.
     """
     settings: list[Change] = []
     registered: set[str] = set()
     if a.terms is not None and b.terms is not None:
         registered = set(a.terms) | set(b.terms)
-        settings = [
-            change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")
-        ]
+        settings = [change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")]
         settings = _folded(settings)
-    told = {change.name for change in settings}
-    # What follows from a setting of the search space is told as the space of each loss.
+    named = {change.name for change in settings}
+    # Settings of the search space are listed by their effect, the space of each loss.
     settings += [
         change
         for change in _changes(a.params, b.params)
-        if change.name not in registered | told
-        and not (registered and change.name.startswith("search_space."))
+        if change.name not in registered | named and not (registered and change.name.startswith("search_space."))
     ]
     data = _changes(_data_of(a), _data_of(b))
     versions = _changes({"losstune": a.version, **a.pins}, {"losstune": b.version, **b.pins})
-    if a.devices and b.devices:
-        versions += _changes({"device": list(a.devices)}, {"device": list(b.devices)})
     return Changes(
         params=tuple(settings),
         data=tuple(data),
         versions=tuple(versions),
+        hardware=_hardware_changes(a, b),
         code=code,
         same_searches=same_searches,
     )
@@ -96,6 +98,15 @@ def _data_of(revision: Revision) -> dict[str, Any]:
     return facts | ({"test split": revision.test_digest[:12]} if revision.test_digest else {})
 
 
+def _hardware_changes(a: Revision, b: Revision) -> tuple[Change, ...] | None:
+    if not a.devices or not b.devices:
+        return None
+    changes = _changes({"device": a.devices}, {"device": b.devices})
+    if a.processors and b.processors:
+        changes += _changes({"processor": a.processors}, {"processor": b.processors})
+    return tuple(changes)
+
+
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
     return [
         Change(name=name, a=_text(a.get(name)), b=_text(b.get(name)))
@@ -105,7 +116,7 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
 
 
 def _folded(changes: list[Change]) -> list[Change]:
-    """Tell a change that all losses' spaces share once, as ``spaces.*.learning_rate``."""
+    """Merge equal changes of several losses' spaces into one line, ``spaces of 3 losses, learning_rate``."""
     alike: dict[tuple[str, str, str], list[Change]] = {}
     for change in changes:
         parts = change.name.split(".")
@@ -120,9 +131,7 @@ def _folded(changes: list[Change]) -> list[Change]:
             folded.append(change)
         elif key not in done:
             done.add(key)
-            folded.append(
-                change.model_copy(update={"name": f"spaces of {len(alike[key])} losses, {parts[2]}"})
-            )
+            folded.append(change.model_copy(update={"name": f"spaces of {len(alike[key])} losses, {parts[2]}"}))
     return folded
 
 

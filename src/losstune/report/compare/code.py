@@ -1,4 +1,4 @@
-"""Which code of a training differs between two revisions, by meaning: comments and docstrings don't count."""
+"""The training code that differs between two revisions. Comments and docstrings are ignored."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from losstune.report.compare.trees import Tree
 from losstune.study.sources import LOSSTUNE, SourceTree
 
 TRAINING = ("losstune.training.loop", "losstune.training")
-"""The module that trains; the second name is the one it had before it became a package."""
+"""The module that trains, and its former name."""
 _LOSSES = "losstune.losses"
 
 
 class CodeChange(Row):
-    """What of losstune's code differs.
+    """The modules of losstune that differ.
 
     Attributes:
-        is_known: Whether both revisions hold losstune's source.
-        trial: Modules that every training rests on and that differ; empty where none does.
-        losses: Loss to the modules that it alone rests on and that differ; only losses with any.
-        others: Modules that differ and that no training rests on.
+        is_known: Whether both revisions have losstune's source.
+        trial: Differing modules that every training uses.
+        losses: Differing modules that only one loss uses, by loss; only losses with any.
+        others: Differing modules that no training uses.
     """
 
     is_known: bool
@@ -37,20 +37,20 @@ class CodeChange(Row):
 
     @property
     def is_identical(self) -> bool:
-        """Whether every training ran the same code, as far as it is losstune's."""
+        """Whether all trainings ran the same losstune code."""
         return self.is_known and not self.trial and not self.losses
 
 
 def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
     """Compare the code that trains at two revisions.
 
-    What counts are the modules that enter a training's identity: those that ``losstune.training.loop`` and the
-    loss's own module import, each without comments, docstrings and formatting.
+    Only modules that are part of a training's identity count: those that ``losstune.training.loop`` and the module of
+    the loss import, without comments, docstrings and formatting.
 
     Args:
-        a: One state.
-        b: The other.
-        losses: Names of the losses that either revision trained.
+        a: Files of one revision.
+        b: Files of the other revision.
+        losses: Names of the losses of both revisions.
 
     Raises:
         LosstuneError: If a file is not Python.
@@ -59,30 +59,23 @@ def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
     if not sources_a or not sources_b:
         return CodeChange(is_known=False)
     edited = {
-        _module(path)
-        for path in sources_a.keys() | sources_b.keys()
-        if sources_a.get(path) != sources_b.get(path)
+        _module(path) for path in sources_a.keys() | sources_b.keys() if sources_a.get(path) != sources_b.get(path)
     }
     if not edited:
         return CodeChange(is_known=True)
     try:
         with _tree_of(sources_a) as tree_a, _tree_of(sources_b) as tree_b:
             differing = {name for name in edited if _digest(tree_a, name) != _digest(tree_b, name)}
-            training = frozenset().union(
-                *(_closure(tree, name) for tree in (tree_a, tree_b) for name in TRAINING)
-            )
+            training = frozenset().union(*(_closure(tree, name) for tree in (tree_a, tree_b) for name in TRAINING))
             own = {
-                loss: (_closure(tree_a, f"{_LOSSES}.{loss}") | _closure(tree_b, f"{_LOSSES}.{loss}"))
-                - training
+                loss: (_closure(tree_a, f"{_LOSSES}.{loss}") | _closure(tree_b, f"{_LOSSES}.{loss}")) - training
                 for loss in losses
             }
     except SyntaxError as error:
         name = Path(error.filename or "").name
         raise LosstuneError(f"{PACKAGE}: line {error.lineno} of {name} is not Python: {error.msg}") from None
     trial = differing & training
-    by_loss = {
-        loss: tuple(sorted(differing & modules)) for loss, modules in own.items() if differing & modules
-    }
+    by_loss = {loss: tuple(sorted(differing & modules)) for loss, modules in own.items() if differing & modules}
     return CodeChange(
         is_known=True,
         trial=tuple(sorted(trial)),
@@ -93,7 +86,7 @@ def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:
 
 @contextmanager
 def _tree_of(sources: dict[str, bytes]) -> Iterator[SourceTree]:
-    """Lay sources out in a folder of their own: :class:`SourceTree` reads files, and the work tree stays as it is."""
+    """Write sources to a temporary folder, because :class:`SourceTree` reads only files."""
     with tempfile.TemporaryDirectory(prefix="losstune-") as folder:
         root = Path(folder) / LOSSTUNE.package
         for name, content in sources.items():

@@ -1,4 +1,4 @@
-"""When a comparison means nothing: the two revisions do not measure the same thing."""
+"""Check whether two revisions are comparable, that is, measure the same quantity."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from losstune.report.compare.revisions import Revision
 
 
 def comparability(a: Revision, b: Revision) -> list[str]:
-    """Return a line for every field in which the revisions differ and that makes their scores incomparable.
+    """Return a line for each difference between the revisions that makes their scores incomparable.
 
-    These are what a score *is*: the metric, the test split's content, the rule that picks the winners, and losstune's
-    minor version, which counts changes of the protocol. Everything else (search space, seeds, budget, noise in the
-    training labels, the split of what is not tested, model, training, a loss's defaults, code) is what one may want
-    to compare, and is listed as a change.
+    These define a score: the metric, the content of the test split, the rule that selects winners, and losstune's minor
+    version, which counts changes of the protocol. Everything else (search space, seeds, budget, noise in the training
+    labels, the split of the other data, model, training, defaults of losses, code) may be the subject of a comparison
+    and is listed as a change.
 
-    Where a manifest is missing, the test splits are taken for the same only if all of the data is.
+    If a manifest is missing, the test splits count as equal only if all of the data is equal.
     """
     lines = [
         f"{name}: {found_a} at {a.tree.name}, {found_b} at {b.tree.name}"
@@ -29,7 +29,7 @@ def comparability(a: Revision, b: Revision) -> list[str]:
             lines.append(_data_line("test split", a, b, a.test_digest, b.test_digest))
     elif a.results.data.digest != b.results.data.digest:
         digests = a.results.data.digest, b.results.data.digest
-        lines.append(_data_line("data.digest", a, b, *digests) + " (no manifest tells the test splits apart)")
+        lines.append(_data_line("data.digest", a, b, *digests) + " (no manifest to compare the test splits by)")
     return lines
 
 

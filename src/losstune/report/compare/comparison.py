@@ -1,4 +1,4 @@
-"""A comparison as a value: what is printed, in whatever format, and nothing else."""
+"""The comparison as a value, with everything that the output formats print."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Link(Row):
     """A run in MLflow.
 
     Attributes:
-        revision: What the revision is called.
+        revision: Name of the revision.
         run: Name of the run.
-        url: Address in MLflow's interface.
-        commit: Commit that logged it, short; None where it has none.
-        versions: Of the libraries that it ran with.
+        url: URL in MLflow's UI.
+        commit: Short commit that logged it; None if it has none.
+        versions: Versions of its libraries.
     """
 
     revision: str
@@ -31,17 +31,17 @@ class Link(Row):
 
 
 class RevisionFacts(Row):
-    """What identifies a revision.
+    """The identity of a revision, and its verdict.
 
     Attributes:
-        name: What the user called it.
-        title: The same with its commit.
+        name: Name that the user gave.
+        title: The name with the commit.
         commit: Full SHA; None before the first commit.
         is_workspace: Whether it is the work tree.
-        is_dirty: Whether that differs from its commit.
+        is_dirty: Whether the work tree differs from its commit.
         protocol: Hash of its registration.
-        trained_at: Commits that trained the blocks, as far as DVC's cache tells.
-        verdict: Its own, in a sentence.
+        trained_at: Commits that trained the blocks, as far as DVC's cache has the executions.
+        verdict: Its verdict in a sentence.
     """
 
     name: str
@@ -58,15 +58,14 @@ class Comparison(Row):
     """Two revisions of a study, compared.
 
     Attributes:
-        a: The first.
-        b: The second.
-        comparability: Fields in which the protocols differ so that the scores mean different things; empty unless
-            forced.
-        changes: What differs.
-        scores: Every loss.
-        sentence: The answer.
-        notes: What a careful reader should know besides.
-        links: Runs in MLflow, if asked for.
+        a: The first revision.
+        b: The second revision.
+        comparability: Differences of the protocols that make the scores incomparable; empty unless forced.
+        changes: The differences.
+        scores: The scores of every loss.
+        sentence: The result in one sentence.
+        notes: Limits of the comparison.
+        links: Runs in MLflow, if requested.
     """
 
     a: RevisionFacts
@@ -83,7 +82,7 @@ def compare(a: Revision, b: Revision, *, force: bool = False) -> Comparison:
     """Compare two revisions of a study.
 
     Raises:
-        LosstuneError: If the protocols make it meaningless and it is not forced; the message says in what they differ.
+        LosstuneError: If the protocols are not comparable and `force` is false; the message names the differences.
     """
     found = comparability(a, b)
     if found and not force:
@@ -95,14 +94,15 @@ def compare(a: Revision, b: Revision, *, force: bool = False) -> Comparison:
     same = tuple(loss.loss for loss in scores.losses if loss.same_winners)
     code = code_change(a.tree, b.tree, losses)
     name_a, name_b = a.tree.name, b.tree.name
+    changes = changes_between(a, b, code, same)
     return Comparison(
         a=_facts(a),
         b=_facts(b),
         comparability=tuple(found),
-        changes=changes_between(a, b, code, same),
+        changes=changes,
         scores=scores,
         sentence=sentence_of(name_a, name_b, scores),
-        notes=(*dict.fromkeys((*a.notes, *b.notes)), *_notes(a, b, scores)),
+        notes=(*dict.fromkeys((*a.notes, *b.notes)), *_notes(a, b, scores, changes)),
     )
 
 
@@ -120,28 +120,41 @@ def _facts(revision: Revision) -> RevisionFacts:
     )
 
 
-def _notes(a: Revision, b: Revision, scores: ScoreComparison) -> list[str]:
+def _notes(a: Revision, b: Revision, scores: ScoreComparison, changes: Changes) -> list[str]:
     notes = []
     compared = [loss for loss in scores.losses if loss.difference is not None or loss.is_identical]
     same = [loss for loss in compared if loss.same_winners]
     if same and not all(loss.is_identical for loss in compared):
         which = (
-            "Every search"
-            if len(same) == len(compared)
-            else f"The searches of {len(same)} of {len(compared)} losses"
+            "Every search" if len(same) == len(compared) else f"The searches of {len(same)} of {len(compared)} losses"
         )
         notes.append(
-            f"{which} ended at the same configurations at both revisions: there it is the same searches' luck."
+            f"{which} ended at the same configurations at both revisions, so they share the variation between searches."
+        )
+    if changes.has_none and not all(loss.is_identical for loss in compared):
+        notes.append(
+            "The scores differ although settings, data, code and versions are the same. "
+            + (
+                "Another processor or device may have trained them; their executions, which record it, are missing."
+                if changes.hardware is None
+                else "Device and processor are the same, too. Versions that constraints.txt does not pin, or kernels "
+                "of a GPU, are possible causes."
+            )
+        )
+    elif changes.hardware and changes.model_copy(update={"hardware": ()}).has_none:
+        notes.append(
+            "Settings, data, code and versions are the same: the scores differ because of "
+            f"{' and '.join(change.name for change in changes.hardware)}."
         )
     for setting in ("alpha", "rope"):
         values = getattr(a.results, setting), getattr(b.results, setting)
         if values[0] != values[1]:
             notes.append(
-                f"report.{setting} differs ({values[0]:g}, {values[1]:g}): that of {b.tree.name} holds here."
+                f"report.{setting} differs ({values[0]:g}, {values[1]:g}); the comparison uses that of {b.tree.name}."
             )
     alone = [loss for loss in scores.losses if loss.difference is None and not loss.is_identical]
     if alone:
         notes.append(
-            f"Not compared, for want of blocks at both revisions: {', '.join(loss.loss for loss in alone)}."
+            f"Not compared, because blocks are missing at a revision: {', '.join(loss.loss for loss in alone)}."
         )
     return notes

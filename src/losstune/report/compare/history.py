@@ -1,4 +1,4 @@
-"""A study's verdicts along its history."""
+"""The verdicts of a study in its Git history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS = "%H%x1f%P%x1f%cI%x1f%s"
 
 
 class Bounds(Row):
-    """A mean score with its interval, as far as they could be read."""
+    """A mean score and its interval, as far as they are readable."""
 
     mean: float
     low: float | None = None
@@ -27,19 +27,19 @@ class Entry(Row):
     """A verdict in the history.
 
     Attributes:
-        commit: Full SHA; None for what is not committed.
-        date: Of the commit, ISO 8601; empty for what is not committed.
+        commit: Full SHA; None for the work tree.
+        date: Date of the commit, ISO 8601; empty for the work tree.
         message: First line of the commit's message.
-        action: ``use``, ``keep`` or ``none``; None where it could not be read.
-        winner: The loss to train with; None where there is no verdict.
-        metric: What the scores are.
-        baseline: The loss that all are held against.
+        action: ``use``, ``keep`` or ``none``; None if it is not readable.
+        winner: The loss to train with; None if there is no verdict.
+        metric: Metric of the scores.
+        baseline: The loss that all are compared with.
         baseline_score: Its test score.
-        winner_score: That of the winner.
+        winner_score: Test score of the winner.
         model: Name of the model.
-        data_digest: Of the data's content.
-        num_folded: Commits right after this one that changed nothing in ``results.json``.
-        note: Why something is missing, or what makes it incomparable with the verdict before; empty otherwise.
+        data_digest: Hash of the data's content.
+        num_folded: Number of next commits that did not change ``results.json``.
+        note: Why something is missing, or why it is not comparable with the verdict before; else empty.
     """
 
     commit: str | None
@@ -60,27 +60,27 @@ class Entry(Row):
 def history(folder: Path, results: Path, revision: str = "HEAD", most: int | None = None) -> list[Entry]:
     """Return the verdicts along ``git log``, newest first.
 
-    A commit whose ``results.json`` is the same as one of its parents' is folded into the one below it. From HEAD, the
-    work tree comes first if its ``results.json`` differs from the commit's.
+    A commit with the same ``results.json`` as one of its parents is folded into the entry before it in time. From HEAD,
+    the work tree comes first if its ``results.json`` differs from the commit's.
 
     Args:
         folder: The study's folder.
-        results: Path of ``results.json`` in it.
-        revision: Where to begin.
-        most: How many verdicts at most; None for all.
+        results: Path of ``results.json`` in the folder.
+        revision: Revision to start from.
+        most: Maximum number of verdicts; None for all.
 
     Raises:
         LosstuneError: If there is no such revision, or no Git repository.
     """
     tree = find_tree(folder, revision)
-    # Before the first commit there is the work tree alone.
+    # Before the first commit, there is only the work tree.
     listed = git(folder, "log", f"--format={_FIELDS}", tree.commit) if tree.commit else ""
     rows = [line.split("\x1f") for line in listed.splitlines()]
     ids = _blob_ids(folder, [row[0] for row in rows], results)
     found: list[tuple[dict[str, Any], str]] = []
     num_folded = 0
     for sha, parents, date, message in rows:
-        # Beyond a shallow clone's border a parent is not known, and its verdict counts as another.
+        # At the border of a shallow clone the parent is unknown, so the verdict counts as a new one.
         if ids[sha] is None or any(ids.get(parent) == ids[sha] for parent in parents.split()):
             num_folded += ids[sha] is not None
             continue
@@ -95,7 +95,7 @@ def history(folder: Path, results: Path, revision: str = "HEAD", most: int | Non
 
 
 def sparkline(values: list[float | None]) -> str:
-    """Return a bar for each value, from the lowest to the highest; a space where there is none.
+    """Return one bar per value, scaled from the lowest to the highest value; a space for None.
 
     Example:
         >>> sparkline([0.0, 0.5, None, 1.0])
@@ -119,12 +119,10 @@ def sparkline(values: list[float | None]) -> str:
 def _blob_ids(folder: Path, commits: list[str], path: Path) -> dict[str, str | None]:
     """Return the Git object of a file at every commit, or None."""
     request = [f"{commit}:./{path.as_posix()}" for commit in commits]
-    # One process for all of them; the answers come in order.
+    # One process for all commits; the answers come in order.
     listed = git(folder, "cat-file", "--batch-check=%(objectname)", request="\n".join(request))
     answers = listed.splitlines()
-    return {
-        commit: None if " " in answer else answer for commit, answer in zip(commits, answers, strict=True)
-    }
+    return {commit: None if " " in answer else answer for commit, answer in zip(commits, answers, strict=True)}
 
 
 def _workspace(folder: Path, results: Path, tree: Tree) -> list[Entry]:
@@ -138,7 +136,7 @@ def _workspace(folder: Path, results: Path, tree: Tree) -> list[Entry]:
 
 
 def _entry(facts: dict[str, Any], content: bytes | None) -> Entry:
-    """Read what there is to read: an older layout, or a damaged file, gives what it can, and a note."""
+    """Read an entry. From an older layout or a damaged file, read the available fields and add a note."""
     try:
         values = json.loads(content or b"")
     except ValueError:
@@ -147,11 +145,7 @@ def _entry(facts: dict[str, Any], content: bytes | None) -> Entry:
         return Entry(**facts, note="results.json is damaged")
     version = values.get("results_version")
     verdict = _dict(values.get("verdict"))
-    metric, baseline, winner = (
-        _text(values.get("metric")),
-        _text(values.get("baseline")),
-        _text(verdict.get("loss")),
-    )
+    metric, baseline, winner = (_text(values.get("metric")), _text(values.get("baseline")), _text(verdict.get("loss")))
     return Entry(
         **facts,
         action=_text(verdict.get("action")),
@@ -177,8 +171,8 @@ def _score(values: dict[str, Any], loss: str | None, metric: str | None) -> Boun
 
 
 def _with_breaks(entries: list[Entry]) -> list[Entry]:
-    """Note where a score can't be held against the one before."""
-    told = []
+    """Add a note to each entry whose score is not comparable with the one before."""
+    noted = []
     for newer, older in zip_longest(entries, entries[1:]):
         notes = [newer.note] if newer.note else []
         if older is not None:
@@ -193,8 +187,8 @@ def _with_breaks(entries: list[Entry]) -> list[Entry]:
             ]
             if None not in (older.data_digest, newer.data_digest) and older.data_digest != newer.data_digest:
                 notes.append("other data")
-        told.append(newer.model_copy(update={"note": "; ".join(notes)}))
-    return told
+        noted.append(newer.model_copy(update={"note": "; ".join(notes)}))
+    return noted
 
 
 def _dict(value: object) -> dict[str, Any]:

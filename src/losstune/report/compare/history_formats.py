@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
-from io import StringIO
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.compare.history import Bounds, Entry, sparkline
+from losstune.report.parts.terminal import Column, print_lines, print_table, text_of
+from losstune.report.parts.text import json_text
 from losstune.verdict import wording
 from losstune.verdict.results import METRICS
 
 FORMATS = ("table", "json")
-MAX_COLUMNS = 110
 _NONE = "–"
 _LABEL_LENGTH = 7
 _MESSAGE_LENGTH = 30
 
 
 def history_text(entries: Sequence[Entry], form: str, *, colour: bool = False) -> str:
-    """Return the history in one of :data:`FORMATS`, with a line break at its end."""
+    """Return the history in one of :data:`FORMATS`, with a final line break."""
     if form == "json":
-        values = [entry.model_dump(mode="json") for entry in entries]
-        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text([entry.model_dump(mode="json") for entry in entries])
     if not entries:
         return "no commit has a results.json; `dvc repro` writes it\n"
-    text = StringIO()
-    console = Console(file=text, width=MAX_COLUMNS, force_terminal=colour, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("commit", "date", "message", "verdict", "baseline's score", "", "note"):
-        wraps = title in ("message", "note")
-        table.add_column(title, no_wrap=not wraps, max_width=_MESSAGE_LENGTH if title == "message" else None)
+    return text_of(partial(_print, entries), colour=colour)
+
+
+def _print(entries: Sequence[Entry], console: Console) -> None:
+    columns = [
+        Column("commit"),
+        Column("date"),
+        Column("message", wraps=True, max_width=_MESSAGE_LENGTH),
+        *map(Column, ("verdict", "baseline's score", "")),
+        Column("note", wraps=True),
+    ]
     bars = sparkline(_values(entries))
-    for entry, bar in zip(entries, bars or " " * len(entries), strict=True):
-        table.add_row(*map(Text, _cells(entry, bar)))
-    console.print(table)
+    rows = [
+        [Text(cell) for cell in _cells(entry, bar)]
+        for entry, bar in zip(entries, bars or " " * len(entries), strict=True)
+    ]
+    print_table(console, columns, rows)
     if bars.strip():
-        console.print(Text(f"baseline, oldest to newest: {bars[::-1]}"))
+        print_lines(console, [f"baseline, oldest to newest: {bars[::-1]}"])
     if any(entry.num_folded for entry in entries):
-        console.print(Text("(+n): commits since then that left results.json as it was"))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        print_lines(console, ["(+n): next commits that did not change results.json"])
 
 
 def history_svg(entries: Sequence[Entry]) -> str:
     """Draw the baseline's score with its interval, and the winner's, against the commits, oldest first.
 
-    A vertical line marks where metric, baseline, model or data changed: its two revisions are of different things.
+    A vertical line marks a change of metric, baseline, model or data, so that scores on its two sides are not
+    comparable.
     """
     oldest_first = list(reversed(entries))
     with drawing_style("history"):
@@ -96,11 +100,7 @@ def _cells(entry: Entry, bar: str) -> list[str]:
         if score.low is not None and score.high is not None:
             shown += f" [{100 * score.low:.2f}, {100 * score.high:.2f}]"
     verdict = (
-        _NONE
-        if entry.action is None
-        else "no verdict"
-        if entry.winner is None
-        else f"{entry.action} {entry.winner}"
+        _NONE if entry.action is None else "no verdict" if entry.winner is None else f"{entry.action} {entry.winner}"
     )
     folded = f" (+{entry.num_folded})" if entry.num_folded else ""
     message = textwrap.shorten(entry.message, 2 * _MESSAGE_LENGTH - 10, placeholder=" …")

@@ -1,4 +1,4 @@
-"""A comparison as rows and lines of text, which every format lays out in its own way."""
+"""A comparison as rows and lines of text, which the formats share."""
 
 from __future__ import annotations
 
@@ -15,23 +15,16 @@ _NONE = "–"
 def headings(comparison: Comparison) -> tuple[str, ...]:
     """Return the table's headings."""
     level = 100 * (1 - comparison.scores.alpha)
-    return (
-        "loss",
-        comparison.a.name,
-        comparison.b.name,
-        f"difference, points, {level:g}%",
-        "Holm p",
-        "decision",
-    )
+    return ("loss", comparison.a.name, comparison.b.name, f"difference, points, {level:g}%", "Holm p", "decision")
 
 
 def rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Return a row of texts for every loss, best first by its score at B."""
+    """Return a row of texts for every loss, ordered by the score at B, best first."""
     return [_row(loss, comparison.scores.metric) for loss in comparison.scores.losses]
 
 
-def outcome_text(loss: LossComparison) -> str:
-    """Return the decision in a word, or why there is none."""
+def decision_text(loss: LossComparison) -> str:
+    """Return the decision in one or two words, or why there is none."""
     if loss.is_identical:
         return "identical"
     if loss.decision is not None:
@@ -42,7 +35,7 @@ def outcome_text(loss: LossComparison) -> str:
 
 
 def change_lines(comparison: Comparison) -> list[str]:
-    """Say what differs, a line for each kind; what is the same, too, because that is news as well."""
+    """Return one line per kind of change. What is the same is listed, too, because the reader needs to know it."""
     changes, code = comparison.changes, comparison.changes.code
     params = [str(change) for change in changes.params]
     lines = ["settings: " + ("; ".join(params[:MOST_CHANGES]) or "the same")]
@@ -52,7 +45,7 @@ def change_lines(comparison: Comparison) -> list[str]:
     if not code.is_known:
         lines.append("code: not known, losstune's source is not in the repository at both revisions")
     elif code.is_identical:
-        lines.append("code of a training: identical")
+        lines.append("code of a training: the same")
     else:
         parts = [", ".join(code.trial)] if code.trial else []
         parts += [f"{', '.join(modules)} (for {loss} alone)" for loss, modules in code.losses.items()]
@@ -60,14 +53,18 @@ def change_lines(comparison: Comparison) -> list[str]:
     if code.others:
         shown = ", ".join(code.others[:MOST_MODULES])
         more = f" and {len(code.others) - MOST_MODULES} more" if len(code.others) > MOST_MODULES else ""
-        lines.append(f"other code, which no training rests on: differs in {shown}{more}")
-    versions = [str(change) for change in changes.versions]
+        lines.append(f"other code, which no training uses: differs in {shown}{more}")
+    versions = list(map(str, changes.versions))
     lines.append("versions: " + ("; ".join(versions[:MOST_CHANGES]) or "the same, as far as they are pinned"))
+    if changes.hardware is None:
+        lines.append("hardware: not known, the executions are not in DVC's cache at both revisions")
+    else:
+        lines.append("hardware: " + ("; ".join(map(str, changes.hardware)) or "the same"))
     return lines
 
 
 def design_line(comparison: Comparison) -> str:
-    """Say how the scores are compared."""
+    """Return the line on how the scores are compared."""
     scores = comparison.scores
     floor = f"; noise floor {100 * scores.noise_floor:.2f} points" if scores.noise_floor is not None else ""
     return (
@@ -77,7 +74,7 @@ def design_line(comparison: Comparison) -> str:
 
 
 def warning_lines(comparison: Comparison) -> list[str]:
-    """Say what makes a forced comparison meaningless."""
+    """Return the warnings of a forced comparison."""
     return [f"WARNING: forced although the protocols differ in {line}" for line in comparison.comparability]
 
 
@@ -87,11 +84,9 @@ def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
         loss.loss,
         _score(loss.a, metric),
         _score(loss.b, metric),
-        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
-        if difference
-        else "",
+        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}" if difference else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
-        outcome_text(loss),
+        decision_text(loss),
     )
 
 

@@ -1,4 +1,4 @@
-"""Outputs of DVC at a revision, from its cache or remote."""
+"""Read DVC outputs at a revision from the cache or a remote."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LOCK = Path("dvc.lock")
 
 
 def read_out(tree: Tree, path: Path) -> bytes | None:
-    """Return an output's content at a revision, as ``dvc.api.read`` finds it; None where no cache has it.
+    """Return an output's content at a revision, by ``dvc.api.read``; None if no cache has it.
 
-    Of the work tree the file itself is read. DVC is asked, and imported, only if ``dvc.lock`` names the path.
+    In the work tree, the file itself is read. DVC is imported only if ``dvc.lock`` names the path.
     """
     content = tree.read(path)
     if content is not None or tree.is_workspace:

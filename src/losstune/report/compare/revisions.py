@@ -1,4 +1,4 @@
-"""One revision of a comparison: a study's numbers at a revision, and what they were made of."""
+"""A revision of a study: its results, and the settings, data and code that made them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PINS = Path("constraints.txt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where a study keeps what is compared, relative to its folder.
+    """Paths of the compared files, relative to the study's folder.
 
     Attributes:
         results: ``results.json``.
-        registration: What was registered before the test split was read.
-        manifest: Of the prepared data.
-        executions: Of the confirmation's trainings; in DVC's cache.
+        registration: The registration.
+        manifest: Manifest of the prepared data.
+        executions: Executions of the confirmation, which are in DVC's cache.
     """
 
     results: Path
@@ -46,16 +46,17 @@ class Revision:
     """A study at a revision.
 
     Attributes:
-        tree: Where it was read.
-        results: Its numbers.
-        terms: What was registered, by path in ``params.yaml``; None where no registration goes with the results.
-        params: The settings in ``params.yaml`` by path, two levels deep; empty where it cannot be read.
-        test_digest: Of the test split's content; None where the manifest is not of this data.
-        version: Of losstune, such as ``0.1.0``; None where its source is not in the repository.
-        pins: Version by library, from ``constraints.txt``.
-        devices: Kinds of device that trained the blocks; empty where no cache has the executions.
-        commits: Commits that trained them, short.
-        notes: What a careful reader should know of this revision.
+        tree: Files that it was read from.
+        results: Its results.
+        terms: Registered terms by path in ``params.yaml``; None if no registration matches the results.
+        params: Settings in ``params.yaml`` by path, two levels deep; empty if the file is not readable.
+        test_digest: Hash of the test split's content; None if the manifest does not match the data.
+        version: Version of losstune, such as ``0.1.0``; None if its source is not in the repository.
+        pins: Pinned version by library, from ``constraints.txt``.
+        devices: Kinds of device that trained the blocks; empty if no cache has the executions.
+        processors: Models of CPU or GPU that trained them, as far as the executions name them.
+        commits: Short commits that trained them.
+        notes: Limits of this revision.
     """
 
     tree: Tree
@@ -66,12 +67,13 @@ class Revision:
     version: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    processors: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def seed(self) -> Any:
-        """The study's root seed: the registered one, or else that of ``params.yaml``; None where neither is known."""
+        """The root seed, from the registration or else from ``params.yaml``; None if neither is known."""
         return (self.terms or self.params).get("study.seed")
 
 
@@ -79,7 +81,7 @@ def read_revision(tree: Tree, places: Places) -> Revision:
     """Read a study at a revision.
 
     Raises:
-        LosstuneError: If it has no ``results.json`` there, or one of another layout, or a damaged one.
+        LosstuneError: If ``results.json`` is missing, damaged or of another layout.
     """
     results = _results(tree, places.results)
     terms = _terms(tree, places.registration, results)
@@ -96,6 +98,7 @@ def read_revision(tree: Tree, places: Places) -> Revision:
         version=_version(tree),
         pins=_pins(tree),
         devices=tuple(sorted({row.device for row in executions})),
+        processors=tuple(sorted({row.processor for row in executions if row.processor})),
         commits=tuple(sorted({_short(row.commit) for row in executions if row.commit})),
         notes=tuple(_notes(tree, places, results, terms, params)),
     )
@@ -113,15 +116,13 @@ def _results(tree: Tree, path: Path) -> Results:
     if version != RESULTS_VERSION:
         found = "no layout's number" if version is None else f"layout {version}"
         raise LosstuneError(
-            f"{tree.title}: {path}: found {found}, expected {RESULTS_VERSION}; `losstune log` shows of it what it can"
+            f"{tree.title}: {path}: found {found}, expected {RESULTS_VERSION}; `losstune log` shows its readable fields"
         )
     try:
         return Results.model_validate(values)
     except ValidationError as error:
         reason = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
-        raise LosstuneError(
-            f"{tree.title}: {path} is damaged ({reason}); `dvc repro` writes it anew"
-        ) from None
+        raise LosstuneError(f"{tree.title}: {path} is damaged ({reason}); `dvc repro` writes it again") from None
 
 
 def _terms(tree: Tree, path: Path, results: Results) -> dict[str, Any] | None:
@@ -141,9 +142,7 @@ def _params(tree: Tree) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, value in values.items():
         flat |= (
-            {f"{section}.{key}": item for key, item in value.items()}
-            if isinstance(value, dict)
-            else {section: value}
+            {f"{section}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {section: value}
         )
     return flat
 
@@ -172,35 +171,33 @@ def _notes(
 ) -> list[str]:
     notes = []
     if results.control.identity is not None and not results.control.identity.passed:
-        notes.append(f"{tree.name}: the control failed there, so its numbers are not to be trusted.")
+        notes.append(f"{tree.name}: its control failed, so its scores cannot be trusted.")
     if results.control.positive is not None and results.control.positive.detected is False:
-        notes.append(
-            f"{tree.name}: the degraded baseline was not found worse there, so little can be found at all."
-        )
+        notes.append(f"{tree.name}: its degraded baseline was not found worse, so it may not detect differences.")
     if results.stopping == "anytime":
         notes.append(
-            f"{tree.name}: stopped its losses when their e-processes decided, so the blocks are as many as was enough "
-            "there; intervals between the two revisions are a little too sure of that."
+            f"{tree.name}: its losses stopped when their e-processes decided, so the numbers of blocks depend on the "
+            "scores, and intervals between the two revisions are slightly too narrow."
         )
     if tree.is_workspace and tree.commit is not None:
         kept = Tree(folder=tree.folder, name="HEAD", commit=tree.commit).read(places.results)
         if kept != tree.read(places.results):
-            notes.append(f"{tree.name}: {places.results} differs from that of the commit.")
+            notes.append(f"{tree.name}: {places.results} differs from the committed one.")
     if terms is None:
         notes.append(
-            f"{tree.name}: no {places.registration} goes with its {places.results}; settings are those of params.yaml."
+            f"{tree.name}: no {places.registration} matches its {places.results}; settings come from params.yaml."
         )
         return notes
     stale = [
         key
         for key in sorted(terms.keys() & params.keys())
-        # `auto` is registered as what it came to.
+        # `auto` is registered as its resolved value.
         if params[key] != "auto" and _plain(terms[key]) != _plain(params[key])
     ]
     if stale:
         notes.append(
-            f"{tree.name}: its {places.results} was made under other settings than its params.yaml says "
-            f"({', '.join(stale)}); `dvc repro` makes it anew."
+            f"{tree.name}: its {places.results} was made with other settings than those in its params.yaml "
+            f"({', '.join(stale)}); `dvc repro` updates it."
         )
     return notes
 

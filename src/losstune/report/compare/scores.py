@@ -1,4 +1,4 @@
-"""Every loss's test scores at one revision against those at another: differences, intervals, decisions."""
+"""Compare the test scores of every loss at two revisions: differences, intervals, decisions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from losstune import statistics
 from losstune.core.records import Row
 from losstune.core.seeds import derive_seed
 from losstune.report.compare.revisions import Revision
-from losstune.statistics.revisions import (
-    MeanError,
-    revision_errors,
-    sum_of_errors,
-    t_interval,
-    t_p_value,
-    welch_error,
-)
+from losstune.statistics.revisions import MeanError, revision_errors, sum_of_errors, t_interval, t_p_value, welch_error
 from losstune.verdict.comparison import decide
 from losstune.verdict.numbers import Real, Score
 from losstune.verdict.results import Decision, LossResult
@@ -30,16 +23,16 @@ class SideDifference(Row):
     """Score at B minus score at A.
 
     Attributes:
-        mean: Of the blocks.
-        low: Lower bound of the interval at 1 - alpha that spans that of the blocks and that of the searches.
+        mean: Mean over the blocks.
+        low: Lower bound of the interval at 1 - alpha that covers both the interval over blocks and that over searches.
         high: Upper bound of it.
-        equivalence_low: Lower bound of the (1 - 2 alpha) interval, likewise.
-        equivalence_high: Upper bound of it.
-        p_value: The larger one of `p_blocks` and `p_search`.
-        p_blocks: Of the test over blocks: that the winners differ, whatever found them.
-        p_search: Of the test over searches: that it is no luck of theirs.
-        p_holm: `p_value` after Holm's correction over all losses that are tested; None outside that family.
-        num_blocks: Blocks that it rests on, at A and at B.
+        equivalence_low: Lower bound of the corresponding (1 - 2 alpha) interval.
+        equivalence_high: Upper bound of this interval.
+        p_value: The larger of `p_blocks` and `p_search`.
+        p_blocks: P-value of the test over blocks, whether the winners differ.
+        p_search: P-value of the test over searches, whether the difference exceeds the variation between searches.
+        p_holm: `p_value` after Holm's correction over all tested losses; None for other losses.
+        num_blocks: Number of blocks used at A and at B.
     """
 
     mean: float
@@ -59,13 +52,14 @@ class LossComparison(Row):
 
     Attributes:
         loss: Its name.
-        a: Its score at A; None where it has no winner there, or is no loss of A's.
-        b: The same at B.
+        a: Its score at A; None if it has no winner there or is no loss of A.
+        b: Its score at B, likewise.
         is_identical: Whether every block has the same scores at both, to the bit.
-        same_winners: Whether every search ended at the same configuration at both.
-        is_control: Whether it is another loss under a second name, which gets no decision of its own.
-        difference: None where it is missing at a revision, the blocks are too few, or they are identical.
-        decision: What follows from it; None where there is no difference or no claim to make.
+        same_winners: Whether every search has the same winning configuration at both.
+        is_control: Whether it is identical to another loss, so that it gets no decision.
+        difference: The difference; None if the loss is missing at a revision, the blocks are too few, or they are
+            identical.
+        decision: The decision; None if there is no difference or the loss is not tested.
     """
 
     loss: str
@@ -82,15 +76,15 @@ class ScoreComparison(Row):
     """All losses at both revisions.
 
     Attributes:
-        metric: B's.
-        alpha: Level of the tests, B's.
-        rope: Smallest difference that matters in practice, B's.
-        noise_floor: The larger one of what identical losses, tuned apart, differ by at either revision; None without
-            any. A smaller difference is no claim, unless the design is paired and both revisions' searches ended at
-            the same configurations.
-        design: ``paired`` where block b of a loss has the same seed and test split at both revisions.
-        why: Why the design is what it is, in words.
-        losses: Best first, by the score at B.
+        metric: Metric of B.
+        alpha: Level of the tests at B.
+        rope: Smallest difference that matters in practice at B.
+        noise_floor: The larger noise floor of the two revisions; None without any. A smaller difference gives no
+            decision for a difference, unless the design is paired and the searches of both revisions ended at the same
+            configurations.
+        design: ``paired`` if block b of a loss has the same seed and test split at both revisions.
+        why: Reason for the design, in words.
+        losses: The losses, ordered by the score at B, best first.
     """
 
     metric: str
@@ -107,12 +101,12 @@ class ScoreComparison(Row):
 
 
 def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
-    """Compare every loss with itself at the other revision, by B's metric, level and ROPE.
+    """Compare every loss with itself at the other revision, using B's metric, level and ROPE.
 
-    Two tests, as between losses; the larger p-value and the wider interval count. Over the blocks: sign flips of
-    paired differences, or else Welch's t test. Over the searches:
+    As between losses, there are two tests, and the larger p-value and the wider interval count. Over the blocks: sign
+    flips of paired differences, or else Welch's t test. Over the searches:
     :func:`losstune.statistics.revisions.revision_errors` of the paired differences, or else of each revision's scores.
-    Holm corrects for the number of losses that are tested. A loss under a second name, and one whose blocks are
+    Holm's method corrects for the number of tested losses. A loss that is identical to another one, or whose blocks are
     the same to the bit, is not tested.
     """
     metric, alpha, rope = b.results.metric, b.results.alpha, b.results.rope
@@ -130,7 +124,7 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
     scores = {
         name: pair
         for name, pair in scores.items()
-        # What is the same to the bit needs no test, and would make the others' luck look small.
+        # A loss whose scores are the same to the bit needs no test, and would lower the pooled variance of the others.
         if not rows[name].is_identical
         and all(len(blocks) >= max(2, count) for blocks, count in zip(pair, searches, strict=True))
     }
@@ -142,7 +136,7 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
     for name, p_holm in zip(tested, adjusted, strict=True):
         differences[name] = differences[name].model_copy(update={"p_holm": p_holm})
     for name, difference in differences.items():
-        # The floor is what separate searches differ by, and here they may have ended at the same configurations.
+        # The floor is the difference of separate searches, and here they may have ended at the same configurations.
         floor = None if design == "paired" and rows[name].same_winners else noise_floor
         decision = decide(difference, alpha=alpha, rope=rope, noise_floor=floor) if name in tested else None
         rows[name] = rows[name].model_copy(update={"difference": difference, "decision": decision})
@@ -158,11 +152,11 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
 
 
 def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
-    """Return whether blocks pair by their place, and why.
+    """Return whether blocks are paired by their index, and why.
 
-    A block's seed follows from the study's seed, its search and its number there. So with the same root seed and number
-    of searches, the block at a place has the same seed at both revisions, and is scored on the same test split. What it
-    was trained on may differ, as may all else that is compared: what the two have in common cancels, whatever it is.
+    A block's seed depends on the study's seed, the search and the number of the block. So with the same root seed and
+    number of searches, blocks with the same index have the same seed at both revisions and are scored on the same test
+    split. The training data may differ, as may everything else that is compared. What the two blocks share cancels.
     """
     same_test = (
         a.test_digest == b.test_digest
@@ -176,12 +170,10 @@ def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
         ("tune.num_searches", (a.results.num_searches, b.results.num_searches)),
     ):
         if found[0] != found[1]:
-            return "unpaired", f"{name} differs, so no two blocks have a seed in common"
+            return "unpaired", f"{name} differs, so blocks do not share seeds"
         if found[0] is None:
             return "unpaired", f"{name} is not known"
-    data = (
-        "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
-    )
+    data = "data" if a.results.data.digest == b.results.data.digest else "test split, not the same training data"
     return "paired", f"a block has the same seed at both revisions, and the same {data}"
 
 
@@ -194,7 +186,7 @@ def _differences(
     if not scores:
         return {}
     if design == "paired":
-        # Blocks count from the first; a revision that has more leaves its last ones out.
+        # Blocks are paired from the first on. Further blocks of one revision are left out.
         scores = {name: (ours[: len(theirs)], theirs[: len(ours)]) for name, (ours, theirs) in scores.items()}
         by_search = revision_errors([np.subtract(b, a) for a, b in scores.values()], searches[0])
         return {
@@ -217,7 +209,7 @@ def _paired(
     difference_B = np.subtract(pair[1], pair[0])
 
     def flips() -> np.random.Generator:
-        # The same flips for test and intervals, so that they never contradict each other.
+        # The same flips for test and intervals, so that they agree.
         return np.random.default_rng(derive_seed(0, "compare", name))
 
     wide = statistics.sign_flip_interval(difference_B, confidence=1.0 - alpha, rng=flips())
@@ -226,9 +218,7 @@ def _paired(
     return _joined(float(difference_B.mean()), p_blocks, wide, narrow, by_search, alpha, pair)
 
 
-def _unpaired(
-    pair: tuple[Sequence[float], Sequence[float]], by_search: MeanError, alpha: float
-) -> SideDifference:
+def _unpaired(pair: tuple[Sequence[float], Sequence[float]], by_search: MeanError, alpha: float) -> SideDifference:
     mean = float(np.mean(pair[1]) - np.mean(pair[0]))
     error = welch_error(pair[1], pair[0])
     wide = t_interval(mean, error, confidence=1.0 - alpha)

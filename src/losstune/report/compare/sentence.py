@@ -1,4 +1,4 @@
-"""A comparison in one sentence."""
+"""The result of a comparison in one sentence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _MOST_NAMES = 4
 
 
 def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
-    """Say how B's scores stand to A's, in the decision words and no others.
+    """Return how B's scores compare with A's, using only the words of the decisions.
 
-    ``B is 0.40 ± 0.20 points better for cross_entropy and undecided for the rest``. What follows ± is the larger
+    ``B is 0.40 ± 0.20 points better for cross_entropy and undecided for the rest``. The number after ± is the larger
     half of the interval.
 
     Args:
-        a: What the first revision is called.
-        b: What the second one is called.
-        scores: Every loss.
+        a: Name of the first revision.
+        b: Name of the second revision.
+        scores: The scores of every loss.
     """
-    told = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
+    compared = [loss for loss in scores.losses if loss.decision is not None or loss.is_identical]
     groups: list[tuple[str, list[LossComparison]]] = []
     for decision in ("better", "worse"):
         for loss in scores.with_decision(decision):
@@ -32,9 +32,7 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
         return f"{b} and {a} have no loss in common that could be compared."
     if len(groups) == 1:
         word, losses = groups[0]
-        return (
-            f"Against {a}, {b} is {word} for {_all(losses) if len(losses) == len(told) else _names(losses)}."
-        )
+        return f"Against {a}, {b} is {word} for {_all(losses) if len(losses) == len(compared) else _names(losses)}."
     parts = [f"{word} for {_names(losses)}" for word, losses in groups[:-1]]
     return f"Against {a}, {b} is {', '.join(parts)}, {groups[-1][0]} for {_rest(groups[-1][1])}."
 

@@ -1,4 +1,4 @@
-"""The files of a study at a commit, in a DVC experiment or in the work tree. Reads Git, and changes nothing."""
+"""The files of a study at a commit, in a DVC experiment or in the work tree. Reads Git and changes nothing."""
 
 from __future__ import annotations
 
@@ -8,33 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.core.errors import LosstuneError, did_you_mean
-from losstune.core.git import (
-    GitError,
-    NoRepositoryError,
-    commit_of,
-    require_work_tree,
-    run_git,
-    why_no_commit,
-)
+from losstune.core.git import GitError, NoRepositoryError, commit_of, require_work_tree, run_git, why_no_commit
 from losstune.study.provenance import git_state
 
 WORKSPACE = "workspace"
-"""What the work tree is called where a revision is expected."""
+"""Name of the work tree as a revision."""
 
 _EXPERIMENT = re.compile(r"^refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A state of the files in a study's folder.
+    """The files in a study's folder at a revision.
 
     Attributes:
         folder: The study's folder, somewhere in a Git work tree.
-        name: What the user called it.
-        commit: Full SHA; of the work tree, that of HEAD, or None before the first commit.
-        is_workspace: Whether it is the work tree, with what is not committed.
-        is_dirty: Whether the work tree differs from its commit in more than the pipeline's outputs.
-        experiment: Name of the DVC experiment that it is, or None.
+        name: Name that the user gave.
+        commit: Full SHA; for the work tree, that of HEAD, or None before the first commit.
+        is_workspace: Whether it is the work tree, including uncommitted changes.
+        is_dirty: Whether the work tree differs from its commit, apart from the pipeline's outputs.
+        experiment: Name of the DVC experiment, or None.
     """
 
     folder: Path
@@ -51,19 +44,17 @@ class Tree:
         return self.name if self.name == sha else f"{self.name} ({sha})"
 
     def read(self, path: Path) -> bytes | None:
-        """Return a file's content, or None where Git, or the work tree, has no such file."""
+        """Return a file's content, or None if the revision has no such file."""
         if self.is_workspace:
             file = self.folder / path
             return file.read_bytes() if file.is_file() else None
         return read_blobs(self.folder, [f"{self.commit}:./{path.as_posix()}"])[0]
 
     def sources(self, folder: Path) -> dict[str, bytes]:
-        """Return the Python files below a folder, by path relative to it; empty where there is none."""
+        """Return the Python files below a folder, by path relative to it; empty if there are none."""
         if self.is_workspace:
             root = self.folder / folder
-            return {
-                path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))
-            }
+            return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
         prefix = f"{folder.as_posix()}/"
         listed = git(self.folder, "ls-tree", "-r", "-z", str(self.commit), "--", prefix)
         rows = [row.split("\t", 1) for row in listed.split("\0") if row]
@@ -73,14 +64,14 @@ class Tree:
 
 
 def find_tree(folder: Path, name: str) -> Tree:
-    """Return the files that a name stands for.
+    """Return the files of the revision with this name.
 
-    Names are tried in this order: ``workspace``, whatever Git takes for a commit (branch, tag, SHA, ``HEAD~3``), and
-    the names of DVC's experiments.
+    Names are resolved in this order: ``workspace``, any commit that Git knows (branch, tag, SHA, ``HEAD~3``), and the
+    names of DVC experiments.
 
     Raises:
-        LosstuneError: If the folder lies in no Git repository or Git does not read it, or the name stands for nothing
-            or for several experiments.
+        LosstuneError: If the folder is in no Git repository or Git cannot read it, or the name is unknown or matches
+            several experiments.
     """
     try:
         require_work_tree(folder)
@@ -90,9 +81,7 @@ def find_tree(folder: Path, name: str) -> Tree:
         state = git_state(folder)
         if state.commit is None and why_no_commit(folder) is None:
             raise GitError(str(state.problem))
-        return Tree(
-            folder=folder, name=name, commit=state.commit, is_workspace=True, is_dirty=bool(state.dirty)
-        )
+        return Tree(folder=folder, name=name, commit=state.commit, is_workspace=True, is_dirty=bool(state.dirty))
     commit = commit_of(folder, name)
     if commit is not None:
         return Tree(folder=folder, name=commit[:7] if name == commit else name, commit=commit)
@@ -101,11 +90,11 @@ def find_tree(folder: Path, name: str) -> Tree:
     if len(found) > 1:
         shas = ", ".join(commit[:7] for commit in found)
         raise LosstuneError(
-            f"revision {name!r}: {len(found)} DVC experiments have this name; name one by {shas}"
+            f"revision {name!r}: {len(found)} DVC experiments have this name; use the SHA of one: {shas}"
         )
     if not found:
         if reason := why_no_commit(folder, name):
-            raise LosstuneError(f"revision {name!r}: {reason}; expected a study that `git commit` has kept")
+            raise LosstuneError(f"revision {name!r}: {reason}; expected a committed study")
         refs = git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
         head = ["HEAD"] if commit_of(folder, "HEAD") else []
         known = [WORKSPACE, *head, *refs, *(other for other, _ in experiments)]
@@ -119,7 +108,7 @@ def find_tree(folder: Path, name: str) -> Tree:
 def list_experiments(folder: Path) -> list[tuple[str, str]]:
     """Return name and commit of every finished DVC experiment.
 
-    DVC keeps an experiment as ``refs/exps/<SHA of its baseline, cut after two digits>/<name>``.
+    DVC stores an experiment as ``refs/exps/<SHA of its baseline, cut after two digits>/<name>``.
     """
     listed = git(folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
     found = []
@@ -131,7 +120,7 @@ def list_experiments(folder: Path) -> list[tuple[str, str]]:
 
 
 def read_blobs(folder: Path, names: Iterable[str]) -> list[bytes | None]:
-    """Return the contents of Git objects such as ``<commit>:./results.json``, in order; None for what is no file."""
+    """Return the contents of Git objects such as ``<commit>:./results.json``, in order; None if it is no file."""
     request = "".join(f"{name}\n" for name in names)
     if not request:
         return []
@@ -152,5 +141,5 @@ def read_blobs(folder: Path, names: Iterable[str]) -> list[bytes | None]:
 
 
 def git(folder: Path, *arguments: str, request: str = "") -> str:
-    """Return what a Git command prints when it is given `request`; for errors see :func:`losstune.core.git.run_git`."""
+    """Return the output of a Git command with `request` as input; for errors see :func:`losstune.core.git.run_git`."""
     return run_git(folder, *arguments, request=request.encode()).decode(errors="replace")

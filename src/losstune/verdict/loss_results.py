@@ -1,0 +1,96 @@
+"""The results of one loss without comparison: trials, winners and their scores."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from losstune import statistics
+from losstune.config.schema import Params
+from losstune.core.records import Record
+from losstune.study import selection
+from losstune.verdict.diagnostics import calibration_of, optimism_of
+from losstune.verdict.failures import has_failed
+from losstune.verdict.numbers import Score
+from losstune.verdict.results import METRICS, LossResult, Part, SearchResult
+from losstune.verdict.rules import generator_of
+
+
+def loss_result(
+    loss: str,
+    params: Params,
+    trials: Sequence[Record],
+    winners: Sequence[Record],
+    blocks: Sequence[Record],
+    identical: Mapping[str, str],
+) -> LossResult:
+    """Return the results of a loss, without a comparison.
+
+    Args:
+        loss: Its name.
+        params: The study's settings.
+        trials: Its trials.
+        winners: The winner of each of its searches; none if one search had no winner.
+        blocks: The blocks of its winners, in order.
+        identical: Maps a loss to the loss of this study that it is identical to.
+    """
+    metric = params.tune.metric
+    defaults = [record.validation[metric] for record in trials if record.index == 0]
+    equal_loss = identical.get(loss)
+    part: Part = "candidate" if equal_loss is None else "control" if equal_loss == params.baseline else "alias"
+    facts: dict[str, Any] = {
+        "loss": loss,
+        "part": "baseline" if loss == params.baseline else part,
+        "equals": equal_loss,
+        "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
+        "default_validation": math.fsum(defaults) / len(defaults) if defaults else None,
+    }
+    if trials:
+        facts["best_of"] = tuple(statistics.expected_best([trial.validation[metric] for trial in trials]).tolist())
+    if not winners:
+        return LossResult(**facts)
+    winner = selection.best_of_searches(winners, metric)
+    scores = tuple({name: (block.test or {})[name] for name in METRICS} for block in blocks)
+    calibration, temperature = calibration_of(blocks)
+    return LossResult(
+        **facts,
+        searches=tuple(_search_result(record, blocks, metric) for record in winners),
+        winner=winner.configuration,
+        winner_search=winner.search,
+        winner_index=winner.index,
+        winner_validation=winner.validation[metric],
+        num_parameters=winner.num_parameters,
+        num_failed_blocks=sum(has_failed(block) for block in blocks),
+        blocks=scores,
+        scores={
+            name: _score([block[name] for block in scores], params, generator_of(params, "score", loss, name))
+            for name in METRICS
+        },
+        optimism=optimism_of(
+            winners, blocks, metric, confidence=1.0 - params.report.alpha, rng=generator_of(params, "optimism", loss)
+        ),
+        calibration=calibration,
+        temperature=temperature,
+    )
+
+
+def _search_result(winner: Record, blocks: Sequence[Record], metric: str) -> SearchResult:
+    own = [block for block in blocks if block.search == winner.search]
+    return SearchResult(
+        winner=winner.configuration,
+        index=winner.index,
+        validation=winner.validation[metric],
+        fresh=math.fsum(block.validation[metric] for block in own) / len(own),
+        test=math.fsum((block.test or {})[metric] for block in own) / len(own),
+    )
+
+
+def _score(values: Sequence[float], params: Params, rng: np.random.Generator) -> Score:
+    if not all(math.isfinite(value) for value in values):
+        return Score(mean=math.inf, low=None, high=None)
+    estimate = statistics.mean_with_interval(values, confidence=1.0 - params.report.alpha, rng=rng)
+    return Score(mean=estimate.value, low=estimate.low, high=estimate.high)

@@ -1,0 +1,117 @@
+"""From records to the verdict, one module per step: blocks, loss results, controls, comparison, decisions, sentence.
+
+Uses records only: no files, no clock, no network.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from losstune.config.schema import Params
+from losstune.core.records import Record
+from losstune.losses.registry import identical_losses
+from losstune.study import selection
+from losstune.study.registration import Earlier
+from losstune.verdict.blocks import blocks_of_winners
+from losstune.verdict.controls import control_of
+from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all
+from losstune.verdict.diagnostics import variances_of
+from losstune.verdict.loss_results import loss_result
+from losstune.verdict.never_predicted import never_predicted
+from losstune.verdict.notes import notes_on
+from losstune.verdict.results import DataFacts, Results
+from losstune.verdict.rules import Rules, generator_of
+from losstune.verdict.sentence import draw_verdict
+from losstune.verdict.stopping import require_stopping
+
+
+def build_results(
+    params: Params,
+    data: DataFacts,
+    tune_records: Sequence[Record],
+    confirm_records: Sequence[Record],
+    *,
+    equals: Mapping[str, str],
+    protocol: str,
+    earlier: tuple[Earlier, ...] = (),
+    imbalance: str | None = None,
+) -> Results:
+    """Compute all numbers of the report, and the verdict.
+
+    Args:
+        params: The study's settings.
+        data: Facts about the data.
+        tune_records: All trials of the search.
+        confirm_records: Blocks and controls.
+        equals: Maps a loss to the loss that it is identical to. Only pairs within the study are used.
+        protocol: Hash of the registration.
+        earlier: Earlier registrations of the study, under which the test split was read.
+        imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
+
+    Raises:
+        LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or contradict the
+            stopping rule.
+    """
+    metric, baseline, rules = params.tune.metric, params.baseline, Rules.of(params)
+    trials = _by_loss(record for record in tune_records if record.stage == "tune")
+    winners = selection.select_winners(tune_records, metric, rules.num_searches)
+    winners = {loss: winners[loss] for loss in params.losses if loss in winners}
+    blocks = blocks_of_winners(winners, confirm_records, params)
+    identical = identical_losses(params.losses, baseline, equals)
+    losses = [
+        loss_result(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical)
+        for loss in params.losses
+    ]
+    control = control_of(baseline, identical, blocks, confirm_records, rules, metric, partial(generator_of, params))
+    if baseline in blocks:
+        losses = compare_with_baseline(losses, params, rules)
+        require_stopping(losses, params)
+    losses = add_overtakes(decide_all(losses, control, rules), baseline)
+    verdict = draw_verdict(
+        losses,
+        control,
+        data=data.name,
+        model=params.model.name,
+        metric=metric,
+        baseline=baseline,
+        rope=rules.rope,
+        is_amended=bool(earlier),
+    )
+    in_doubt = dict.fromkeys([verdict.loss or baseline, baseline])
+    return Results(
+        study=params.study.name,
+        protocol=protocol,
+        earlier=earlier,
+        data=data,
+        model=params.model.name,
+        metric=metric,
+        alpha=rules.alpha,
+        rope=rules.rope,
+        power=rules.power,
+        num_searches=rules.num_searches,
+        num_trials=params.tune.trials_per_loss,
+        num_blocks=params.confirm.num_blocks,
+        stopping=params.confirm.stopping,
+        num_saved=_num_saved(blocks, params) if rules.anytime else None,
+        baseline=baseline,
+        selection=selection.RULE,
+        losses=tuple(losses),
+        variances=variances_of(trials, blocks, metric, rules.num_searches),
+        control=control,
+        verdict=verdict,
+        warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
+        notes=tuple(notes_on(losses, control, params, earlier)),
+    )
+
+
+def _by_loss(records: Iterable[Record]) -> defaultdict[str, list[Record]]:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.configuration.loss].append(record)
+    return found
+
+
+def _num_saved(blocks: Mapping[str, Sequence[Record]], params: Params) -> int:
+    return sum(params.confirm.num_blocks - len(records) for records in blocks.values())

@@ -1,0 +1,68 @@
+"""What the results say of each loss, and which losses a reader should look at."""
+
+from __future__ import annotations
+
+import pytest
+
+from losstune.verdict.numbers import Score
+from losstune.verdict.results import DataFacts, Results, Verdict
+from tests.verdict import rows
+
+
+def scored(mean, **metrics):
+    means = {"accuracy": mean} | metrics
+    return {"scores": {metric: Score(mean=value, low=None, high=None) for metric, value in means.items()}}
+
+
+def results(*losses, action="keep", chosen="cross_entropy", metric="accuracy"):
+    return Results(
+        study="s", protocol="p", earlier=(), model="cnn", metric=metric, alpha=0.05, rope=0.005, power=0.8,
+        data=DataFacts(name="d", digest="d", num_train=1, num_validation=1, num_test=1, class_names=("a",)),
+        num_searches=2, num_trials=3, num_blocks=4, stopping="fixed", num_saved=None, baseline="cross_entropy",
+        selection="rule", losses=losses, variances=None, control=rows.control(), notes=(),
+        verdict=Verdict(action=action, loss=chosen, sentence="A sentence."),
+    )  # fmt: skip
+
+
+BASELINE = rows.baseline(**scored(0.90))
+FOCAL = rows.candidate("focal", "undecided", **scored(0.92, macro_f1=0.1))
+GCE = rows.candidate("gce", "undecided", **scored(0.91, macro_f1=0.2))
+LOST = rows.candidate("lost", None, scores={}, blocks=(), winner=None)
+TWIN = rows.candidate("twin", None, part="control", **scored(0.99))
+
+
+@pytest.mark.parametrize(
+    ("loss", "standing"),
+    [
+        (LOST, "no winner"),
+        (TWIN, "identical objective"),
+        (rows.candidate("twin", None, part="alias"), "identical objective"),
+        (FOCAL, "undecided"),
+        (rows.candidate("focal", None), "no verdict"),
+        (BASELINE, "baseline"),
+    ],
+)
+def test_a_loss_stands_somewhere(loss, standing):
+    assert loss.standing == standing
+
+
+def test_losses_are_ranked_by_the_studys_metric_and_those_without_a_score_come_last():
+    found = results(LOST, GCE, BASELINE, TWIN, FOCAL)
+    assert [loss.loss for loss in found.ranked()] == ["twin", "focal", "gce", "cross_entropy", "lost"]
+    by_f1 = results(LOST, FOCAL, GCE, metric="macro_f1")
+    assert [loss.loss for loss in by_f1.ranked()] == ["gce", "focal", "lost"]
+    assert found.of("gce") == GCE
+    with pytest.raises(KeyError):
+        found.of("unknown")
+
+
+def test_the_loss_to_look_at_is_the_verdicts_or_the_best_candidate():
+    losses = LOST, GCE, BASELINE, TWIN, FOCAL
+    assert results(*losses, action="use", chosen="gce").subject() == "gce"
+    for action, chosen in (("keep", "cross_entropy"), ("none", None)):
+        assert results(*losses, action=action, chosen=chosen).subject() == "focal"
+    assert results(*losses).losses_in_focus() == ["cross_entropy", "focal"]
+    assert results(BASELINE, TWIN, LOST).subject() == "cross_entropy"
+    assert results(BASELINE, TWIN, LOST).losses_in_focus() == ["cross_entropy"]
+    lost_baseline = rows.baseline((), scores={}, winner=None)
+    assert results(lost_baseline, FOCAL).losses_in_focus() == ["focal"]
