@@ -5,13 +5,15 @@
 A tiny study (digits, mlp, 3 losses, executor inline, MLflow on) is run once; then every command is timed in its folder,
 ``dvc repro`` in a fresh checkout each time. Before and after each, torch is imported alone: a ratio is the command's
 time over the mean of its two neighbours, so that a machine that is slower for a while is so for both. The table shows
-the median of the ratios and the middle half of them.
+the median of the ratios and the middle half of them, and the median for the processor's time, which other work disturbs
+less.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -38,6 +40,9 @@ SETTINGS: dict[str, Any] = {
     "confirm.num_blocks": 3,
     "resources.executor": "inline",
 }
+Seconds = tuple[float, float]
+"""Of the clock, and of the processor."""
+
 AIMS = {
     "losstune check": 1.3,
     "losstune losses list": 1.3,
@@ -57,21 +62,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(AIMS), choices=list(AIMS), help="these commands")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ratios, torch_sec = measure(Path(folder), options.only, options.repeats)
-    print(f'\n`python -c "import torch"` takes {statistics.median(torch_sec):.2f} s (median).\n')
-    print("| command | ratio | middle half | aim |\n|-|-|-|-|")
+        ratios, torch = measure(Path(folder), options.only, options.repeats)
+    wall, cpu = (statistics.median(column) for column in zip(*torch, strict=True))
+    print(f'\n`python -c "import torch"`: {wall:.2f} s, {cpu:.2f} s of the processor (medians).\n')
+    print("| command | ratio | middle half | processor | aim |\n|-|-|-|-|-|")
     for command in options.only:
-        low, median, high = statistics.quantiles(ratios[command], n=4)
-        print(f"| `{command}` | {median:.2f} | {low:.2f} to {high:.2f} | {AIMS[command]} |")
+        walls, cpus = zip(*ratios[command], strict=True)
+        low, median, high = statistics.quantiles(walls, n=4)
+        cpu = statistics.median(cpus)
+        print(f"| `{command}` | {median:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} | {AIMS[command]} |")
 
 
-def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[str, list[float]], list[float]]:
-    """Return the ratios by command, and the seconds that torch took."""
+def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[str, list[Seconds]], list[Seconds]]:
+    """Return the ratios by command, and what torch took."""
     study = make_study(folder / "study")
     for stage in ("prepare", "tune", "confirm", "report"):
         seconds((*LOSSTUNE, stage), study)
-    ratios = defaultdict(list)
-    torch_sec = [seconds(TORCH, study)]
+    ratios: dict[str, list[Seconds]] = defaultdict(list)
+    torch = [seconds(TORCH, study)]
     for number in range(repeats):
         for command in commands:
             if command == REPRO:
@@ -80,10 +88,12 @@ def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[s
                 shutil.rmtree(checkout)
             else:
                 took = seconds((*LOSSTUNE, *command.split()[1:]), study)
-            torch_sec.append(seconds(TORCH, study))
-            ratios[command].append(took / statistics.mean(torch_sec[-2:]))
-            print(f"{number + 1}/{repeats} {command}: {took:.2f} s, {ratios[command][-1]:.2f}", flush=True)
-    return ratios, torch_sec
+            torch.append(seconds(TORCH, study))
+            both = zip(took, *torch[-2:], strict=True)
+            wall, cpu = (own / statistics.mean(neighbours) for own, *neighbours in both)
+            ratios[command].append((wall, cpu))
+            print(f"{number + 1}/{repeats} {command}: {took[0]:.2f} s, {wall:.2f}, {cpu:.2f}", flush=True)
+    return ratios, torch
 
 
 def make_study(folder: Path) -> Path:
@@ -112,15 +122,20 @@ def make_study(folder: Path) -> Path:
     return folder
 
 
-def seconds(command: Sequence[str], folder: Path) -> float:
-    """Run a command to its good end; return how long it took."""
+def seconds(command: Sequence[str], folder: Path) -> Seconds:
+    """Run a command to its good end; return how long it took, and how long the processor's cores were at it."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), _cpu_sec()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    took = time.perf_counter() - start
+    took = time.perf_counter() - start, _cpu_sec() - cpu_start
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return took
+
+
+def _cpu_sec() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
