@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from losstune.core.errors import LosstuneError
 from losstune.models.cnn import cnn
@@ -59,3 +60,17 @@ def test_damaged_files_are_an_error(trained, tmp_path, size):
 def test_missing_files_are_an_error(trained, tmp_path):
     with pytest.raises(LosstuneError, match="cannot be read: No such file"):
         load_weights(trained, tmp_path / "model.safetensors")
+
+
+def test_a_module_finds_its_version_in_the_state(tmp_path):
+    class Versioned(nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+            assert local_metadata.get("version") == 2
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    first, second = Versioned(3, 2), Versioned(3, 2)
+    (tmp_path / "w.safetensors").write_bytes(weights_as_bytes(first))
+    load_weights(second, tmp_path / "w.safetensors")
+    assert torch.equal(first.weight, second.weight)

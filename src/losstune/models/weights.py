@@ -44,7 +44,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"'{name}' is {found[name].dtype} {tuple(found[name].shape)} in the file "
                 f"and {tensor.dtype} {tuple(tensor.shape)} in the model",
             )
-    model.load_state_dict(found)
+    # Updated in place, because some modules (MNASNet) read a version from the metadata of the state.
+    expected.update(found)
+    model.load_state_dict(expected)
 
 
 def _mismatch(path: Path, difference: str) -> LosstuneError:
