@@ -59,15 +59,16 @@ def test_every_builder_can_be_trained_on_any_number_of_channels(builder, channel
     fit(f"torchvision:{builder}", (channels, side, side))
 
 
+QUICK = {"resnet18": 1, "mobilenet_v3_small": 3, "regnet_y_400mf": 4, "squeezenet1_1": 1, "vit_b_32": 4, "swin_v2_t": 1}
+"""One number of channels for each network; the others are slow tests."""
+
+
 @pytest.mark.parametrize(
     ("builder", "channels"),
     [
-        ("resnet18", 1),
-        ("mobilenet_v3_small", 3),
-        ("regnet_y_400mf", 4),
-        ("squeezenet1_1", 1),
-        ("vit_b_32", 4),
-        ("swin_v2_t", 1),
+        pytest.param(builder, channels, marks=() if channels == QUICK[builder] else pytest.mark.slow)
+        for builder in QUICK
+        for channels in CHANNELS
     ],
 )
 def test_without_weights_is_the_same_network(builder, channels):

@@ -19,6 +19,7 @@ from losstune.statistics import (
     searches_to_match,
 )
 from losstune.statistics.replication import OUTLIER_LEVEL
+from tests.statistics.layouts import two_way_layout
 
 
 def with_baseline(scores_LS):
@@ -85,18 +86,14 @@ def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searche
     scores = np.random.default_rng(6).normal(0, 1, (num_losses + 1, num_searches))
     wild = np.random.default_rng(7).normal(0, 1, num_searches)
 
-    def layout(values):
-        long = [(f"l{loss}", f"s{search}", value) for (loss, search), value in np.ndenumerate(values)]
-        return smf.ols("y ~ loss + search", pd.DataFrame(long, columns=["loss", "search", "y"])).fit()
-
     decisions = []
     for scale in np.geomspace(1, 300, 120):
         values = scores.copy()
         values[1] += scale * wild
         # The outlier is the loss without which the rest fit best, never the baseline.
-        without = [layout(np.delete(values, loss, axis=0)) for loss in range(1, num_losses + 1)]
+        without = [two_way_layout(np.delete(values, loss, axis=0)) for loss in range(1, num_losses + 1)]
         rest = min(without, key=lambda fit: fit.ssr)
-        extra = (layout(values).ssr - rest.ssr) / (num_searches - 1)
+        extra = (two_way_layout(values).ssr - rest.ssr) / (num_searches - 1)
         p_value = stats.f.sf(extra / (rest.ssr / rest.df_resid), num_searches - 1, rest.df_resid)
         errors = search_errors(with_baseline(values))
         is_apart = len({error.variance for error in errors}) > 1

@@ -1,7 +1,5 @@
 import numpy as np
-import pandas as pd
 import pytest
-import statsmodels.formula.api as smf
 from scipy import stats
 
 from losstune.statistics.replication import OUTLIER_LEVEL
@@ -15,6 +13,7 @@ from losstune.statistics.revisions import (
     t_p_value,
     welch_error,
 )
+from tests.statistics.layouts import two_way_layout
 
 
 def test_blocks_go_round():
@@ -109,24 +108,20 @@ def test_the_outward_test_is_the_f_test_of_nested_models(num_losses, num_searche
     scores = np.random.default_rng(6).normal(0, 1, (num_losses, num_searches))
     wild = np.random.default_rng(7).normal(0, 1, num_searches)
 
-    def layout(values):
-        long = [(f"l{loss}", f"s{search}", value) for (loss, search), value in np.ndenumerate(values)]
-        return smf.ols("y ~ loss + search", pd.DataFrame(long, columns=["loss", "search", "y"])).fit()
-
     decisions = []
     for scale in np.geomspace(1, 300, 120):
         values = scores.copy()
         values[0] += scale * wild
-        without = [layout(np.delete(values, loss, axis=0)) for loss in range(num_losses)]
+        without = [two_way_layout(np.delete(values, loss, axis=0)) for loss in range(num_losses)]
         apart = min(range(num_losses), key=lambda loss: without[loss].ssr)
         rest = without[apart]
-        extra = (layout(values).ssr - rest.ssr) / (num_searches - 1)
+        extra = (two_way_layout(values).ssr - rest.ssr) / (num_searches - 1)
         p_value = stats.f.sf(extra / (rest.ssr / rest.df_resid), num_searches - 1, rest.df_resid)
         # Two blocks of each search that agree: the means of the searches are the layout.
         errors = revision_errors(list(np.tile(values, 2)), num_searches)
         is_apart = len({error.standard_error for error in errors}) > 1
         assert is_apart == (p_value * num_losses < OUTLIER_LEVEL), scale
-        pooled = rest if is_apart else layout(values)
+        pooled = rest if is_apart else two_way_layout(values)
         expected = np.sqrt(pooled.mse_resid / num_searches), min(pooled.df_resid, num_searches)
         alike = errors[apart - 1]
         assert (alike.standard_error, alike.freedom) == pytest.approx(expected)

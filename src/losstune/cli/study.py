@@ -39,7 +39,7 @@ def check() -> None:
         from losstune.stages.device import check_device
         from losstune.study.search import SHARED
 
-    told_of_data = data_rows(params.data, str(PARAMS_FILE))
+    facts = data_rows(params.data, str(PARAMS_FILE))
     check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
@@ -54,7 +54,7 @@ def check() -> None:
     own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
     click.echo(f"{PARAMS_FILE} is valid.")
-    for name, text in told_of_data:
+    for name, text in facts:
         echo_row(name, text)
     echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)

@@ -150,7 +150,7 @@ def _draw_row(axes: Axes, place: int, row: DifferenceRow, frame: tuple[float, fl
         linestyle="none",
         zorder=3,
     )
-    estimate = f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
+    estimate = wording.points_with_interval(difference.mean, difference.low, difference.high)
     left, width = axes.get_position().x0, axes.get_position().width
     for text, x, tone in ((_minus(estimate), _RIGHT + 0.014, "ink"), (row.kind, _KINDS, row.colour)):
         axes.annotate(

@@ -60,10 +60,10 @@ def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
 
 def _below(results: Results) -> list[Text | str]:
     """Return the lines below the table, ending with the verdict."""
-    lines: list[Text | str] = ["", Text(control_line(results))]
+    lines: list[Text | str] = ["", control_line(results)]
     if results.num_saved is not None:
         lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
-    lines += [Text(note) for note in results.notes[:MAX_NOTES]]
+    lines += results.notes[:MAX_NOTES]
     if len(results.notes) > MAX_NOTES:
         lines.append(f"... and {wording.count(len(results.notes) - MAX_NOTES, 'more note')}, see the page")
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in results.warnings]
@@ -96,11 +96,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),
-        Text(
-            f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}"
-            if difference
-            else ""
-        ),
+        Text(wording.points_with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),

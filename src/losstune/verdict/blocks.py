@@ -18,12 +18,17 @@ def block_id(record: Record) -> BlockId:
     return record.search, record.index
 
 
+def by_loss(records: Iterable[Record]) -> defaultdict[str, list[Record]]:
+    """Return each loss's records in their order; an empty list for a loss without any."""
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.configuration.loss].append(record)
+    return found
+
+
 def blocks_by_loss(confirm_records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return each loss's blocks, ordered by :data:`BlockId`. Controls are left out."""
-    found: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in confirm_records:
-        if record.role == "block":
-            found[record.configuration.loss].append(record)
+    found = by_loss(record for record in confirm_records if record.role == "block")
     return {loss: sorted(records, key=block_id) for loss, records in found.items()}
 
 

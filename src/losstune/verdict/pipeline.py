@@ -5,8 +5,7 @@ Uses records only: no files, no clock, no network.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from losstune.config.schema import Params
@@ -14,7 +13,7 @@ from losstune.core.records import Record
 from losstune.losses.registry import identical_losses
 from losstune.study import selection
 from losstune.study.registration import Earlier
-from losstune.verdict.blocks import blocks_of_winners
+from losstune.verdict.blocks import blocks_of_winners, by_loss
 from losstune.verdict.controls import control_of
 from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all
 from losstune.verdict.diagnostics import variances_of
@@ -55,7 +54,7 @@ def build_results(
             stopping rule.
     """
     metric, baseline, rules = params.tune.metric, params.baseline, Rules.of(params)
-    trials = _by_loss(record for record in tune_records if record.stage == "tune")
+    trials = by_loss(record for record in tune_records if record.stage == "tune")
     winners = selection.select_winners(tune_records, metric, rules.num_searches)
     winners = {loss: winners[loss] for loss in params.losses if loss in winners}
     blocks = blocks_of_winners(winners, confirm_records, params)
@@ -104,13 +103,6 @@ def build_results(
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
         notes=tuple(notes_on(losses, control, params, earlier)),
     )
-
-
-def _by_loss(records: Iterable[Record]) -> defaultdict[str, list[Record]]:
-    found: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        found[record.configuration.loss].append(record)
-    return found
 
 
 def _num_saved(blocks: Mapping[str, Sequence[Record]], params: Params) -> int:

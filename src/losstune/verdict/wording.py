@@ -44,6 +44,11 @@ def interval(low: float, high: float) -> str:
     return f"[{points(low)}, {points(high)}]"
 
 
+def points_with_interval(mean: float, low: float, high: float) -> str:
+    """Return ``+0.31 [+0.08, +0.56]`` in percentage points."""
+    return f"{points(mean)} {interval(low, high)}"
+
+
 def p_value(value: float) -> str:
     """Return ``0.012`` or ``<0.001``."""
     return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -9,6 +9,17 @@ from tests.report.compare.repo import Repo, block_scores, git
 NOISY_DIGEST = "a1" * 32
 
 
+@pytest.fixture
+def repo(tmp_path) -> Repo:
+    """One study, tagged base."""
+    repo = Repo(tmp_path)
+    git(tmp_path, "init", "-q", "-b", "main")
+    repo.put_sources()
+    repo.write(block_scores())
+    repo.commit("A study", "base")
+    return repo
+
+
 @pytest.fixture(scope="session")
 def history_repo(tmp_path_factory) -> Repo:
     """Tags name the states: base, refactor, range, seeds, noise, default, metric."""

@@ -9,7 +9,7 @@ from losstune.report.compare.lines import change_lines
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
-from tests.report.compare.repo import Repo, block_scores, git
+from tests.report.compare.repo import block_scores
 
 
 def revisions(repo, a, b):
@@ -51,13 +51,8 @@ def test_pins_that_moved(history_repo, tmp_path):
 
 
 @pytest.fixture
-def retrained(tmp_path):
+def retrained(repo):
     """Two revisions that differ in the scores alone."""
-    repo = Repo(tmp_path)
-    git(tmp_path, "init", "-q", "-b", "main")
-    repo.put_sources()
-    repo.write(block_scores())
-    repo.commit("A study", "base")
     repo.write(block_scores(shift=0.003))
     repo.commit("Trained again", "again")
     return revisions(repo, "base", "again")

@@ -12,17 +12,7 @@ from losstune.report.compare.outs import read_out
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
-from tests.report.compare.repo import Repo, block_scores, git
-
-
-@pytest.fixture
-def repo(tmp_path):
-    repo = Repo(tmp_path)
-    git(tmp_path, "init", "-q", "-b", "main")
-    repo.put_sources()
-    repo.write(block_scores())
-    repo.commit("A study", "base")
-    return repo
+from tests.report.compare.repo import block_scores, git
 
 
 def revision(repo, name="workspace"):

@@ -38,3 +38,9 @@ def test_a_name_is_folded_where_nothing_else_helps():
 
 def test_text_has_no_blanks_at_the_ends_of_lines():
     assert text_of(lambda console: console.print("a  "), colour=False) == "a\n"
+
+
+def test_a_table_without_rows_is_its_headings():
+    console = Console(file=io.StringIO(), width=80)
+    print_table(console, COLUMNS, [])
+    assert console.file.getvalue().split()[:4] == ["loss", "score", "NLL", "time"]

@@ -216,14 +216,14 @@ def _estimate(axes: Axes, row: int, estimate: Interval | None, loss: LossAcross)
     bounds = np.clip([100 * estimate.low, 100 * estimate.high], *axes.get_xlim())
     style: Any = "solid" if math.isfinite(estimate.low) else (0, (1, 3))
     axes.plot(bounds, [row, row], color=colour, linewidth=2.0, linestyle=style, zorder=2)
-    is_told = loss.standing in ("better", "worse")
+    is_significant = loss.standing in ("better", "worse")
     axes.plot(
         [100 * estimate.value],
         [row],
         marker={"better": "^", "worse": "v"}.get(loss.standing or "", "o" if loss.standing else "D"),
         markersize=6.5,
         color=colour,
-        markerfacecolor=colour if is_told else COLOURS["card"],
+        markerfacecolor=colour if is_significant else COLOURS["card"],
         markeredgewidth=1.4,
         linestyle="none",
         zorder=3,

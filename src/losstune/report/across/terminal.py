@@ -68,7 +68,7 @@ def share(estimate: Interval) -> str:
 
 def points(estimate: Interval) -> str:
     """Return a difference with its interval, in points: ``+0.31 [+0.08, +0.56]``."""
-    return f"{wording.points(estimate.value)} {wording.interval(estimate.low, estimate.high)}"
+    return wording.points_with_interval(estimate.value, estimate.low, estimate.high)
 
 
 def _cells(loss: LossAcross) -> list[Text]:

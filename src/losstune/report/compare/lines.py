@@ -84,7 +84,7 @@ def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
         loss.loss,
         _score(loss.a, metric),
         _score(loss.b, metric),
-        f"{wording.points(difference.mean)} {wording.interval(difference.low, difference.high)}" if difference else "",
+        wording.points_with_interval(difference.mean, difference.low, difference.high) if difference else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
         decision_text(loss),
     )

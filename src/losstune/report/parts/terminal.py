@@ -60,7 +60,7 @@ def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequ
     rows = list(rows)
     shown = list(range(len(columns)))
     widths = [
-        _MIN_WIDTH if column.wraps else max(Text(column.title).cell_len, *(row[place].cell_len for row in rows))
+        _MIN_WIDTH if column.wraps else max([Text(column.title).cell_len, *(row[place].cell_len for row in rows)])
         for place, column in enumerate(columns)
     ]
     for place in reversed([place for place, column in enumerate(columns) if column.optional]):
