@@ -81,8 +81,12 @@ def control_line(results: Results) -> str:
         parts.append(f"Control {state}: {identity.loss} as {results.baseline}, {identity.detail}.")
     positive = results.control.positive
     if positive is not None and positive.detected is not None:
-        by = f"{wording.points(positive.difference.mean)} points"
-        found = f"found worse by {by}" if positive.detected else f"NOT found worse ({by})"
+        mean = positive.difference.mean
+        found = (
+            f"found worse by {100 * abs(mean):.2f} points"
+            if positive.detected
+            else f"NOT found worse ({wording.points(mean)} points)"
+        )
         parts.append(f"The degraded {results.baseline} was {found}.")
     return " ".join(parts)
 
