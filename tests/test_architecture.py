@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from losstune.study.sources import LOSSTUNE
+from losstune.core.sources import LOSSTUNE
 
 # From the ground up. A package imports itself and what stands below it, never sideways or up.
 FLOORS = (
@@ -127,7 +127,7 @@ def test_numbers_know_nothing_of_the_project(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_static_analysis_sees_every_import(module):
-    # What is imported by a name worked out at run time escapes `losstune.study.sources`, and with it the identity
+    # What is imported by a name worked out at run time escapes `losstune.core.sources`, and with it the identity
     # of a trial and the deps of a stage. The modules that do so are known to it.
     calls = {ast.unparse(node.func) for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)}
     dynamic = {"importlib.import_module", "import_module", "__import__", "exec", "eval", "runpy.run_module"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from losstune.study.sources import LOSSTUNE, modules_of_stage
+from losstune.core.sources import LOSSTUNE, modules_of_stage
 from tests.paths import REPOSITORY
 
 ROOT = REPOSITORY

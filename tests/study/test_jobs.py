@@ -8,9 +8,9 @@ import pytest
 
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
+from losstune.core.sources import code_digest
 from losstune.study import jobs as study_jobs
 from losstune.study.jobs import entries_of, is_out_of_memory, make_job, train_timed
-from losstune.study.sources import code_digest
 from losstune.training.task import Task
 from tests.small import digits_arrays, small_task
 

@@ -43,9 +43,13 @@ def check() -> None:
     check_device(params.resources)
     spaces = checked_spaces(params, Path.cwd())
     cells = _cells(params)
-    num_losses, num_searches, num_trials = (len(params.losses), params.tune.num_searches, params.tune.trials_per_loss)
+    num_losses, num_searches, num_trials = (
+        len(params.loss_names),
+        params.tune.num_searches,
+        params.tune.trials_per_loss,
+    )
     num_blocks = params.confirm.num_blocks
-    equal_loss = identical_to(params.baseline, params.losses)
+    equal_loss = identical_to(params.baseline, params.loss_names)
     degraded = num_degraded(params)
     num_confirmed = num_losses * num_blocks + (equal_loss is not None) + degraded
     control = f" + 1 control ({equal_loss} as {params.baseline})" if equal_loss else ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from losstune.config.settings import Fraction, Int, ModelSettings, Number, Section, Text, TrainingSettings
+from losstune.config.settings import Fraction, Int, ModelSettings, Number, Options, Section, Text, TrainingSettings
 from losstune.core.errors import did_you_mean
+from losstune.core.own_code import is_own, name_of
 
 
 class StudySettings(Section):
@@ -20,20 +21,27 @@ class StudySettings(Section):
             pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
             description="at most 100 letters, digits, spaces and . _ -, the first a letter or digit",
         ),
-    ]
-    seed: Annotated[Int, Field(ge=0, le=2**53 - 1)]
+    ] = "study"
+    seed: Annotated[Int, Field(ge=0, le=2**53 - 1)] = 0
 
 
 class DataSettings(Section):
     """The data set and its splits."""
 
-    name: Annotated[Text, Field(description="the name of a data set")]
-    root: Annotated[Text, Field(description="a path")]
-    download: bool
-    image_size: Annotated[Int, Field(ge=4, le=1024)] | None
-    validation_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)]
-    test_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)]
-    label_noise: Fraction
+    name: Annotated[Text, Field(description="the name of a data set")] = "digits"
+    root: Annotated[Text, Field(description="a path")] = "data/raw"
+    download: bool = False
+    image_size: Annotated[Int, Field(ge=4, le=1024)] | None = None
+    validation_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.2
+    test_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.2
+    label_noise: Fraction = 0.0
+    options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_options_of_its_own(self) -> DataSettings:
+        if self.options and not is_own(self.name):
+            raise ValueError(f"options are the arguments of a data source of your own; {self.name!r} takes none")
+        return self
 
 
 class RangeSettings(Section):
@@ -71,8 +79,8 @@ class LossRangeSettings(Section):
 class SearchSpaceSettings(Section):
     """The hyperparameters tuned for every loss, and replacements for the catalogue's ranges."""
 
-    learning_rate: RangeSettings
-    weight_decay: RangeSettings
+    learning_rate: RangeSettings = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
+    weight_decay: RangeSettings = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-2)
     centre_learning_rate: bool = True
     losses: Annotated[
         dict[
@@ -85,7 +93,7 @@ class SearchSpaceSettings(Section):
             ],
         ],
         Field(description="loss names, each with ranges or values for its hyperparameters, or {}"),
-    ]
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_positive(self) -> SearchSpaceSettings:
@@ -99,25 +107,25 @@ class SearchSpaceSettings(Section):
 class AshaSettings(Section):
     """Early stopping by ASHA within one search."""
 
-    grace_epochs: Annotated[Int, Field(ge=1)]
-    reduction_factor: Annotated[Int, Field(ge=2, le=16)]
+    grace_epochs: Annotated[Int, Field(ge=1)] = 3
+    reduction_factor: Annotated[Int, Field(ge=2, le=16)] = 3
 
 
 class TuneSettings(Section):
     """The budget, sampler, scheduler and selection metric of the search."""
 
     num_searches: Annotated[Int, Field(ge=2, le=1000)] = 2
-    trials_per_loss: Annotated[Int, Field(ge=1, le=100_000)]
-    sampler: Literal["sobol", "random", "tpe"]
-    scheduler: Literal["fifo", "asha"]
-    asha: AshaSettings
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"]
+    trials_per_loss: Annotated[Int, Field(ge=1, le=100_000)] = 12
+    sampler: Literal["sobol", "random", "tpe"] = "sobol"
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    asha: AshaSettings = Field(default_factory=AshaSettings)
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
 
 
 class ConfirmSettings(Section):
     """The confirmation: the number of fresh seeds that every winner is retrained on, and its stopping rule."""
 
-    num_blocks: Annotated[Int, Field(ge=2, le=10_000)]
+    num_blocks: Annotated[Int, Field(ge=2, le=10_000)] = 16
     stopping: Literal["fixed", "anytime"] = "fixed"
     positive_control: bool = True
 
@@ -125,9 +133,9 @@ class ConfirmSettings(Section):
 class ReportSettings(Section):
     """Thresholds of the verdict."""
 
-    alpha: Annotated[Number, Field(gt=0.0, lt=0.5)]
-    rope: Annotated[Number, Field(ge=0.0, lt=1.0)]
-    power: Annotated[Number, Field(gt=0.5, lt=1.0)]
+    alpha: Annotated[Number, Field(gt=0.0, lt=0.5)] = 0.05
+    rope: Annotated[Number, Field(ge=0.0, lt=1.0)] = 0.005
+    power: Annotated[Number, Field(gt=0.5, lt=1.0)] = 0.8
 
 
 class ResourceSettings(Section):
@@ -137,52 +145,72 @@ class ResourceSettings(Section):
     Devices round differently, and with ``training.precision: auto`` a GPU may train in bfloat16.
     """
 
-    executor: Literal["ray", "inline"]
-    device: Literal["auto", "cpu", "cuda"]
-    max_concurrent: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)]
-    trials_per_gpu: Literal["auto"] | Annotated[Int, Field(ge=1, le=64)]
+    executor: Literal["ray", "inline"] = "ray"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_concurrent: Literal["auto"] | Annotated[Int, Field(ge=1, le=100_000)] = "auto"
+    trials_per_gpu: Literal["auto"] | Annotated[Int, Field(ge=1, le=64)] = "auto"
     trial_time_limit: Annotated[Number, Field(gt=0.0)] | None = None
     ledger: Annotated[Text | None, Field(description="null, a folder or a URL such as s3://bucket/study")] = None
-    ray_address: Annotated[Text | None, Field(description="null, auto or host:port")]
+    ray_address: Annotated[Text | None, Field(description="null, auto or host:port")] = None
 
 
 class TrackingSettings(Section):
     """MLflow settings. They change no result, which comes from the records on disk."""
 
-    enabled: bool
-    uri: Annotated[Text | None, Field(description="null or an MLflow tracking URI")]
-    experiment: Annotated[Text | None, Field(description="null or text")]
+    enabled: bool = True
+    uri: Annotated[Text | None, Field(description="null or an MLflow tracking URI")] = None
+    experiment: Annotated[Text | None, Field(description="null or text")] = None
+
+
+LOSSES = ("cross_entropy", "kl_divergence", "label_smoothing", "focal", "sigmoid_bce", "square", "poly1", "gce")
+"""The losses of a study that names none: the usual ones, one of each kind, with the A/A control."""
+
+
+def _own_name(loss: str) -> str:
+    return name_of(loss) if is_own(loss) else loss
 
 
 class Params(Section):
-    """All of ``params.yaml``."""
+    """All of ``params.yaml``. Every key has a default."""
 
-    study: StudySettings
-    data: DataSettings
-    model: ModelSettings
-    training: TrainingSettings
+    study: StudySettings = Field(default_factory=StudySettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
     losses: Annotated[
         tuple[Annotated[Text, Field(description="the name of a loss")], ...],
         Field(min_length=1, strict=False, description="a list of loss names, at least one"),
-    ]
-    baseline: Annotated[Text, Field(description="the name of a loss")]
-    search_space: SearchSpaceSettings
-    tune: TuneSettings
-    confirm: ConfirmSettings
-    report: ReportSettings
-    resources: ResourceSettings
-    tracking: TrackingSettings
+    ] = LOSSES
+    baseline: Annotated[Text, AfterValidator(_own_name), Field(description="the name of a loss")] = "cross_entropy"
+    search_space: SearchSpaceSettings = Field(default_factory=SearchSpaceSettings)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
+    confirm: ConfirmSettings = Field(default_factory=ConfirmSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    resources: ResourceSettings = Field(default_factory=ResourceSettings)
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings)
+
+    @property
+    def own_losses(self) -> dict[str, str]:
+        """The reference of each loss of the user's own, by its name in tables: the callable's name."""
+        return {name_of(loss): loss for loss in self.losses if is_own(loss)}
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The name of each loss in records and tables, in the order of ``losses``."""
+        return tuple(_own_name(loss) for loss in self.losses)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Params:
-        for name in self.losses:
-            if self.losses.count(name) > 1:
+        names = self.loss_names
+        for name, loss in zip(names, self.losses, strict=True):
+            if names.count(name) > 1:
+                same = [other for other in self.losses if other != loss and _own_name(other) == name]
+                if same:
+                    raise ValueError(f"losses: {loss} and {same[0]} have the same name, {name!r}; rename one")
                 raise ValueError(f"losses: {name!r} is named twice")
-        if self.baseline not in self.losses:
-            hint = did_you_mean(self.baseline, self.losses)
-            raise ValueError(
-                f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(self.losses)}){hint}"
-            )
+        if self.baseline not in names:
+            hint = did_you_mean(self.baseline, names)
+            raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from losstune.core.own_code import EXPECTED, is_own
 
 
 def _reject_bool(value: Any) -> Any:
@@ -29,22 +31,57 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _section_of_reference(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) and is_own(value) else value
+
+
+def _require_own(name: str) -> str:
+    if not is_own(name):
+        raise ValueError("no reference")
+    return name
+
+
+Options = Annotated[dict[str, Any], Field(description="keyword arguments by name, or {}")]
+Reference = Annotated[Text, AfterValidator(_require_own), Field(description=EXPECTED)]
+
+
+class OwnSettings(Section):
+    """A user's callable, see :mod:`losstune.core.own_code`. Its name alone stands for the section without options."""
+
+    name: Reference
+    options: Options = Field(default_factory=dict)
+
+
+Own = Annotated[OwnSettings, BeforeValidator(_section_of_reference)]
+
+
 class ModelSettings(Section):
     """The architecture and its size. Width and depth have a meaning per model, see ``params.yaml``."""
 
-    name: Annotated[Text, Field(description="the name of a model")]
-    width: Annotated[Int, Field(ge=1, le=4096)]
-    depth: Annotated[Int, Field(ge=1, le=20)]
+    name: Annotated[Text, Field(description="the name of a model")] = "cnn"
+    width: Annotated[Int, Field(ge=1, le=4096)] = 16
+    depth: Annotated[Int, Field(ge=1, le=20)] = 2
+    options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_options_of_its_own(self) -> ModelSettings:
+        if self.options and not is_own(self.name):
+            raise ValueError(f"options are the arguments of a model of your own; {self.name!r} takes width and depth")
+        return self
 
 
 class TrainingSettings(Section):
     """How one model is trained; the same for every loss."""
 
-    epochs: Annotated[Int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[Int, Field(ge=1, le=65_536)]
-    optimizer: Literal["adamw", "sgd"]
-    momentum: Fraction
-    schedule: Literal["cosine", "constant"]
-    warmup_fraction: Fraction
-    augmentation: Literal["none", "flip", "crop", "flip_crop"]
-    precision: Literal["auto", "float32", "bfloat16"]
+    epochs: Annotated[Int, Field(ge=1, le=100_000)] = 15
+    batch_size: Annotated[Int, Field(ge=1, le=65_536)] = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: Fraction = 0.9
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_fraction: Fraction = 0.0
+    augmentation: Annotated[
+        Literal["none", "flip", "crop", "flip_crop"] | Own,
+        Field(description=f"one of none, flip, crop, flip_crop, or {EXPECTED}"),
+    ] = "none"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    loop: Annotated[Own | None, Field(description=f"null, or {EXPECTED}")] = None

@@ -69,7 +69,7 @@ def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: L
     """Plan the blocks of these winners (one winner per search of a loss), and the controls."""
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
-        num_controls = num_degraded(params) + (identical_to(params.baseline, params.losses) is not None)
+        num_controls = num_degraded(params) + (identical_to(params.baseline, params.loss_names) is not None)
         most = len(winners) * confirm.num_blocks + num_controls
         return GrowingPlan(_grow(study, winners), most, ledger)
     jobs = [job for place in range(confirm.num_blocks) for job in _block_jobs(study, winners, place, winners)]
@@ -79,7 +79,7 @@ def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: L
 def undecided_after(records: Sequence[Record], params: Params, winners: Sequence[str]) -> set[str]:
     """Return the candidates for which the e-process has not decided on the blocks so far."""
     metric, report = params.tune.metric, params.report
-    identical = identical_losses(params.losses, params.baseline)
+    identical = identical_losses(params.loss_names, params.baseline)
     candidates = [loss for loss in winners if loss != params.baseline and loss not in identical]
     scores: dict[str, list[float]] = {loss: [] for loss in winners}
     for record in records:
@@ -104,7 +104,7 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
 
 def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Job]]:
     params = study.params
-    identical = identical_losses(params.losses, params.baseline)
+    identical = identical_losses(params.loss_names, params.baseline)
     # These losses get all blocks: the baseline, and those whose difference is the noise floor.
     yardsticks = {params.baseline, *identical, *identical.values()}
 
@@ -133,7 +133,7 @@ def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
         raise LosstuneError(
             f"a search of the baseline '{params.baseline}' has no finished trial; see {TRIALS} for the causes"
         )
-    return {loss: winners[loss] for loss in params.losses if loss in winners}
+    return {loss: winners[loss] for loss in params.loss_names if loss in winners}
 
 
 def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
@@ -170,7 +170,7 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
 
     jobs = [job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses]
     baseline = winners[params.baseline][search].configuration
-    equal_loss = identical_to(params.baseline, params.losses)
+    equal_loss = identical_to(params.baseline, params.loss_names)
     if equal_loss is not None and place == 0:
         jobs.append(job(baseline.model_copy(update={"loss": equal_loss}), "control"))
     if place < num_degraded(params):

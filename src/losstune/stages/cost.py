@@ -134,7 +134,7 @@ def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Re
             done.setdefault(lane, []).append(record)
     searches = range(params.tune.num_searches)
     winners = {}
-    for loss in params.losses:
+    for loss in params.loss_names:
         failed = any(
             lanes[loss, search] == params.tune.trials_per_loss and (loss, search) not in done for search in searches
         )

@@ -40,7 +40,7 @@ def require_registered(
 
 def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
     tune = study.params.tune
-    counts = {(loss, search): 0 for loss in study.params.losses for search in range(tune.num_searches)}
+    counts = {(loss, search): 0 for loss in study.params.loss_names for search in range(tune.num_searches)}
     for record in trials:
         configuration = record.configuration
         space = study.spaces.get(configuration.loss)

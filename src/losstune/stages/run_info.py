@@ -34,7 +34,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
                 "input_shape": "x".join(str(size) for size in manifest.input_shape),
             },
         ),
-        families={name: registry()[name].family for name in params.losses},
+        families={name: registry()[name].family for name in params.loss_names},
     )
 
 
@@ -47,7 +47,7 @@ def _source(data: DataSettings) -> str:
 
 
 def _settings(study: Study) -> Mapping[str, str | int | float]:
-    params = study.params
+    params, augmentation = study.params, study.params.training.augmentation
     return {
         "data": study.manifest.name,
         "label_noise": params.data.label_noise,
@@ -61,7 +61,7 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
         "momentum": params.training.momentum,
         "warmup_fraction": params.training.warmup_fraction,
         "schedule": params.training.schedule,
-        "augmentation": params.training.augmentation,
+        "augmentation": augmentation if isinstance(augmentation, str) else augmentation.name,
         "precision": params.training.precision,
         "device": study.device,
     }

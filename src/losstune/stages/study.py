@@ -87,7 +87,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         validate_model_name(params.model.name)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
-        return {name: space_of(get(name), params.search_space) for name in params.losses}
+        return {name: space_of(get(name), params.search_space) for name in params.loss_names}
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}") from None
 

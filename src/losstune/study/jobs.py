@@ -11,9 +11,9 @@ import torch
 from losstune.core.errors import in_one_line
 from losstune.core.files import digest
 from losstune.core.records import Entry, Execution, Record, Role, Stage
+from losstune.core.sources import code_digest
 from losstune.losses.registry import get
 from losstune.study.provenance import processor_name
-from losstune.study.sources import code_digest
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
 

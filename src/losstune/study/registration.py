@@ -72,7 +72,7 @@ def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space
         "data.name": params.data.name,
         "data.label_noise": params.data.label_noise,
         "data.digest": data_digest,
-        "losses": sorted(params.losses),
+        "losses": sorted(params.loss_names),
         "baseline": params.baseline,
         "selection": RULE,
     }

@@ -28,6 +28,7 @@ class DeviceData:
         shape = (1, -1, 1, 1) if len(self.input_shape) == 3 else (1, -1)
         self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
         self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
+        self.unit = 255.0 if arrays.train_images.dtype == np.uint8 else 1.0
         self.is_normalised = arrays.train_images.size * 4 <= FLOAT_CACHE_BYTES
         self.train_images, self.train_labels = (self._load(arrays.train_images), self._labels(arrays.train_labels))
         self.validation_images = self._load(arrays.validation_images)
@@ -51,6 +52,14 @@ class DeviceData:
     def normalised(self, images: Tensor) -> Tensor:
         """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
         return images if self.is_normalised else (images.float() - self.mean) / self.std
+
+    def as_stored(self, images: Tensor) -> Tensor:
+        """Return normalised inputs in [0, 1] if they are stored as bytes, else in stored units."""
+        return (images * self.std + self.mean) / self.unit
+
+    def from_stored(self, images: Tensor) -> Tensor:
+        """Undo :meth:`as_stored`."""
+        return (images * self.unit - self.mean) / self.std
 
     def _load(self, images: NDArray[np.generic]) -> Tensor:
         # Workers get read-only views of shared memory, which torch does not support: copy.

@@ -21,7 +21,7 @@ from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_model
 from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics
-from losstune.training.augmentation import augment
+from losstune.training.augmentation import augmentation_of
 from losstune.training.device_data import DeviceData
 from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.task import Arrays, Task, TrainingResult
@@ -70,6 +70,7 @@ class _Training:
         torch.manual_seed(derive_seed(seed, "dropout"))
         self.order = torch.Generator().manual_seed(derive_seed(seed, "order"))
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
+        self.augment = augmentation_of(settings.augmentation, data)
         self.optimizer = Optimizer(self.network, task)
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
@@ -91,8 +92,8 @@ class _Training:
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             inputs, labels = self.data.train_batch(index)
-            if self.task.training.augmentation != "none":
-                inputs = augment(inputs, self.task.training.augmentation, self.augmentation)
+            if self.augment is not None:
+                inputs = self.augment(inputs, self.augmentation)
             losses = self.loss(self._logits(inputs), labels)
             self.optimizer.zero_grad()
             losses.mean().backward()  # type: ignore[no-untyped-call]

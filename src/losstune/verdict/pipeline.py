@@ -56,12 +56,12 @@ def build_results(
     metric, baseline, rules = params.tune.metric, params.baseline, Rules.of(params)
     trials = by_loss(record for record in tune_records if record.stage == "tune")
     winners = selection.select_winners(tune_records, metric, rules.num_searches)
-    winners = {loss: winners[loss] for loss in params.losses if loss in winners}
+    winners = {loss: winners[loss] for loss in params.loss_names if loss in winners}
     blocks = blocks_of_winners(winners, confirm_records, params)
-    identical = identical_losses(params.losses, baseline, equals)
+    identical = identical_losses(params.loss_names, baseline, equals)
     losses = [
         loss_result(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical)
-        for loss in params.losses
+        for loss in params.loss_names
     ]
     control = control_of(baseline, identical, blocks, confirm_records, rules, metric, partial(generator_of, params))
     if baseline in blocks:

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Row
+from losstune.core.sources import LOSSTUNE, SourceTree
 from losstune.report.compare.revisions import PACKAGE
 from losstune.report.compare.trees import Tree
-from losstune.study.sources import LOSSTUNE, SourceTree
 
 TRAINING = ("losstune.training.loop", "losstune.training")
 """The module that trains, and its former name."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from losstune.study.sources import LOSSTUNE, SourceTree, code_digest, modules_of_stage, transitive_imports
+from losstune.core.sources import LOSSTUNE, SourceTree, code_digest, modules_of_stage, transitive_imports
 
 FILES = {
     "__init__.py": '"""A package."""\n',

@@ -53,19 +53,13 @@ class SourceTree:
             ValueError: If there is no such module.
         """
         modules, tree = self.modules, self._tree(module)
-        named = {module}
-        for node in _nodes(tree, inside_functions=inside_functions):
-            if isinstance(node, ast.Import):
-                named.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = _absolute(node, module, is_package=modules[module].name == "__init__.py")
-                named.add(base)
-                # A name is either a module or an attribute of `base`.
-                named.update(f"{base}.{alias.name}" for alias in node.names)
+        is_package = modules[module].name == "__init__.py"
+        named = imported_names(tree, module, is_package=is_package, inside_functions=inside_functions)
         if module in self.discovers:
             package = self.discovers[module]
-            named.update(name for name, path in modules.items() if name == package or _lies_in(path, modules[package]))
-        return frozenset(parent for name in named for parent in _with_parents(name) if parent in modules) - {module}
+            found = {name for name, path in modules.items() if name == package or _lies_in(path, modules[package])}
+            named |= {parent for name in found for parent in _with_parents(name)}
+        return frozenset(named & modules.keys()) - {module}
 
     def closure(self, modules: Iterable[str]) -> frozenset[str]:
         """Return `modules` and all they import, directly or not, with the packages they lie in."""
@@ -89,7 +83,7 @@ class SourceTree:
             ValueError: If there is no such module.
         """
         if module not in self._digests:
-            self._digests[module] = digest(_canonical(self._tree(module)))
+            self._digests[module] = tree_digest(self._tree(module))
         return self._digests[module]
 
     def _tree(self, module: str) -> ast.Module:
@@ -145,6 +139,33 @@ def modules_of_stage(stage: str) -> frozenset[str]:
     command_line = {name for name in LOSSTUNE.modules if name.startswith("losstune.cli")}
     used = {name for module in command_line for name in LOSSTUNE.imports(module, inside_functions=False)}
     return LOSSTUNE.closure(used - command_line | {f"losstune.stages.{stage}"}) | command_line
+
+
+def imported_names(tree: ast.AST, module: str, *, is_package: bool, inside_functions: bool = True) -> frozenset[str]:
+    """Return the full name of everything that a module imports, with the packages that this and it lie in.
+
+    A name after ``from package import`` is either a module or an attribute; the caller knows which modules exist.
+
+    Args:
+        tree: Syntax tree of the module.
+        module: Its full name.
+        is_package: Whether it is the ``__init__.py`` of a package.
+        inside_functions: Whether an import inside a function counts.
+    """
+    named = {module}
+    for node in _nodes(tree, inside_functions=inside_functions):
+        if isinstance(node, ast.Import):
+            named.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package=is_package)
+            named.add(base)
+            named.update(f"{base}.{alias.name}" for alias in node.names)
+    return frozenset(parent for name in named for parent in _with_parents(name))
+
+
+def tree_digest(tree: ast.AST) -> str:
+    """Return the SHA-256 (64 hex digits) of a syntax tree, without comments, docstrings and formatting."""
+    return digest(_canonical(tree))
 
 
 def _nodes(tree: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:

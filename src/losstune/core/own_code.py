@@ -1,0 +1,315 @@
+"""A user's own callables, named ``path/to/file.py:callable`` or ``module.path:callable``.
+
+A file's path is relative to the study's folder. Its module has the name that ``python path/to/file.py`` would see: the
+folder above the outermost package is put on ``sys.path``. The code of a callable is its module with all local modules
+that this imports; modules of installed libraries are not local, and count by their version.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import site
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from losstune.core.errors import LosstuneError, did_you_mean, in_one_line
+from losstune.core.files import digest, write_atomically
+from losstune.core.sources import imported_names, tree_digest
+
+RESERVED = ("torchvision:", "timm:")
+"""Prefixes of names that are no reference to a user's code."""
+
+EXPECTED = "your own as path/to/file.py:name or module:name"
+
+_folder: Path | None = None
+_loaded: dict[str, tuple[Path, str]] = {}
+"""Modules of users that this process has imported, with their files and the digest of their code at that time."""
+
+
+def is_own(name: str) -> bool:
+    """Return whether a name in ``params.yaml`` refers to the user's own code.
+
+    Example:
+        >>> is_own("my_models.py:build"), is_own("torchvision:resnet18"), is_own("cnn")
+        (True, False, False)
+    """
+    return ":" in name and not name.startswith(RESERVED)
+
+
+def name_of(reference: str) -> str:
+    """Return the name of the callable.
+
+    Example:
+        >>> name_of("my_losses.py:tilted")
+        'tilted'
+    """
+    return reference.rpartition(":")[2]
+
+
+def load(reference: str, key: str) -> Callable[..., Any]:
+    """Import and return a user's callable.
+
+    Args:
+        reference: Such as ``"my_models.py:build"``.
+        key: The key that names it, such as ``"model.name"``, for messages.
+
+    Raises:
+        LosstuneError: If there is no such file, module or callable, or importing it fails.
+    """
+    place = _located(reference, key)
+    found = f"{key}: found {reference!r}"
+    local = {name: (path, _digest_of_file(path)) for name, path in _closure(place)[0].items()}
+    _use_root(place.root)
+    _forget_others(local)
+    try:
+        module = importlib.import_module(place.module)
+    except SyntaxError as error:
+        where = f"{Path(error.filename or place.module).name}, line {error.lineno}"
+        raise LosstuneError(f"{found}, but it is not valid Python: {where}: {error.msg}") from None
+    except ModuleNotFoundError as error:
+        raise LosstuneError(
+            f"{found}, which imports {error.name!r}, but there is no such module here; install the library, or put the "
+            "file beside it"
+        ) from None
+    except SystemExit:
+        raise LosstuneError(
+            f"{found}, which ends the process when it is imported; put what it runs as a script below "
+            "`if __name__ == '__main__':`"
+        ) from None
+    except Exception as error:
+        raise LosstuneError(
+            f"{found}, which raises when it is imported: {type(error).__name__}: {in_one_line(error)}"
+        ) from None
+    file = Path(module.__file__ or "").resolve()
+    if file != place.file:
+        raise LosstuneError(
+            f"{found}, but the name {place.module!r} is that of another module, {file}; rename the file {place.file}"
+        )
+    _loaded.update(local)
+    name = name_of(reference)
+    attribute = getattr(module, name, None)
+    if callable(attribute):
+        return attribute  # type: ignore[no-any-return]
+    if hasattr(module, name):
+        raise LosstuneError(f"{found}, which is a {type(attribute).__name__}, expected a function or a class")
+    names = [other for other, value in vars(module).items() if callable(value) and not other.startswith("_")]
+    raise LosstuneError(f"{found}, but {place.file.name} has no {name!r}{did_you_mean(name, names)}")
+
+
+def code_digest(reference: str, key: str = "") -> str:
+    """Return the SHA-256 (64 hex digits) of the callable's code and name, without running it.
+
+    It does not depend on comments, docstrings, formatting and the folder.
+
+    Raises:
+        LosstuneError: As :func:`load`, for what can be found without importing.
+    """
+    place = _located(reference, key or reference)
+    modules, libraries = _closure(place)
+    local = {name: _digest_of_file(path) for name, path in modules.items()}
+    return digest([place.module, name_of(reference), local, sorted(libraries)])
+
+
+def local_files(reference: str, key: str = "") -> list[Path]:
+    """Return the callable's file and the local files that it imports, sorted.
+
+    Raises:
+        LosstuneError: As :func:`code_digest`.
+    """
+    return sorted(set(_closure(_located(reference, key or reference))[0].values()))
+
+
+def libraries(references: Iterable[str]) -> tuple[str, ...]:
+    """Return the installed distributions whose modules the callables' own code imports, sorted.
+
+    Raises:
+        LosstuneError: As :func:`code_digest`.
+    """
+    tops = {top for reference in references for top in _closure(_located(reference, reference))[1]}
+    if not tops:
+        return ()
+    known = packages_distributions()
+    return tuple(sorted({name for top in tops for name in known.get(top, ())} - {"losstune"}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """The source of a study's own code, for processes that may not see the study's folder.
+
+    Attributes:
+        folder: The study's folder on the machine that made the bundle.
+        files: For each root on ``sys.path``, the text of each file by its path relative to the root.
+    """
+
+    folder: str
+    files: Mapping[str, Mapping[str, str]]
+
+
+def bundle(references: Iterable[str]) -> Bundle:
+    """Collect the source of the callables and of all local modules that they import.
+
+    Raises:
+        LosstuneError: As :func:`code_digest`.
+    """
+    files: dict[str, dict[str, str]] = {}
+    for reference in references:
+        for name, path in _closure(_located(reference, reference))[0].items():
+            depth = len(name.split(".")) + (path.name == "__init__.py")
+            root = path.parents[depth - 1]
+            files.setdefault(str(root), {})[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
+    return Bundle(folder=str(study_folder()), files=files)
+
+
+def install(content: Bundle) -> None:
+    """Make the code of a bundle importable in this process.
+
+    A root that exists here with the same files is used as it is, so that the code finds other files beside it. Other
+    roots are written to a temporary folder.
+    """
+    global _folder
+    for root, files in content.files.items():
+        here = Path(root)
+        if not all(_has_text(here / path, text) for path, text in files.items()):
+            name = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
+            here = Path(tempfile.gettempdir()) / f"losstune-own-{name}"
+            for path, text in files.items():
+                if not _has_text(here / path, text):
+                    write_atomically(here / path, text)
+            if root == content.folder:
+                _folder = here
+        elif root == content.folder:
+            _folder = here
+        _use_root(here)
+
+
+def study_folder() -> Path:
+    """Return the folder that references are relative to: the working directory, or where a bundle was installed."""
+    return _folder or Path.cwd()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    module: str
+    file: Path
+    root: Path
+
+
+def _located(reference: str, key: str) -> _Place:
+    place, _, name = reference.rpartition(":")
+    found = f"{key}: found {reference!r}"
+    if not name.isidentifier() or not place:
+        raise LosstuneError(f"{found}, expected {EXPECTED}, where name is a function or a class")
+    if place.endswith(".py") or "/" in place:
+        return _located_file(Path(place), found)
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise LosstuneError(f"{found}, expected {EXPECTED}")
+    file = _find(place, [str(study_folder())])
+    if file is None:
+        beside = study_folder() / f"{place.replace('.', '/')}.py"
+        raise LosstuneError(
+            f"{found}, but there is no module {place!r}: neither {beside} nor an installed library has this name"
+        )
+    depth = len(place.split(".")) + (file.name == "__init__.py")
+    return _Place(place, file, file.parents[depth - 1])
+
+
+def _located_file(path: Path, found: str) -> _Place:
+    file = (study_folder() / path).resolve()
+    if not file.is_file():
+        others = [other.name for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        kind = "is a folder" if file.is_dir() else "does not exist"
+        raise LosstuneError(f"{found}, but {file} {kind}{did_you_mean(file.name, others)}")
+    parts, root = [file.stem], file.parent
+    while (root / "__init__.py").exists():
+        parts.insert(0, root.name)
+        root = root.parent
+    if file.suffix != ".py" or not all(part.isidentifier() for part in parts):
+        raise LosstuneError(f"{found}, but {file.name} can't be imported; expected a name of letters, digits and _")
+    if parts[0] in sys.stdlib_module_names or parts[0] in {"losstune", "torch", "numpy"}:
+        raise LosstuneError(f"{found}, but {parts[0]!r} is the name of a module that others import; rename the file")
+    return _Place(".".join(parts), file, root)
+
+
+def _find(module: str, first: Iterable[str]) -> Path | None:
+    """Return the file of a module without importing anything; None if there is none, or it is not written in Python."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.machinery.PathFinder.find_spec(top, [*first, *sys.path]) or importlib.util.find_spec(top)
+        for depth, _ in enumerate(rest, start=2):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(
+                ".".join(module.split(".")[:depth]), list(spec.submodule_search_locations)
+            )
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin).resolve()
+
+
+def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
+    """Return the files of the local modules that a module imports, itself included, and the libraries' top names."""
+    local: dict[str, Path] = {}
+    outside: set[str] = set()
+    waiting = {place.module}
+    roots = [str(place.root), str(study_folder())]
+    while waiting:
+        name = waiting.pop()
+        if name in local or name.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        path = place.file if name == place.module else _find(name, roots)
+        if path is None or _is_installed(path):
+            if name.partition(".")[0] not in local:
+                outside.add(name.partition(".")[0])
+            continue
+        local[name] = path
+        try:
+            tree = ast.parse(path.read_bytes(), filename=str(path))
+        except SyntaxError as error:
+            raise LosstuneError(f"{path}: line {error.lineno}: not valid Python: {error.msg}") from None
+        waiting |= imported_names(tree, name, is_package=path.name == "__init__.py") - local.keys()
+    tops = {name.partition(".")[0] for name in local}
+    return local, {name for name in outside if name not in tops}
+
+
+def _is_installed(path: Path) -> bool:
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
+    is_losstune = Path(__file__).resolve().parents[1] in path.parents
+    return is_losstune or any(Path(folder).resolve() in path.parents for folder in installed)
+
+
+def _digest_of_file(path: Path) -> str:
+    return tree_digest(ast.parse(path.read_bytes()))
+
+
+def _use_root(root: Path) -> None:
+    if sys.path[:1] != [str(root)]:
+        sys.path[:] = [str(root), *(path for path in sys.path if path != str(root))]
+        importlib.invalidate_caches()
+
+
+def _forget_others(local: Mapping[str, tuple[Path, str]]) -> None:
+    """Forget imported modules of users if one of them belongs to another study, or was edited since."""
+    if any(_loaded.get(name, found) != found for name, found in local.items()):
+        for name in _loaded:
+            sys.modules.pop(name, None)
+        _loaded.clear()
+
+
+def _has_text(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
