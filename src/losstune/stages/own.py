@@ -6,6 +6,7 @@ from losstune.config.schema import Params
 from losstune.config.settings import OwnSettings
 from losstune.core import own_code
 from losstune.core.own_code import is_own
+from losstune.losses.registry import get
 from losstune.study.jobs import OwnCode
 
 
@@ -50,3 +51,20 @@ def require_loadable(params: Params) -> None:
     for key, reference in references(params).items():
         if not key.startswith("losses."):
             own_code.load(reference, key)
+
+
+def unverified(params: Params) -> list[str]:
+    """Return what losstune could not verify about the study's own code, for the report, one sentence each."""
+    losses = list(params.own_losses)
+    notes = []
+    if losses:
+        notes.append(
+            f"{', '.join(losses)}: the study's own code. losstune tried it on a few samples, but did not verify its "
+            "formula, its gradient or its numerical range; `losstune losses check` does."
+        )
+    if assumed := [name for name in losses if get(name).assumes_softmax]:
+        notes.append(
+            f"{', '.join(assumed)}: no link is declared, so the probabilities are softmax of the outputs. NLL, ECE and "
+            "Brier score describe the loss only if that is its link."
+        )
+    return notes
