@@ -67,7 +67,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         print(note)
     if has_test:
         print("The data has its own test split, so data.test_fraction is ignored.")
-    if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
+    if hint := imbalance.hint(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {hint}.")
 
 

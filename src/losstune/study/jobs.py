@@ -108,6 +108,7 @@ def make_job(
         "test": task.test,
         "weights": task.keep_weights,
         "code": code_digest("losstune.training.loop", get(configuration.loss).function.__module__),
+        "metric": task.metric.model_dump(mode="json") if task.metric else None,
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
