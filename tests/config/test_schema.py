@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from losstune.config.load import load_params, parse_params
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
+from losstune.core.own_code import EXPECTED
 from tests.paths import REPOSITORY
 
 SHIPPED = REPOSITORY / "params.yaml"
@@ -121,7 +122,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"tune.sampler": "grid"}, "tune.sampler: found 'grid', expected one of sobol, random, tpe"),
     ({"tune.sampler": None}, "tune.sampler: found nothing, expected one of sobol, random, tpe"),
     ({"tune.scheduler": "ASHA"}, "tune.scheduler: found 'ASHA', expected one of fifo, asha; did you mean 'asha'?"),
-    ({"tune.metric": "f1"}, f"tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}"),
+    (
+        {"tune.metric": "f1"},
+        f"tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}",
+    ),
     (
         {"training.optimizer": "adam"},
         "training.optimizer: found 'adam', expected one of adamw, sgd; did you mean 'adamw'?",

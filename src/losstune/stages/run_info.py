@@ -7,7 +7,8 @@ from pathlib import Path
 
 from losstune.config.schema import DataSettings
 from losstune.core.files import digest
-from losstune.losses.registry import registry
+from losstune.core.own_code import is_own
+from losstune.losses.registry import get
 from losstune.stages.study import Study
 from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
 
@@ -34,14 +35,14 @@ def stage_run(study: Study, stage: str) -> StageRun:
                 "input_shape": "x".join(str(size) for size in manifest.input_shape),
             },
         ),
-        families={name: registry()[name].family for name in params.loss_names},
+        families={name: get(name).family for name in params.loss_names},
     )
 
 
 def _source(data: DataSettings) -> str:
     if data.name == "digits":
         return "sklearn.datasets.load_digits"
-    if data.name in {"imagefolder", "npz"}:
+    if data.name in {"imagefolder", "npz"} or is_own(data.name):
         return str(Path(data.root).resolve())
     return f"torchvision.datasets.{data.name}"
 

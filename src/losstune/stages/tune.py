@@ -14,7 +14,6 @@ from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
 from losstune.study.ledger import Ledger, locked, open_ledger
 from losstune.study.plan import SearchPlan
-from losstune.training.own_metric import check_metric
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -32,8 +31,6 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
-    if params.tune.own_metric is not None:
-        check_metric(params.tune.own_metric, study.manifest.num_classes)
     for line in identical_lines(study.spaces, study.manifest.counts.train):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
