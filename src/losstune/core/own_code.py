@@ -297,7 +297,9 @@ def _is_installed(path: Path) -> bool:
     folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
     installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
     is_losstune = Path(__file__).resolve().parents[1] in path.parents
-    return is_losstune or any(Path(folder).resolve() in path.parents for folder in installed)
+    # One environment may see the libraries of another one, by a .pth file or by PYTHONPATH.
+    is_elsewhere = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+    return is_losstune or is_elsewhere or any(Path(folder).resolve() in path.parents for folder in installed)
 
 
 def _digest_of_file(path: Path) -> str:
