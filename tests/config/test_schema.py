@@ -372,8 +372,8 @@ def test_a_message_is_one_line_without_a_library_s_name():
     [
         (
             {"tune": {"metric": "m.py:cost"}},
-            "report.rope: is missing, expected the smallest difference of cost that matters in practice, in the units of "
-            "this metric; where it is a fraction, write `percent: true` in tune.metric",
+            "report.rope: is missing, expected the smallest difference of cost that matters in practice, in the units "
+            "of this metric; where it is a fraction, write `percent: true` in tune.metric",
         ),
         (
             {"tune": {"metric": {"name": "m.py:kappa", "percent": True}}, "report": {"rope": 1.0}},
