@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import site
 import sys
 import sysconfig
 import tempfile
@@ -294,12 +293,10 @@ def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
 
 
 def _is_installed(path: Path) -> bool:
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
-    is_losstune = Path(__file__).resolve().parents[1] in path.parents
-    # One environment may see the libraries of another one, by a .pth file or by PYTHONPATH.
-    is_elsewhere = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
-    return is_losstune or is_elsewhere or any(Path(folder).resolve() in path.parents for folder in installed)
+    """Whether a file belongs to Python, to an installed library, or to losstune."""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+    stdlib, losstune = Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]
+    return in_packages or stdlib in path.parents or losstune in path.parents
 
 
 def _digest_of_file(path: Path) -> str:
