@@ -6,9 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from losstune.config.settings import Fraction, Int, ModelSettings, Number, Options, Section, Text, TrainingSettings
+from losstune.config.settings import (
+    Fraction,
+    Int,
+    MetricSettings,
+    ModelSettings,
+    Number,
+    Options,
+    OwnMetric,
+    Section,
+    Text,
+    TrainingSettings,
+)
 from losstune.core.errors import did_you_mean
-from losstune.core.own_code import is_own, name_of
+from losstune.core.metric import METRICS, Metric
+from losstune.core.own_code import EXPECTED, is_own, name_of
 
 
 class StudySettings(Section):
@@ -119,7 +131,20 @@ class TuneSettings(Section):
     sampler: Literal["sobol", "random", "tpe"] = "sobol"
     scheduler: Literal["fifo", "asha"] = "fifo"
     asha: AshaSettings = Field(default_factory=AshaSettings)
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
+    metric: Annotated[
+        Literal["accuracy", "balanced_accuracy", "macro_f1"] | OwnMetric,
+        Field(description=f"one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}"),
+    ] = "accuracy"
+
+    @property
+    def own_metric(self) -> MetricSettings | None:
+        """The user's own metric, if it is one."""
+        return self.metric if isinstance(self.metric, MetricSettings) else None
+
+    @property
+    def measure(self) -> Metric:
+        """The metric that selects on validation and that the verdict is about."""
+        return self.metric.measure if isinstance(self.metric, MetricSettings) else METRICS[self.metric]
 
 
 class ConfirmSettings(Section):
@@ -134,7 +159,7 @@ class ReportSettings(Section):
     """Thresholds of the verdict."""
 
     alpha: Annotated[Number, Field(gt=0.0, lt=0.5)] = 0.05
-    rope: Annotated[Number, Field(ge=0.0, lt=1.0)] = 0.005
+    rope: Annotated[Number, Field(ge=0.0)] = 0.005
     power: Annotated[Number, Field(gt=0.5, lt=1.0)] = 0.8
 
 
@@ -211,6 +236,7 @@ class Params(Section):
         if self.baseline not in names:
             hint = did_you_mean(self.baseline, names)
             raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
+        self._require_rope()
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
@@ -222,3 +248,15 @@ class Params(Section):
                 f"({self.training.epochs}), or ASHA cannot stop any trial"
             )
         return self
+
+    def _require_rope(self) -> None:
+        metric, rope = self.tune.measure, self.report.rope
+        if metric.percent and rope >= 1.0:
+            raise ValueError(
+                f"report.rope: found {rope:g}, expected a number in [0, 1), because {metric.name} is a fraction"
+            )
+        if not metric.percent and "rope" not in self.report.model_fields_set:
+            raise ValueError(
+                f"report.rope: is missing, expected the smallest difference of {metric.name} that matters in practice, "
+                "in the units of this metric; where it is a fraction, write `percent: true` in tune.metric"
+            )

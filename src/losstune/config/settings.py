@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from losstune.core.own_code import EXPECTED, is_own
+from losstune.core.metric import METRICS, Metric
+from losstune.core.own_code import EXPECTED, is_own, name_of
 
 
 def _reject_bool(value: Any) -> Any:
@@ -53,6 +54,33 @@ class OwnSettings(Section):
 
 
 Own = Annotated[OwnSettings, BeforeValidator(_section_of_reference)]
+
+
+class MetricSettings(OwnSettings):
+    """A user's own metric. Its name alone stands for the section without options.
+
+    Attributes:
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction, which is shown in per cent, with differences in percentage points.
+    """
+
+    minimize: bool = False
+    percent: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_name_of_its_own(self) -> MetricSettings:
+        name = name_of(self.name)
+        if name in METRICS:
+            raise ValueError(f"name: found {self.name!r}, but {name} is a metric of losstune; rename the function")
+        return self
+
+    @property
+    def measure(self) -> Metric:
+        """The metric, named after the function."""
+        return Metric.own(name_of(self.name), minimize=self.minimize, percent=self.percent)
+
+
+OwnMetric = Annotated[MetricSettings, BeforeValidator(_section_of_reference)]
 
 
 class ModelSettings(Section):

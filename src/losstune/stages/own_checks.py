@@ -14,6 +14,7 @@ from losstune.losses.registry import get
 from losstune.losses.tools.own import require_usable
 from losstune.models.own import require_seeded
 from losstune.training.augmentation import require_augmentation
+from losstune.training.own_metric import check_metric
 
 
 def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: int) -> list[str]:
@@ -44,6 +45,8 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
         if isinstance(augmentation, OwnSettings) and input_shape is not None:
             note = require_augmentation(augmentation, input_shape)
             notes += [note] if note else []
+        if params.tune.own_metric is not None:
+            check_metric(params.tune.own_metric, num_classes)
     if printed.getvalue().strip():
         first = printed.getvalue().strip().splitlines()[0][:60]
         notes.append(f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress")

@@ -70,7 +70,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         print("The data has its own test split, so data.test_fraction is ignored.")
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
-    if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
+    if hint := imbalance.hint(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {hint}.")
 
 

@@ -83,7 +83,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
         protocol=registration.protocol,
         earlier=registration.earlier,
-        imbalance=imbalance.hint(study.manifest, params.tune.metric, params.report.rope),
+        imbalance=imbalance.hint(study.manifest, params.tune.measure.name, params.report.rope),
         own_notes=unverified(params),
         code=_code_facts(study),
     )

@@ -40,7 +40,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         if params.tune.scheduler == "asha":
             asha = params.tune.asha
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
-            brackets = Brackets(epochs, asha.reduction_factor, params.tune.metric)
+            brackets = Brackets(epochs, asha.reduction_factor, params.tune.measure)
         execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets)
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 

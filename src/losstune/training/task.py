@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.config.settings import MetricSettings, ModelSettings, TrainingSettings
+from losstune.core.metric import worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
-from losstune.training import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Task:
         device: ``"cpu"`` or ``"cuda"``.
         test: Whether to score the trained model on the test split.
         keep_weights: Whether to return the trained weights.
+        metric: The user's own metric, which is computed beside the built-in ones; None without one.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
     """
 
@@ -35,7 +36,12 @@ class Task:
     device: str
     test: bool = False
     keep_weights: bool = False
+    metric: MetricSettings | None = None
     early_stopping: str | None = None
+
+    def worst_scores(self) -> dict[str, float]:
+        """Return each metric's worst score."""
+        return worst_scores(self.metric.measure if self.metric else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,6 @@ class TrainingResult:
 
 def failed(task: Task, cause: str) -> list[TrainingResult]:
     """Return the results of a task that raised an exception: the worst scores and the cause."""
-    worst = metrics.worst_scores()
+    worst = task.worst_scores()
     result = TrainingResult(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
     return [replace(result, test=worst if task.test else None) for _ in task.seeds]
