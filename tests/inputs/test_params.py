@@ -74,9 +74,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"training.epochs->Epochs": None}, "unknown key 'training.Epochs'; did you mean 'epochs'?"),
     ({"tracking.uri->url": None}, "unknown key 'tracking.url'; did you mean 'uri'?"),
     ({"data.path": "x"}, "unknown key 'data.path' (allowed here: name, root, download"),
-    ({"resources": REMOVE}, "key 'resources' is missing, expected a section with keys executor, device"),
-    ({"search_space": REMOVE}, "key 'search_space' is missing, expected a section with keys learning_rate"),
-    ({"study.seed": REMOVE}, f"key 'study.seed' is missing, {SEED}"),
+    ({f"{RATE}.scale": REMOVE}, f"key '{RATE}.scale' is missing, expected one of linear, log"),
     # Seeds: there is one, from which all others are derived, so that none can overlap
     ({"study.seed": [1, 1]}, f"study.seed: found a list, {SEED}"),
     ({"study.seeds": [1, 2]}, "unknown key 'study.seeds'; did you mean 'seed'?"),
