@@ -40,6 +40,7 @@ def cli(debug: bool) -> None:
 
 for command in (
     settings.params,
+    settings.fingerprint,
     study.check,
     study.cost,
     study.prepare,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+
+from losstune.config.load import load_params
 
 
 @click.command()
@@ -16,3 +20,16 @@ def params(key: str) -> None:
     from losstune.config.defaults import documented_defaults
 
     click.echo(documented_defaults(key), nl=False)
+
+
+@click.command()
+@click.option("--data", is_flag=True, help="Count the data's files, too, by name, size and time.")
+def fingerprint(data: bool) -> None:
+    """Write down what each stage depends on, for DVC.
+
+    Writes fingerprints/<stage>.json: losstune's version and code, your own code, and the settings with their defaults.
+    DVC runs a stage again when its file changes. `losstune init` writes a dvc.yaml that does so. Takes about a second.
+    """
+    from losstune.stages import fingerprint as stage
+
+    stage.run(load_params(), Path.cwd(), with_data=data)
