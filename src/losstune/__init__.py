@@ -1,3 +1,30 @@
 """losstune: which loss function should I train this classifier with, and how sure are we?"""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from losstune.losses.own import loss as loss
+    from losstune.losses.ranges import Choice as Choice
+    from losstune.losses.ranges import FloatRange as FloatRange
+    from losstune.losses.ranges import IntRange as IntRange
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Choice": "losstune.losses.ranges",
+    "FloatRange": "losstune.losses.ranges",
+    "IntRange": "losstune.losses.ranges",
+    "loss": "losstune.losses.own",
+}
+"""The module of each public name. It is imported when the name is first used, as torch takes seconds."""
+
+__all__ = ["Choice", "FloatRange", "IntRange", "loss"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'losstune' has no attribute {name!r}")

@@ -16,7 +16,7 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -56,12 +56,13 @@ def name_of(reference: str) -> str:
     return reference.rpartition(":")[2]
 
 
-def load(reference: str, key: str) -> Callable[..., Any]:
+def load(reference: str, key: str, *, also: type | tuple[type, ...] = ()) -> Any:
     """Import and return a user's callable.
 
     Args:
         reference: Such as ``"my_models.py:build"``.
         key: The key that names it, such as ``"model.name"``, for messages.
+        also: Types of objects that are allowed besides callables.
 
     Raises:
         LosstuneError: If there is no such file, module or callable, or importing it fails.
@@ -98,8 +99,8 @@ def load(reference: str, key: str) -> Callable[..., Any]:
     _loaded.update(local)
     name = name_of(reference)
     attribute = getattr(module, name, None)
-    if callable(attribute):
-        return attribute  # type: ignore[no-any-return]
+    if callable(attribute) or (also and isinstance(attribute, also)):
+        return attribute
     if hasattr(module, name):
         raise LosstuneError(f"{found}, which is a {type(attribute).__name__}, expected a function or a class")
     names = [other for other, value in vars(module).items() if callable(value) and not other.startswith("_")]

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from losstune import losses
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.own_code import is_own
+from losstune.losses.own import spec_of
 from losstune.losses.ranges import Value
 from losstune.losses.spec import Alias, BoundLoss, LossSpec
 
@@ -36,6 +38,37 @@ def registry() -> MappingProxyType[str, LossSpec]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
+_own: dict[str, LossSpec] = {}
+
+
+def use_own(references: Iterable[str], key: str = "losses") -> None:
+    """Make losses of the user's own known in this process by their names, in place of those of an earlier study.
+
+    Args:
+        references: Such as ``"my_losses.py:tilted"``, which then is the loss ``tilted``.
+        key: The key that names them, for messages.
+
+    Raises:
+        LosstuneError: If one does not fit the contract, or has the name of a loss of the catalogue.
+    """
+    found = {}
+    for reference in references:
+        spec = spec_of(reference, key)
+        if spec.name in registry() or spec.name in aliases():
+            raise LosstuneError(
+                f"{key}: {reference}: the name {spec.name!r} is taken by a loss of the catalogue, expected another "
+                "(`losstune losses list`)"
+            )
+        found[spec.name] = spec
+    _own.clear()
+    _own.update(found)
+
+
+def known() -> Mapping[str, LossSpec]:
+    """Return all losses by name: the catalogue's, and those of the user's own that are in use."""
+    return registry() | _own
+
+
 @cache
 def aliases() -> MappingProxyType[str, tuple[LossSpec, Alias]]:
     """Map every alias to its loss and its meaning.
@@ -60,14 +93,15 @@ def find(name: str) -> tuple[LossSpec, Alias | None]:
     Raises:
         LosstuneError: If there is none; the message gives the nearest name.
     """
-    known = registry()
-    if name in known:
-        return known[name], None
+    if name in known():
+        return known()[name], None
     if name in aliases():
         return aliases()[name]
+    if is_own(name):
+        return spec_of(name, "NAME"), None
     raise LosstuneError(
-        f"unknown loss {name!r}{did_you_mean(name, [*known, *aliases()])} "
-        f"(`losstune losses list` names all {len(known)})"
+        f"unknown loss {name!r}{did_you_mean(name, [*known(), *aliases()])} "
+        f"(`losstune losses list` names all {len(registry())})"
     )
 
 

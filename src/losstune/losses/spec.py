@@ -184,6 +184,8 @@ class LossSpec:
         head: The last layer that the loss requires.
         initial_bias: Initial bias of the last layer, as a function of the number of classes; None keeps the
             network's own.
+        origin: Where a loss of the user's own is, such as ``"my_losses.py:tilted"``; None for the catalogue's.
+        assumes_softmax: Whether the link is softmax only because none was declared.
     """
 
     name: str
@@ -206,6 +208,8 @@ class LossSpec:
     balanced_outputs: bool = False
     head: Head = "linear"
     initial_bias: Callable[[int], float] | None = None
+    origin: str | None = None
+    assumes_softmax: bool = False
 
     @property
     def defaults(self) -> dict[str, Value]:

@@ -11,9 +11,11 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.own_code import EXPECTED, is_own, load
 from losstune.models import torchvision_models
 from losstune.models.cnn import cnn
 from losstune.models.mlp import mlp
+from losstune.models.own import KEY, build_own
 from losstune.models.resnet import resnet
 
 BUILT_IN = ("mlp", "cnn", "resnet")
@@ -41,6 +43,8 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
     validate_model_name(settings.name)
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
         raise LosstuneError(f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}")
+    if is_own(settings.name):
+        return build_own(settings, input_shape, num_classes)
     if settings.name == "mlp":
         return mlp(math.prod(input_shape), settings.width, settings.depth, num_classes)
     if len(input_shape) != 3:
@@ -82,6 +86,9 @@ def validate_model_name(name: str) -> None:
     """
     if name in BUILT_IN:
         return
+    if is_own(name):
+        load(name, KEY)
+        return
     builders = torchvision_models.builders()
     if name.startswith(TORCHVISION):
         builder = name.removeprefix(TORCHVISION)
@@ -93,5 +100,6 @@ def validate_model_name(name: str) -> None:
     # A torchvision builder without its prefix is more likely than a misspelt built-in name.
     guess = f"; did you mean '{TORCHVISION}{name}'?" if name in builders else did_you_mean(name, BUILT_IN)
     raise LosstuneError(
-        f"model.name: unknown model '{name}', expected {', '.join(BUILT_IN)} or {TORCHVISION}<builder>{guess}"
+        f"model.name: unknown model '{name}', expected {', '.join(BUILT_IN)}, {TORCHVISION}<builder> or {EXPECTED}"
+        f"{guess}"
     )

@@ -12,8 +12,10 @@ from torch import nn
 
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError
+from losstune.core.own_code import is_own
 from losstune.models.build import BUILT_IN, build_model, without_weights
 from losstune.models.heads import adapt_head
+from losstune.models.own import require_own_fit
 
 MAX_WEIGHTS = 2**24
 MAX_PRODUCTS = 2**28
@@ -49,6 +51,11 @@ def require_fit(
             continue
         kinds.append(head)
         with torch.random.fork_rng(devices=[]):
+            if is_own(settings.name):
+                network = _build(settings, input_shape, num_classes, loss, head)
+                _require_step(network, settings.name, input_shape, batch_size)
+                require_own_fit(settings, network, input_shape, num_classes)
+                continue
             with without_weights():
                 network = _build(settings, input_shape, num_classes, loss, head)
             if _is_small(settings.name, network, input_shape):

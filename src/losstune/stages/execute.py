@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from losstune.config.settings import ModelSettings
@@ -12,6 +13,7 @@ from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
 from losstune.stages.interrupts import interruptible
+from losstune.stages.own import own_code_of, references
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study
 from losstune.study import provenance
@@ -94,7 +96,7 @@ def train_plan(
 
     trials.run(
         plan,
-        train_timed,
+        partial(train_timed, own=own_code_of(study.params)) if references(study.params) else train_timed,
         arrays,
         brackets,
         finished,

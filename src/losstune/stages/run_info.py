@@ -7,7 +7,7 @@ from pathlib import Path
 
 from losstune.config.schema import DataSettings
 from losstune.core.files import digest
-from losstune.losses.registry import registry
+from losstune.losses.registry import get
 from losstune.stages.study import Study
 from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
 
@@ -34,7 +34,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
                 "input_shape": "x".join(str(size) for size in manifest.input_shape),
             },
         ),
-        families={name: registry()[name].family for name in params.loss_names},
+        families={name: get(name).family for name in params.loss_names},
     )
 
 

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.config.schema import Params
+from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.own_code import is_own
 from losstune.core.records import Role, Stage
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
-from losstune.losses.registry import aliases, get, registry
+from losstune.losses.registry import aliases, get, known, registry, use_own
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import require_model
+from losstune.stages.own import digests, references, require_loadable
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
@@ -37,6 +40,7 @@ class Study:
         spaces: Search space of each loss.
         registration: Everything that defines the study.
         versions: Public versions of the libraries that compute the results.
+        own: Digest of the user's own code by the key that names it.
     """
 
     params: Params
@@ -47,6 +51,7 @@ class Study:
     spaces: dict[str, Space]
     registration: Registration
     versions: dict[str, str]
+    own: dict[str, str]
 
     @property
     def protocol_hash(self) -> str:
@@ -56,7 +61,9 @@ class Study:
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Make a job. The identity of a job of ``tune`` does not depend on the test split."""
         data_digest = self.manifest.digest if task.test else self.manifest.development_digest
-        return make_job(task, stage, role, (index,), data_digest, self.versions, search)
+        other_losses = {f"losses.{name}" for name in self.params.own_losses if name != task.configuration.loss}
+        own = {key: digest for key, digest in self.own.items() if key not in other_losses}
+        return make_job(task, stage, role, (index,), data_digest, self.versions, search, own)
 
 
 def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]:
@@ -68,7 +75,10 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     Raises:
         LosstuneError: The message names the key, what was found and the nearest valid name.
     """
-    known = registry()
+    try:
+        use_own(params.own_losses.values())
+    except LosstuneError as error:
+        raise LosstuneError(f"{source}: {error}") from None
     for key, names in (("losses", params.losses), ("search_space.losses", tuple(params.search_space.losses))):
         for name in names:
             if name in aliases():
@@ -78,13 +88,14 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                     f"{source}: {key}: '{name}' is another name for '{spec.name}'{at} ({alias.relation}, "
                     f"{alias.condition}); expected '{spec.name}', so that no loss is counted twice"
                 )
-            if name not in known:
+            if not is_own(name) and name not in known():
                 raise LosstuneError(
-                    f"{source}: {key}: unknown loss '{name}'{did_you_mean(name, list(known))} "
-                    f"(`losstune losses list` names all {len(known)})"
+                    f"{source}: {key}: unknown loss '{name}'{did_you_mean(name, list(known()))} "
+                    f"(`losstune losses list` names all {len(registry())})"
                 )
     try:
         validate_model_name(params.model.name)
+        require_loadable(params)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
         return {name: space_of(get(name), params.search_space) for name in params.loss_names}
@@ -123,7 +134,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
     require_model(params, spaces, manifest.input_shape, manifest.num_classes)
-    versions = public_versions(_libraries(params))
+    versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)
     training = params.training.model_copy(update={"precision": precision})
@@ -136,6 +147,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
         spaces=spaces,
         registration=registration_of(params, manifest.digest, spaces),
         versions=versions,
+        own=digests(params),
     )
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from losstune.core import own_code
 from losstune.core.errors import in_one_line
 from losstune.core.files import digest
+from losstune.core.own_code import is_own, name_of
 from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.core.sources import code_digest
-from losstune.losses.registry import get
+from losstune.losses.registry import get, use_own
 from losstune.study.provenance import processor_name
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -91,23 +94,27 @@ def make_job(
     data_digest: str,
     versions: Mapping[str, str],
     search: int = 0,
+    own: Mapping[str, str] | None = None,
 ) -> Job:
     """Make the job of a task, with the keys of its trainings.
 
     A key is the hash of everything that determines the result: the content of the data, the task, the training code and
     the code of this loss (not of other losses), the kind of device, and the `versions` of the libraries that compute
-    it. Paths, hosts and the number of workers are not part of it.
+    it. Paths, hosts and the number of workers are not part of it. `own` has a digest of the user's own code for each
+    door that it comes in by.
     """
-    configuration = task.configuration
+    configuration, loss = task.configuration, get(task.configuration.loss)
+    modules = ["losstune.training.loop"] + ([loss.function.__module__] if loss.origin is None else [])
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
-        "model": task.model.model_dump(mode="json"),
-        "training": task.training.model_dump(mode="json"),
+        "model": _without_place(task.model.model_dump(mode="json")),
+        "training": {key: _without_place(value) for key, value in task.training.model_dump(mode="json").items()},
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest("losstune.training.loop", get(configuration.loss).function.__module__),
+        "code": code_digest(*modules),
+        "own": dict(own or {}),
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
@@ -115,8 +122,46 @@ def make_job(
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
 
 
-def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[Timed]:
-    """Train a task and time it. An exception becomes results with status ``"failed"`` and its message as cause."""
+def _without_place(value: Any) -> Any:
+    """Return a section that names a user's callable without the callable's file, which may move."""
+    if isinstance(value, dict) and is_own(str(value.get("name", ""))):
+        return value | {"name": name_of(value["name"])}
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCode:
+    """The user's own code of a study, for a worker.
+
+    Attributes:
+        bundle: Its source.
+        losses: References of the user's own losses.
+    """
+
+    bundle: own_code.Bundle
+    losses: tuple[str, ...]
+
+    def install(self) -> None:
+        """Make it usable in this process; a second time does nothing."""
+        global _installed
+        if _installed is not self:
+            own_code.install(self.bundle)
+            use_own(self.losses)
+            _installed = self
+
+
+_installed: OwnCode | None = None
+
+
+def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode | None = None) -> Iterator[Timed]:
+    """Train a task and time it. An exception becomes results with status ``"failed"`` and its message as cause.
+
+    Args:
+        task: What to train.
+        arrays: The data.
+        rungs: Epochs after which to yield, see :func:`losstune.training.loop.train`.
+        own: The user's own code, if this process does not have it yet.
+    """
     started_at, start = time.time(), time.perf_counter()
 
     def timed(results: list[TrainingResult], *, out_of_memory: bool = False) -> Timed:
@@ -130,6 +175,8 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...]) -> Iterator[
         )
 
     try:
+        if own is not None:
+            own.install()
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
         for results in train(task, arrays, loss, rungs):
             yield timed(results)
