@@ -39,14 +39,15 @@ def cli(debug: bool) -> None:
 
 
 for command in (
+    settings.init,
     settings.params,
-    settings.fingerprint,
     study.check,
     study.cost,
     study.prepare,
     study.tune,
     study.confirm,
     study.report,
+    settings.fingerprint,
     study.study,
     compare.across,
     tracking.promote,

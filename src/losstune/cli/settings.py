@@ -1,4 +1,4 @@
-"""Commands on settings: params, fingerprint."""
+"""Commands that lay out a study: init, params, fingerprint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,31 @@ from pathlib import Path
 
 import click
 
+from losstune.cli.output import echo_row
 from losstune.config.load import load_params
+from losstune.core.gc_pause import collection_paused
+
+
+@click.command()
+@click.argument("path", default="digits")
+@click.option("--model", metavar="NAME", help="mlp, cnn, resnet, torchvision:<builder>, or my_models.py:build.")
+@click.option("--losses", default="screen", show_default=True, help="A set: screen, robust, imbalanced or all.")
+@click.option("--no-scm", is_flag=True, help="Let DVC do without Git. This is so where there is no Git repository.")
+def init(path: str, model: str | None, losses: str, no_scm: bool) -> None:
+    """Lay out a study in this folder, for the data at PATH.
+
+    PATH is a folder of images, an .npz file, the name of a torchvision data set, digits, or a loader of your own
+    (my_data.py:load). Shows what the data is, and writes params.yaml with what it chose, and dvc.yaml. Runs `dvc init`
+    if need be. Overwrites nothing: a second run shows what differs. Trains nothing.
+    """
+    with collection_paused():
+        from losstune.stages import init as stage
+
+    for name, text in stage.run(Path.cwd(), path, model, losses, no_scm=no_scm):
+        if name == "diff":
+            click.echo(f"          {text}")
+        else:
+            echo_row(name, text)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +169,9 @@ def _per_class(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     if low == high:
         return f"{low:,} per class"
-    unequal = f": the largest class has {high / max(1, low):.1f} times the smallest" if high >= MUCH_LARGER * low else ""
+    unequal = (
+        f": the largest class has {high / max(1, low):.1f} times the smallest" if high >= MUCH_LARGER * low else ""
+    )
     return f"{low:,} to {high:,} per class{unequal}"
 
 
@@ -214,5 +215,3 @@ def _describe_sizes(sizes: Sequence[tuple[int, int]], side: int | None) -> str:
 
 def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
-
-

@@ -7,7 +7,7 @@ In a user's repository these files are the dependencies of DVC's stages. DVC's o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from losstune.core.files import digest, write_json
 from losstune.core.sources import LOSSTUNE, modules_of_stage
 from losstune.data.walk import files_below
 from losstune.stages.layout import FINGERPRINTS
+from losstune.stages.own import digests
 
 _TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "tune")
 _CONFIRM = ("study", "data", "model", "training", "losses", "baseline", "search_space", "tune", "confirm", "report")
@@ -59,28 +60,17 @@ def fingerprints(params: Params, folder: Path, *, with_data: bool) -> dict[str, 
 def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tuple[str, ...]) -> dict[str, Any]:
     # The modules' own digests: what the command line imports inside functions belongs to other stages.
     code = {module: LOSSTUNE.module_digest(module) for module in modules_of_stage(stage)}
-    references = {key: name for key, name in _names(params) if (key == "data.name") == (stage == "prepare")}
+    own = _own_data(params) if stage == "prepare" else digests(params)
     return {
         "losstune": {"version": __version__, "code": digest(code)},
-        "own code": {
-            name: own_code.code_digest(name, key) for key, name in references.items() if own_code.is_own(name)
-        },
+        "own code": own,
         "settings": {key: _value(values, key) for key in keys},
     }
 
 
-def _names(params: Params) -> Iterator[tuple[str, str]]:
-    """Yield each key that may name the user's own code, with its value."""
-    yield "data.name", params.data.name
-    yield "model.name", params.model.name
-    yield from ((f"losses[{number}]", loss) for number, loss in enumerate(params.losses))
-    for key, value in (
-        ("training.augmentation", params.training.augmentation),
-        ("training.loop", params.training.loop),
-        ("tune.metric", params.tune.metric),
-    ):
-        if value is not None:
-            yield key, value if isinstance(value, str) else value.name
+def _own_data(params: Params) -> dict[str, str]:
+    name, key = params.data.name, "data.name"
+    return {key: own_code.code_digest(name, key)} if own_code.is_own(name) else {}
 
 
 def _value(values: Mapping[str, Any], key: str) -> Any:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from losstune.config.schema import Params
 from losstune.config.settings import OwnSettings
 from losstune.core import own_code
 from losstune.core.own_code import is_own
-from losstune.study.jobs import OwnCode
+
+if TYPE_CHECKING:
+    from losstune.study.jobs import OwnCode
 
 
 def references(params: Params) -> dict[str, str]:
@@ -38,6 +42,8 @@ def own_code_of(params: Params) -> OwnCode:
     Raises:
         LosstuneError: If a file is missing or is not Python.
     """
+    from losstune.study.jobs import OwnCode  # imports PyTorch, which `losstune fingerprint` does without
+
     return OwnCode(bundle=own_code.bundle(references(params).values()), losses=tuple(params.own_losses.values()))
 
 
