@@ -252,7 +252,7 @@ def _find(module: str, first: Iterable[str]) -> Path | None:
             spec = importlib.machinery.PathFinder.find_spec(
                 ".".join(module.split(".")[:depth]), list(spec.submodule_search_locations)
             )
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, KeyError):  # KeyError: a namespace package that is not imported
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -285,6 +285,8 @@ def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
 
 
 def _is_installed(path: Path) -> bool:
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):  # also those that a .pth file or PYTHONPATH adds
+        return True
     folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
     installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
     is_losstune = Path(__file__).resolve().parents[1] in path.parents

@@ -6,8 +6,6 @@ import difflib
 import io
 import os
 import re
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -200,20 +198,16 @@ def _dvc_root(folder: Path) -> Path | None:
 
 
 def _init_dvc(folder: Path, is_git: bool) -> None:
-    is_top = is_git and run_git(folder, "rev-parse", "--show-prefix").strip() == b""
-    options = [] if is_top else ["--subdir"] if is_git else ["--no-scm"]
-    off = (("config", f"core.{name}", "false") for name in ("analytics", "check_update"))  # DVC calls nobody
-    for arguments in (("init", "--quiet", *options), *off):
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
-            cwd=folder,
-            env=os.environ | {"DVC_NO_ANALYTICS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise LosstuneError(f"dvc {arguments[0]}: {in_one_line(done.stderr)}")
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    is_below_top = is_git and run_git(folder, "rev-parse", "--show-prefix").strip() != b""
+    try:
+        repo = Repo.init(str(folder), no_scm=not is_git, subdir=is_below_top)
+        with repo, repo.config.edit("repo") as settings:
+            settings["core"] |= {"analytics": False, "check_update": False}  # it calls nobody
+    except DvcException as error:
+        raise LosstuneError(f"dvc init: {in_one_line(error)}") from None
 
 
 def _ignore(path: Path) -> tuple[str, bool]:
