@@ -9,17 +9,7 @@ import pytest
 
 from losstune.stages import fingerprint
 from tests.commands import DVC, environment, losstune
-from tests.own_repository import (
-    LAYERS,
-    LOSS,
-    MODEL,
-    commit,
-    dvc,
-    lay_out,
-    reproduced,
-    write_photos,
-    write_settings,
-)
+from tests.own_repository import LAYERS, LOSS, MODEL, commit, dvc, lay_out, reproduced, write_photos, write_settings
 
 TRAINED = {"tune", "confirm", "report"}
 ALL = TRAINED | {"prepare"}

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from losstune.data.own import Dataset as Dataset
     from losstune.losses.own import loss as loss
     from losstune.losses.ranges import Choice as Choice
     from losstune.losses.ranges import FloatRange as FloatRange
@@ -15,13 +16,14 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Choice": "losstune.losses.ranges",
+    "Dataset": "losstune.data.own",
     "FloatRange": "losstune.losses.ranges",
     "IntRange": "losstune.losses.ranges",
     "loss": "losstune.losses.own",
 }
 """The module of each public name. It is imported when the name is first used, as torch takes seconds."""
 
-__all__ = ["Choice", "FloatRange", "IntRange", "loss"]
+__all__ = ["Choice", "Dataset", "FloatRange", "IntRange", "loss"]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ def check() -> None:
 
     facts = data_rows(params.data, str(PARAMS_FILE))
     check_device(params.resources)
-    spaces = checked_spaces(params, Path.cwd())
+    spaces, own_notes = checked_spaces(params, Path.cwd())
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.loss_names),
@@ -65,6 +65,8 @@ def check() -> None:
     echo_row("tune", f"{num_losses} losses x {num_searches} searches x {num_trials} trials = {num_tuned} trainings")
     echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
     echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
+    for line in own_notes:
+        echo_row("your code", line)
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)
     if cells:

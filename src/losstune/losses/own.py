@@ -105,6 +105,7 @@ def spec_of(reference: str, key: str = "losses") -> LossSpec:
         ),
         origin=reference,
         assumes_softmax=link is None,
+        has_properties=False,
     )
 
 

@@ -186,6 +186,7 @@ class LossSpec:
             network's own.
         origin: Where a loss of the user's own is, such as ``"my_losses.py:tilted"``; None for the catalogue's.
         assumes_softmax: Whether the link is softmax only because none was declared.
+        has_properties: Whether `properties` were declared; a plain function declares none.
     """
 
     name: str
@@ -210,6 +211,7 @@ class LossSpec:
     initial_bias: Callable[[int], float] | None = None
     origin: str | None = None
     assumes_softmax: bool = False
+    has_properties: bool = True
 
     @property
     def defaults(self) -> dict[str, Value]:

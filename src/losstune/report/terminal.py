@@ -102,7 +102,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),
         Text(wording.points_with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
+        Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
         Text(wording.score("nll", scores["nll"].mean) if scores else ""),
         Text(wording.score("ece", scores["ece"].mean) if scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),

@@ -15,7 +15,7 @@ from losstune.stages.study import check_names
 from losstune.study.search import Space
 
 
-def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") -> dict[str, Space]:
+def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") -> tuple[dict[str, Space], list[str]]:
     """Check that losses and model exist and that they fit the data, as far as it is known.
 
     Args:
@@ -24,14 +24,13 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
         source: Name of the settings file, for messages.
 
     Returns:
-        The search space of each of the study's losses.
+        The search space of each of the study's losses, and notes on the user's own code.
 
     Raises:
         LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
-    check_model(params, spaces, folder, source)
-    return spaces
+    return spaces, check_model(params, spaces, folder, source)
 
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:

@@ -13,13 +13,13 @@ from typing import Any
 
 from losstune import __version__
 from losstune.config.load import data_path
+from losstune.config.references import digests
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.files import digest, write_json
 from losstune.core.sources import LOSSTUNE, modules_of_stage
 from losstune.data.walk import files_below
 from losstune.stages.layout import FINGERPRINTS
-from losstune.stages.own import digests
 
 _TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "tune")
 _CONFIRM = ("study", "data", "model", "training", "losses", "baseline", "search_space", "tune", "confirm", "report")

@@ -11,6 +11,7 @@ from losstune.data import prepared
 from losstune.losses.registry import get
 from losstune.models.fitting import require_fit
 from losstune.stages.layout import PREPARED
+from losstune.stages.own_checks import check_own
 from losstune.study.search import Space
 
 DIGITS_SHAPE = (1, 8, 8)
@@ -34,18 +35,23 @@ def require_model(params: Params, spaces: Mapping[str, Space], input_shape: tupl
     require_fit(params.model, input_shape, num_classes, batch_size=params.training.batch_size, heads=heads)
 
 
-def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml") -> None:
-    """Do the same before a stage runs, if the prepared data or the settings give the shape.
+def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml") -> list[str]:
+    """Check the model and the user's own code before a stage runs.
+
+    Without prepared data, and if the settings give no shape either, only losses are tried.
+
+    Returns:
+        Notes for the user, one sentence each.
 
     Raises:
-        LosstuneError: As :func:`require_model`, with the name of the file first.
+        LosstuneError: As :func:`require_model` and :func:`check_own`, with the name of the file first.
     """
     known = _known_input(params, folder)
-    if known is None:
-        return
-    shape, num_classes, where = known
+    shape, num_classes, where = known or (None, SOME_CLASSES, "")
     try:
-        require_model(params, spaces, shape, num_classes)
+        if shape is not None:
+            require_model(params, spaces, shape, num_classes)
+        return check_own(params, shape, num_classes)
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}{where}") from None
 

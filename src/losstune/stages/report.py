@@ -40,6 +40,7 @@ from losstune.stages.layout import (
     read_executions,
     read_records,
 )
+from losstune.stages.own import unverified
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
@@ -82,6 +83,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         protocol=registration.protocol,
         earlier=registration.earlier,
         imbalance=imbalance.hint(study.manifest, params.tune.metric, params.report.rope),
+        own_notes=unverified(params),
     )
     test = prepared.read_test(folder / PREPARED)
     diagnostics = gather(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.config.references import digests, references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
@@ -19,7 +20,8 @@ from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import require_model
-from losstune.stages.own import digests, references, require_loadable
+from losstune.stages.own import require_loadable
+from losstune.stages.own_checks import check_own
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
@@ -134,6 +136,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
     require_model(params, spaces, manifest.input_shape, manifest.num_classes)
+    check_own(params, manifest.input_shape, manifest.num_classes)
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes, spaces)

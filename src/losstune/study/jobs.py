@@ -104,7 +104,7 @@ def make_job(
     door that it comes in by.
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
-    modules = ["losstune.training.loop"] + ([loss.function.__module__] if loss.origin is None else [])
+    loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
@@ -113,7 +113,7 @@ def make_job(
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest(*modules),
+        "code": code_digest("losstune.training.loop", loss_module),
         "own": dict(own or {}),
         "early_stopping": task.early_stopping,
         "versions": dict(versions),

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from losstune.config.settings import OwnSettings
-from losstune.core.errors import LosstuneError
+from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.own_code import load
 from losstune.training.device_data import DeviceData
 
 KEY = "training.augmentation"
+NUM_SAMPLES = 4
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Changes a batch of normalised inputs; all random numbers come from the generator, which is on the CPU."""
@@ -31,18 +32,55 @@ def augmentation_of(setting: str | OwnSettings, data: DeviceData) -> Augment | N
         return None
     if isinstance(setting, str):
         return lambda images, generator: augment(images, setting, generator)
-    own, options, reference = load(setting.name, KEY), dict(setting.options), setting.name
+    own = _own(setting)
+    return lambda images, generator: data.from_stored(own(data.as_stored(images), generator))
 
-    def augment_as_stored(images: Tensor, generator: torch.Generator) -> Tensor:
-        given = data.as_stored(images)
-        changed = own(given, generator, **options)
+
+def require_augmentation(setting: OwnSettings, input_shape: tuple[int, ...]) -> str | None:
+    """Try a user's own augmentation on a few samples.
+
+    Returns:
+        A note if it ignores the generator.
+
+    Raises:
+        LosstuneError: If it raises, returns something else than it was given, or values that are not finite, or draws
+            random numbers besides those of the generator.
+    """
+    own, found = _own(setting), f"{KEY}: {setting.name}"
+    samples = torch.rand(NUM_SAMPLES, *input_shape, generator=torch.Generator().manual_seed(0))
+    changed = []
+    for seed in (1, 1, 2):
+        try:
+            changed.append(own(samples.clone(), torch.Generator().manual_seed(seed)))
+        except LosstuneError:
+            raise
+        except Exception as error:
+            raise LosstuneError(f"{found} raises: {type(error).__name__}: {in_one_line(error)}") from None
+        if not bool(changed[-1].isfinite().all()):
+            raise LosstuneError(f"{found} returned NaN or infinite values, expected finite ones")
+    first, again, other = changed
+    if not torch.equal(first, again):
+        raise LosstuneError(
+            f"{found} draws other numbers with the same generator, so that losses could not be paired; pass "
+            "generator=generator to every random function of torch"
+        )
+    if torch.equal(first, other):
+        return f"{setting.name} gives the same images for every generator: it augments nothing at random"
+    return None
+
+
+def _own(setting: OwnSettings) -> Augment:
+    own = load(setting.name, KEY)
+
+    def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
+        changed = own(images, generator, **setting.options)
         if not isinstance(changed, Tensor) or changed.shape != images.shape or changed.dtype != images.dtype:
             raise LosstuneError(
-                f"{KEY}: {reference} returned {describe(changed)}, expected {describe(given)} as it was given"
+                f"{KEY}: {setting.name} returned {describe(changed)}, expected {describe(images)} as it was given"
             )
-        return data.from_stored(changed)
+        return changed
 
-    return augment_as_stored
+    return augmented
 
 
 def describe(value: object) -> str:

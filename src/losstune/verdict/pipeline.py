@@ -36,6 +36,7 @@ def build_results(
     protocol: str,
     earlier: tuple[Earlier, ...] = (),
     imbalance: str | None = None,
+    own_notes: Sequence[str] = (),
 ) -> Results:
     """Compute all numbers of the report, and the verdict.
 
@@ -47,6 +48,7 @@ def build_results(
         equals: Maps a loss to the loss that it is identical to. Only pairs within the study are used.
         protocol: Hash of the registration.
         earlier: Earlier registrations of the study, under which the test split was read.
+        own_notes: What could not be verified about the user's own code, one sentence each.
         imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
 
     Raises:
@@ -101,7 +103,7 @@ def build_results(
         control=control,
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=tuple(notes_on(losses, control, params, earlier)),
+        notes=(*notes_on(losses, control, params, earlier), *own_notes),
     )
 
 

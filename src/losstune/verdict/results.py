@@ -144,7 +144,7 @@ class LossResult(Row):
         if self.winner is None:
             return "no winner"
         if self.part in ("control", "alias"):
-            return "identical objective"
+            return "identical loss"
         return self.decision or ("no verdict" if self.part == "candidate" else self.part)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from losstune.core.errors import LosstuneError
+from losstune.core.own_code import is_own, load
 from losstune.losses.registry import bind, find, registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.snippet import snippet
 from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, Limit, LossSpec
+from losstune.losses.tools.own import same_as
 
 NUM_CLASSES = 10
 PROPER = {"strictly": "strictly proper", "recoverable": "posterior recoverable", "no": "not proper"}
@@ -118,6 +122,8 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
     """
     spec, alias = find(name)
     stands_for = None if alias is None else f"{name} is another name for {spec.name}: {_relation(alias)}."
+    if spec.origin is not None:
+        return stands_for, _own_rows(spec), _source_of(spec)
     cited = spec.citation
     pulls = ", ".join(f"{gradient_scale(spec.bind(), num):.3g} with {num} classes" for num in (10, 100))
     wants = [
@@ -145,6 +151,24 @@ def description(name: str) -> tuple[str | None, list[tuple[str, str]], str]:
     return stands_for, [(title, text) for title, text in rows if text], snippet(spec)
 
 
+def _own_rows(spec: LossSpec) -> list[tuple[str, str]]:
+    pulls = ", ".join(f"{gradient_scale(spec.bind(), num):.3g} with {num} classes" for num in (10, 100))
+    same = [f"{name}, L = {how}" for name, how in same_as(spec, registry().values())]
+    link = "softmax of the outputs, as none is declared" if spec.assumes_softmax else "declared"
+    return [
+        (spec.name, spec.summary),
+        ("source", f"your own, {spec.origin}"),
+        *[row for item in spec.hyperparameters for row in _hyperparameter_rows(item)],
+        ("link", link),
+        ("scale", f"its gradient at equal logits is cross_entropy's times {pulls}"),
+        ("identical", ", ".join(same) or "to no loss of the catalogue (at the defaults)"),
+    ]
+
+
+def _source_of(spec: LossSpec) -> str:
+    return textwrap.dedent(inspect.getsource(load(str(spec.origin), "NAME")))
+
+
 def bound_loss(text: str) -> BoundLoss:
     """Parse a loss given as text: ``focal``, or ``bi_tempered:t1=0.5,t2=2``.
 
@@ -152,6 +176,9 @@ def bound_loss(text: str) -> BoundLoss:
         LosstuneError: If there is no such loss or hyperparameter, or its value is outside the domain.
     """
     name, _, rest = text.partition(":")
+    if is_own(text) and "=" not in rest.partition(":")[0]:  # a loss of the user's own: file.py:name:hyperparameter=...
+        own, _, rest = rest.partition(":")
+        name = f"{name}:{own}"
     values: dict[str, float] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")

@@ -5,10 +5,11 @@ A declared property has to hold for every number of classes; a denied one has to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
+from losstune.core.errors import in_one_line
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools import measure
 from losstune.losses.tools.cases import Outcomes, batch, with_class_counts
@@ -78,6 +79,26 @@ def properness(loss: BoundLoss) -> Outcomes:
         return measure.properness(there, there.probabilities, num_classes)
 
     yield from _held(_all(measured), loss.spec.properties.proper != "no", "to recover the posterior")
+
+
+def measured(loss: BoundLoss) -> Iterator[tuple[str, str]]:
+    """Yield the name of each property and what was measured, for a loss that declares none.
+
+    A property that cannot be measured, because the loss raises or is not finite far out, is said to be unknown.
+    """
+    kinds: dict[str, Callable[[int], Measured]] = {
+        "convexity": lambda num: measure.convexity(loss, num),
+        "symmetry": lambda num: measure.symmetry(loss, num),
+        "shift": lambda num: measure.shift_invariance(loss, num),
+        "properness": lambda num: measure.properness(loss, loss.probabilities, num),
+    }
+    for name, kind in kinds.items():
+        try:
+            found = _all(kind)
+        except Exception as error:
+            yield name, f"unknown: {type(error).__name__}: {in_one_line(error)}"
+        else:
+            yield name, f"{'yes' if found.holds else 'no'}: {found.evidence}"
 
 
 def _all(measured: Callable[[int], Measured]) -> Measured:

@@ -9,11 +9,14 @@ from functools import partial
 from losstune.core.errors import in_one_line
 from losstune.losses.spec import LossSpec
 from losstune.losses.tools.cases import CLASS_COUNTS, Check, Outcomes, settings_of, with_class_counts
-from losstune.losses.tools.claims import CLAIMS
+from losstune.losses.tools.claims import CLAIMS, measured
 from losstune.losses.tools.contract import EVERYWHERE, ONCE
 from losstune.losses.tools.hunt import MAX_EXAMPLES, hunt
 
 ONE_COUNT = 4
+
+NEED_PROPERTIES = ("soft targets", "masked classes")
+"""Checks of what a spec declares, which a plain function does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,15 @@ def check(spec: LossSpec) -> list[Finding]:
 
 def findings(spec: LossSpec) -> Iterator[Finding]:
     """Yield the findings of :func:`check` one by one."""
+    left_out = () if spec.has_properties else NEED_PROPERTIES
     for name, check_ in EVERYWHERE.items():
-        yield from _first(name, _everywhere(spec, check_))
+        if name not in left_out:
+            yield from _first(name, _everywhere(spec, check_))
     for name, check_ in ONCE.items():
         yield from _first(name, _guarded(partial(check_, with_class_counts(spec.bind(), ONE_COUNT), ONE_COUNT)))
+    if not spec.has_properties:
+        yield from (Finding(name, True, f"measured: {text}") for name, text in measured(spec.bind()))
+        return
     yield from _first("hunt", _guarded(partial(_hunted, spec)))
     for name, claim in CLAIMS.items():
         yield from _first(name, _guarded(partial(claim, spec.bind())))
