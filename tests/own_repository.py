@@ -97,7 +97,7 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 
 def lay_out(folder: Path, data: str = "photos", **changes: Any) -> Path:
-    """Make the repository in `folder`, with data at a path relative to it, and lay out the study by ``losstune init``."""
+    """Make the repository in `folder`, with data at a path relative to it, and a study by ``losstune init``."""
     folder.mkdir(exist_ok=True)
     git(folder, "init", "-q")
     write_photos(folder / data)

@@ -24,6 +24,7 @@ from losstune.data.survey import MUCH_LARGER, Survey, survey
 from losstune.losses.tools.sets import SETS, losses_of
 from losstune.stages.fingerprint import SETTINGS
 from losstune.stages.model_fit import require_model
+from losstune.stages.own_checks import check_own
 from losstune.stages.plan_size import num_trainings
 from losstune.stages.study import check_names
 
@@ -151,6 +152,7 @@ def _checked(values: Mapping[str, Any], found: Survey) -> Params:
         spaces = check_names(params)
         if found.input_shape is not None:
             require_model(params, spaces, found.input_shape, len(found.class_names))
+            check_own(params, found.input_shape, len(found.class_names))
     except LosstuneError as error:
         raise LosstuneError(str(error).removeprefix("params.yaml: ").replace("model.name:", "--model:")) from None
     return params
