@@ -69,6 +69,12 @@ def write_photos(folder: Path, *, classes: int = 3, per_class: int = 10, sides: 
     return folder
 
 
+def write_own_code(folder: Path) -> None:
+    """Write a model, a file that it imports, and a loss."""
+    for name, text in (("my_models.py", MODEL), ("layers.py", LAYERS), ("my_losses.py", LOSS)):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def write_settings(folder: Path, changes: dict[str, Any] | None = None) -> None:
     """Write ``params.yaml``: the small study with dotted keys set."""
     values = copy.deepcopy(SMALL)
@@ -101,8 +107,7 @@ def lay_out(folder: Path, data: str = "photos", **changes: Any) -> Path:
     folder.mkdir(exist_ok=True)
     git(folder, "init", "-q")
     write_photos(folder / data)
-    for name, text in (("my_models.py", MODEL), ("layers.py", LAYERS), ("my_losses.py", LOSS)):
-        (folder / name).write_text(text, encoding="utf-8")
+    write_own_code(folder)
     (folder / ".gitignore").write_text("/photos/\n", encoding="utf-8")
     losstune(folder, "init", data, "--model", "my_models.py:build")
     write_settings(folder, {"data.root": data} | changes)

@@ -114,12 +114,15 @@ def test_help_keeps_its_lines(monkeypatch):
         assert [line.split()[0] for line in lines[codes + 1 : codes + 5]] == ["0", "1", "2", "130"]
         shown = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :] if line]
         assert shown == [
+            "init",
+            "params",
             "check",
             "cost",
             "prepare",
             "tune",
             "confirm",
             "report",
+            "fingerprint",
             "study",
             "across",
             "promote",

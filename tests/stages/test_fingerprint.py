@@ -9,7 +9,7 @@ from losstune.config.load import parse_params
 from losstune.core.errors import LosstuneError
 from losstune.stages import fingerprint
 from tests.commands import clean_environment, losstune
-from tests.own_repository import LAYERS, LOSS, MODEL, SMALL, write_photos, write_settings
+from tests.own_repository import SMALL, write_own_code, write_photos, write_settings
 from tests.paths import REPOSITORY
 
 STAGES = ("prepare", "tune", "confirm", "report")
@@ -17,8 +17,7 @@ STAGES = ("prepare", "tune", "confirm", "report")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    for name, text in (("my_models.py", MODEL), ("layers.py", LAYERS), ("my_losses.py", LOSS)):
-        (tmp_path / name).write_text(text)
+    write_own_code(tmp_path)
     write_photos(tmp_path / "photos")
     write_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
