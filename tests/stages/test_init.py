@@ -50,6 +50,7 @@ def test_a_study_is_a_few_lines_and_says_what_it_is(folder):
     assert "data photos: 3 classes: class0, class1, class2 30 images, 10 per class" in said
     assert "wrote params.yaml, dvc.yaml, .gitignore, .dvcignore, .dvc" in said
     assert "cost 288 trainings to tune and 201 to confirm, of 15 epochs each" in said
+    assert "Initialized DVC" not in said
     assert "tracking neither Git nor DVC tracks photos" in said
     assert said.endswith(
         'next git add params.yaml dvc.yaml .gitignore .dvcignore .dvc git commit -m "A study of losses" dvc repro'

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import io
+import logging
 import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def _is_tracked(root: str, folder: Path, is_git: bool) -> bool:
         return False
     if any((folder / f"{above}.dvc").is_file() for above in (path, *path.parents) if above.name not in ("", "..")):
         return True
-    with suppress(GitError):
+    with contextlib.suppress(GitError):
         return is_git and bool(run_git(folder, "ls-files", "--", str(path)))
     return False  # outside the repository
 
@@ -203,6 +204,7 @@ def _init_dvc(folder: Path, is_git: bool) -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    logging.getLogger("dvc.repo.init").setLevel(logging.WARNING)  # else it says what a user of DVC alone does next
     is_below_top = is_git and run_git(folder, "rev-parse", "--show-prefix").strip() != b""
     try:
         repo = Repo.init(str(folder), no_scm=not is_git, subdir=is_below_top)
