@@ -8,7 +8,18 @@ import time
 import pytest
 
 from tests.commands import losstune
-from tests.own_repository import LAYERS, LOSS, MODEL, commit, dvc, lay_out, reproduced, write_photos, write_settings
+from tests.own_repository import (
+    LAYERS,
+    LOSS,
+    MODEL,
+    commit,
+    dvc,
+    git,
+    lay_out,
+    reproduced,
+    write_photos,
+    write_settings,
+)
 
 LOSSES = ["cross_entropy", "kl_divergence"]
 TRAINED = {"tune", "confirm", "report"}
@@ -77,6 +88,18 @@ def test_a_longer_search_keeps_what_is_finished_and_another_model_does_not(repos
     edit("layers.py", LAYERS)(repository)
     # The outputs of an earlier run are in DVC's cache, with the fingerprint that they belong to.
     assert "Stage 'tune' is cached" in dvc(repository, "repro", "tune")
+
+
+def test_two_revisions_are_compared_by_their_fingerprints(repository):
+    git(repository, "tag", "before")
+    edit("my_losses.py", LOSS.replace("0.1", "0.2"))(repository)
+    settings(training__batch_size=64)(repository)  # the default
+    dvc(repository, "repro")
+    commit(repository)
+    said = " ".join(losstune(repository, "compare", "before", "HEAD").stdout.split())
+    assert "settings: the same" in said
+    assert "code of a training: differs in losses.tilted (for tilted alone)" in said
+    assert "identical to the bit for cross_entropy" in said
 
 
 def test_another_loss_of_ones_own_trains_that_loss_alone(repository):
