@@ -90,7 +90,7 @@ def test_a_longer_search_keeps_what_is_finished_and_another_model_does_not(repos
     assert "Stage 'tune' is cached" in dvc(repository, "repro", "tune")
 
 
-def test_two_revisions_are_compared_by_their_fingerprints(repository):
+def test_a_comparison_of_two_revisions_names_the_users_code_that_differs(repository):
     git(repository, "tag", "before")
     edit("my_losses.py", LOSS.replace("0.1", "0.2"))(repository)
     settings(training__batch_size=64)(repository)  # the default
@@ -98,7 +98,7 @@ def test_two_revisions_are_compared_by_their_fingerprints(repository):
     commit(repository)
     said = " ".join(losstune(repository, "compare", "before", "HEAD").stdout.split())
     assert "settings: the same" in said
-    assert "code of a training: differs in losses.tilted (for tilted alone)" in said
+    assert "code of a training: differs in your own code of losses.tilted" in said
     assert "identical to the bit for cross_entropy" in said
 
 

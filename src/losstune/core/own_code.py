@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import site
 import sys
 import sysconfig
 import tempfile
@@ -261,7 +260,7 @@ def _find(module: str, first: Iterable[str]) -> Path | None:
             spec = importlib.machinery.PathFinder.find_spec(
                 ".".join(module.split(".")[:depth]), list(spec.submodule_search_locations)
             )
-    except (ImportError, ValueError, KeyError):  # KeyError: a namespace package that is not imported
+    except (ImportError, ValueError):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -294,12 +293,10 @@ def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
 
 
 def _is_installed(path: Path) -> bool:
-    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):  # also those that a .pth file or PYTHONPATH adds
-        return True
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
-    is_losstune = Path(__file__).resolve().parents[1] in path.parents
-    return is_losstune or any(Path(folder).resolve() in path.parents for folder in installed)
+    """Whether a file belongs to Python, to an installed library, or to losstune."""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+    stdlib, losstune = Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]
+    return in_packages or stdlib in path.parents or losstune in path.parents
 
 
 def _digest_of_file(path: Path) -> str:

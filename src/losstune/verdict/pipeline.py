@@ -20,7 +20,7 @@ from losstune.verdict.diagnostics import variances_of
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
-from losstune.verdict.results import DataFacts, Results
+from losstune.verdict.results import CodeFacts, DataFacts, Results
 from losstune.verdict.rules import Rules, generator_of
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.stopping import require_stopping
@@ -37,6 +37,7 @@ def build_results(
     earlier: tuple[Earlier, ...] = (),
     imbalance: str | None = None,
     own_notes: Sequence[str] = (),
+    code: CodeFacts | None = None,
 ) -> Results:
     """Compute all numbers of the report, and the verdict.
 
@@ -48,6 +49,7 @@ def build_results(
         equals: Maps a loss to the loss that it is identical to. Only pairs within the study are used.
         protocol: Hash of the registration.
         earlier: Earlier registrations of the study, under which the test split was read.
+        code: Digests of the code that trained.
         own_notes: What could not be verified about the user's own code, one sentence each.
         imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
 
@@ -104,6 +106,7 @@ def build_results(
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
         notes=(*notes_on(losses, control, params, earlier), *own_notes),
+        code=code,
     )
 
 

@@ -45,6 +45,20 @@ class DataFacts(Row):
     class_names: tuple[str, ...]
 
 
+class CodeFacts(Row):
+    """Digests of the code that trained, so that revisions of a study can be compared without its source.
+
+    Attributes:
+        training: losstune's training loop and all that it imports.
+        losses: The module of each loss of the catalogue.
+        own: The user's own code, by the key that names it, such as ``model.name``.
+    """
+
+    training: str
+    losses: dict[str, str]
+    own: dict[str, str]
+
+
 class CalibrationResult(Row):
     """Calibration of one type of a loss's probabilities; means over the finished blocks.
 
@@ -199,6 +213,7 @@ class Results(Row):
         verdict: The verdict.
         warnings: What to know before using the verdict: classes that the metric ignores or a model never predicts.
         notes: Limits of the study and problems in it, one sentence each.
+        code: Digests of the code that trained; None in files of before they were recorded.
     """
 
     results_version: int = RESULTS_VERSION
@@ -224,6 +239,7 @@ class Results(Row):
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...]
+    code: CodeFacts | None = None
 
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.
