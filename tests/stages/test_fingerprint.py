@@ -98,6 +98,8 @@ def test_a_loader_of_ones_own_concerns_prepare_alone(folder):
     assert set(before["prepare"]["own code"]) == {"data.name"}
     loader.write_text("def load():\n    return 2\n")
     assert changed(before, fingerprints(folder, values)) == {"prepare"}
+    named = fingerprints(folder, SMALL | {"data": {"name": "my_data.py:load", "root": "photos"}})
+    assert named["prepare"]["data"]["files"] == 30
 
 
 @pytest.mark.parametrize("change", ["renamed", "removed", "longer", "newer"])

@@ -136,6 +136,9 @@ def test_a_model_and_a_loader_of_ones_own(folder):
     init(folder, "my_data.py:load", "--model", "my_models.py:build")
     params = load_params(folder / "params.yaml")
     assert (params.data.name, params.model.name) == ("my_data.py:load", "my_models.py:build")
+    stages = read(folder / "dvc.yaml")["stages"]
+    assert stages["fingerprint"]["cmd"] == "losstune fingerprint --data"
+    assert "${data.root}" not in stages["prepare"]["deps"]
 
 
 @pytest.mark.parametrize("written", ["photos", "./photos/", "{folder}/photos"])
@@ -232,7 +235,9 @@ MISTAKES = [
     (("photos", "--model", "torchvision:resnet81"), "--model: torchvision has no classification model 'resnet81'"),
     (("photos", "--model", "my_models.py:build"), "--model: found 'my_models.py:build', but"),
     (("photos/class0",), "data.root: found no class folders in"),
-    ((".",), ".: is the study's own folder; expected the data"),
+    ((".",), ".: the study writes data/prepared into it; expected the data in a folder of its own"),
+    (("data",), "data: the study writes data/prepared into it"),
+    (("..",), "..: the study writes data/prepared into it"),
     (("photos", "more"), "Got unexpected extra argument (more)"),
     (("photos/class0/0.png",), "photos/class0/0.png: found a PNG image; expected a folder of images or an .npz file"),
 ]
@@ -240,6 +245,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message[:40] for _, message in MISTAKES])
 def test_a_mistake_is_one_line(folder, arguments, message):
+    (folder / "data").mkdir()
     assert refused(folder, *arguments).startswith(message)
 
 

@@ -39,7 +39,7 @@ class Survey:
 
     Attributes:
         settings: Keys of the section ``data`` that it needs.
-        has_files: Whether ``data.root`` is where its files are.
+        has_files: Whether its files are at ``data.root``, or may be.
         class_names: In the order of the labels; empty if only reading the data gives them.
         class_counts: Samples of each class, those of the data's own test split included.
         input_shape: Shape of a sample, ``(C, H, W)`` or ``(D,)``; None if it is not known.
@@ -76,7 +76,8 @@ def survey(name: str, *, most_pixels: int) -> Survey:
         return _of_torchvision(name)
     if own_code.is_own(name) and not path.exists():
         own_code.code_digest(name, "PATH")
-        return Survey(settings={"name": name}, facts=("read by your own code",))
+        facts = ("read by your own code; if you name its files as data.root, DVC notices when they change",)
+        return Survey(settings={"name": name}, has_files=True, facts=facts)
     if path.is_dir():
         return _of_folder(path, most_pixels)
     if not path.exists():

@@ -24,6 +24,7 @@ from losstune.core.git import GitError, NoRepositoryError, run_git
 from losstune.data.survey import MUCH_LARGER, Survey, survey
 from losstune.losses.tools.sets import SETS, losses_of
 from losstune.stages.fingerprint import SETTINGS
+from losstune.stages.layout import BLOCKS, FINGERPRINTS, METRICS, PLOTS, PREPARED, REPORT, RESULTS, TRIALS
 from losstune.stages.model_fit import require_model
 from losstune.stages.own_checks import check_own
 from losstune.stages.plan_size import num_trainings
@@ -97,7 +98,7 @@ def run(folder: Path, path: str, model: str | None, losses: str, *, no_scm: bool
 
 
 def _require_ours(folder: Path) -> None:
-    """Raise if the folder has settings or a pipeline of another project."""
+    """Raise if the folder has settings, a pipeline or results of another project."""
     advice = "run `losstune init` in a folder of its own, such as losstune/"
     if (folder / PARAMS_FILE).exists():
         try:
@@ -109,18 +110,21 @@ def _require_ours(folder: Path) -> None:
         text = (folder / DVC_FILE).read_text(encoding="utf-8", errors="replace")
         if not re.search(r"cmd: losstune (fingerprint|prepare)\b", text):
             raise LosstuneError(f"{DVC_FILE}: exists, and has other stages than a study; {advice}")
+    elif not (folder / PARAMS_FILE).exists():
+        # DVC removes what is at the place of an output before it runs the stage.
+        for out in (PREPARED, TRIALS, BLOCKS, REPORT, PLOTS, RESULTS, METRICS, FINGERPRINTS):
+            if (folder / out).exists():
+                raise LosstuneError(f"{out}: exists, and the study would replace it; {advice}")
 
 
 def _as_written(path: str, folder: Path) -> str:
     """Return a path relative to the study's folder if it lies in it; other paths and names as they are."""
     if not os.path.exists(path):
         return path
+    for out in (PREPARED, TRIALS, REPORT):
+        if (folder / out).resolve().is_relative_to(Path(path).resolve()):
+            raise LosstuneError(f"{path}: the study writes {out} into it; expected the data in a folder of its own")
     inside = os.path.relpath(path, folder)
-    if inside == ".":
-        raise LosstuneError(
-            f"{path}: is the study's own folder; expected the data, which `losstune init` does not mix with its files: "
-            "put it into a folder of its own, such as images/"
-        )
     return path.rstrip("/") if inside.startswith("..") else Path(inside).as_posix()
 
 
@@ -173,7 +177,8 @@ def _pipeline(found: Survey, *, is_dep: bool) -> str:
         loader=PackageLoader("losstune.stages", "."), undefined=StrictUndefined, keep_trailing_newline=True
     )
     template = environment.get_template("dvc.yaml.j2")
-    return template.render(stages=list(SETTINGS), has_files=found.has_files, data_is_dep=found.has_files and is_dep)
+    is_dep = is_dep and "root" in found.settings  # or there is no ${data.root} in params.yaml
+    return template.render(stages=list(SETTINGS), has_files=found.has_files, data_is_dep=is_dep)
 
 
 def _is_in_git(folder: Path) -> bool:
@@ -250,7 +255,7 @@ def _next(
     folder: Path, root: Path, params: Params, found: Survey, is_git: bool, *, has_changes: bool
 ) -> Iterator[tuple[str, str]]:
     data = params.data.root
-    if found.has_files and is_git and not _is_tracked(data, folder, is_git):
+    if "root" in found.settings and is_git and not _is_tracked(data, folder, is_git):
         inside = not Path(data).is_absolute() and not os.path.relpath(folder / data, root).startswith("..")
         yield (
             "tracking",
