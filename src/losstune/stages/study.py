@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.config.references import digests, references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
@@ -19,7 +20,7 @@ from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import require_model
-from losstune.stages.own import digests, references, require_loadable
+from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
