@@ -8,10 +8,10 @@ that this imports; modules of installed libraries are not local, and count by th
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import sys
 import sysconfig
 import tempfile
@@ -69,6 +69,7 @@ def load(reference: str, key: str, *, also: type | tuple[type, ...] = ()) -> Any
     place = _located(reference, key)
     found = f"{key}: found {reference!r}"
     local = {name: (path, _digest_of_file(path)) for name, path in _closure(place)[0].items()}
+    _use_root(study_folder())
     _use_root(place.root)
     _forget_others(local)
     try:
@@ -156,12 +157,16 @@ class Bundle:
     """The source of a study's own code, for processes that may not see the study's folder.
 
     Attributes:
-        folder: The study's folder on the machine that made the bundle.
-        files: For each root on ``sys.path``, the text of each file by its path relative to the root.
+        base: A folder, on the machine that made the bundle, that holds the study and all files.
+        folder: The study's folder, relative to `base`.
+        roots: Folders for ``sys.path``, relative to `base`; the first one counts most.
+        files: Text of each file, by its path relative to `base`.
     """
 
+    base: str
     folder: str
-    files: Mapping[str, Mapping[str, str]]
+    roots: tuple[str, ...]
+    files: Mapping[str, str]
 
 
 def bundle(references: Iterable[str]) -> Bundle:
@@ -170,35 +175,40 @@ def bundle(references: Iterable[str]) -> Bundle:
     Raises:
         LosstuneError: As :func:`code_digest`.
     """
-    files: dict[str, dict[str, str]] = {}
+    study = study_folder().resolve()
+    files: set[Path] = set()
+    roots: dict[Path, None] = {}
     for reference in references:
         for name, path in _closure(_located(reference, reference))[0].items():
-            depth = len(name.split(".")) + (path.name == "__init__.py")
-            root = path.parents[depth - 1]
-            files.setdefault(str(root), {})[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
-    return Bundle(folder=str(study_folder()), files=files)
+            files.add(path)
+            roots[path.parents[len(name.split(".")) - (path.name != "__init__.py")]] = None
+    # Relative paths stay as they are below the common folder, so that references lead to the same files.
+    base = Path(os.path.commonpath([study, *(path.parent for path in files)]))
+    return Bundle(
+        base=str(base),
+        folder=os.path.relpath(study, base),
+        roots=tuple(os.path.relpath(root, base) for root in roots),
+        files={path.relative_to(base).as_posix(): path.read_text(encoding="utf-8") for path in sorted(files)},
+    )
 
 
 def install(content: Bundle) -> None:
     """Make the code of a bundle importable in this process.
 
-    A root that exists here with the same files is used as it is, so that the code finds other files beside it. Other
-    roots are written to a temporary folder.
+    If the same files exist here at the same place, they are used, so that the code finds other files beside them. Else
+    they are written to a temporary folder.
     """
     global _folder
-    for root, files in content.files.items():
-        here = Path(root)
-        if not all(_has_text(here / path, text) for path, text in files.items()):
-            name = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
-            here = Path(tempfile.gettempdir()) / f"losstune-own-{name}"
-            for path, text in files.items():
-                if not _has_text(here / path, text):
-                    write_atomically(here / path, text)
-            if root == content.folder:
-                _folder = here
-        elif root == content.folder:
-            _folder = here
-        _use_root(here)
+    base = Path(content.base)
+    if not all(_has_text(base / path, text) for path, text in content.files.items()):
+        base = Path(tempfile.gettempdir()) / f"losstune-own-{digest(dict(content.files))[:16]}"
+        for path, text in content.files.items():
+            if not _has_text(base / path, text):
+                write_atomically(base / path, text)
+    _folder = (base / content.folder).resolve()
+    _folder.mkdir(parents=True, exist_ok=True)
+    for root in reversed(content.roots):
+        _use_root((base / root).resolve())
 
 
 def study_folder() -> Path:

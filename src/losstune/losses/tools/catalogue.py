@@ -176,7 +176,10 @@ def bound_loss(text: str) -> BoundLoss:
         LosstuneError: If there is no such loss or hyperparameter, or its value is outside the domain.
     """
     name, _, rest = text.partition(":")
-    if is_own(text) and name not in {*registry(), *aliases()}:  # a loss of the user's own: file.py:name:hyperparameter=...
+    if is_own(text) and name not in {
+        *registry(),
+        *aliases(),
+    }:  # a loss of the user's own: file.py:name:hyperparameter=...
         own, _, rest = rest.partition(":")
         name = f"{name}:{own}"
     values: dict[str, float] = {}
