@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from losstune.losses.ranges import Choice as Choice
     from losstune.losses.ranges import FloatRange as FloatRange
     from losstune.losses.ranges import IntRange as IntRange
+    from losstune.training.job import Job as Job
+    from losstune.training.job import Result as Result
+    from losstune.training.job import Stopped as Stopped
 
 __version__ = "0.1.0"
 
@@ -17,11 +20,14 @@ _PUBLIC = {
     "Choice": "losstune.losses.ranges",
     "FloatRange": "losstune.losses.ranges",
     "IntRange": "losstune.losses.ranges",
+    "Job": "losstune.training.job",
+    "Result": "losstune.training.job",
+    "Stopped": "losstune.training.job",
     "loss": "losstune.losses.own",
 }
 """The module of each public name. It is imported when the name is first used, as torch takes seconds."""
 
-__all__ = ["Choice", "FloatRange", "IntRange", "loss"]
+__all__ = ["Choice", "FloatRange", "IntRange", "Job", "Result", "Stopped", "loss"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -285,10 +286,18 @@ def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
 
 
 def _is_installed(path: Path) -> bool:
+    if Path(__file__).resolve().parents[1] in path.parents:
+        return True
     folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    installed = [*folders, *site.getsitepackages(), site.getusersitepackages()]
-    is_losstune = Path(__file__).resolve().parents[1] in path.parents
-    return is_losstune or any(Path(folder).resolve() in path.parents for folder in installed)
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    # A .pth file, PYTHONPATH and `pip install --target` add other folders of libraries.
+    folders += [entry for entry in sys.path if entry and _has_distributions(entry)]
+    return any(Path(folder).resolve() in path.parents for folder in folders)
+
+
+@cache
+def _has_distributions(folder: str) -> bool:
+    return any(Path(folder).glob("*.dist-info"))
 
 
 def _digest_of_file(path: Path) -> str:

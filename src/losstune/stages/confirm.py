@@ -165,6 +165,7 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
             device=study.device,
             test=True,
             keep_weights=index == 0 and role == "block",
+            score=params.tune.metric,
         )
         return study.make_job(task, "confirm", role, search, index)
 

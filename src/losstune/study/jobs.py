@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from losstune.core.own_code import is_own, name_of
 from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.core.sources import code_digest
 from losstune.losses.registry import get, use_own
+from losstune.losses.spec import BoundLoss
 from losstune.study.provenance import processor_name
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -104,7 +105,9 @@ def make_job(
     door that it comes in by.
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
-    modules = ["losstune.training.loop"] + ([loss.function.__module__] if loss.origin is None else [])
+    own_loop = task.training.loop
+    modules = ["losstune.training.own_loop" if own_loop else "losstune.training.loop"]
+    modules += [loss.function.__module__] if loss.origin is None else []
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
@@ -118,6 +121,8 @@ def make_job(
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
+    if own_loop:  # which may return scores in the units of the study's metric
+        base["score"] = task.score
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
 
@@ -178,7 +183,7 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode
         if own is not None:
             own.install()
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
-        for results in train(task, arrays, loss, rungs):
+        for results in _trained(task, arrays, loss, rungs):
             yield timed(results)
     except Exception as error:  # a model or loss may raise anything; only its trial fails, not the study
         results = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
@@ -187,6 +192,17 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         yield timed(results, out_of_memory=out_of_memory)
+
+
+def _trained(
+    task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...]
+) -> Generator[list[TrainingResult], None, None]:
+    if task.training.loop is None:
+        yield from train(task, arrays, loss, rungs)
+    else:
+        from losstune.training import own_loop  # only a study with a loop of its own needs greenlets
+
+        yield from own_loop.train(task, arrays, loss, rungs)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -214,6 +214,7 @@ class SearchPlan(Plan):
                 training=params.training,
                 device=self._device,
                 early_stopping=self._early_stopping,
+                score=params.tune.metric,
             )
             self._num_explored[lane] += 1
             if self._add(self._make(task, search, index), (index, position)):

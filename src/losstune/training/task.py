@@ -26,6 +26,7 @@ class Task:
         test: Whether to score the trained model on the test split.
         keep_weights: Whether to return the trained weights.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
+        score: Name of the study's metric, for a loop of the user's own that returns scores in its units.
     """
 
     configuration: Configuration
@@ -36,19 +37,27 @@ class Task:
     test: bool = False
     keep_weights: bool = False
     early_stopping: str | None = None
+    score: str = "accuracy"
+
+    def worst_scores(self) -> dict[str, float]:
+        """Return each metric's worst score."""
+        return metrics.worst_scores()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
     """The prepared data as stored on disk.
 
+    Without samples (``data.name: files``), the arrays are empty, and a loop of the user's own reads the data at `root`.
+
     Attributes:
         train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; likewise for the other splits.
         train_labels: Class indices, (N,) int64; likewise for the other splits.
         mean: Mean of each channel over the training split, in stored units.
         std: Standard deviation of each channel over the training split, in stored units; above 0.
-        num_classes: Number of classes.
+        num_classes: Number of classes; 0 if unknown, without samples only.
         digest: Digest of the content.
+        root: The absolute path of the original data; it is not part of its identity.
     """
 
     train_images: NDArray[np.generic]
@@ -61,6 +70,12 @@ class Arrays:
     digest: str
     test_images: NDArray[np.generic] | None = None
     test_labels: NDArray[np.int64] | None = None
+    root: str | None = None
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether there are any."""
+        return len(self.train_labels) > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +101,6 @@ class TrainingResult:
 
 def failed(task: Task, cause: str) -> list[TrainingResult]:
     """Return the results of a task that raised an exception: the worst scores and the cause."""
-    worst = metrics.worst_scores()
+    worst = task.worst_scores()
     result = TrainingResult(status="failed", cause=cause, num_parameters=0, curve=(), validation=worst)
     return [replace(result, test=worst if task.test else None) for _ in task.seeds]
