@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from losstune.data.own import Dataset as Dataset
     from losstune.losses.own import loss as loss
     from losstune.losses.ranges import Choice as Choice
     from losstune.losses.ranges import FloatRange as FloatRange
     from losstune.losses.ranges import IntRange as IntRange
     from losstune.training.job import Job as Job
+    from losstune.training.job import Logits as Logits
     from losstune.training.job import Result as Result
     from losstune.training.job import Stopped as Stopped
 
@@ -18,16 +20,18 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Choice": "losstune.losses.ranges",
+    "Dataset": "losstune.data.own",
     "FloatRange": "losstune.losses.ranges",
     "IntRange": "losstune.losses.ranges",
     "Job": "losstune.training.job",
+    "Logits": "losstune.training.job",
     "Result": "losstune.training.job",
     "Stopped": "losstune.training.job",
     "loss": "losstune.losses.own",
 }
 """The module of each public name. It is imported when the name is first used, as torch takes seconds."""
 
-__all__ = ["Choice", "FloatRange", "IntRange", "Job", "Result", "Stopped", "loss"]
+__all__ = ["Choice", "Dataset", "FloatRange", "IntRange", "Job", "Logits", "Result", "Stopped", "loss"]
 
 
 def __getattr__(name: str) -> Any:

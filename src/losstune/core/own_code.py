@@ -122,6 +122,15 @@ def code_digest(reference: str, key: str = "") -> str:
     return digest([place.module, name_of(reference), local, sorted(libraries)])
 
 
+def require_file(reference: str, key: str) -> None:
+    """Check that the callable's file exists and is Python, without importing it.
+
+    Raises:
+        LosstuneError: As :func:`code_digest`.
+    """
+    _closure(_located(reference, key))
+
+
 def local_files(reference: str, key: str = "") -> list[Path]:
     """Return the callable's file and the local files that it imports, sorted.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from losstune.core.errors import LosstuneError
+from losstune.data.conversion import as_labels, as_stored, describe, require_array
 from losstune.data.filetypes import ARRAYS, describe_file
 from losstune.data.raw import Array, Labels, RawData, shortlist
 
@@ -107,7 +108,7 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
     parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if split}
     for split, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
-            raise LosstuneError(f"{path}: {split} samples are {_describe(other)}, training samples {_describe(images)}")
+            raise LosstuneError(f"{path}: {split} samples are {describe(other)}, training samples {describe(images)}")
     if "validation" in parts:
         images = np.concatenate([images, parts["validation"][0]])
         labels = np.concatenate([labels, parts["validation"][1]])
@@ -149,65 +150,11 @@ def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, st
 
 
 def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) -> tuple[Array, Labels]:
-    images = _as_stored(f"{path}: {keys[0]}", archive[keys[0]])
-    labels = _as_labels(f"{path}: {keys[1]}", archive[keys[1]])
+    images = as_stored(f"{path}: {keys[0]}", archive[keys[0]])
+    labels = as_labels(f"{path}: {keys[1]}", archive[keys[1]])
     if len(images) != len(labels):
         raise LosstuneError(f"{path}: {keys[0]} has {len(images)} samples, {keys[1]} has {len(labels)}")
     return images, labels
-
-
-def _as_stored(name: str, array: Array) -> Array:
-    _require_array(name, array)
-    if array.dtype.kind not in "buif":
-        raise LosstuneError(f"{name}: found type {array.dtype}, expected whole or real numbers")
-    if array.ndim not in {2, 3, 4} or 0 in array.shape:
-        raise LosstuneError(
-            f"{name}: found shape {array.shape}, expected (N, D), (N, H, W), (N, H, W, C) or (N, C, H, W)"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise LosstuneError(f"{name}: found NaN or infinite values, expected finite ones")
-    if array.ndim == 2:
-        with np.errstate(over="ignore"):
-            stored = array.astype(np.float32)
-    else:
-        channels_first = array[:, None] if array.ndim == 3 else _channels_first(name, array)
-        is_byte = array.dtype.kind in "bui" and array.min() >= 0 and array.max() <= 255
-        with np.errstate(over="ignore"):
-            stored = np.ascontiguousarray(channels_first, dtype=np.uint8 if is_byte else np.float32)
-    if not np.isfinite(stored).all():
-        raise LosstuneError(f"{name}: found values too large for float32")
-    return stored
-
-
-def _channels_first(name: str, array: Array) -> Array:
-    _, first, middle, last = array.shape
-    if last < min(first, middle):
-        return array.transpose(0, 3, 1, 2)
-    if first <= min(middle, last):
-        return array
-    raise LosstuneError(
-        f"{name}: found shape {array.shape}, expected the channels in the second or the last place, "
-        "and fewer than rows or columns"
-    )
-
-
-def _require_array(name: str, array: object) -> None:
-    if not isinstance(array, np.ndarray):  # NumPy returns the bytes of other members of the archive
-        raise LosstuneError(f"{name}: found no array; expected an array as numpy.savez writes it")
-
-
-def _as_labels(name: str, array: Array) -> Labels:
-    _require_array(name, array)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        hint = "; if they are one-hot, take labels.argmax(1)" if array.ndim == 2 else ""
-        raise LosstuneError(f"{name}: found shape {array.shape}, expected (N,){hint}")
-    if array.dtype.kind not in "bui":
-        raise LosstuneError(f"{name}: found type {array.dtype}, expected whole numbers from 0")
-    if array.size and (array.min() < 0 or array.max() >= 2**31):
-        raise LosstuneError(f"{name}: found labels from {array.min()} to {array.max()}, expected 0 to C-1")
-    return array.astype(np.int64)
 
 
 def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tuple[str, ...]:
@@ -222,13 +169,9 @@ def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tu
             )
         return tuple(str(label) for label in range(num_classes))
     names = archive["class_names"]
-    _require_array(f"{path}: class_names", names)
+    require_array(f"{path}: class_names", names)
     if names.ndim != 1 or names.dtype.kind != "U" or len(names) < num_classes or len(set(names.tolist())) < len(names):
         raise LosstuneError(
-            f"{path}: class_names: found {_describe(names)}, expected {num_classes} or more different texts"
+            f"{path}: class_names: found {describe(names)}, expected {num_classes} or more different texts"
         )
     return tuple(names.tolist())
-
-
-def _describe(array: Array) -> str:
-    return f"{array.dtype} of shape {array.shape}"

@@ -29,6 +29,7 @@ class RawData:
         class_names: Class names in the order of the labels.
         test_images: As `images`, if the data has its own test split; None otherwise.
         test_labels: As `labels`; None if and only if `test_images` is.
+        validation: Indices into `images` of the data's own validation split, which is then not drawn; None otherwise.
         notes: Notes for the user on how the data was read, such as files that were not read; one sentence each.
     """
 
@@ -38,6 +39,7 @@ class RawData:
     test_images: Array | None = None
     test_labels: Labels | None = None
     notes: tuple[str, ...] = ()
+    validation: Labels | None = None
 
 
 def require_printable(class_names: Sequence[str], root: Path) -> None:

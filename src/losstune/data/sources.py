@@ -7,7 +7,9 @@ from pathlib import Path
 
 from losstune.config.schema import DataSettings
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.own_code import EXPECTED, is_own, require_file
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
+from losstune.data.own import KEY, load_own
 from losstune.data.raw import RawData, ReportProgress, require_printable
 
 NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
@@ -29,6 +31,8 @@ def load(settings: DataSettings, progress: ReportProgress | None = None, *, cach
     root = Path(settings.root)
     if settings.name == "digits":
         raw = digits.load()
+    elif is_own(settings.name):
+        raw = load_own(settings.name, settings.root, settings.options)
     elif settings.name == "npz":
         raw = npz.load(root)
     elif settings.name == "imagefolder":
@@ -67,7 +71,7 @@ def check_settings(settings: DataSettings) -> None:
         LosstuneError: If no source has the name, or the source would ignore the image size.
     """
     check_name(settings.name)
-    if settings.image_size is not None and settings.name in {"digits", "npz"}:
+    if settings.image_size is not None and (settings.name in {"digits", "npz"} or is_own(settings.name)):
         raise LosstuneError(
             f"data.image_size: found {settings.image_size}, expected null: {settings.name} is not resized"
         )
@@ -79,8 +83,10 @@ def check_name(name: str) -> None:
     Raises:
         LosstuneError: If there is none; the message gives the nearest name and all names.
     """
-    if name not in NAMES:
+    if is_own(name):
+        require_file(name, KEY)
+    elif name not in NAMES:
         raise LosstuneError(
-            f"data.name: found {name!r}, expected digits, imagefolder, npz or a torchvision data set"
+            f"data.name: found {name!r}, expected digits, imagefolder, npz, a torchvision data set or {EXPECTED}"
             f"{did_you_mean(name, NAMES)} (torchvision's: {', '.join(torchvision_datasets.SOURCES)})"
         )

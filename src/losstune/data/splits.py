@@ -27,7 +27,13 @@ class Splits:
 
 
 def split(
-    labels: Labels, class_names: Sequence[str], *, validation_fraction: float, test_fraction: float | None, seed: int
+    labels: Labels,
+    class_names: Sequence[str],
+    *,
+    validation_fraction: float,
+    test_fraction: float | None,
+    seed: int,
+    validation: Labels | None = None,
 ) -> Splits:
     """Split the data stratified by class: every class has its fraction in every split, within one sample.
 
@@ -39,11 +45,14 @@ def split(
         class_names: In the order of the labels; used only in messages.
         validation_fraction: Fraction of the samples outside the test split, in (0, 1).
         test_fraction: Fraction of all samples, in (0, 1); None if the data has its own test split.
+        validation: Indices of the data's own validation split, which is then not drawn.
         seed: Seed of the draws; the same seed and labels give the same splits.
 
     Raises:
         LosstuneError: If a class has fewer samples than there are splits; the message names it.
     """
+    if validation is not None:
+        return _around(labels, class_names, validation, test_fraction, seed)
     require_splittable(labels, class_names, has_test=test_fraction is None)
     generator = np.random.default_rng(seed)
     everything = np.arange(len(labels), dtype=np.int64)
@@ -55,6 +64,20 @@ def split(
     held_out = _draw(labels[development], len(class_names), validation_fraction, num_left=1, generator=generator)
     validation = development[held_out]
     return Splits(np.setdiff1d(development, validation, assume_unique=True), validation, test)
+
+
+def _around(
+    labels: Labels, class_names: Sequence[str], validation: Labels, test_fraction: float | None, seed: int
+) -> Splits:
+    """Split the samples outside a given validation split into training and test."""
+    others = np.setdiff1d(np.arange(len(labels), dtype=np.int64), validation)
+    minimum = 1 if test_fraction is None else 2
+    require_every_class(labels[validation], class_names, minimum=1, where="validation split that the data brings")
+    require_every_class(labels[others], class_names, minimum=minimum, where=f"data to split {minimum} ways")
+    if test_fraction is None:
+        return Splits(others, np.sort(validation), None)
+    held_out = _draw(labels[others], len(class_names), test_fraction, num_left=1, generator=np.random.default_rng(seed))
+    return Splits(np.setdiff1d(others, others[held_out], assume_unique=True), np.sort(validation), others[held_out])
 
 
 def require_splittable(labels: Labels, class_names: Sequence[str], *, has_test: bool) -> None:

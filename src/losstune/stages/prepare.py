@@ -43,6 +43,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
             validation_fraction=settings.validation_fraction,
             test_fraction=None if has_test else settings.test_fraction,
             seed=derive_seed(params.study.seed, "split"),
+            validation=raw.validation,
         )
     except LosstuneError as error:
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
@@ -67,6 +68,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
         print(note)
     if has_test:
         print("The data has its own test split, so data.test_fraction is ignored.")
+    if raw.validation is not None:
+        print("The data has its own validation split, so data.validation_fraction is ignored.")
     if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
         print(f"note: {hint}.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from losstune.config.schema import DataSettings
 from losstune.core.files import digest
+from losstune.core.own_code import is_own
 from losstune.losses.registry import get
 from losstune.stages.study import Study
 from losstune.tracking import DatasetInput, StageRun, data_name, experiment_of
@@ -41,7 +42,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
 def _source(data: DataSettings) -> str:
     if data.name == "digits":
         return "sklearn.datasets.load_digits"
-    if data.name in {"imagefolder", "npz"}:
+    if data.name in {"imagefolder", "npz"} or is_own(data.name):
         return str(Path(data.root).resolve())
     return f"torchvision.datasets.{data.name}"
 

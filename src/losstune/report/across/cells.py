@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.own_code import is_own
 from losstune.verdict import wording
 from losstune.verdict.results import RESULTS_VERSION, Decision, Part
 
@@ -113,7 +114,7 @@ class Cell:
         """Identity of the original data. Cells with the same one share samples, even if the data was modified."""
         data = self.study.data
         # A user's own files all have the same data name.
-        return data.digest if data.name in ("npz", "imagefolder") else data.name
+        return data.digest if data.name in ("npz", "imagefolder") or is_own(data.name) else data.name
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:

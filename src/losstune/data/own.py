@@ -1,0 +1,172 @@
+"""A data set of the user's own: ``load(**options) -> losstune.Dataset``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from losstune.core.errors import LosstuneError, did_you_mean, in_one_line
+from losstune.core.own_code import load
+from losstune.data.conversion import as_labels, as_stored, describe
+from losstune.data.raw import Array, Labels, RawData, shortlist
+
+KEY = "data.name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A labelled data set that a user's own function returns.
+
+    A split is a pair of samples and labels, or a map-style dataset of such pairs, as ``torch.utils.data.Dataset``.
+    Samples are images (N, H, W), (N, H, W, C) or (N, C, H, W), all of one size, or features (N, D): arrays, tensors or
+    lists of them. Labels are class indices from 0, or class names.
+
+    Attributes:
+        train: All samples that are not in one of the other splits.
+        validation: The split for selection; None draws ``data.validation_fraction`` of `train`.
+        test: The split for the verdict; None draws ``data.test_fraction`` of `train`.
+        class_names: Names in the order of the class indices; None for the sorted names, or the numbers.
+    """
+
+    train: Any
+    validation: Any = None
+    test: Any = None
+    class_names: Sequence[str] | None = None
+
+
+def load_own(reference: str, root: str, options: dict[str, Any]) -> RawData:
+    """Call the user's function and return what it loads.
+
+    It gets ``data.options``, and ``data.root`` if it has a parameter `root`.
+
+    Raises:
+        LosstuneError: If there is no such function, it raises, or returns something else than a valid data set.
+    """
+    function = load(reference, KEY)
+    found = f"{KEY}: {reference}"
+    given = dict(options)
+    try:
+        signature = inspect.signature(function)
+        if "root" in signature.parameters and "root" not in given:
+            given["root"] = root
+        signature.bind(**given)
+    except (TypeError, ValueError) as error:
+        raise LosstuneError(
+            f"{found} can't be called with {', '.join(given) or 'no arguments'}: {in_one_line(error)}; expected "
+            "load(...) with data.options as arguments"
+        ) from None
+    try:
+        dataset = function(**given)
+    except LosstuneError:
+        raise
+    except Exception as error:
+        raise LosstuneError(f"{found} raises: {type(error).__name__}: {in_one_line(error)}") from None
+    if not isinstance(dataset, Dataset):
+        kind = "nothing" if dataset is None else f"a {type(dataset).__name__}"
+        raise LosstuneError(f"{found} returned {kind}, expected a losstune.Dataset(train=(samples, labels), ...)")
+    return _raw(dataset, found)
+
+
+def _raw(dataset: Dataset, found: str) -> RawData:
+    splits = {
+        name: _pair(f"{found}: {name}", value)
+        for name in ("train", "validation", "test")
+        if (value := getattr(dataset, name)) is not None
+    }
+    if "train" not in splits:
+        raise LosstuneError(f"{found}: train is None, expected samples and labels")
+    names = _class_names(found, dataset.class_names, [labels for _, labels in splits.values()])
+    parts = {}
+    for name, (samples, labels) in splits.items():
+        where = f"{found}: {name}"
+        images, indices = as_stored(f"{where}: samples", samples), _indices(where, labels, names)
+        if len(images) != len(indices):
+            raise LosstuneError(f"{where}: found {len(images)} samples and {len(indices)} labels, expected as many")
+        parts[name] = images, indices
+    images, labels = parts["train"]
+    for name, (other, _) in parts.items():
+        if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
+            raise LosstuneError(f"{found}: {name} samples are {describe(other)}, train samples {describe(images)}")
+    validation = None
+    if "validation" in parts:
+        validation = np.arange(len(labels), len(labels) + len(parts["validation"][1]), dtype=np.int64)
+        images = np.concatenate([images, parts["validation"][0]])
+        labels = np.concatenate([labels, parts["validation"][1]])
+    test_images, test_labels = parts.get("test", (None, None))
+    return RawData(images, labels, names, test_images, test_labels, validation=validation)
+
+
+def _pair(where: str, split: Any) -> tuple[Array, Array]:
+    if isinstance(split, tuple | list) and len(split) == 2:
+        samples, labels = split
+    elif hasattr(split, "__len__") and hasattr(split, "__getitem__") and not isinstance(split, np.ndarray | dict | str):
+        rows = [split[number] for number in range(len(split))]
+        if not rows or any(not isinstance(row, tuple | list) or len(row) != 2 for row in rows):
+            raise LosstuneError(f"{where}: its items are no pairs, expected (sample, label)")
+        samples, labels = [row[0] for row in rows], [row[1] for row in rows]
+    else:
+        raise LosstuneError(
+            f"{where}: found a {type(split).__name__}, expected (samples, labels) or a map-style dataset of such pairs"
+        )
+    return _array(f"{where}: samples", samples), _array(f"{where}: labels", labels)
+
+
+def _array(where: str, values: Any) -> Array:
+    try:
+        if isinstance(values, list):
+            values = [np.asarray(value) for value in values]
+            shapes = {value.shape for value in values}
+            if len(shapes) > 1:
+                raise LosstuneError(
+                    f"{where}: found {len(shapes)} shapes, such as {' and '.join(map(str, sorted(shapes)[:2]))}, "
+                    "expected one; resize them"
+                )
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise LosstuneError(f"{where}: can't be made an array: {in_one_line(error)}") from None
+    if array.dtype == object and all(isinstance(value, str) for value in array.ravel()):
+        array = array.astype(str)
+    if array.dtype == object or not array.size:
+        raise LosstuneError(f"{where}: found {describe(array)}, expected numbers")
+    return array
+
+
+def _class_names(found: str, given: Sequence[str] | None, labels: list[Array]) -> tuple[str, ...]:
+    is_text = labels[0].dtype.kind == "U"
+    if given is not None:
+        names = tuple(str(name) for name in given)
+        if len(set(names)) < len(names):
+            raise LosstuneError(f"{found}: class_names: a name is given twice, expected different ones")
+        return names
+    if is_text:
+        return tuple(sorted({str(name) for array in labels for name in array.ravel()}))
+    highest = max(int(array.max()) for array in labels if array.dtype.kind in "bui") if labels[0].size else 0
+    return tuple(str(number) for number in range(highest + 1))
+
+
+def _indices(where: str, labels: Array, names: tuple[str, ...]) -> Labels:
+    if labels.dtype.kind == "U":
+        if labels.ndim != 1:
+            raise LosstuneError(f"{where}: labels: found shape {labels.shape}, expected (N,)")
+        positions = {name: position for position, name in enumerate(names)}
+        unknown = sorted({str(name) for name in labels.tolist()} - positions.keys())
+        if unknown:
+            raise LosstuneError(
+                f"{where}: labels: found the class {unknown[0]!r}, expected one of {shortlist(names)}"
+                f"{did_you_mean(unknown[0], names)}"
+            )
+        return np.array([positions[name] for name in labels.tolist()], dtype=np.int64)
+    if labels.dtype.kind == "f" and labels.ndim == 2:
+        raise LosstuneError(
+            f"{where}: labels: found a distribution per sample, {describe(labels)}; expected one class each"
+        )
+    indices = as_labels(f"{where}: labels", labels)
+    if len(indices) and indices.max() >= len(names):
+        raise LosstuneError(
+            f"{where}: labels: found {indices.max()}, expected 0 to {len(names) - 1}, the classes named"
+        )
+    return indices
