@@ -135,7 +135,7 @@ def _blocks(params: Params, trials: Sequence[Record]) -> list[Record]:
     rng = np.random.default_rng(2)
     made = []
     num_searches = params.tune.num_searches
-    for loss, winners in select_winners(trials, params.tune.metric, num_searches).items():
+    for loss, winners in select_winners(trials, params.tune.measure, num_searches).items():
         for place in range(params.confirm.num_blocks):
             index, search = divmod(place, num_searches)
             rate = winners[search].configuration.learning_rate

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from losstune.config.load import load_params, parse_params
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
+from losstune.core.own_code import EXPECTED
 from tests.paths import REPOSITORY
 
 SHIPPED = REPOSITORY / "params.yaml"
@@ -100,7 +101,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"tune.asha.reduction_factor": 1}, "tune.asha.reduction_factor: found 1, expected a whole number from 2 to 16"),
     ({"confirm.num_blocks": 1}, "confirm.num_blocks: found 1, expected a whole number from 2 to 10000"),
     ({"report.alpha": 0.5}, "report.alpha: found 0.5, expected a number in (0, 0.5)"),
-    ({"report.rope": -0.01}, "report.rope: found -0.01, expected a number in [0, 1)"),
+    ({"report.rope": -0.01}, "report.rope: found -0.01, expected a number >= 0.0"),
     ({"report.power": 0.5}, "report.power: found 0.5, expected a number in (0.5, 1)"),
     (
         {"resources.max_concurrent": 0},
@@ -121,7 +122,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"tune.sampler": "grid"}, "tune.sampler: found 'grid', expected one of sobol, random, tpe"),
     ({"tune.sampler": None}, "tune.sampler: found nothing, expected one of sobol, random, tpe"),
     ({"tune.scheduler": "ASHA"}, "tune.scheduler: found 'ASHA', expected one of fifo, asha; did you mean 'asha'?"),
-    ({"tune.metric": "f1"}, "tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1"),
+    (
+        {"tune.metric": "f1"},
+        f"tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}",
+    ),
     (
         {"training.optimizer": "adam"},
         "training.optimizer: found 'adam', expected one of adamw, sgd; did you mean 'adamw'?",
@@ -215,11 +219,11 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         "schedule, warmup_fraction, augmentation, precision) (and 2 more: study.seed, tune.sampler)",
     ),
     (
-        {"report.rope": 2, "report.alpha": REMOVE},
-        "report.rope: found 2, expected a number in [0, 1) (and 1 more: report.alpha)",
+        {"report.rope": -2, "report.alpha": 2},
+        "report.alpha: found 2, expected a number in (0, 0.5) (and 1 more: report.rope)",
     ),
     (
-        {"study.seed": -1, "model.width": 0, "model.depth": 0, "training.epochs": 0, "report.rope": 2},
+        {"study.seed": -1, "model.width": 0, "model.depth": 0, "training.epochs": 0, "report.rope": -2},
         f"study.seed: found -1, expected {SEED} (and 4 more: model.width, model.depth, training.epochs, ...)",
     ),
 ]

@@ -44,7 +44,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"model.width": math.inf}, "model.width: found inf, expected a whole number from 1 to 4096"),
     ({"training.warmup_fraction": math.nan}, "training.warmup_fraction: found nan, expected a number in"),
     ({"data.label_noise": -math.inf}, "data.label_noise: found -inf, expected a number in [0, 1)"),
-    ({"report.rope": "0,005"}, "report.rope: found '0,005', expected a number in [0, 1); write 0.005"),
+    ({"report.rope": "0,005"}, "report.rope: found '0,005', expected a number >= 0.0; write 0.005"),
     ({"data.test_fraction": "20%"}, "data.test_fraction: found '20%', expected a number in (0, 1); write 0.2"),
     # Ranges
     ({"training.epochs": -3}, f"training.epochs: found -3, {EPOCHS}"),

@@ -35,10 +35,11 @@ def test_winner_curves_are_means_over_the_blocks_that_got_that_far():
             ("focal", 1, [0.7]),
         )
     ]
-    curves = tables.winner_curves(study.results(), study.confirm)
+    results = study.results()
+    curves = tables.winner_curves(results, study.confirm)
     assert curves["cross_entropy"] == pytest.approx([0.5, 0.65, 0.85])
     assert curves["focal"] == pytest.approx([0.6, 0.5, 0.5])
-    rows = list(csv.DictReader(io.StringIO(tables.learning_curves_csv(curves))))
+    rows = list(csv.DictReader(io.StringIO(tables.learning_curves_csv(results, curves))))
     assert len(rows) == 6
     assert rows[1] == {"loss": "cross_entropy", "epoch": "2", "value": "0.650000"}
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from losstune.core.metric import METRICS
 from losstune.study.asha import Brackets, rungs
 from tests.factories import make_record
 
@@ -20,7 +21,7 @@ def test_one_ladder_decides_as_ray_does(factor):
     from ray.tune.schedulers import ASHAScheduler
 
     oracle = ASHAScheduler(metric="score", mode="max", max_t=81, grace_period=3, reduction_factor=factor)
-    brackets = Brackets(rungs(3, factor, 81), factor, "accuracy")
+    brackets = Brackets(rungs(3, factor, 81), factor, METRICS["accuracy"])
     generator = random.Random(5)
     decisions = []
     for number in range(60):
@@ -39,7 +40,7 @@ def test_one_ladder_decides_as_ray_does(factor):
 
 
 def test_a_loss_that_learns_later_is_not_judged_by_one_that_learns_early():
-    brackets = Brackets((1,), 2, "accuracy")
+    brackets = Brackets((1,), 2, METRICS["accuracy"])
     assert all(brackets.goes_on("quick", 0, 1, score) for score in (0.7, 0.8, 0.9))
     assert brackets.goes_on("slow", 0, 1, 0.1)
     assert not brackets.goes_on("quick", 0, 1, 0.1)
@@ -61,7 +62,7 @@ def test_a_loss_that_learns_later_is_not_judged_by_one_that_learns_early():
 )
 def test_who_reaches_the_quantile_goes_on(factor, seen, score, goes_on):
     """The cutoff is the (1 - 1/factor) quantile of the scores before."""
-    brackets = Brackets((3,), factor, "accuracy")
+    brackets = Brackets((3,), factor, METRICS["accuracy"])
     for earlier in seen:
         brackets.goes_on("focal", 0, 3, earlier)
     assert brackets.goes_on("focal", 0, 3, score) is goes_on
@@ -72,7 +73,7 @@ def test_a_resumed_ladder_judges_as_if_it_had_gone_on():
         make_record(loss="focal", stage="tune", index=index, accuracy=0.5 + index / 100, num_epochs=4)
         for index in range(8)
     ]
-    resumed, straight = Brackets((1, 2), 2, "accuracy"), Brackets((1, 2), 2, "accuracy")
+    resumed, straight = Brackets((1, 2), 2, METRICS["accuracy"]), Brackets((1, 2), 2, METRICS["accuracy"])
     for record in finished:
         resumed.remember(record)
         for epoch in record.curve[:2]:

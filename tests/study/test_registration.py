@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from losstune.config.load import load_params, parse_params
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest
+from losstune.core.metric import METRICS
 from losstune.losses.registry import get
 from losstune.study.registration import (
     differences,
@@ -21,7 +22,7 @@ from losstune.study.registration import (
     write_registration,
 )
 from losstune.study.search import space_of
-from losstune.study.selection import RULE
+from losstune.study.selection import rule
 from losstune.study.shared_ledger import SharedLedger
 from tests.paths import REPOSITORY
 
@@ -99,7 +100,7 @@ def test_the_terms_are_what_is_written_out_here():
         "data.digest": "the digest",
         "losses": ["cross_entropy", "focal"],
         "baseline": found["baseline"],
-        "selection": RULE,
+        "selection": rule(METRICS["accuracy"]),
         "spaces.focal.gamma": 1.5,
     }
 

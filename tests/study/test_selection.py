@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from losstune.core.errors import LosstuneError
+from losstune.core.metric import METRICS, Metric
 from losstune.study.selection import best_of_searches, select_winners
 from tests.factories import make_record
 
 
 def winner_index(*records):
-    (winner,) = select_winners(records, "accuracy", 1)["cross_entropy"]
+    (winner,) = select_winners(records, METRICS["accuracy"], 1)["cross_entropy"]
     return winner.index
 
 
@@ -24,7 +25,7 @@ def test_each_loss_has_its_own_winner():
         make_record(loss="focal", index=1, accuracy=0.9),
         make_record(loss="cross_entropy", index=0, accuracy=0.99),
     ]
-    winners = select_winners(records, "accuracy", 1)
+    winners = select_winners(records, METRICS["accuracy"], 1)
     assert {loss: record.index for loss, (record,) in winners.items()} == {"cross_entropy": 0, "focal": 1}
     assert list(winners) == ["cross_entropy", "focal"]
 
@@ -32,8 +33,8 @@ def test_each_loss_has_its_own_winner():
 def test_the_metric_asked_for_decides():
     first = make_record(index=0, accuracy=0.9).model_copy(update={"validation": {"accuracy": 0.9, "macro_f1": 0.7}})
     second = make_record(index=1, accuracy=0.9).model_copy(update={"validation": {"accuracy": 0.8, "macro_f1": 0.8}})
-    assert select_winners([first, second], "accuracy", 1)["cross_entropy"][0].index == 0
-    assert select_winners([first, second], "macro_f1", 1)["cross_entropy"][0].index == 1
+    assert select_winners([first, second], METRICS["accuracy"], 1)["cross_entropy"][0].index == 0
+    assert select_winners([first, second], METRICS["macro_f1"], 1)["cross_entropy"][0].index == 1
 
 
 def test_tie_goes_to_the_higher_mean_over_the_curve_then_to_the_lower_index():
@@ -60,7 +61,7 @@ def test_stopped_trial_wins_where_none_finished():
 
 def test_loss_without_a_usable_trial_has_no_winner():
     records = [make_record(status="diverged"), make_record(index=1, status="failed")]
-    assert select_winners(records, "accuracy", 1) == {}
+    assert select_winners(records, METRICS["accuracy"], 1) == {}
 
 
 def test_training_loss_takes_no_part():
@@ -72,12 +73,12 @@ def test_training_loss_takes_no_part():
 
 
 def test_confirmation_rows_are_passed_over():
-    assert select_winners([make_record(stage="confirm")], "accuracy", 1) == {}
+    assert select_winners([make_record(stage="confirm")], METRICS["accuracy"], 1) == {}
 
 
 def test_missing_metric_is_named():
     with pytest.raises(LosstuneError, match=r"trial 0\.4 of focal has no validation metric 'auc' \(it has accuracy"):
-        select_winners([make_record(loss="focal", index=4)], "auc", 1)
+        select_winners([make_record(loss="focal", index=4)], Metric.own("auc", minimize=False, percent=True), 1)
 
 
 def test_each_search_has_its_own_winner_and_validation_says_which_to_use():
@@ -87,14 +88,14 @@ def test_each_search_has_its_own_winner_and_validation_says_which_to_use():
         make_record(search=1, index=0, accuracy=0.95),
         make_record(search=1, index=1, accuracy=0.7),
     ]
-    winners = select_winners(records, "accuracy", 2)["cross_entropy"]
+    winners = select_winners(records, METRICS["accuracy"], 2)["cross_entropy"]
     assert [record.number for record in winners] == ["0.1", "1.0"]
-    assert best_of_searches(winners, "accuracy").number == "1.0"
+    assert best_of_searches(winners, METRICS["accuracy"]).number == "1.0"
     tied = [make_record(search=search, index=2) for search in (1, 0)]
-    assert best_of_searches(tied, "accuracy").search == 0
+    assert best_of_searches(tied, METRICS["accuracy"]).search == 0
 
 
 def test_a_loss_with_a_search_that_came_to_nothing_has_no_winner():
     records = [make_record(search=0), make_record(search=1, status="diverged")]
-    assert select_winners(records, "accuracy", 2) == {}
-    assert list(select_winners(records, "accuracy", 1)) == ["cross_entropy"]
+    assert select_winners(records, METRICS["accuracy"], 2) == {}
+    assert list(select_winners(records, METRICS["accuracy"], 1)) == ["cross_entropy"]

@@ -11,15 +11,14 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
+from losstune.core.metric import METRICS, worst_scores
 from losstune.training.metrics import (
     ECE_NUM_BINS,
-    METRICS,
     NLL_EPSILON,
     confusion_matrix,
     evaluate,
     fit_temperature,
     reliability,
-    worst_scores,
 )
 
 

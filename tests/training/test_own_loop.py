@@ -15,11 +15,11 @@ from tests.small import digits_arrays, small_task
 
 PLAIN = """
 import torch
-from losstune import Job, Result
+from losstune import Job, Logits, Result
 
 def outputs(model, samples):
     with torch.no_grad():
-        return model.eval()(samples.inputs)
+        return Logits(model.eval()(samples.inputs))
 
 def train(job: Job) -> Result:
     model = job.build_model()
@@ -41,10 +41,10 @@ def train(job: Job) -> Result:
             optimizer.step()
             schedule.step()
             total += loss.item() / num_batches
-        job.report(epoch, job.probabilities(outputs(model, job.validation)), train_loss=total)
+        job.report(epoch, outputs(model, job.validation), train_loss=total)
     return Result(
-        validation=job.probabilities(outputs(model, job.validation)),
-        test=job.probabilities(outputs(model, job.test)) if job.score_test else None,
+        validation=outputs(model, job.validation),
+        test=outputs(model, job.test) if job.score_test else None,
         weights=model.state_dict(),
     )
 """

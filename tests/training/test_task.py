@@ -1,6 +1,6 @@
 import pytest
 
-from losstune.training.metrics import METRICS
+from losstune.core.metric import METRICS
 from losstune.training.task import failed
 from tests.small import small_task
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from losstune.verdict.sentence import draw_verdict
+from losstune.verdict.wording import Units
 from tests.report.studies import make_study
 from tests.verdict import rows
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
@@ -48,8 +49,11 @@ def test_sentence_for_one_rival():
     )
 
 
+UNITS = Units("accuracy", rope=0.005)
+
+
 def drawn(losses, control=None, **settings):
-    values = {"data": "digits", "model": "cnn", "metric": "accuracy", "baseline": "cross_entropy", "rope": 0.005}
+    values = {"data": "digits", "model": "cnn", "units": UNITS, "baseline": "cross_entropy"}
     return draw_verdict(losses, control or rows.control(), **(values | settings))
 
 
@@ -109,7 +113,7 @@ def test_the_best_of_the_better_losses_is_used_with_the_blocks_it_won():
         rows.candidate("twin", "better", 0.9, part="alias"),
     ]
     control = rows.control(pairs=[("a", "b", 0.001), ("c", "d", -0.012), ("e", "f", 0.011)])
-    assert drawn(losses, control, metric="accuracy", is_amended=True).sentence == (
+    assert drawn(losses, control, is_amended=True).sentence == (
         "On digits with the cnn, use focal: it beats cross_entropy by 3.00 ± 2.00 points of accuracy, higher in 2 of "
         "3 blocks; gce beats it too. Noise floor: c and d are identical losses and differ by 1.20 points here when "
         "tuned separately. The rules were changed after the test split was read."

@@ -4,23 +4,42 @@ import math
 
 import pytest
 
-from losstune.training.metrics import METRICS
+from losstune.core.metric import METRICS
 from losstune.verdict import wording
+
+POINTS = wording.Units("accuracy", rope=0.005)
+COST = wording.Units("cost", minimize=True, percent=False, rope=0.02)
+MONEY = wording.Units("cost", minimize=True, percent=False, rope=50.0)
+UNKNOWN = wording.Units("cost", percent=False)
 
 
 @pytest.mark.parametrize(
     ("function", "arguments", "expected"),
     [
-        (wording.points, (0.0023,), "+0.23"),
-        (wording.points, (-0.0123,), "-1.23"),
-        (wording.points, (-0.00001,), "+0.00"),
-        (wording.interval, (-0.001, 0.005), "[-0.10, +0.50]"),
-        (wording.interval, (-math.inf, math.inf), "[unbounded]"),
-        (wording.interval, (-math.inf, 0.1), "[unbounded]"),
-        (wording.interval, (0.1, math.inf), "[unbounded]"),
+        (POINTS.difference, (0.0023,), "+0.23"),
+        (POINTS.difference, (-0.0123,), "-1.23"),
+        (POINTS.difference, (-0.00001,), "+0.00"),
+        (POINTS.interval, (-0.001, 0.005), "[-0.10, +0.50]"),
+        (POINTS.interval, (-math.inf, math.inf), "[unbounded]"),
+        (POINTS.interval, (-math.inf, 0.1), "[unbounded]"),
+        (POINTS.interval, (0.1, math.inf), "[unbounded]"),
         (wording.score, ("accuracy", 0.97222), "97.22%"),
         (wording.score, ("nll", 0.10449), "0.104"),
         (wording.score, ("nll", math.inf), "∞"),
+        (POINTS.score, (0.97222,), "97.22%"),
+        (POINTS.amount, (-0.0123,), "1.23 points"),
+        (POINTS.with_interval, (0.0031, 0.0008, 0.0056), "+0.31 [+0.08, +0.56]"),
+        (COST.score, (0.10449,), "0.104"),
+        (COST.score, (math.inf,), "∞"),
+        (COST.difference, (-0.0449,), "-0.045"),
+        (COST.difference, (-0.0004,), "+0.000"),
+        (COST.is_zero, (0.0004,), True),
+        (COST.is_zero, (0.0006,), False),
+        (COST.amount, (-0.0449,), "0.045"),
+        (MONEY.score, (12345.6,), "12346"),
+        (MONEY.interval, (-120.4, 3.6), "[-120, +4]"),
+        (UNKNOWN.score, (12345.6,), "1.235e+04"),
+        (UNKNOWN.difference, (0.000123456,), "+0.0001235"),
         (wording.p_value, (0.0009,), "<0.001"),
         (wording.p_value, (0.0391,), "0.039"),
         (wording.p_value, (0.001,), "0.001"),
@@ -42,10 +61,10 @@ from losstune.verdict import wording
         (wording.count, (2, "loss", "losses"), "2 losses"),
         (wording.enumeration, ([],), ""),
         (wording.enumeration, (["a", "b"],), "a and b"),
-        (wording.is_zero, (0.00004,), True),
-        (wording.is_zero, (-0.00004,), True),
-        (wording.is_zero, (0.00006,), False),
-        (wording.is_zero, (1.0,), False),
+        (POINTS.is_zero, (0.00004,), True),
+        (POINTS.is_zero, (-0.00004,), True),
+        (POINTS.is_zero, (0.00006,), False),
+        (POINTS.is_zero, (1.0,), False),
         (wording.enumeration, (["a"],), "a"),
         (wording.enumeration, (["a", "b", "c"],), "a, b and c"),
         (wording.number, (0.0031623,), "0.00316"),
@@ -55,9 +74,16 @@ def test_wording(function, arguments, expected):
     assert function(*arguments) == expected
 
 
-def test_every_metric_has_a_name_and_a_unit():
-    assert list(wording.METRIC_NAMES) == list(METRICS)
-    assert {name for name, metric in METRICS.items() if metric.bounds == (0.0, 1.0)} == wording.PERCENTAGES
+def test_a_fraction_is_shown_in_percent():
+    assert {name for name, metric in METRICS.items() if metric.bounds == (0.0, 1.0)} == {
+        name for name, metric in METRICS.items() if metric.percent
+    }
+
+
+def test_an_own_metric_has_the_name_of_its_function():
+    assert [wording.metric_name(name) for name in ("macro_f1", "expected_cost")] == ["macro-F1", "expected_cost"]
+    assert COST.axis == "cost (lower is better)"
+    assert POINTS.axis == "accuracy, %"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def check() -> None:
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in facts:
         echo_row(name, text)
-    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
+    echo_row("model", f"{params.model_label}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
     echo_row(
         "tune",

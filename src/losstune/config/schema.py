@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from losstune.config.settings import Fraction, Int, ModelSettings, Number, Options, Section, Text, TrainingSettings
+from losstune.config.settings import (
+    Fraction,
+    Int,
+    MetricSettings,
+    ModelSettings,
+    Number,
+    Options,
+    OwnMetric,
+    Section,
+    Text,
+    TrainingSettings,
+)
 from losstune.core.errors import did_you_mean
-from losstune.core.own_code import is_own, name_of
+from losstune.core.metric import METRICS, Metric
+from losstune.core.own_code import EXPECTED, is_own, name_of
 
 
 class StudySettings(Section):
@@ -25,6 +38,16 @@ class StudySettings(Section):
     seed: Annotated[Int, Field(ge=0, le=2**53 - 1)] = 0
 
 
+FILES = "files"
+"""The ``data.name`` of data that only a training loop of the user's own can read."""
+
+
+class FilesOptions(Section):
+    """What may be told about data that only the training loop reads."""
+
+    num_classes: Annotated[Int, Field(ge=2)] | None = None
+
+
 class DataSettings(Section):
     """The data set and its splits."""
 
@@ -39,7 +62,9 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _has_options_of_its_own(self) -> DataSettings:
-        if self.options and not is_own(self.name):
+        if self.name == FILES:
+            FilesOptions.model_validate(self.options)
+        elif self.options and not is_own(self.name):
             raise ValueError(f"options are the arguments of a data source of your own; {self.name!r} takes none")
         return self
 
@@ -119,7 +144,20 @@ class TuneSettings(Section):
     sampler: Literal["sobol", "random", "tpe"] = "sobol"
     scheduler: Literal["fifo", "asha"] = "fifo"
     asha: AshaSettings = Field(default_factory=AshaSettings)
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
+    metric: Annotated[
+        Literal["accuracy", "balanced_accuracy", "macro_f1"] | OwnMetric,
+        Field(description=f"one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}"),
+    ] = "accuracy"
+
+    @property
+    def own_metric(self) -> MetricSettings | None:
+        """The user's own metric, if it is one."""
+        return self.metric if isinstance(self.metric, MetricSettings) else None
+
+    @property
+    def measure(self) -> Metric:
+        """The metric that selects on validation and that the verdict is about."""
+        return self.metric.measure if isinstance(self.metric, MetricSettings) else METRICS[self.metric]
 
 
 class ConfirmSettings(Section):
@@ -134,7 +172,7 @@ class ReportSettings(Section):
     """Thresholds of the verdict."""
 
     alpha: Annotated[Number, Field(gt=0.0, lt=0.5)] = 0.05
-    rope: Annotated[Number, Field(ge=0.0, lt=1.0)] = 0.005
+    rope: Annotated[Number, Field(ge=0.0)] = 0.005
     power: Annotated[Number, Field(gt=0.5, lt=1.0)] = 0.8
 
 
@@ -190,6 +228,19 @@ class Params(Section):
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
 
     @property
+    def names_model(self) -> bool:
+        """Whether the model is named. With a training loop of the user's own, it may be left out."""
+        return self.training.loop is None or ("model" in self.model_fields_set and self.data.name != FILES)
+
+    @property
+    def model_label(self) -> str:
+        """What is trained, for reports: the model, or else the training loop."""
+        if self.training.loop is None or self.names_model:
+            return self.model.name
+        place, _, name = self.training.loop.name.rpartition(":")
+        return f"training loop {PurePath(place).stem}.{name}"
+
+    @property
     def own_losses(self) -> dict[str, str]:
         """The reference of each loss of the user's own, by its name in tables: the callable's name."""
         return {name_of(loss): loss for loss in self.losses if is_own(loss)}
@@ -211,6 +262,8 @@ class Params(Section):
         if self.baseline not in names:
             hint = did_you_mean(self.baseline, names)
             raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
+        self._require_rope()
+        self._require_loop()
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
@@ -222,3 +275,29 @@ class Params(Section):
                 f"({self.training.epochs}), or ASHA cannot stop any trial"
             )
         return self
+
+    def _require_loop(self) -> None:
+        metric = self.tune.own_metric
+        if self.training.loop is not None:
+            return
+        if metric is not None and not metric.is_function:
+            raise ValueError(
+                f"tune.metric.name: found {metric.name!r}, expected {EXPECTED}; other names need a training.loop that "
+                "returns its scores"
+            )
+        if self.data.name == FILES:
+            raise ValueError(
+                f"data.name: found {FILES!r}, which losstune does not read; it needs a training.loop that does"
+            )
+
+    def _require_rope(self) -> None:
+        metric, rope = self.tune.measure, self.report.rope
+        if metric.percent and rope >= 1.0:
+            raise ValueError(
+                f"report.rope: found {rope:g}, expected a number in [0, 1), because {metric.name} is a fraction"
+            )
+        if not metric.percent and "rope" not in self.report.model_fields_set:
+            raise ValueError(
+                f"report.rope: is missing, expected the smallest difference of {metric.name} that matters in practice, "
+                "in the units of this metric; where it is a fraction, write `percent: true` in tune.metric"
+            )

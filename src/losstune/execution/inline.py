@@ -45,7 +45,7 @@ def _trained(job: Job, train: Train, arrays: Arrays, brackets: Brackets | None) 
         if result.status != "stopped" or brackets is None:
             return timed
         latest = result.curve[-1]
-        score = latest.validation[brackets.metric]
+        score = latest.validation[brackets.metric.name]
         if not brackets.goes_on(job.task.configuration.loss, job.search, latest.epoch, score):
             return timed
     raise AssertionError("a training ends with a result")

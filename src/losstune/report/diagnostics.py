@@ -17,7 +17,7 @@ from losstune.report.tables import winner_curves
 from losstune.report.thumbnails import thumbnails
 from losstune.report.weights import Weights, weights_of
 from losstune.verdict.blocks import blocks_by_loss
-from losstune.verdict.failures import Failures, failures_of
+from losstune.verdict.failures import Failures, failures_of, with_worst
 from losstune.verdict.results import Results
 
 MOST_EXAMPLES = 12
@@ -84,6 +84,7 @@ def gather(
     Raises:
         LosstuneError: If the predictions do not belong to these test samples.
     """
+    tune_records = with_worst(tune_records, results.metric, results.worst)
     blocks = blocks_by_loss(confirm_records)
     subject, baseline = results.subject(), results.baseline
     exchange = None if test_labels is None else exchange_of(subject, baseline, blocks, test_labels)

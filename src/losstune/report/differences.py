@@ -13,9 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.panels import WIDTH_INCHES, colour_of
-from losstune.verdict import wording
 from losstune.verdict.numbers import Difference
 from losstune.verdict.results import Results
+from losstune.verdict.wording import Units
 
 _MARKERS = {"better": "^", "worse": "v", "equivalent": "s", "undecided": "o", "control": "D"}
 _ROW_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.27, 0.32, 0.55
@@ -47,7 +47,7 @@ def difference_rows(results: Results) -> list[DifferenceRow]:
         for loss in results.losses
         if loss.difference
     ]
-    losses.sort(key=lambda row: -row.difference.mean)
+    losses.sort(key=lambda row: -results.units.sign * row.difference.mean)
     controls = [
         DifferenceRow(
             name=f"{pair.loss} − {pair.equals}", kind="identical losses", colour="control", difference=pair.difference
@@ -74,31 +74,34 @@ def differences_svg(results: Results) -> str:
     low, high = difference_limits(results)
     height = _TOP_INCHES + _BOTTOM_INCHES + _ROW_INCHES * max(len(rows), 1)
     left = 0.03 + max([1.2, *(_INCHES_A_LETTER * len(row.name) for row in rows)]) / WIDTH_INCHES
-    floor = results.control.noise_floor
+    floor, units = results.control.noise_floor, results.units
+    factor = units.factor
     with drawing_style("differences"):
         figure = Figure(figsize=(WIDTH_INCHES, height))
         left = min(left, 0.4)
         axes = figure.add_axes(
             (left, _BOTTOM_INCHES / height, _RIGHT - left, 1 - (_TOP_INCHES + _BOTTOM_INCHES) / height)
         )
-        axes.axvspan(-100 * results.rope, 100 * results.rope, color=COLOURS["band"], zorder=0)
+        axes.axvspan(-factor * results.rope, factor * results.rope, color=COLOURS["band"], zorder=0)
         axes.axvline(0.0, color=COLOURS["shadow"], linewidth=1.0, zorder=1)
         for side in () if floor is None else (-floor, floor):
             if low < side < high:
                 style = (0, (1, 2))
-                axes.axvline(100 * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
+                axes.axvline(factor * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
         if 0 < num_controls < len(rows):
             axes.axhline(num_controls - 0.5, color=COLOURS["line"], linewidth=0.8, zorder=0)
         for place, row in enumerate(rows):
-            _draw_row(axes, place, row, (100 * low, 100 * high))
-        axes.set_xlim(100 * low, 100 * high)
+            _draw_row(axes, place, row, (factor * low, factor * high), units)
+        axes.set_xlim(factor * low, factor * high)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _minus(f"{value:+g}") if value else "0"))
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"{wording.METRIC_NAMES[results.metric]} minus {results.baseline}'s, percentage points")
+        unit = ", percentage points" if units.percent else ""
+        better = f" ({units.direction})" if units.minimize else ""
+        axes.set_xlabel(f"{units.label} minus {results.baseline}'s{unit}{better}")
         _annotate_top(figure, left, results)
         return svg_of(figure)
 
@@ -109,7 +112,7 @@ def difference_limits(results: Results) -> tuple[float, float]:
     lows = [d.low if math.isfinite(d.low) else d.mean for d in differences]
     highs = [d.high if math.isfinite(d.high) else d.mean for d in differences]
     reach = 4.0 * float(np.median(np.abs([*lows, *highs]))) if differences else 0.0
-    least = max(1.4 * results.rope, 0.001)
+    least = max(1.4 * results.rope, 0.001 if results.percent else 1e-9)
     return (
         -1.08 * max(least, min(reach, -min(lows, default=0.0))),
         1.08 * max(least, min(reach, max(highs, default=0.0))),
@@ -118,10 +121,10 @@ def difference_limits(results: Results) -> tuple[float, float]:
 
 def _annotate_top(figure: Figure, left: float, results: Results) -> None:
     """Explain band, dotted lines and numbers above the rows."""
-    floor = results.control.noise_floor
-    legend = f"shaded: no practical difference (±{100 * results.rope:.2f})"
+    floor, units = results.control.noise_floor, results.units
+    legend = f"shaded: no practical difference (±{units.size(results.rope)})"
     if floor is not None:
-        legend += f" · dotted: noise floor (±{100 * floor:.2f})"
+        legend += f" · dotted: noise floor (±{units.size(floor)})"
     height = figure.get_figheight()
     y = 1 - (_TOP_INCHES - 0.08) / height
     style: Any = {"va": "bottom", "fontsize": 8, "color": COLOURS["muted"]}
@@ -130,13 +133,13 @@ def _annotate_top(figure: Figure, left: float, results: Results) -> None:
     figure.text(_RIGHT + 0.014, y, f"mean difference [{confidence} interval]", **style)
 
 
-def _draw_row(axes: Axes, place: int, row: DifferenceRow, frame: tuple[float, float]) -> None:
+def _draw_row(axes: Axes, place: int, row: DifferenceRow, frame: tuple[float, float], units: Units) -> None:
     difference = row.difference
     colour = COLOURS[row.colour]
-    bounds = np.clip([100 * difference.low, 100 * difference.high], *frame)
+    bounds = np.clip([units.factor * difference.low, units.factor * difference.high], *frame)
     style: Any = "solid" if math.isfinite(difference.low) else (0, (1, 3))
     axes.plot(bounds, [place, place], color=colour, linewidth=2.0, linestyle=style, zorder=2)
-    mean = 100 * difference.mean
+    mean = units.factor * difference.mean
     inside = frame[0] <= mean <= frame[1]
     edge = 0.012 * (frame[1] - frame[0])
     axes.plot(
@@ -150,7 +153,7 @@ def _draw_row(axes: Axes, place: int, row: DifferenceRow, frame: tuple[float, fl
         linestyle="none",
         zorder=3,
     )
-    estimate = wording.points_with_interval(difference.mean, difference.low, difference.high)
+    estimate = units.with_interval(difference.mean, difference.low, difference.high)
     left, width = axes.get_position().x0, axes.get_position().width
     for text, x, tone in ((_minus(estimate), _RIGHT + 0.014, "ink"), (row.kind, _KINDS, row.colour)):
         axes.annotate(

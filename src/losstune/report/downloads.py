@@ -21,7 +21,7 @@ _csv = partial(csv_text, form=".6g")
 
 
 def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
-    """Return CSV text by file name. Scores are fractions, 0 to 1. A missing value is empty.
+    """Return CSV text by file name. Scores are in the metric's units, for a fraction 0 to 1. A missing value is empty.
 
     Equal results give equal bytes, except in ``cost.csv``.
     """
@@ -41,7 +41,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
         ),
         "learning_rates.csv": tables.learning_rates_csv(results, diagnostics.trials),
         "best_of.csv": tables.best_of_csv(results),
-        "learning_curves.csv": tables.learning_curves_csv(diagnostics.curves),
+        "learning_curves.csv": tables.learning_curves_csv(results, diagnostics.curves),
         "calibration.csv": _csv(
             ("loss", "probabilities", "nll", "brier", "ece", "debiased_ece", "temperature"),
             (
@@ -104,19 +104,26 @@ def data_uri(text: str) -> str:
 
 
 def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-    scores = [name for metric in METRICS for name in (metric, f"{metric}_low", f"{metric}_high")]
+    metrics = _metrics(results)
+    scores = [name for metric in metrics for name in (metric, f"{metric}_low", f"{metric}_high")]
     header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
-    return (*header, *scores), (_loss(loss) for loss in results.ranked())
+    return (*header, *scores), (_loss(loss, metrics) for loss in results.ranked())
 
 
-def _loss(loss: LossResult) -> Sequence[Any]:
+def _metrics(results: Results) -> list[str]:
+    """Return the metrics that a loss has, the user's own last."""
+    names = dict.fromkeys((*METRICS, results.metric))
+    return [name for name in names if any(name in loss.scores for loss in results.losses)]
+
+
+def _loss(loss: LossResult, metrics: Sequence[str]) -> Sequence[Any]:
     difference = loss.difference
     compared = (
         (difference.mean, difference.low, difference.high, difference.p_holm, difference.probability_better)
         if difference
         else (None,) * 5
     )
-    scores = [loss.scores.get(metric) for metric in METRICS]
+    scores = [loss.scores.get(metric) for metric in metrics]
     values = [value for s in scores for value in ((s.mean, s.low, s.high) if s else (None,) * 3)]
     return (loss.loss, loss.part, loss.decision, *compared, loss.blocks_needed, *values)
 

@@ -18,7 +18,6 @@ from losstune.report.panels import colour_of, finish_panel, label_panels, panels
 from losstune.report.reliability import reliability_svg
 from losstune.report.trials_figure import learning_rate_svg
 from losstune.report.weights import weights_svg
-from losstune.verdict import wording
 from losstune.verdict.results import Results
 
 
@@ -36,9 +35,8 @@ def draw(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
 
 def best_of_svg(results: Results) -> str:
     """Draw the expected best validation score of k trials against k, one panel per loss, with the baseline in grey."""
-    metric = wording.METRIC_NAMES[results.metric]
     curves = {loss.loss: loss.best_of for loss in results.losses if loss.best_of}
-    labels = f"trials searched (grey: {results.baseline})", f"expected best validation {metric}, %"
+    labels = f"trials searched (grey: {results.baseline})", f"expected best validation {results.units.axis}"
     return _curves_svg("best_of", results, curves, labels, quantile=0.2, baseline_width=1.2)
 
 
@@ -49,8 +47,7 @@ def learning_curves_svg(results: Results, curves: Mapping[str, Sequence[float]])
         results: Results of the study.
         curves: Mean over blocks by loss, see :func:`losstune.report.tables.winner_curves`.
     """
-    metric = wording.METRIC_NAMES[results.metric]
-    labels = f"epoch (grey: {results.baseline})", f"validation {metric}, %"
+    labels = f"epoch (grey: {results.baseline})", f"validation {results.units.axis}"
     return _curves_svg("learning_curves", results, curves, labels, quantile=0.3, baseline_width=2.6)
 
 
@@ -65,7 +62,8 @@ def _curves_svg(
 ) -> str:
     """Draw one panel per loss, with its curve over 1, 2, 3 and so on, and the baseline's curve in grey."""
     values = [value for curve in curves.values() for value in curve]
-    low, high = score_limits(values, quantile=quantile)
+    factor = results.units.factor
+    low, high = score_limits(values, results.units, quantile=quantile)
     longest = max((len(curve) for curve in curves.values()), default=1)
     baseline = curves.get(results.baseline, ())
     with drawing_style(name):
@@ -74,10 +72,10 @@ def _curves_svg(
         found[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
         for loss, axes in zip(results.losses, found, strict=False):
             curve = curves.get(loss.loss, ())
-            _draw_curve(axes, baseline, "shadow", linewidth=baseline_width)
+            _draw_curve(axes, baseline, factor, "shadow", linewidth=baseline_width)
             if loss.part != "baseline":
                 colour = colour_of(loss)
-                _draw_curve(axes, curve, "ink" if colour == "undecided" else colour, linewidth=1.4)
+                _draw_curve(axes, curve, factor, "ink" if colour == "undecided" else colour, linewidth=1.4)
             if not curve:
                 say_in(axes, "no winner")
             finish_panel(axes, loss.loss)
@@ -85,7 +83,7 @@ def _curves_svg(
         return svg_of(figure)
 
 
-def _draw_curve(axes: Axes, curve: Sequence[float], colour: str, *, linewidth: float) -> None:
-    epochs, percent = range(1, len(curve) + 1), [100 * value for value in curve]
+def _draw_curve(axes: Axes, curve: Sequence[float], factor: int, colour: str, *, linewidth: float) -> None:
+    epochs, shown = range(1, len(curve) + 1), [factor * value for value in curve]
     marker = "o" if len(curve) == 1 else ""
-    axes.plot(epochs, percent, color=COLOURS[colour], linewidth=linewidth, marker=marker, markersize=3)
+    axes.plot(epochs, shown, color=COLOURS[colour], linewidth=linewidth, marker=marker, markersize=3)

@@ -12,7 +12,10 @@ from losstune.core.records import Record
 from losstune.verdict.results import Results
 
 TOLERANCE = 0.01
-"""A trial counts as near the best of its loss within this difference, in units of the metric: one point."""
+"""A trial counts as near the best of its loss within this difference of a fraction: one point."""
+
+ROPES = 2
+"""Without a fraction, the tolerance is this number of ROPEs, as it is with the default ROPE of half a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class LearningRateSensitivity:
 
     share: float
     num_decades: float
+
+
+def tolerance_of(results: Results) -> float:
+    """Return the difference within which a trial is near the best of its loss."""
+    return TOLERANCE if results.percent else ROPES * results.rope
 
 
 def sensitivity_of(
@@ -45,9 +53,9 @@ def sensitivity_of(
     for loss in (result.loss for result in results.losses):
         if loss in learning_rates and any(r.status in ("finished", "stopped") for r in trials[loss]):
             low, high = learning_rates[loss]
-            scores = [record.validation[results.metric] for record in trials[loss]]
+            gains = [results.units.sign * record.validation[results.metric] for record in trials[loss]]
             rates = [record.configuration.learning_rate for record in trials[loss]]
-            share = share_near_best(rates, scores, (low, high), tolerance=TOLERANCE)
+            share = share_near_best(rates, gains, (low, high), tolerance=tolerance_of(results))
             found[loss] = LearningRateSensitivity(share, float(np.log10(high / low)))
     return found
 

@@ -8,7 +8,7 @@ from losstune.config.schema import Params
 from losstune.report import page_rows
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
-from losstune.report.learning_rate_sensitivity import TOLERANCE
+from losstune.report.learning_rate_sensitivity import tolerance_of
 from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
 from losstune.report.weights import SURE
@@ -59,14 +59,18 @@ def render_page(
         results=results,
         params=params,
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
-        metric_name=wording.METRIC_NAMES[results.metric],
-        other_metrics=[(name, wording.METRIC_NAMES[name]) for name in _SHOWN_METRICS if name != results.metric],
+        units=results.units,
+        other_metrics=[
+            (name, wording.metric_name(name))
+            for name in _SHOWN_METRICS
+            if name != results.metric and any(name in loss.scores for loss in results.losses)
+        ],
         figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(
             ((loss, found.share) for loss, found in diagnostics.sensitivity.items()), key=lambda pair: -pair[1]
         ),
-        tolerance=TOLERANCE,
+        tolerance=tolerance_of(results),
         fewest=FEWEST,
         costs=[by_loss[loss.loss] for loss in results.ranked()],
         failures=diagnostics.failures,

@@ -22,30 +22,32 @@ _NUM_CONFUSIONS = 12
 
 def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
     """Return the texts of a loss's rows."""
-    score, difference = loss.scores.get(results.metric), loss.difference
+    score, difference, units = loss.scores.get(results.metric), loss.difference, results.units
     p_holm = difference.p_holm if difference else None
     return {
         "loss": loss.loss,
         "result": loss,
         "decision": loss.standing,
-        "score": wording.score(results.metric, score.mean) if score else "",
+        "score": units.score(score.mean) if score else "",
         "score_interval": ""
         if score is None or score.low is None or score.high is None
-        else f"{100 * score.low:.2f} to {100 * score.high:.2f}",
-        "score_value": score.mean if score else -1.0,
-        "difference": wording.points(difference.mean) if difference else "",
-        "difference_interval": wording.interval(difference.low, difference.high) if difference else "",
+        else f"{units.score(score.low)} to {units.score(score.high)}".replace("%", ""),
+        "score_value": score.mean if score else "",
+        "difference": units.difference(difference.mean) if difference else "",
+        "difference_interval": units.interval(difference.low, difference.high) if difference else "",
         "difference_value": difference.mean if difference else "",
         "p_holm": wording.p_value(p_holm) if p_holm is not None else "",
         "p_value": p_holm if p_holm is not None else "",
         "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
         "p_better_value": difference.probability_better if difference else "",
-        "metrics": {name: (wording.score(name, value.mean), value.mean) for name, value in loss.scores.items()},
-        "searches": [_search_row(search, results.metric) for search in loss.searches],
-        "default_validation": wording.score(results.metric, loss.default_validation)
-        if loss.default_validation is not None
-        else "",
-        "optimism": wording.points(loss.optimism.mean) if loss.optimism else "",
+        "metrics": {
+            name: (wording.score(name, value.mean), value.mean)
+            for name, value in loss.scores.items()
+            if name != results.metric
+        },
+        "searches": [_search_row(search, units) for search in loss.searches],
+        "default_validation": units.score(loss.default_validation) if loss.default_validation is not None else "",
+        "optimism": units.difference(loss.optimism.mean) if loss.optimism else "",
         "overtakes": ", ".join(
             f"{'ahead' if ahead else 'behind'} from {wording.count(budget, 'trial')} on"
             for budget, ahead in loss.overtakes
@@ -58,15 +60,15 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
     }
 
 
-def _search_row(search: SearchResult, metric: str) -> dict[str, Any]:
+def _search_row(search: SearchResult, units: wording.Units) -> dict[str, Any]:
     return {
         "result": search,
         "hyperparameters": ", ".join(
             f"{name} {wording.number(value)}" for name, value in search.winner.hyperparameters.items()
         ),
-        "validation": wording.score(metric, search.validation),
-        "fresh": wording.score(metric, search.fresh),
-        "test": wording.score(metric, search.test),
+        "validation": units.score(search.validation),
+        "fresh": units.score(search.fresh),
+        "test": units.score(search.test),
     }
 
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from losstune.core.drawing import COLOURS
 from losstune.verdict.results import LossResult
+from losstune.verdict.wording import Units
 
 WIDTH_INCHES = 8.0
 NUM_COLUMNS = 4
@@ -66,13 +67,17 @@ def say_in(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=COLOURS["muted"])
 
 
-def score_limits(values: Sequence[float], *, quantile: float) -> tuple[float, float]:
-    """Return the axis limits in percent: the upper part of the scores, where losses differ."""
+def score_limits(values: Sequence[float], units: Units, *, quantile: float) -> tuple[float, float]:
+    """Return the axis limits, for fractions in percent: the better part of the scores, where losses differ."""
     if not values:
-        return 0.0, 100.0
-    low, high = float(np.quantile(values, quantile)), max(values)
-    margin = max(0.12 * (high - low), 0.005)
-    return 100 * max(low - margin, 0.0), 100 * (high + margin)
+        return 0.0, float(units.factor)
+    if units.minimize:
+        low, high = min(values), float(np.quantile(values, 1.0 - quantile))
+    else:
+        low, high = float(np.quantile(values, quantile)), max(values)
+    margin = max(0.12 * (high - low), 0.005 if units.percent else 0.01 * max(abs(low), abs(high)), 1e-12)
+    least = 0.0 if units.percent else -math.inf
+    return units.factor * max(low - margin, least), units.factor * (high + margin)
 
 
 def colour_of(loss: LossResult) -> str:

@@ -15,14 +15,18 @@ from losstune.verdict.results import Results
 def metrics(results: Results) -> dict[str, Any]:
     """Return the content of ``metrics.json``: the verdict, and the mean and difference of every loss.
 
-    Values have six decimals, so that a diff shows no rounding errors.
+    Values have six decimals, or six digits if they are no fractions, so that a diff shows no rounding errors.
     """
     metric, losses = results.metric, results.losses
+
+    def rounded(value: float) -> float:
+        return round(value, 6) if results.percent else float(f"{value:.6g}")
+
     return {
         "verdict": results.verdict.action,
         "winner": results.verdict.loss or "none",
-        "mean": {result.loss: round(result.scores[metric].mean, 6) for result in losses if result.scores},
-        "difference": {result.loss: round(result.difference.mean, 6) for result in losses if result.difference},
+        "mean": {result.loss: rounded(result.scores[metric].mean) for result in losses if result.scores},
+        "difference": {result.loss: rounded(result.difference.mean) for result in losses if result.difference},
     }
 
 
@@ -41,11 +45,12 @@ def winner_curves(results: Results, confirm_records: Iterable[Record]) -> dict[s
     }
 
 
-def learning_curves_csv(curves: Mapping[str, Sequence[float]]) -> str:
+def learning_curves_csv(results: Results, curves: Mapping[str, Sequence[float]]) -> str:
     """Return ``loss,epoch,value`` rows of :func:`winner_curves`."""
     return csv_text(
         ("loss", "epoch", "value"),
         ((loss, epoch, value) for loss, curve in curves.items() for epoch, value in enumerate(curve, 1)),
+        _form(results),
     )
 
 
@@ -54,6 +59,7 @@ def best_of_csv(results: Results) -> str:
     return csv_text(
         ("loss", "trials", "value"),
         ((loss.loss, number, value) for loss in results.losses for number, value in enumerate(loss.best_of, start=1)),
+        _form(results),
     )
 
 
@@ -68,6 +74,7 @@ def learning_rates_csv(results: Results, tune_records: Iterable[Record]) -> str:
             (record.configuration.loss, f"{record.configuration.learning_rate:.6g}", record.validation[results.metric])
             for record in trials
         ),
+        _form(results),
     )
 
 
@@ -94,3 +101,7 @@ def confusion_csv(results: Results, blocks: Mapping[str, Sequence[Record]]) -> s
             if count
         ),
     )
+
+
+def _form(results: Results) -> str:
+    return ".6f" if results.percent else ".6g"

@@ -34,7 +34,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
     shown = _rows_that_fit(results, MAX_LINES - num_below - _FRAME_LINES)
     columns = [
         Column("loss"),
-        Column(wording.METRIC_NAMES[results.metric], right=True),
+        Column(results.units.label, right=True),
         Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
         Column("Holm p", right=True),
         Column("decision"),
@@ -61,6 +61,8 @@ def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
 def _below(results: Results) -> list[Text | str]:
     """Return the lines below the table, ending with the verdict."""
     lines: list[Text | str] = ["", control_line(results)]
+    if results.minimize:
+        lines.append(f"{results.units.label}: lower is better, so a loss with a negative difference is ahead.")
     if results.num_saved is not None:
         lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
     lines += results.notes[:MAX_NOTES]
@@ -81,11 +83,11 @@ def control_line(results: Results) -> str:
         parts.append(f"Control {state}: {identity.loss} as {results.baseline}, {identity.detail}.")
     positive = results.control.positive
     if positive is not None and positive.detected is not None:
-        mean = positive.difference.mean
+        mean, units = positive.difference.mean, results.units
         found = (
-            f"found worse by {100 * abs(mean):.2f} points"
+            f"found worse by {units.amount(mean)}"
             if positive.detected
-            else f"NOT found worse ({wording.points(mean)} points)"
+            else f"NOT found worse ({units.difference(mean)}{units.points})"
         )
         parts.append(f"The degraded {results.baseline} was {found}.")
     return " ".join(parts)
@@ -93,18 +95,17 @@ def control_line(results: Results) -> str:
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
     style = STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
-    difference = result.difference
-    scores = result.scores
+    difference, scores, units = result.difference, result.scores, results.units
     num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
     needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
-        Text(wording.score(results.metric, scores[results.metric].mean) if scores else "-"),
-        Text(wording.points_with_interval(difference.mean, difference.low, difference.high) if difference else ""),
+        Text(units.score(scores[results.metric].mean) if scores else "-"),
+        Text(units.with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
-        Text(wording.score("nll", scores["nll"].mean) if scores else ""),
-        Text(wording.score("ece", scores["ece"].mean) if scores else ""),
+        Text(wording.score("nll", scores["nll"].mean) if "nll" in scores else ""),
+        Text(wording.score("ece", scores["ece"].mean) if "ece" in scores else ""),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),
     ]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.core.records import Record
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
-from losstune.verdict import wording
 from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
+from losstune.verdict.wording import Units
 
 MOST_POINTS = 300
 """A panel with more trials is thinned: only one of several dots that nearly coincide is drawn."""
@@ -42,7 +42,8 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: 
         trials[record.configuration.loss].append(record)
     shown = [record for loss in results.losses for record in trials[loss.loss]]
     usable = [record.validation[results.metric] for record in shown if not has_failed(record)]
-    low, high = score_limits(usable, quantile=0.25)
+    units = results.units
+    low, high = score_limits(usable, units, quantile=0.25)
     rates = [record.configuration.learning_rate for record in shown] or [1e-3]
     first, last = min(rates) / 2, max(rates) * 2
     powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
@@ -54,12 +55,12 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: 
         for loss, axes in zip(results.losses, found, strict=False):
             chosen = confirmed_configurations(blocks.get(loss.loss, ()))
             winners = [r for r in trials[loss.loss] if (r.search, r.configuration) in chosen]
-            _draw_trials(axes, trials[loss.loss], winners, results.metric, (first, last), (low, high))
+            _draw_trials(axes, trials[loss.loss], winners, units, (first, last), (low, high))
             finish_panel(axes, loss.loss)
         label_panels(
             figure,
-            "learning rate (ringed: winner · ×: diverged · ▾: below the frame)",
-            f"validation {wording.METRIC_NAMES[results.metric]}, %",
+            f"learning rate (ringed: winner · ×: diverged · {'▴: above' if units.minimize else '▾: below'} the frame)",
+            f"validation {units.axis}",
         )
         return svg_of(figure)
 
@@ -68,23 +69,28 @@ def _draw_trials(
     axes: Axes,
     trials: Sequence[Record],
     winners: Sequence[Record],
-    metric: str,
+    units: Units,
     rates: tuple[float, float],
     scores: tuple[float, float],
 ) -> None:
-    low = scores[0]
+    low, high = scores
     failed = [record for record in trials if has_failed(record)]
     whole = [record for record in trials if not has_failed(record)]
-    below = [record for record in whole if 100 * record.validation[metric] < low]
-    inside = [record for record in whole if 100 * record.validation[metric] >= low]
-    at_foot = axes.get_xaxis_transform()
-    for marks, marker, size, colour in ((failed, "x", 4.5, "worse"), (below, "v", 4.0, "shadow")):
+    beyond: list[Record] = []
+    inside: list[Record] = []
+    for record in whole:
+        value = units.factor * record.validation[units.metric]
+        (beyond if (value > high if units.minimize else value < low) else inside).append(record)
+    # At the end of the axis with the worse scores, whatever they are.
+    edge, at_edge = (1.0 - _FOOT if units.minimize else _FOOT), axes.get_xaxis_transform()
+    arrow = "^" if units.minimize else "v"
+    for marks, marker, size, colour in ((failed, "x", 4.5, "worse"), (beyond, arrow, 4.0, "shadow")):
         x_N = thinned(_points(marks, None), rates, (0.0, 1.0))[:, 0]
         if len(x_N):
-            axes.plot(x_N, np.full(len(x_N), _FOOT), marker, color=COLOURS[colour], markersize=size, transform=at_foot)
+            axes.plot(x_N, np.full(len(x_N), edge), marker, color=COLOURS[colour], markersize=size, transform=at_edge)
     for is_stopped in (True, False):
         marks = [record for record in inside if (record.status == "stopped") == is_stopped]
-        points_N2 = thinned(_points(marks, metric), rates, scores)
+        points_N2 = thinned(_points(marks, units), rates, scores)
         if len(points_N2):
             axes.plot(
                 *points_N2.T,
@@ -93,8 +99,8 @@ def _draw_trials(
                 markerfacecolor=COLOURS["card" if is_stopped else "undecided"],
                 markersize=3.6,
             )
-    points_N2 = _points(winners, metric)
-    points_N2[:, 1] = np.maximum(points_N2[:, 1], low)
+    points_N2 = _points(winners, units)
+    points_N2[:, 1] = np.clip(points_N2[:, 1], low, high)
     if len(points_N2):
         axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=5, zorder=4)
         axes.plot(*points_N2.T, "o", color=COLOURS["better"], markersize=9.5, markerfacecolor="none", zorder=4)
@@ -121,11 +127,11 @@ def thinned(points_N2: Points, rates: tuple[float, float], scores: tuple[float, 
     return points_N2[np.sort(kept)]
 
 
-def _points(records: Sequence[Record], metric: str | None) -> Points:
-    """Return learning rates and scores in percent; the score is 0 if `metric` is None."""
+def _points(records: Sequence[Record], units: Units | None) -> Points:
+    """Return learning rates and scores as shown; the score is 0 if `units` is None."""
     return np.array(
         [
-            (record.configuration.learning_rate, 100 * record.validation[metric] if metric else 0.0)
+            (record.configuration.learning_rate, units.factor * record.validation[units.metric] if units else 0.0)
             for record in records
         ],
         dtype=np.float64,

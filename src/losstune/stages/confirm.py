@@ -21,6 +21,7 @@ from losstune.study.plan import FixedPlan, GrowingPlan, Plan
 from losstune.study.registration import register, share_registrations, take_registrations, write_registration
 from losstune.study.selection import select_winners
 from losstune.training.task import Task
+from losstune.verdict.failures import with_worst, worst_score
 
 DEGRADED_BY = 0.01
 """Factor on the baseline's learning rate for the positive control."""
@@ -43,8 +44,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     study = open_study(params, folder, root, find_device)
     with open_ledger(study.params, root) as ledger, locked(root, "confirm"):
-        winners = _winners(study)
-        plan = plan_blocks(study, winners, ledger)
+        winners, worst = _searched(study)
+        plan = plan_blocks(study, winners, ledger, worst)
         _register(study, winners, ledger)
         execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
@@ -56,7 +57,8 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     Raises:
         LosstuneError: If the records of the search are missing, or a search of the baseline has no winner.
     """
-    return plan_blocks(study, _winners(study), ledger)
+    winners, worst = _searched(study)
+    return plan_blocks(study, winners, ledger, worst)
 
 
 def num_degraded(params: Params) -> int:
@@ -65,24 +67,35 @@ def num_degraded(params: Params) -> int:
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
-def plan_blocks(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> Plan:
-    """Plan the blocks of these winners (one winner per search of a loss), and the controls."""
+def plan_blocks(
+    study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger, worst: float | None = None
+) -> Plan:
+    """Plan the blocks of these winners (one winner per search of a loss), and the controls.
+
+    Args:
+        study: The study.
+        winners: The winners.
+        ledger: Provides finished trainings.
+        worst: Score with which a diverged or failed block counts, see :func:`losstune.verdict.failures.worst_score`.
+    """
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
         num_controls = num_degraded(params) + (identical_to(params.baseline, params.loss_names) is not None)
         most = len(winners) * confirm.num_blocks + num_controls
-        return GrowingPlan(_grow(study, winners), most, ledger)
+        return GrowingPlan(_grow(study, winners, worst), most, ledger)
     jobs = [job for place in range(confirm.num_blocks) for job in _block_jobs(study, winners, place, winners)]
     return FixedPlan(jobs, ledger)
 
 
-def undecided_after(records: Sequence[Record], params: Params, winners: Sequence[str]) -> set[str]:
+def undecided_after(
+    records: Sequence[Record], params: Params, winners: Sequence[str], worst: float | None = None
+) -> set[str]:
     """Return the candidates for which the e-process has not decided on the blocks so far."""
-    metric, report = params.tune.metric, params.report
+    metric, report = params.tune.measure.name, params.report
     identical = identical_losses(params.loss_names, params.baseline)
     candidates = [loss for loss in winners if loss != params.baseline and loss not in identical]
     scores: dict[str, list[float]] = {loss: [] for loss in winners}
-    for record in records:
+    for record in with_worst(records, metric, worst):
         if record.role == "block" and record.test is not None:
             scores[record.configuration.loss].append(record.test[metric])
     undecided = set()
@@ -102,7 +115,9 @@ def undecided_after(records: Sequence[Record], params: Params, winners: Sequence
     return undecided
 
 
-def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[list[Record]], list[Job]]:
+def _grow(
+    study: Study, winners: Mapping[str, Sequence[Record]], worst: float | None
+) -> Callable[[list[Record]], list[Job]]:
     params = study.params
     identical = identical_losses(params.loss_names, params.baseline)
     # These losses get all blocks: the baseline, and those whose difference is the noise floor.
@@ -111,7 +126,7 @@ def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[li
     def grow(records: list[Record]) -> list[Job]:
         num_searches = params.tune.num_searches
         start = 1 + max((place_of(record, num_searches) for record in records), default=-1)
-        undecided = undecided_after(records, params, list(winners))
+        undecided = undecided_after(records, params, list(winners), worst)
         is_over = not undecided and start >= num_control_blocks(params.report.alpha)
         if is_over or start == params.confirm.num_blocks:
             return []
@@ -125,15 +140,17 @@ def _grow(study: Study, winners: Mapping[str, Sequence[Record]]) -> Callable[[li
     return grow
 
 
-def _winners(study: Study) -> dict[str, tuple[Record, ...]]:
+def _searched(study: Study) -> tuple[dict[str, tuple[Record, ...]], float | None]:
+    """Return the winners of the search, and the score with which diverged and failed blocks count."""
     params = study.params
     trials = read_records(study.folder / TRIALS)
-    winners = select_winners(trials, params.tune.metric, params.tune.num_searches)
+    winners = select_winners(trials, params.tune.measure, params.tune.num_searches)
     if params.baseline not in winners:
         raise LosstuneError(
             f"a search of the baseline '{params.baseline}' has no finished trial; see {TRIALS} for the causes"
         )
-    return {loss: winners[loss] for loss in params.loss_names if loss in winners}
+    worst = worst_score(trials, params.tune.measure)
+    return {loss: winners[loss] for loss in params.loss_names if loss in winners}, worst
 
 
 def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
@@ -163,9 +180,10 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
             model=params.model,
             training=params.training,
             device=study.device,
+            metric=params.tune.own_metric,
             test=True,
             keep_weights=index == 0 and role == "block",
-            score=params.tune.metric,
+            score=params.tune.measure.name,
         )
         return study.make_job(task, "confirm", role, search, index)
 

@@ -21,6 +21,7 @@ from losstune.study.jobs import Job
 from losstune.study.ledger import open_ledger
 from losstune.study.plan import Plan
 from losstune.study.selection import best_of_searches
+from losstune.verdict.failures import worst_score
 
 FEWEST_KEPT = 8
 """Fewest finished trainings of the study for an estimate without test trainings."""
@@ -74,7 +75,8 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
     with open_ledger(study.params, root, look_only=True) as ledger:
         search = tune.make_plan(study, ledger)
         is_settled = len(search.kept) == search.total
-        blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger)
+        worst = worst_score((entry.record for entry in search.kept), study.params.tune.measure)
+        blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger, worst)
     is_stopped_early = params.tune.scheduler == "asha"
     works = [
         _work("tune", search, may_be_fewer=False, epochs_may_be_fewer=is_stopped_early),
@@ -140,7 +142,7 @@ def _winners_so_far(study: Study, trials: Iterable[Entry]) -> dict[str, tuple[Re
         )
         if not failed or loss == params.baseline:
             winners[loss] = tuple(
-                best_of_searches(done[loss, search], params.tune.metric)
+                best_of_searches(done[loss, search], params.tune.measure)
                 if (loss, search) in done
                 else _at_defaults(study, loss, search)
                 for search in searches

@@ -14,6 +14,7 @@ from losstune.losses.registry import get
 from losstune.losses.tools.own import require_usable
 from losstune.models.own import require_seeded
 from losstune.training.augmentation import require_augmentation
+from losstune.training.own_metric import check_metric
 
 
 def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: int) -> list[str]:
@@ -37,13 +38,15 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
             require_usable(get(name), num_classes)
             if get(name).assumes_softmax:
                 notes.append(f"{name} declares no link, so softmax of its outputs is taken for the probabilities")
-        if is_own(params.model.name) and input_shape is not None:
+        if params.names_model and is_own(params.model.name) and input_shape is not None:
             note = require_seeded(params.model, input_shape, num_classes)
             notes += [note] if note else []
         augmentation = params.training.augmentation
         if isinstance(augmentation, OwnSettings) and input_shape is not None:
             note = require_augmentation(augmentation, input_shape)
             notes += [note] if note else []
+        if params.tune.own_metric is not None and params.tune.own_metric.is_function:
+            check_metric(params.tune.own_metric, num_classes)
     if printed.getvalue().strip():
         first = printed.getvalue().strip().splitlines()[0][:60]
         notes.append(f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress")

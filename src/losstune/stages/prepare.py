@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from losstune.config.schema import DataSettings, Params
+from losstune.config.schema import FILES, DataSettings, Params
 from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
-from losstune.data import imbalance, prepared, sources, splits
+from losstune.data import files, imbalance, prepared, sources, splits
 from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
 
@@ -30,6 +30,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     data_root = folder / params.data.root
     settings = params.data.model_copy(update={"root": str(data_root)})
+    if settings.name == FILES:
+        print(files.write(folder / PREPARED, data_root, settings).summary())
+        return
     raw = _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
     try:
@@ -70,7 +73,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         print("The data has its own test split, so data.test_fraction is ignored.")
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
-    if hint := imbalance.hint(manifest, params.tune.metric, params.report.rope):
+    if hint := imbalance.hint(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {hint}.")
 
 

@@ -47,7 +47,7 @@ from losstune.stages.study import Study, open_study
 from losstune.study import provenance
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
-from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
+from losstune.tracking import TrackingSummary, TrainedModel, data_name, experiment_of, open_tracker
 from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
 
@@ -82,7 +82,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
         protocol=registration.protocol,
         earlier=registration.earlier,
-        imbalance=imbalance.hint(study.manifest, params.tune.metric, params.report.rope),
+        imbalance=imbalance.hint(study.manifest, params.tune.measure.name, params.report.rope),
         own_notes=unverified(params),
     )
     test = prepared.read_test(folder / PREPARED)
@@ -154,7 +154,7 @@ def read_results(folder: Path) -> Results:
 def _data_facts(study: Study) -> DataFacts:
     counts = study.manifest.counts
     return DataFacts(
-        name=study.manifest.name,
+        name=study.manifest.name if study.manifest.has_samples else data_name(study.params.data),
         digest=study.manifest.digest,
         num_train=sum(counts.train),
         num_validation=sum(counts.validation),

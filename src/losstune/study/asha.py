@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from losstune.core.metric import Metric
 from losstune.core.records import Record
 
 
@@ -29,29 +30,31 @@ def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, .
 class Brackets:
     """The scores at each rung of each search.
 
-    A trial continues after a rung if its score is at or above the (1 - 1/factor) quantile of the scores that reached
-    this rung before it. The first trial continues. The decision depends on the order of arrival, as always with ASHA.
+    A trial continues after a rung if its score is at least as good as the (1 - 1/factor) quantile of the scores that
+    reached this rung before it. The first trial continues. The decision depends on the order of arrival, as always with
+    ASHA.
 
     Args:
         rungs: Epochs of the rungs, ascending.
         reduction_factor: One trial in this number continues.
-        metric: Validation metric that ranks, higher is better; never the training loss.
+        metric: Validation metric that ranks; never the training loss.
     """
 
-    def __init__(self, rungs: tuple[int, ...], reduction_factor: int, metric: str) -> None:
+    def __init__(self, rungs: tuple[int, ...], reduction_factor: int, metric: Metric) -> None:
         self.rungs, self.reduction_factor, self.metric = rungs, reduction_factor, metric
-        self._scores: dict[tuple[str, int, int], list[float]] = {}
+        self._gains: dict[tuple[str, int, int], list[float]] = {}
 
     def goes_on(self, loss: str, search: int, epoch: int, score: float) -> bool:
         """Add a trial's score at the rung `epoch` and return whether the trial continues."""
-        seen = self._scores.setdefault((loss, search, epoch), [])
+        seen = self._gains.setdefault((loss, search, epoch), [])
         cutoff = np.percentile(seen, (1 - 1 / self.reduction_factor) * 100) if seen else -np.inf
-        seen.append(score)
-        return bool(score >= cutoff)
+        gain = self.metric.sign * score
+        seen.append(gain)
+        return bool(gain >= cutoff)
 
     def remember(self, record: Record) -> None:
         """Add the scores of a finished trial, so that a resumed study decides as an uninterrupted one would."""
         for epoch in record.curve:
             if epoch.epoch in self.rungs:
                 rung = record.configuration.loss, record.search, epoch.epoch
-                self._scores.setdefault(rung, []).append(epoch.validation[self.metric])
+                self._gains.setdefault(rung, []).append(self.metric.sign * epoch.validation[self.metric.name])

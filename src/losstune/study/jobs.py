@@ -118,6 +118,7 @@ def make_job(
         "weights": task.keep_weights,
         "code": code_digest(*modules),
         "own": dict(own or {}),
+        "metric": _without_place(task.metric.model_dump(mode="json", exclude={"percent"})) if task.metric else None,
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }

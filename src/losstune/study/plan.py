@@ -167,7 +167,7 @@ class SearchPlan(Plan):
         self._params, self._spaces, self._make, self._device = params, spaces, make, device
         # Another rule stops other trials, so the rule is part of the identity.
         self._early_stopping = (
-            f"asha by {tune.metric}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
+            f"asha by {tune.measure.name}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
             if tune.scheduler == "asha"
             else None
         )
@@ -213,8 +213,9 @@ class SearchPlan(Plan):
                 model=params.model,
                 training=params.training,
                 device=self._device,
+                metric=params.tune.own_metric,
                 early_stopping=self._early_stopping,
-                score=params.tune.metric,
+                score=params.tune.measure.name,
             )
             self._num_explored[lane] += 1
             if self._add(self._make(task, search, index), (index, position)):

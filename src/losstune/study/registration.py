@@ -17,7 +17,7 @@ from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, write_atomically
 from losstune.core.records import Row
 from losstune.study.search import Space
-from losstune.study.selection import RULE
+from losstune.study.selection import rule
 from losstune.study.shared_ledger import SharedLedger
 
 FOLDER = Path(".losstune/registrations")
@@ -74,7 +74,7 @@ def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space
         "data.digest": data_digest,
         "losses": sorted(params.loss_names),
         "baseline": params.baseline,
-        "selection": RULE,
+        "selection": rule(params.tune.measure),
     }
     for section in _SECTIONS:
         terms |= {f"{section}.{key}": value for key, value in values[section].items()}

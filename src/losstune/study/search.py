@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.metric import Metric
 from losstune.core.records import Configuration, Record
 from losstune.core.seeds import derive_seed
 from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange, Range, Value
@@ -143,7 +144,7 @@ def propose(
         generator = random.Random(derive_seed(seed, "search", space.loss, search, index))
         return space.configuration(_at(space, [generator.random() for _ in space.ranges]))
     if settings.sampler == "tpe" and depends_on(index, settings) > 0:
-        return _propose_tpe(space, history, settings.metric, derive_seed(seed, "tpe", space.loss, search, index))
+        return _propose_tpe(space, history, settings.measure, derive_seed(seed, "tpe", space.loss, search, index))
     return space.configuration(
         _at(space, _sobol(len(space.ranges), index - 1, derive_seed(seed, "search", space.loss, search)))
     )
@@ -174,20 +175,20 @@ def _sobol_points(num_dimensions: int, num_bits: int, seed: int) -> NDArray[np.f
     return np.asarray(sequence.random_base2(num_bits))
 
 
-def _propose_tpe(space: Space, history: Sequence[Record], metric: str, seed: int) -> Configuration:
+def _propose_tpe(space: Space, history: Sequence[Record], metric: Metric, seed: int) -> Configuration:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     distributions = {name: _distribution(span) for name, span in space.ranges.items()}
     sampler = optuna.samplers.TPESampler(n_startup_trials=1, multivariate=True, seed=seed % 2**32)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study = optuna.create_study(direction="minimize" if metric.minimize else "maximize", sampler=sampler)
     for record in history:
         point = record.configuration.hyperparameters | {
             "learning_rate": record.configuration.learning_rate,
             "weight_decay": record.configuration.weight_decay,
         }
         values = {name: point[name] for name in space.ranges}
-        score = record.validation[metric]
+        score = record.validation[metric.name]
         study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=score))
     return space.configuration(dict(study.ask(distributions).params))
 

@@ -6,25 +6,29 @@ import math
 from collections.abc import Iterable
 
 from losstune.core.errors import LosstuneError
+from losstune.core.metric import Metric
 from losstune.core.records import Record
 
-RULE = (
-    "highest final validation score among a search's finished trials; ties go to the higher mean over all "
-    "epochs, then to the lower trial number; a trial that was stopped early wins only where none finished, "
-    "one that diverged or failed never"
-)
-"""The rule as the report states it. Its text is part of the registration."""
+
+def rule(metric: Metric) -> str:
+    """Return the rule of selection as the report states it. Its text is part of the registration."""
+    best, better = ("lowest", "lower") if metric.minimize else ("highest", "higher")
+    return (
+        f"{best} final validation score among a search's finished trials; ties go to the {better} mean over all "
+        "epochs, then to the lower trial number; a trial that was stopped early wins only where none finished, "
+        "one that diverged or failed never"
+    )
 
 
-def select_winners(records: Iterable[Record], metric: str, num_searches: int) -> dict[str, tuple[Record, ...]]:
-    """Select the winning trial of each search of each loss, see :data:`RULE`.
+def select_winners(records: Iterable[Record], metric: Metric, num_searches: int) -> dict[str, tuple[Record, ...]]:
+    """Select the winning trial of each search of each loss, see :func:`rule`.
 
     The mean over the curve breaks ties because a small validation split has few distinct scores. If two trials end with
-    the same score, the one with the higher mean depends less on chance in the last epoch.
+    the same score, the one with the better mean depends less on chance in the last epoch.
 
     Args:
         records: The rows of the search; rows of other stages are ignored.
-        metric: Name of the validation metric, higher is better.
+        metric: The validation metric.
         num_searches: Independent searches of each loss.
 
     Returns:
@@ -38,9 +42,9 @@ def select_winners(records: Iterable[Record], metric: str, num_searches: int) ->
     for record in records:
         if record.stage != "tune" or record.status not in ("finished", "stopped"):
             continue
-        if metric not in record.validation:
+        if metric.name not in record.validation:
             raise LosstuneError(
-                f"trial {record.number} of {record.configuration.loss} has no validation metric {metric!r} "
+                f"trial {record.number} of {record.configuration.loss} has no validation metric {metric.name!r} "
                 f"(it has {', '.join(sorted(record.validation)) or 'none'})"
             )
         search = record.configuration.loss, record.search
@@ -53,12 +57,12 @@ def select_winners(records: Iterable[Record], metric: str, num_searches: int) ->
     }
 
 
-def best_of_searches(winners: Iterable[Record], metric: str) -> Record:
+def best_of_searches(winners: Iterable[Record], metric: Metric) -> Record:
     """Return the best of a loss's winners on the validation split, by the same rule. It is the model to use."""
     return max(winners, key=lambda record: (*_rank(record, metric), -record.search))
 
 
-def _rank(record: Record, metric: str) -> tuple[bool, float, float, int]:
-    curve = [epoch.validation[metric] for epoch in record.curve]
+def _rank(record: Record, metric: Metric) -> tuple[bool, float, float, int]:
+    curve = [metric.sign * epoch.validation[metric.name] for epoch in record.curve]
     mean = math.fsum(curve) / len(curve) if curve else -math.inf
-    return record.status == "finished", record.validation[metric], mean, -record.index
+    return record.status == "finished", metric.sign * record.validation[metric.name], mean, -record.index

@@ -28,8 +28,17 @@ from losstune.training.task import Task
 
 KEY = "training.loop"
 
-Score = float | Tensor | NDArray[Any]
-"""A score in the units of the study's metric, or class probabilities (N, C) of a split's samples in their order."""
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """The model's outputs (N, C) for all samples of a split in their order, before any map to probabilities."""
+
+    values: Tensor
+
+
+Score = float | Tensor | NDArray[Any] | Logits
+"""A score in the units of the study's metric, or class probabilities (N, C) of a split's samples in their order, or
+the outputs that the loss's own map turns into them."""
 
 
 class Stopped(BaseException):  # noqa: N818 - it ends a training as planned and is no error
@@ -43,11 +52,12 @@ class Stopped(BaseException):  # noqa: N818 - it ends a training as planned and 
 class Result:
     """What a training loop of your own returns.
 
-    From probabilities, losstune computes all of its metrics, and the report shows calibration and confusion. From a
-    score, it knows the study's metric alone.
+    From ``Logits(outputs)``, losstune computes what it computes in its own loop. From probabilities, it knows no
+    temperature, unless the loss's own map is softmax, and no predictions for balanced accuracy that ignore the class
+    prior. From a score, it knows the study's metric alone.
 
     Attributes:
-        validation: Score of the trained model on the validation split, or class probabilities of its samples in order.
+        validation: Score of the trained model on the validation split, see :data:`Score`.
         test: The same for the test split; expected if and only if :attr:`Job.score_test` is true.
         num_parameters: Number of trainable parameters, for the record.
         weights: The trained weights, ``model.state_dict()``; kept for the first block of each search.

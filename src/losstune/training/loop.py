@@ -24,6 +24,7 @@ from losstune.training.augmentation import augmentation_of
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
 from losstune.training.optimisation import Optimizer, learning_rate_at
+from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
 from losstune.training.task import Arrays, Task, TrainingResult
 
@@ -58,6 +59,7 @@ class _Training:
     def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData) -> None:
         self.task, self.loss, self.data = task, loss, data
         settings = task.training
+        self.own_metric = load_metric(task.metric) if task.metric else None
         # Every source of randomness has its own stream, so that all losses of a block share every stream.
         torch.manual_seed(derive_seed(seed, "initialisation"))
         network = adapt_head(
@@ -118,8 +120,8 @@ class _Training:
             cause=self.cause,
             num_parameters=self.num_parameters,
             curve=tuple(self.curve),
-            validation=metrics.worst_scores() if self.cause else self.curve[-1].validation,
-            test=metrics.worst_scores() if self.cause and self.task.test else None,
+            validation=self.task.worst_scores() if self.cause else self.curve[-1].validation,
+            test=self.task.worst_scores() if self.cause and self.task.test else None,
         )
 
     def finish(self) -> TrainingResult:
@@ -179,4 +181,7 @@ class _Training:
         if not bool(torch.isfinite(probabilities).all()):
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
-        return metrics.evaluate(probabilities, target, balanced)
+        scores = metrics.evaluate(probabilities, target, balanced)
+        if self.task.metric is not None and self.own_metric is not None:
+            scores[self.task.metric.measure.name] = self.own_metric(probabilities, target)
+        return scores

@@ -6,8 +6,6 @@ Shape suffixes: N samples, C classes, B bins.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -22,85 +20,9 @@ ECE_NUM_BINS = 15
 MAX_LOG_TEMPERATURE = math.log(50.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A metric of predicted probabilities against true classes.
-
-    Attributes:
-        name: Key in every record and table.
-        minimize: Whether smaller is better.
-        worst: The score of a training that diverged or failed.
-        bounds: Smallest and largest possible value.
-        summary: One sentence for display.
-    """
-
-    name: str
-    minimize: bool
-    worst: float
-    bounds: tuple[float, float]
-    summary: str
-
-
-METRICS: MappingProxyType[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric(
-                name="accuracy",
-                minimize=False,
-                worst=0.0,
-                bounds=(0.0, 1.0),
-                summary="Fraction of samples whose most probable class is the true one.",
-            ),
-            Metric(
-                name="balanced_accuracy",
-                minimize=False,
-                worst=0.0,
-                bounds=(0.0, 1.0),
-                summary="Mean recall over the classes.",
-            ),
-            Metric(
-                name="macro_f1",
-                minimize=False,
-                worst=0.0,
-                bounds=(0.0, 1.0),
-                summary="Mean over the classes of the harmonic mean of precision and recall.",
-            ),
-            Metric(
-                name="nll",
-                minimize=True,
-                worst=math.inf,
-                bounds=(0.0, math.inf),
-                summary="Mean negative log of the true class's probability, in nats.",
-            ),
-            Metric(
-                name="brier",
-                minimize=True,
-                worst=2.0,
-                bounds=(0.0, 2.0),
-                summary="Mean squared distance of the probabilities from the true one-hot vector, 0 to 2.",
-            ),
-            Metric(
-                name="ece",
-                minimize=True,
-                worst=1.0,
-                bounds=(0.0, 1.0),
-                summary="Expected calibration error: mean gap between confidence and accuracy over 15 bins.",
-            ),
-        )
-    }
-)
-"""All metrics by name, in display order."""
-
-
-def worst_scores() -> dict[str, float]:
-    """Return each metric's worst score, which the record of a diverged or failed training contains."""
-    return {name: metric.worst for name, metric in METRICS.items()}
-
-
 @torch.no_grad()
 def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None) -> dict[str, float]:
-    """Compute all metrics of :data:`METRICS`, with one transfer from the device.
+    """Compute all metrics of :data:`losstune.core.metric.METRICS`, with one transfer from the device.
 
     With predicted class k_n = argmax_k p_nk (the first on ties) and confidence c_n = max_k p_nk:
 
@@ -161,9 +83,9 @@ def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | No
     gap_B = (bin_N.clamp(0, ECE_NUM_BINS - 1) == bins_B1).double() @ (is_hit_N - confidence_N)
     ece = gap_B.abs().sum() / num_samples
 
-    # In the order of METRICS.
+    names = "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece"
     values = torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece]).tolist()
-    return dict(zip(METRICS, values, strict=True))
+    return dict(zip(names, values, strict=True))
 
 
 @torch.no_grad()

@@ -19,7 +19,11 @@ from losstune.losses.spec import BoundLoss
 from losstune.training import metrics
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
+from losstune.training.job import Logits
+from losstune.training.own_metric import load_metric
 from losstune.training.task import Task
+
+EXPECTED = "expected a number, class probabilities (N, C), or losstune.Logits of outputs (N, C)"
 
 Split = Literal["validation", "test"]
 
@@ -38,7 +42,12 @@ class Scores:
     """
 
     def __init__(self, task: Task, loss: BoundLoss, data: DeviceData | None, found: str) -> None:
-        self._task, self._loss, self._data, self._found = task, loss, data, found
+        self._task, self._data, self._found = task, data, found
+        if data is not None:
+            loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+        self._loss = loss
+        own = task.metric if task.metric is not None and task.metric.is_function else None
+        self._own_metric = load_metric(own) if own else None
 
     def of(self, value: Any, split: Split, how: str) -> dict[str, float] | None:
         """Return the metrics of a score or of probabilities; None if it is not finite.
@@ -49,7 +58,7 @@ class Scores:
         if _is_number(value):
             score = float(value)
             return {self._task.score: score} if math.isfinite(score) else None
-        probabilities_NC = self._probabilities(value, split, how)
+        outputs_NC, probabilities_NC = self._outputs(value, split, how)
         if not bool(torch.isfinite(probabilities_NC).all()):
             return None
         sums_N = probabilities_NC.sum(1)
@@ -60,7 +69,11 @@ class Scores:
                 f"{float(sums_N[worst]):.4g}, expected non-negative rows that sum to 1, such as those of "
                 "job.probabilities(logits)"
             )
-        scores = metrics.evaluate(probabilities_NC, self._labels(split))
+        is_balanced = outputs_NC is not None and self._loss.spec.balanced_outputs
+        balanced_N = outputs_NC.argmax(1) if is_balanced and outputs_NC is not None else None
+        scores = metrics.evaluate(probabilities_NC, self._labels(split), balanced_N)
+        if self._own_metric is not None:
+            scores[self._task.score] = self._own_metric(probabilities_NC, self._labels(split))
         if self._task.score not in scores:
             raise LosstuneError(
                 f"{self._found} {how} class probabilities, of which losstune can't compute {self._task.score}; "
@@ -73,42 +86,50 @@ class Scores:
         return f"{float(value)}" if _is_number(value) else "NaN or infinite"
 
     def predictions(self, validation: Any, test: Any) -> dict[str, Any]:
-        """Return the fields of a result that come from test probabilities; none if the loop returned a number."""
+        """Return the fields of a result that come from test predictions; none if the loop returned a number."""
         if test is None or _is_number(test) or self._data is None:
             return {}
-        test_NC, target_N = self._probabilities(test, "test", "returned"), self._labels("test")
+        outputs_NC, test_NC = self._outputs(test, "test", "returned")
+        target_N = self._labels("test")
         predicted_N = test_NC.argmax(1)
         counts = metrics.confusion_matrix(predicted_N, target_N, self._data.num_classes)
-        found = {"link": calibration(test_NC, target_N)}
-        fields: dict[str, Any] = {}
-        # The outputs themselves are not known. If the link is softmax, it gives the softmax of the outputs, and the log
-        # of a probability is an output up to a constant.
-        if self._link_is_softmax():
-            found = {"softmax": found["link"], **found}
-        if not _is_number(validation):
-            logits_NC = _log(self._probabilities(validation, "validation", "returned"))
-            temperature = metrics.fit_temperature(logits_NC, self._labels("validation"))
-            found["scaled"] = calibration((_log(test_NC) / temperature).softmax(1).float(), target_N)
-            fields["temperature"] = temperature.item()
-        return fields | {
+        fields: dict[str, Any] = {
             "confusion": tuple(tuple(row) for row in counts.tolist()),
             "predictions": labels.pack(predicted_N.cpu().numpy()),
-            "calibration": found,
         }
+        found = {"link": calibration(test_NC, target_N)}
+        if outputs_NC is not None:
+            found = {"softmax": calibration(outputs_NC.softmax(1), target_N), **found}
+            validation_NC = None if _is_number(validation) else self._outputs(validation, "validation", "returned")[0]
+            if validation_NC is not None:
+                temperature = metrics.fit_temperature(validation_NC, self._labels("validation"))
+                scaled_NC = (outputs_NC.double() / temperature).softmax(1).float()
+                found["scaled"] = calibration(scaled_NC, target_N)
+                fields["temperature"] = temperature.item()
+        return fields | {"calibration": found}
 
-    def _probabilities(self, value: Any, split: Split, how: str) -> Tensor:
-        """Return them as a tensor on the data's device, without a check of their values."""
+    def _outputs(self, value: Any, split: Split, how: str) -> tuple[Tensor | None, Tensor]:
+        """Return the model's outputs, if they are known, and the probabilities, without a check of their values."""
+        if isinstance(value, Logits):
+            outputs_NC = self._array(value.values, split, how)
+            return outputs_NC, self._loss.probabilities(outputs_NC)
+        probabilities_NC = self._array(value, split, how)
+        if not self._link_is_softmax():
+            return None, probabilities_NC
+        return _log(probabilities_NC), probabilities_NC  # equal to the outputs, up to a constant
+
+    def _array(self, value: Any, split: Split, how: str) -> Tensor:
+        """Return an array of shape (N, C) on the data's device."""
         if not isinstance(value, Tensor | np.ndarray | list | tuple):
             what = "nothing" if value is None else f"a {type(value).__name__}"
             raise LosstuneError(
-                f"{self._found} {how} {what} as the {split} score, expected a number or class probabilities (N, C)"
+                f"{self._found} {how} {what} as the {split} score, {EXPECTED}"
             )
         try:
             tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
         except (TypeError, ValueError):
             raise LosstuneError(
-                f"{self._found} {how} a {type(value).__name__} as the {split} score, expected a number or class "
-                "probabilities (N, C)"
+                f"{self._found} {how} a {type(value).__name__} as the {split} score, {EXPECTED}"
             ) from None
         if self._data is None:
             raise LosstuneError(
@@ -130,10 +151,9 @@ class Scores:
         return found
 
     def _link_is_softmax(self) -> bool:
-        logits_NC = torch.linspace(-3.0, 3.0, 8).view(2, 4)
-        spec = self._loss.spec
-        if spec.needs_counts:
+        if self._loss.spec.needs_counts:
             return False
+        logits_NC = torch.linspace(-3.0, 3.0, 8).view(2, 4)
         return torch.allclose(self._loss.probabilities(logits_NC), logits_NC.softmax(1), atol=1e-6)
 
 

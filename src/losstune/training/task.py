@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.config.settings import MetricSettings, ModelSettings, TrainingSettings
+from losstune.core.metric import worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
-from losstune.training import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Task:
         device: ``"cpu"`` or ``"cuda"``.
         test: Whether to score the trained model on the test split.
         keep_weights: Whether to return the trained weights.
+        metric: The user's own metric, which is computed beside the built-in ones; None without one.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
         score: Name of the study's metric, for a loop of the user's own that returns scores in its units.
     """
@@ -36,12 +37,13 @@ class Task:
     device: str
     test: bool = False
     keep_weights: bool = False
+    metric: MetricSettings | None = None
     early_stopping: str | None = None
     score: str = "accuracy"
 
     def worst_scores(self) -> dict[str, float]:
         """Return each metric's worst score."""
-        return metrics.worst_scores()
+        return worst_scores(self.metric.measure if self.metric else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,22 @@ class Arrays:
     def has_samples(self) -> bool:
         """Whether there are any."""
         return len(self.train_labels) > 0
+
+
+def without_samples(num_classes: int, digest: str, root: str) -> Arrays:
+    """Return the data that only a training loop of the user's own reads."""
+    none, labels = np.empty((0,), dtype=np.uint8), np.empty((0,), dtype=np.int64)
+    return Arrays(
+        train_images=none,
+        train_labels=labels,
+        validation_images=none,
+        validation_labels=labels,
+        mean=(),
+        std=(),
+        num_classes=num_classes,
+        digest=digest,
+        root=root,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

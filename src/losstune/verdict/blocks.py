@@ -67,7 +67,7 @@ def _blocks_of(searches: Sequence[Record], confirmed: Iterable[Record], params: 
         record = found.get(place)
         index, search = divmod(place, num_searches)
         name = f"block {search}.{index}"
-        if record is None or record.test is None or params.tune.metric not in record.test:
+        if record is None or record.test is None or params.tune.measure.name not in record.test:
             raise LosstuneError(
                 f"{loss} has no test scores for {name} ({num_blocks} in all): finish `losstune confirm`"
             )

@@ -29,7 +29,16 @@ def blocks_difference(
     num_blocks = min(len(scores), len(baseline))
     compare = statistics.anytime_difference if rules.anytime else statistics.paired_difference
     paired = compare(scores[:num_blocks], baseline[:num_blocks], alpha=rules.alpha, rng=rng)
-    return Difference(**asdict(paired), p_blocks=paired.p_value)
+    difference = Difference(**asdict(paired), p_blocks=paired.p_value)
+    if not rules.minimize:
+        return difference
+    return difference.model_copy(
+        update={
+            "probability_better": 1.0 - difference.probability_better,
+            "probability_low": 1.0 - difference.probability_high,
+            "probability_high": 1.0 - difference.probability_low,
+        }
+    )
 
 
 def compare(
@@ -126,7 +135,9 @@ class Decidable(Protocol):
     def equivalence_high(self) -> float: ...  # noqa: D102
 
 
-def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None) -> Decision:
+def decide(
+    difference: Decidable, *, alpha: float, rope: float, noise_floor: float | None, minimize: bool = False
+) -> Decision:
     """Return the decision on a difference from the baseline.
 
     The rules, in this order: ``equivalent`` if the (1 - 2 alpha) interval lies within the ROPE (two one-sided tests);
@@ -137,7 +148,7 @@ def decide(difference: Decidable, *, alpha: float, rope: float, noise_floor: flo
         return "equivalent"
     significant = difference.p_holm is not None and difference.p_holm <= alpha
     if significant and abs(difference.mean) > (noise_floor or 0.0):
-        return "better" if difference.mean > 0 else "worse"
+        return "better" if (difference.mean < 0) == minimize else "worse"
     return "undecided"
 
 

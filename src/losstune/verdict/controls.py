@@ -34,7 +34,7 @@ def control_of(
         blocks: Blocks by loss, in order.
         confirm_records: All records of the confirmation, including controls.
         rules: The study's rules.
-        metric: Metric of the verdict.
+        metric: Name of the verdict's metric.
         generator: Returns a random stream for coordinates.
     """
     scores = {loss: scores_of(records, metric) for loss, records in blocks.items()}
@@ -77,7 +77,7 @@ def _positive(
     # The p-value if every block were worse by the same amount, which is the smallest possible one.
     num_blocks = min(len(scores), len(baseline))
     best = blocks_difference([-1.0] * num_blocks, [0.0] * num_blocks, rules, generator("difference", "certain"))
-    decision = decide(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None)
+    decision = decide(difference, alpha=rules.alpha, rope=rules.rope, noise_floor=None, minimize=rules.minimize)
     return PositiveControl(
         learning_rate=degraded[0].configuration.learning_rate,
         difference=difference,

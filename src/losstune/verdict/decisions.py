@@ -14,7 +14,7 @@ from losstune.verdict.rules import Rules, generator_of
 
 def compare_with_baseline(losses: Sequence[LossResult], params: Params, rules: Rules) -> list[LossResult]:
     """Add the paired differences and, for the candidates, Holm's p-values."""
-    metric = params.tune.metric
+    metric = params.tune.measure.name
     differences = compare(
         {result.loss: [block[metric] for block in result.blocks] for result in losses if result.blocks},
         params.baseline,
@@ -33,7 +33,13 @@ def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> 
     judged = []
     for result in losses:
         if result.part == "candidate" and result.difference is not None:
-            decision = decide(result.difference, alpha=rules.alpha, rope=rules.rope, noise_floor=control.noise_floor)
+            decision = decide(
+                result.difference,
+                alpha=rules.alpha,
+                rope=rules.rope,
+                noise_floor=control.noise_floor,
+                minimize=rules.minimize,
+            )
             needed = None
             if decision == "undecided":
                 needed = blocks_needed(
@@ -44,13 +50,19 @@ def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> 
     return judged
 
 
-def add_overtakes(losses: Sequence[LossResult], baseline: str) -> list[LossResult]:
-    """Add the numbers of trials at which the best trial of a loss starts, or stops, to beat the baseline's best."""
-    reference = next(result for result in losses if result.loss == baseline).best_of
+def add_overtakes(losses: Sequence[LossResult], baseline: str, sign: int) -> list[LossResult]:
+    """Add the numbers of trials at which the best trial of a loss starts, or stops, to beat the baseline's best.
+
+    Args:
+        losses: The results.
+        baseline: Name of the baseline.
+        sign: Factor that makes larger scores better.
+    """
+    gains = {result.loss: [sign * score for score in result.best_of] for result in losses}
     return [
         result
         if result.loss == baseline
-        else result.model_copy(update={"overtakes": tuple(statistics.overtakes(result.best_of, reference))})
+        else result.model_copy(update={"overtakes": tuple(statistics.overtakes(gains[result.loss], gains[baseline]))})
         for result in losses
     ]
 

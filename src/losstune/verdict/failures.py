@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from losstune.core.metric import Metric
 from losstune.core.records import Record
 
 _EPOCH = re.compile(r" in epoch \d+$")
@@ -34,6 +36,34 @@ class Failures:
 def has_failed(record: Record) -> bool:
     """Return whether a training diverged or failed."""
     return record.status in ("diverged", "failed")
+
+
+def worst_score(trials: Iterable[Record], metric: Metric) -> float | None:
+    """Return the score with which diverged and failed trainings count.
+
+    It is the metric's worst value. A metric such as a cost has none, and a mean with an infinite score says nothing.
+    Then it is the worst validation score of the search, over all trials and epochs, which is known before the test
+    split is read. None if no trial has a score.
+    """
+    if math.isfinite(metric.worst):
+        return metric.worst
+    scores = [epoch.validation[metric.name] for record in trials for epoch in record.curve]
+    return metric.sign * min(metric.sign * score for score in scores) if scores else None
+
+
+def with_worst(records: Iterable[Record], metric: str, worst: float | None) -> list[Record]:
+    """Return the records with this score of the metric in place of an infinite one."""
+
+    def replaced(scores: dict[str, float] | None) -> dict[str, float] | None:
+        is_infinite = scores is not None and math.isinf(scores.get(metric, 0.0))
+        return {**scores, metric: worst} if scores is not None and is_infinite and worst is not None else scores
+
+    return [
+        record.model_copy(update={"validation": replaced(record.validation), "test": replaced(record.test)})
+        if has_failed(record)
+        else record
+        for record in records
+    ]
 
 
 def failures_of(trials: Sequence[Record], blocks: Sequence[Record]) -> list[Failures]:

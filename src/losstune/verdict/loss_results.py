@@ -38,7 +38,8 @@ def loss_result(
         blocks: The blocks of its winners, in order.
         identical: Maps a loss to the loss of this study that it is identical to.
     """
-    metric = params.tune.metric
+    measure = params.tune.measure
+    metric = measure.name
     defaults = [record.validation[metric] for record in trials if record.index == 0]
     equal_loss = identical.get(loss)
     part: Part = "candidate" if equal_loss is None else "control" if equal_loss == params.baseline else "alias"
@@ -47,14 +48,19 @@ def loss_result(
         "part": "baseline" if loss == params.baseline else part,
         "equals": equal_loss,
         "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
-        "default_validation": math.fsum(defaults) / len(defaults) if defaults else None,
+        "default_validation": math.fsum(defaults) / len(defaults)
+        if defaults and all(map(math.isfinite, defaults))
+        else None,
     }
-    if trials:
-        facts["best_of"] = tuple(statistics.expected_best([trial.validation[metric] for trial in trials]).tolist())
+    gains = [measure.sign * trial.validation[metric] for trial in trials]
+    if gains and all(map(math.isfinite, gains)):
+        facts["best_of"] = tuple((measure.sign * statistics.expected_best(gains)).tolist())
     if not winners:
         return LossResult(**facts)
-    winner = selection.best_of_searches(winners, metric)
-    scores = tuple({name: (block.test or {})[name] for name in METRICS} for block in blocks)
+    winner = selection.best_of_searches(winners, measure)
+    # A training loop of the user's own may yield the study's metric alone.
+    names = [name for name in dict.fromkeys((*METRICS, metric)) if all(name in (block.test or {}) for block in blocks)]
+    scores = tuple({name: (block.test or {})[name] for name in names} for block in blocks)
     calibration, temperature = calibration_of(blocks)
     return LossResult(
         **facts,
@@ -68,7 +74,7 @@ def loss_result(
         blocks=scores,
         scores={
             name: _score([block[name] for block in scores], params, generator_of(params, "score", loss, name))
-            for name in METRICS
+            for name in names
         },
         optimism=optimism_of(
             winners, blocks, metric, confidence=1.0 - params.report.alpha, rng=generator_of(params, "optimism", loss)

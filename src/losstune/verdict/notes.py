@@ -13,7 +13,11 @@ from losstune.verdict.results import LossResult
 
 
 def notes_on(
-    losses: Sequence[LossResult], control: Control, params: Params, earlier: Sequence[Earlier]
+    losses: Sequence[LossResult],
+    control: Control,
+    params: Params,
+    earlier: Sequence[Earlier],
+    worst: float | None = None,
 ) -> Iterator[str]:
     """Yield one note for each limit of the study and each problem in it.
 
@@ -22,6 +26,7 @@ def notes_on(
         control: Results of the controls.
         params: The study's settings.
         earlier: Earlier registrations, under which the test split was read.
+        worst: The score with which diverged and failed trainings count.
     """
     for registration in earlier:
         yield (
@@ -63,4 +68,12 @@ def notes_on(
             yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
         elif result.num_failed_blocks:
             failed = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
-            yield f"{result.loss} diverged or failed in {failed}, counted with the worst scores."
+            yield f"{result.loss} diverged or failed in {failed}, counted with {_worst(params, worst)}."
+
+
+def _worst(params: Params, worst: float | None) -> str:
+    measure = params.tune.measure
+    if worst is None or math.isfinite(measure.worst):
+        return "the worst scores"
+    units = wording.Units(measure.name, measure.minimize, measure.percent, params.report.rope)
+    return f"{units.label} {units.score(worst)}, the worst validation score of any trial and epoch of the search"

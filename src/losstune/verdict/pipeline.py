@@ -17,6 +17,7 @@ from losstune.verdict.blocks import blocks_of_winners, by_loss
 from losstune.verdict.controls import control_of
 from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all
 from losstune.verdict.diagnostics import variances_of
+from losstune.verdict.failures import with_worst, worst_score
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
@@ -24,6 +25,7 @@ from losstune.verdict.results import DataFacts, Results
 from losstune.verdict.rules import Rules, generator_of
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.stopping import require_stopping
+from losstune.verdict.wording import Units
 
 
 def build_results(
@@ -55,9 +57,12 @@ def build_results(
         LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or contradict the
             stopping rule.
     """
-    metric, baseline, rules = params.tune.metric, params.baseline, Rules.of(params)
+    measure, baseline, rules = params.tune.measure, params.baseline, Rules.of(params)
+    metric, worst = measure.name, worst_score(tune_records, measure)
+    tune_records = with_worst(tune_records, metric, worst)
+    confirm_records = with_worst(confirm_records, metric, worst)
     trials = by_loss(record for record in tune_records if record.stage == "tune")
-    winners = selection.select_winners(tune_records, metric, rules.num_searches)
+    winners = selection.select_winners(tune_records, measure, rules.num_searches)
     winners = {loss: winners[loss] for loss in params.loss_names if loss in winners}
     blocks = blocks_of_winners(winners, confirm_records, params)
     identical = identical_losses(params.loss_names, baseline, equals)
@@ -69,15 +74,14 @@ def build_results(
     if baseline in blocks:
         losses = compare_with_baseline(losses, params, rules)
         require_stopping(losses, params)
-    losses = add_overtakes(decide_all(losses, control, rules), baseline)
+    losses = add_overtakes(decide_all(losses, control, rules), baseline, measure.sign)
     verdict = draw_verdict(
         losses,
         control,
         data=data.name,
-        model=params.model.name,
-        metric=metric,
+        model=params.model_label,
+        units=Units(metric, measure.minimize, measure.percent, rules.rope),
         baseline=baseline,
-        rope=rules.rope,
         is_amended=bool(earlier),
     )
     in_doubt = dict.fromkeys([verdict.loss or baseline, baseline])
@@ -86,8 +90,11 @@ def build_results(
         protocol=protocol,
         earlier=earlier,
         data=data,
-        model=params.model.name,
+        model=params.model_label,
         metric=metric,
+        minimize=measure.minimize,
+        percent=measure.percent,
+        worst=worst,
         alpha=rules.alpha,
         rope=rules.rope,
         power=rules.power,
@@ -97,13 +104,13 @@ def build_results(
         stopping=params.confirm.stopping,
         num_saved=_num_saved(blocks, params) if rules.anytime else None,
         baseline=baseline,
-        selection=selection.RULE,
+        selection=selection.rule(measure),
         losses=tuple(losses),
         variances=variances_of(trials, blocks, metric, rules.num_searches),
         control=control,
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=(*notes_on(losses, control, params, earlier), *own_notes),
+        notes=(*notes_on(losses, control, params, earlier, worst), *own_notes),
     )
 
 

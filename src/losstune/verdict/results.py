@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import AliasChoices, Field
 
+from losstune.core import metric
 from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
-from losstune.training import metrics
 from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference, Real, Score
+from losstune.verdict.wording import Units
 
 RESULTS_VERSION = 3
 """Version of the layout. A field lists its former name as an alias, so that old files can be read."""
@@ -21,7 +23,7 @@ Part = Literal["baseline", "candidate", "control", "alias"]
 """Role of a loss in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
 candidate. Neither is a candidate, because one loss under two names must not be tested twice."""
 
-METRICS = tuple(metrics.METRICS)
+METRICS = tuple(metric.METRICS)
 """The test metrics of every block, in display order."""
 
 
@@ -182,7 +184,10 @@ class Results(Row):
         earlier: Earlier registrations of this study, under which its test split was read.
         data: Facts about the data.
         model: Name of the model.
-        metric: Metric of the selection on validation and of the verdict; higher is better.
+        metric: Metric of the selection on validation and of the verdict.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction, which is shown in per cent.
+        worst: Score with which diverged and failed trainings count; None if no trial has a score.
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
         power: Power for which the numbers of further blocks are planned.
@@ -208,6 +213,9 @@ class Results(Row):
     data: DataFacts
     model: str
     metric: str
+    minimize: bool = False
+    percent: bool = True
+    worst: float | None = 0.0
     alpha: float
     rope: float
     power: float
@@ -225,6 +233,11 @@ class Results(Row):
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...]
 
+    @property
+    def units(self) -> Units:
+        """How scores and differences are shown."""
+        return Units(self.metric, self.minimize, self.percent, self.rope)
+
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.
 
@@ -237,7 +250,7 @@ class Results(Row):
         """Return the losses from best to worst mean test score; those without a winner come last."""
 
         def key(result: LossResult) -> float:
-            return -result.scores[self.metric].mean if result.scores else 1.0
+            return -self.units.sign * result.scores[self.metric].mean if result.scores else math.inf
 
         return sorted(self.losses, key=key)
 

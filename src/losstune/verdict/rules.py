@@ -19,6 +19,7 @@ class Rules:
         rope: Half-width of the region of practical equivalence. A smaller difference does not matter in practice.
         power: Power for which the numbers of further blocks are planned.
         num_searches: Independent searches of each loss. Block b retrains the winner of search b modulo `num_searches`.
+        minimize: Whether a lower score is better.
         anytime: Whether each loss's number of blocks was chosen by its e-process.
     """
 
@@ -26,6 +27,7 @@ class Rules:
     rope: float
     power: float
     num_searches: int
+    minimize: bool = False
     anytime: bool = False
 
     @classmethod
@@ -36,6 +38,7 @@ class Rules:
             rope=params.report.rope,
             power=params.report.power,
             num_searches=params.tune.num_searches,
+            minimize=params.tune.measure.minimize,
             anytime=params.confirm.stopping == "anytime",
         )
 

@@ -9,6 +9,7 @@ from losstune.verdict import wording
 from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference
 from losstune.verdict.results import LossResult, Verdict
+from losstune.verdict.wording import Units
 
 
 def draw_verdict(
@@ -17,9 +18,8 @@ def draw_verdict(
     *,
     data: str,
     model: str,
-    metric: str,
+    units: Units,
     baseline: str,
-    rope: float,
     is_amended: bool = False,
 ) -> Verdict:
     """Return the verdict: which loss to train with.
@@ -28,14 +28,15 @@ def draw_verdict(
     changed after the test split was read (`is_amended`), the sentence says so.
     """
     where = f"{data} with the {model}"
-    after = _noise_floor(control) + (" The rules were changed after the test split was read." if is_amended else "")
-    reason = _why_no_verdict(losses, control, baseline)
+    after = _noise_floor(control, units) + (
+        " The rules were changed after the test split was read." if is_amended else ""
+    )
+    reason = _why_no_verdict(losses, control, baseline, units)
     if reason:
         return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
-    metric_name = wording.METRIC_NAMES[metric]
     candidates = sorted(
         ((result, result.difference) for result in losses if result.part == "candidate" and result.difference),
-        key=lambda pair: -pair[1].mean,
+        key=lambda pair: -units.sign * pair[1].mean,
     )
     better = [(result, difference) for result, difference in candidates if result.decision == "better"]
     if better:
@@ -43,14 +44,18 @@ def draw_verdict(
         verb = "beats" if len(others) == 1 else "beat"
         also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
         rivals = next(result for result in losses if result.loss == baseline).blocks
-        num_higher = sum(ours[metric] > theirs[metric] for ours, theirs in zip(best.blocks, rivals, strict=False))
+        metric, word = units.metric, "lower" if units.minimize else "higher"
+        num_better = sum(
+            units.sign * ours[metric] > units.sign * theirs[metric]
+            for ours, theirs in zip(best.blocks, rivals, strict=False)
+        )
         sentence = (
-            f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference)} points of {metric_name}, "
-            f"higher in {num_higher} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
+            f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference, units)}{units.of_metric}, "
+            f"{word} in {num_better} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
         )
         return Verdict(action="use", loss=best.loss, sentence=sentence)
     closest, difference = candidates[0]
-    standing = _standing(closest, difference, control, rope)
+    standing = _standing(closest, difference, control, units)
     decisions = [result.decision for result, _ in candidates]
     if len(candidates) == 1:
         sentence = f"On {where}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
@@ -62,14 +67,14 @@ def draw_verdict(
         )
         lead = (
             f"no loss of {len(candidates)} was ahead"
-            if wording.is_zero(difference.mean) or difference.mean < 0
-            else f"no loss of {len(candidates)} was ahead by more than {100 * difference.mean:.2f} points"
+            if units.is_zero(difference.mean) or units.sign * difference.mean < 0
+            else f"no loss of {len(candidates)} was ahead by more than {units.amount(difference.mean)}"
         )
-        sentence = f"On {where}, keep {baseline}: {lead} in {metric_name} ({tally}); {standing}.{after}"
+        sentence = f"On {where}, keep {baseline}: {lead} in {units.label} ({tally}); {standing}.{after}"
     return Verdict(action="keep", loss=baseline, sentence=sentence)
 
 
-def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: str) -> str:
+def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: str, units: Units) -> str:
     if not next(result for result in losses if result.loss == baseline).scores:
         return f"every trial of the baseline {baseline} diverged or failed"
     if control.identity is not None and not control.identity.passed:
@@ -81,7 +86,7 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
     if positive is not None and positive.detected is False:
         return (
             f"{baseline} at a hundredth of its learning rate was not found worse than {baseline} itself "
-            f"({_with_interval(positive.difference)}), so this study could not detect a bad loss either"
+            f"({_with_interval(positive.difference, units)}), so this study could not detect a bad loss either"
         )
     if not any(result.part == "candidate" for result in losses):
         return f"there is no loss to compare with {baseline}"
@@ -90,11 +95,12 @@ def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: st
     return ""
 
 
-def _standing(result: LossResult, difference: Difference, control: Control, rope: float) -> str:
-    stands = "differs" if wording.is_zero(difference.mean) else "is ahead" if difference.mean > 0 else "is behind"
-    start = f"{result.loss} {stands} by {_plus_minus(difference)} points"
+def _standing(result: LossResult, difference: Difference, control: Control, units: Units) -> str:
+    is_ahead = units.sign * difference.mean > 0
+    stands = "differs" if units.is_zero(difference.mean) else "is ahead" if is_ahead else "is behind"
+    start = f"{result.loss} {stands} by {_plus_minus(difference, units)}{units.points}"
     if result.decision == "equivalent":
-        return f"{start}, which is equivalent, within ±{100 * rope:.2f}"
+        return f"{start}, which is equivalent, within ±{units.size(units.rope)}"
     if result.decision != "undecided":
         return f"{start}, which is {result.decision}"
     if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
@@ -107,22 +113,23 @@ def _standing(result: LossResult, difference: Difference, control: Control, rope
     return f"{start}, undecided: {settle}"
 
 
-def _noise_floor(control: Control) -> str:
+def _noise_floor(control: Control, units: Units) -> str:
     if control.noise_floor is None:
         return ""
     widest = max(control.pairs, key=lambda pair: abs(pair.difference.mean))
     return (
         f" Noise floor: {widest.loss} and {widest.equals} are identical losses and differ by "
-        f"{100 * control.noise_floor:.2f} points here when tuned separately."
+        f"{units.amount(control.noise_floor)} here when tuned separately."
     )
 
 
-def _plus_minus(difference: Difference) -> str:
-    """Return ``0.12 ± 0.20`` in points: the size, and the longer half of the interval."""
+def _plus_minus(difference: Difference, units: Units) -> str:
+    """Return ``0.12 ± 0.20``: the size, and the longer half of the interval."""
     reach = max(difference.mean - difference.low, difference.high - difference.mean)
-    size = f"{abs(100 * difference.mean):.2f}"
-    return f"{size} (unbounded)" if math.isinf(reach) else f"{size} ± {100 * reach:.2f}"
+    size = units.size(difference.mean)
+    return f"{size} (unbounded)" if math.isinf(reach) else f"{size} ± {units.size(reach)}"
 
 
-def _with_interval(difference: Difference) -> str:
-    return f"{wording.points(difference.mean)} points {wording.interval(difference.low, difference.high)}"
+def _with_interval(difference: Difference, units: Units) -> str:
+    interval = units.interval(difference.low, difference.high)
+    return f"{units.difference(difference.mean)}{units.points} {interval}"

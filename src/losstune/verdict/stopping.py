@@ -18,7 +18,7 @@ def require_stopping(losses: Sequence[LossResult], params: Params) -> None:
     """
     if params.confirm.stopping != "anytime":
         return
-    metric = params.tune.metric
+    metric = params.tune.measure.name
     baseline = next(result for result in losses if result.loss == params.baseline)
     candidates = [result for result in losses if result.part == "candidate" and result.blocks]
     for result in candidates:

@@ -4,49 +4,118 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro-F1",
-    "nll": "NLL",
-    "brier": "Brier",
-    "ece": "ECE",
-}
-PERCENTAGES = {"accuracy", "balanced_accuracy", "macro_f1", "ece"}
+from losstune.core.metric import METRICS
 
 MOST_BLOCKS = 1000
 """A larger number is not shown, because it is no usable plan."""
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """How the values of a study's metric are shown.
+
+    Fractions are shown in per cent, and their differences in percentage points with two decimals. Other metrics are
+    shown in their own units, with one decimal more than the ROPE needs.
+
+    Attributes:
+        metric: Name of the metric.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction.
+        rope: Smallest difference that matters in practice; 0 if unknown.
+    """
+
+    metric: str
+    minimize: bool = False
+    percent: bool = True
+    rope: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The metric's name for display."""
+        return metric_name(self.metric)
+
+    @property
+    def sign(self) -> int:
+        """Factor that makes larger values better."""
+        return -1 if self.minimize else 1
+
+    @property
+    def factor(self) -> int:
+        """Factor from a value to the number that is shown."""
+        return 100 if self.percent else 1
+
+    @property
+    def direction(self) -> str:
+        """The direction in which values are better, for example in a heading."""
+        return "lower is better" if self.minimize else "higher is better"
+
+    @property
+    def axis(self) -> str:
+        """The metric with its unit, for the axis of a figure."""
+        text = f"{self.label}, %" if self.percent else self.label
+        return f"{text} ({self.direction})" if self.minimize else text
+
+    @property
+    def points(self) -> str:
+        """The unit of differences after a number: `` points``, or nothing."""
+        return " points" if self.percent else ""
+
+    @property
+    def of_metric(self) -> str:
+        """The unit of differences with the metric: `` points of accuracy``, or `` in expected_cost``."""
+        return f" points of {self.label}" if self.percent else f" in {self.label}"
+
+    def score(self, value: float) -> str:
+        """Return a score with its unit: ``97.22%`` for a fraction, ``0.1040`` for a value without a unit."""
+        return "∞" if math.isinf(value) else self._number(value) + ("%" if self.percent else "")
+
+    def size(self, value: float) -> str:
+        """Return the size of a difference without sign and unit: ``0.28``."""
+        return self._number(abs(value))
+
+    def amount(self, value: float) -> str:
+        """Return the size of a difference with its unit: ``0.28 points``."""
+        return f"{self.size(value)}{self.points}"
+
+    def difference(self, value: float) -> str:
+        """Return a difference with its sign: ``+0.28``."""
+        text = self._number(value, "+")
+        return text.replace("-", "+") if self.is_zero(value) else text
+
+    def is_zero(self, value: float) -> bool:
+        """Return whether a difference is shown as zero."""
+        return float(self._number(value)) == 0.0
+
+    def interval(self, low: float, high: float) -> str:
+        """Return ``[-0.10, +0.50]``, or a text if a bound is infinite."""
+        if math.isinf(low) or math.isinf(high):
+            return "[unbounded]"
+        return f"[{self.difference(low)}, {self.difference(high)}]"
+
+    def with_interval(self, mean: float, low: float, high: float) -> str:
+        """Return ``+0.31 [+0.08, +0.56]``."""
+        return f"{self.difference(mean)} {self.interval(low, high)}"
+
+    def _number(self, value: float, sign: str = "-") -> str:
+        if self.percent:
+            return f"{100 * value:{sign}.2f}"
+        if not self.rope:
+            return f"{value:{sign}.4g}"
+        return f"{value:{sign}.{min(max(1 - math.floor(math.log10(self.rope)), 0), 12)}f}"
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name for display; that of a user's own metric is the function's name."""
+    return METRICS[metric].label if metric in METRICS else metric
+
+
 def score(metric: str, value: float) -> str:
-    """Return a score with its unit: ``97.22%`` for a fraction, ``0.104`` for a value without a unit."""
+    """Return a score of a built-in metric with its unit: ``97.22%`` for a fraction, ``0.104`` otherwise."""
     if math.isinf(value):
         return "∞"
-    return f"{100 * value:.2f}%" if metric in PERCENTAGES else f"{value:.3f}"
-
-
-def points(value: float) -> str:
-    """Return a difference of fractions in percentage points, with its sign: ``+0.28``."""
-    rounded = round(100 * value, 2)
-    return f"{rounded + 0.0:+.2f}"  # adding 0.0 turns -0.0 into 0.0
-
-
-def is_zero(value: float) -> bool:
-    """Return whether a difference of fractions is shown as 0.00 points."""
-    return round(100 * value, 2) == 0.0
-
-
-def interval(low: float, high: float) -> str:
-    """Return ``[-0.10, +0.50]`` in percentage points, or a text if a bound is infinite."""
-    if math.isinf(low) or math.isinf(high):
-        return "[unbounded]"
-    return f"[{points(low)}, {points(high)}]"
-
-
-def points_with_interval(mean: float, low: float, high: float) -> str:
-    """Return ``+0.31 [+0.08, +0.56]`` in percentage points."""
-    return f"{points(mean)} {interval(low, high)}"
+    return f"{100 * value:.2f}%" if METRICS[metric].percent else f"{value:.3f}"
 
 
 def p_value(value: float) -> str:

@@ -8,6 +8,7 @@ import ray
 
 from losstune.config.load import load_params
 from losstune.core.errors import LosstuneError
+from losstune.core.metric import METRICS
 from losstune.execution import inline, trials
 from losstune.study.asha import Brackets
 from losstune.study.jobs import Timed, make_job, train_timed
@@ -100,7 +101,7 @@ def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
     ]
     results = {}
     for executor in ("ray", "inline"):
-        brackets = Brackets((2, 4), 2, "accuracy")
+        brackets = Brackets((2, 4), 2, METRICS["accuracy"])
         results[executor] = run(tmp_path, tasks, executor=executor, brackets=brackets, max_concurrent=1)
     assert results["ray"] == results["inline"]
     assert [result.status for result in results["ray"]] == ["finished", "finished", "stopped", "stopped"]

@@ -239,7 +239,7 @@ class _AshaScheduler(FIFOScheduler):  # type: ignore[misc]
         job: Job = trial.config["attempt"].job
         rung = job.keys[0], latest.epoch
         if rung not in self._decided:  # a retried trial reaches a rung again
-            score = latest.validation[brackets.metric]
+            score = latest.validation[brackets.metric.name]
             loss = job.task.configuration.loss
             self._decided[rung] = brackets.goes_on(loss, job.search, latest.epoch, score)
         return str(self.CONTINUE if self._decided[rung] else self.STOP)

@@ -68,6 +68,9 @@ class StudyRead(_Read):
     data: DataRead
     model: str
     metric: str
+    minimize: bool = False
+    percent: bool = True
+    worst: float | None = 0.0
     alpha: float
     rope: float
     num_blocks: int
@@ -143,7 +146,7 @@ def require_comparable(cells: Sequence[Cell]) -> None:
     if len(cells) < 2:
         raise LosstuneError(f"found {wording.count(len(cells), 'study', 'studies')}, expected two or more to compare")
     first = cells[0]
-    for key in ("metric", "baseline", "alpha"):
+    for key in ("metric", "minimize", "baseline", "alpha"):
         wanted = getattr(first.study, key)
         for cell in cells:
             found = getattr(cell.study, key)

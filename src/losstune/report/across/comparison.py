@@ -2,7 +2,8 @@
 
 Scores on different data are not comparable. So this module compares a loss's score minus the baseline's in the same
 block, in units of the metric. The seed of the block, the model and the difficulty of the data cancel, and the ROPE and
-the verdicts of the studies have the same unit. The alternative, the fraction of the baseline's errors that a loss
+the verdicts of the studies have the same unit. If lower is better, gains (differences with the opposite sign) are
+ranked. The alternative, the fraction of the baseline's errors that a loss
 removes, would give most weight to data on which the baseline makes few errors.
 """
 
@@ -29,6 +30,7 @@ from losstune.statistics.across import (
 )
 from losstune.statistics.paired import Estimate
 from losstune.verdict import wording
+from losstune.verdict.wording import Units
 
 Array = NDArray[np.float64]
 
@@ -39,7 +41,8 @@ NUM_THRESHOLDS = 81
 def compare(cells: Sequence[Cell]) -> Across:
     """Compare the losses over all cells that have a verdict.
 
-    If all trials of a loss in a cell diverged or failed, the loss counts there with the worst score, 0, in every block.
+    If all trials of a loss in a cell diverged or failed, the loss counts there with the study's worst score in every
+    block.
 
     Args:
         cells: Comparable cells, see :func:`losstune.report.across.cells.require_comparable`.
@@ -56,15 +59,15 @@ def compare(cells: Sequence[Cell]) -> Across:
         )
     first = counted[0].study
     methods, identical, left_out = _sort_out(counted)
-    differences = {loss: [_differences(cell, loss) for cell in counted] for loss in (*methods, *identical)}
-    means_TM = np.array([[differences[loss][t].mean() for loss in methods] for t in range(len(counted))])
+    gains = {loss: [_gains(cell, loss) for cell in counted] for loss in (*methods, *identical)}
+    means_TM = np.array([[gains[loss][t].mean() for loss in methods] for t in range(len(counted))])
     ranking = rank_methods(means_TM, alpha=first.alpha)
     p_holm = dict(zip(methods, against_baseline(means_TM, methods.index(first.baseline)), strict=True))
     p_nemenyi = nemenyi(means_TM) if ranking.p_friedman < 1.0 else np.ones((len(methods), len(methods)))
-    thresholds = _thresholds([differences[loss] for loss in methods], max(c.study.rope for c in counted))
+    thresholds = _thresholds([gains[loss] for loss in methods], max(c.study.rope for c in counted), first.percent)
     order = np.argsort(ranking.mean_ranks, kind="stable").tolist()
-    iqms = {loss: _iqm(loss, runs, first.alpha) for loss, runs in differences.items()}
-    noise_floor = _noise_floor(identical, differences, first.baseline, first.alpha)
+    iqms = {loss: _iqm(loss, runs, first.alpha) for loss, runs in gains.items()}
+    noise_floor = _noise_floor(identical, gains, first.baseline, first.alpha)
     losses = []
     for loss in (*(methods[place] for place in order), *identical):
         is_baseline, is_identical = loss == first.baseline, loss in identical
@@ -79,13 +82,14 @@ def compare(cells: Sequence[Cell]) -> Across:
                 standing=None
                 if place is None or is_baseline
                 else _standing(iqms[loss].value, noise_floor, p_holm[loss] <= first.alpha),
-                iqm=None if is_baseline else iqms[loss],
-                improvement=None if is_baseline else _improvement(loss, differences[loss], first.alpha),
-                profile=tuple(performance_profile(differences[loss], thresholds).tolist()),
+                iqm=None if is_baseline else _in_units(iqms[loss], first.minimize),
+                improvement=None if is_baseline else _improvement(loss, gains[loss], first.alpha),
+                profile=tuple(performance_profile(gains[loss], thresholds).tolist()),
                 cells=tuple(_in_cell(cell, result) for cell in cells if (result := cell.study.of(loss))),
             )
         )
     facts = tuple(_facts(cell) for cell in cells)
+    units = Units(first.metric, first.minimize, first.percent, min(cell.study.rope for cell in counted))
     num_data = len({cell.source for cell in counted})
     notes = notes_on(
         cells,
@@ -93,11 +97,13 @@ def compare(cells: Sequence[Cell]) -> Across:
         left_out,
         num_data=num_data,
         ranking=ranking,
-        noise_floor=noise_floor,
+        noise_floor=None if noise_floor is None else units.amount(noise_floor),
         without_winner=_without_winner(counted, methods),
     )
     return Across(
         metric=first.metric,
+        minimize=first.minimize,
+        percent=first.percent,
         baseline=first.baseline,
         alpha=first.alpha,
         cells=facts,
@@ -110,7 +116,7 @@ def compare(cells: Sequence[Cell]) -> Across:
         nemenyi=tuple(tuple(row) for row in p_nemenyi[np.ix_(order, order)].tolist()),
         thresholds=tuple(thresholds.tolist()),
         notes=notes,
-        sentence=sentence_of(losses, facts, first.baseline, first.metric, ranking.p_friedman),
+        sentence=sentence_of(losses, facts, first.baseline, units, ranking.p_friedman),
     )
 
 
@@ -140,17 +146,18 @@ def _sort_out(cells: Sequence[Cell]) -> tuple[list[str], dict[str, LossRead], li
     return methods, identical, left_out
 
 
-def _differences(cell: Cell, loss: str) -> Array:
-    """Return a loss's score minus the baseline's in each block that both have."""
+def _gains(cell: Cell, loss: str) -> Array:
+    """Return by how much a loss is ahead of the baseline in each block that both have."""
     study, result = cell.study, cell.study.of(loss)
     baseline = study.of(study.baseline)
     assert result is not None
     assert baseline is not None
     theirs = np.array([block[study.metric] for block in baseline.blocks])
-    ours = np.array([block[study.metric] for block in result.blocks]) if result.blocks else np.zeros_like(theirs)
+    scores = [block[study.metric] for block in result.blocks]
+    ours = np.array(scores) if scores else np.full_like(theirs, study.worst or 0.0)
     num_shared = min(len(ours), len(theirs))
     difference: Array = (ours[:num_shared] - theirs[:num_shared]).round(12)
-    return difference
+    return -difference if study.minimize else difference
 
 
 def _without_winner(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:
@@ -160,11 +167,12 @@ def _without_winner(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple
     ]
 
 
-def _thresholds(differences: Sequence[Sequence[Array]], rope: float) -> Array:
+def _thresholds(gains: Sequence[Sequence[Array]], rope: float, percent: bool) -> Array:
     """Return evenly spaced thresholds around 0 that cover nine of ten blocks and at least twice the ROPE."""
-    pooled = np.abs(np.concatenate([runs for by_cell in differences for runs in by_cell]))
-    span = max(float(np.quantile(pooled, 0.9)), 2.0 * rope, 0.001)
-    return np.linspace(-span, span, NUM_THRESHOLDS).round(6)
+    pooled = np.abs(np.concatenate([runs for by_cell in gains for runs in by_cell]))
+    span = max(float(np.quantile(pooled, 0.9)), 2.0 * rope, 0.001 if percent else 1e-9)
+    thresholds = np.linspace(-span, span, NUM_THRESHOLDS)
+    return thresholds.round(6) if percent else thresholds
 
 
 def _standing(iqm: float, noise_floor: float | None, is_significant: bool) -> Standing:
@@ -195,6 +203,11 @@ def _iqm(loss: str, differences: Sequence[Array], alpha: float) -> Interval:
 def _improvement(loss: str, differences: Sequence[Array], alpha: float) -> Interval:
     rng = np.random.default_rng(derive_seed(0, "across", "improvement", loss))
     return _interval(probability_of_improvement(differences, confidence=1.0 - alpha, rng=rng))
+
+
+def _in_units(gain: Interval, minimize: bool) -> Interval:
+    """Return the difference of which this is the gain."""
+    return Interval(value=-gain.value, low=-gain.high, high=-gain.low) if minimize else gain
 
 
 def _interval(estimate: Estimate) -> Interval:

@@ -13,7 +13,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.across.results import Across, Interval, LossAcross
-from losstune.verdict import wording
 
 LABELS = {
     "critical_difference.svg": "Mean ranks of all losses, with bars that join losses within the critical difference",
@@ -103,6 +102,7 @@ def estimates_svg(across: Across) -> str:
         box = (0.55 / height, 1 - (0.85 - 0.02) / height)
         points = figure.add_axes((0.175, box[0], 0.38, box[1]))
         shares = figure.add_axes((0.61, box[0], 0.375, box[1]))
+        units = across.units
         points.axvspan(*_band(across), color=COLOURS["band"], zorder=0)
         for axes, middle in ((points, 0.0), (shares, 50.0)):
             axes.axvline(middle, color=COLOURS["shadow"], linewidth=1.0, zorder=1)
@@ -112,25 +112,26 @@ def estimates_svg(across: Across) -> str:
         points.set_xlim(-reach, reach)
         for side in () if across.noise_floor is None else (-across.noise_floor, across.noise_floor):
             style = (0, (1, 2))
-            points.axvline(100 * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
+            points.axvline(units.factor * side, color=COLOURS["control"], linewidth=0.9, linestyle=style, zorder=1)
         shares.set_xlim(-3, 103)
         for row, loss in enumerate(shown):
-            _estimate(points, row, loss.iqm, loss)
-            _estimate(shares, row, loss.improvement, loss)
+            _estimate(points, row, loss.iqm, loss, units.factor)
+            _estimate(shares, row, loss.improvement, loss, 100)
         points.set_yticks(range(len(shown)), [loss.loss for loss in shown])
         points.tick_params(axis="y", length=0, pad=7, labelcolor=COLOURS["ink"], labelsize=9)
         shares.set_yticks([])
         points.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         points.xaxis.set_major_formatter(FuncFormatter(_signed))
         shares.set_xticks([0, 25, 50, 75, 100])
-        metric = wording.METRIC_NAMES[across.metric]
-        points.set_xlabel(f"IQM of {metric} minus {across.baseline}'s, points")
+        better = f" ({units.direction})" if units.minimize else ""
+        unit = ", points" if units.percent else ""
+        points.set_xlabel(f"IQM of {units.label} minus {across.baseline}'s{unit}{better}")
         shares.set_xlabel(f"blocks ahead of {across.baseline}, %")
         floor = across.noise_floor
         _caption(
             points,
-            f"shaded: no practical difference (±{_band(across)[1]:.2f})"
-            + ("" if floor is None else f" · dotted: noise floor (±{100 * floor:.2f})"),
+            f"shaded: no practical difference (±{units.size(units.rope)})"
+            + ("" if floor is None else f" · dotted: noise floor (±{units.size(floor)})"),
         )
         return svg_of(figure)
 
@@ -142,7 +143,8 @@ def profiles_svg(across: Across) -> str:
     num_columns = min(_NUM_COLUMNS, len(shown))
     num_rows = math.ceil(len(shown) / num_columns)
     height = 0.55 + 1.45 * num_rows
-    thresholds = [100 * value for value in across.thresholds]
+    units = across.units
+    thresholds = [units.factor * value for value in across.thresholds]
     with drawing_style("profiles"):
         figure = Figure(figsize=(_WIDTH_INCHES, height))
         grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
@@ -165,10 +167,11 @@ def profiles_svg(across: Across) -> str:
             axes.xaxis.set_major_formatter(FuncFormatter(_signed))
             axes.set_title(loss.loss, loc="left", fontsize=8.5, fontweight="bold", color=COLOURS["ink"], pad=4)
         style: Any = {"fontsize": 9, "color": COLOURS["ink"]}
-        metric = wording.METRIC_NAMES[across.metric]
-        x_label = f"τ, points of {metric} above {across.baseline} (grey: baseline)"
+        side = "below" if units.minimize else "above"
+        x_label = f"τ, {'points of ' if units.percent else ''}{units.label} {side} {across.baseline} (grey: baseline)"
         figure.text(0.535, 0.09 / height, x_label, ha="center", va="bottom", **style)
-        figure.text(0.012, 0.5, "blocks above τ, %", rotation=90, ha="left", va="center", **style)
+        y_label = "blocks ahead by more than τ, %" if units.minimize else "blocks above τ, %"
+        figure.text(0.012, 0.5, y_label, rotation=90, ha="left", va="center", **style)
         return svg_of(figure)
 
 
@@ -210,15 +213,15 @@ def _critical_length(axes: Axes, difference: float, low: float, high: float) -> 
     )
 
 
-def _estimate(axes: Axes, row: int, estimate: Interval | None, loss: LossAcross) -> None:
+def _estimate(axes: Axes, row: int, estimate: Interval | None, loss: LossAcross, factor: int) -> None:
     assert estimate is not None
     colour = COLOURS[_tone(loss)]
-    bounds = np.clip([100 * estimate.low, 100 * estimate.high], *axes.get_xlim())
+    bounds = np.clip([factor * estimate.low, factor * estimate.high], *axes.get_xlim())
     style: Any = "solid" if math.isfinite(estimate.low) else (0, (1, 3))
     axes.plot(bounds, [row, row], color=colour, linewidth=2.0, linestyle=style, zorder=2)
     is_significant = loss.standing in ("better", "worse")
     axes.plot(
-        [100 * estimate.value],
+        [factor * estimate.value],
         [row],
         marker={"better": "^", "worse": "v"}.get(loss.standing or "", "o" if loss.standing else "D"),
         markersize=6.5,
@@ -231,9 +234,10 @@ def _estimate(axes: Axes, row: int, estimate: Interval | None, loss: LossAcross)
 
 
 def _reach(across: Across, shown: Sequence[LossAcross]) -> float:
-    """Return the limit of the symmetric axis of differences, in points."""
+    """Return the limit of the symmetric axis of differences."""
     values = [value for loss in shown if loss.iqm for value in (loss.iqm.value, loss.iqm.low, loss.iqm.high)]
-    return 108 * max([_band(across)[1] / 100, *(abs(value) for value in values if math.isfinite(value))])
+    found = [across.units.rope, *(abs(value) for value in values if math.isfinite(value))]
+    return 1.08 * across.units.factor * (max(found) or 1.0)
 
 
 def _profile(axes: Axes, thresholds: Sequence[float], profile: Sequence[float], tone: str, width: float) -> None:
@@ -247,8 +251,8 @@ def _tone(loss: LossAcross) -> str:
 
 
 def _band(across: Across) -> tuple[float, float]:
-    """Return the narrowest ROPE of the studies, in points."""
-    rope = 100 * min(cell.rope for cell in across.counted)
+    """Return the narrowest ROPE of the studies, as shown."""
+    rope = across.units.factor * across.units.rope
     return -rope, rope
 
 

@@ -17,7 +17,7 @@ def notes_on(
     *,
     num_data: int,
     ranking: Ranking,
-    noise_floor: float | None,
+    noise_floor: str | None,
     without_winner: Sequence[tuple[str, str]],
 ) -> tuple[str, ...]:
     """Return the notes, one or two sentences each: first what is left out, then limits of the tests, then caveats.
@@ -28,7 +28,7 @@ def notes_on(
         left_out: Losses that some cell lacks.
         num_data: Number of data sets of the counted cells.
         ranking: Ranking of the methods.
-        noise_floor: Difference of identical losses over all cells.
+        noise_floor: Difference of identical losses over all cells, in words.
         without_winner: Loss and cell of each search without a finished training.
     """
     return (
@@ -85,12 +85,12 @@ def _on_power(cells: Sequence[Cell], losses: Sequence[LossAcross], ranking: Rank
         )
 
 
-def _on_trust(cells: Sequence[Cell], num_data: int, noise_floor: float | None) -> Iterator[str]:
+def _on_trust(cells: Sequence[Cell], num_data: int, noise_floor: str | None) -> Iterator[str]:
     counted = [cell for cell in cells if cell.is_counted]
     if noise_floor is not None:
         yield (
             "Noise floor: identical losses, each with its own search, differ by "
-            f"{100 * noise_floor:.2f} points; a smaller difference does not count."
+            f"{noise_floor}; a smaller difference does not count."
         )
     if num_data < len(counted):
         yield (

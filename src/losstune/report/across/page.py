@@ -7,7 +7,7 @@ from typing import Any
 
 from losstune.report.across.figures import LABELS
 from losstune.report.across.results import Across, LossAcross
-from losstune.report.across.terminal import points, share, tally
+from losstune.report.across.terminal import difference, share, tally
 from losstune.report.parts.page import inline, render
 from losstune.verdict import wording
 
@@ -32,7 +32,7 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
         rows=[_row(across, loss) for loss in across.losses],
         cells=across.cells,
         links=links,
-        metric_name=wording.METRIC_NAMES[across.metric],
+        units=across.units,
         confidence=f"{100 * (1 - across.alpha):g}%",
         has_winner=bool(better),
         headline=f"{who} over {across.baseline}" if better else f"No loss beats {across.baseline}",
@@ -42,6 +42,7 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
 
 def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
     """Return the texts of a loss's rows."""
+    units = across.units
     in_cells = {cell.cell: cell for cell in loss.cells}
     most = max(
         (abs(cell.mean) for other in across.losses for cell in other.cells if cell.mean is not None), default=0.0
@@ -49,7 +50,7 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
     return {
         "result": loss,
         "rank": "" if loss.mean_rank is None else f"{loss.mean_rank:.2f}",
-        "iqm": points(loss.iqm) if loss.iqm else "",
+        "iqm": difference(loss.iqm, units) if loss.iqm else "",
         "improvement": share(loss.improvement) if loss.improvement else "",
         "p_holm": wording.p_value(loss.p_holm) if loss.p_holm is not None and loss.standing else "",
         "kind": loss.standing or loss.part,
@@ -59,10 +60,10 @@ def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
             None
             if (cell := in_cells.get(facts.name)) is None
             else {
-                "mean": "" if cell.mean is None else wording.points(cell.mean),
-                "interval": "" if cell.low is None or cell.high is None else wording.interval(cell.low, cell.high),
+                "mean": "" if cell.mean is None else units.difference(cell.mean),
+                "interval": "" if cell.low is None or cell.high is None else units.interval(cell.low, cell.high),
                 "decision": cell.decision or ("" if facts.is_counted else "not counted"),
-                "shade": "hit" if (cell.mean or 0.0) > 0 else "miss",
+                "shade": "hit" if units.sign * (cell.mean or 0.0) > 0 else "miss",
                 "share": f"{0.4 * abs(cell.mean or 0.0) / most if most else 0.0:.2f}",
             }
             for facts in across.cells

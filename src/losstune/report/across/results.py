@@ -7,6 +7,7 @@ from typing import Literal
 from losstune.core.records import Row
 from losstune.verdict.numbers import Real
 from losstune.verdict.results import Decision, Part
+from losstune.verdict.wording import Units
 
 ACROSS_VERSION = 1
 
@@ -54,7 +55,8 @@ class LossAcross(Row):
         standing: The decision; None for losses that are no candidates.
         iqm: Interquartile mean of the blocks' differences; None for the baseline.
         improvement: Mean probability of improvement over cells; None for the baseline.
-        profile: Share of blocks whose difference exceeds each of :attr:`Across.thresholds`, averaged over cells.
+        profile: Share of blocks in which the loss is ahead by more than each of :attr:`Across.thresholds`, averaged
+            over cells.
         cells: All cells that have the loss, including those without a verdict.
     """
 
@@ -110,7 +112,9 @@ class Across(Row):
 
     Attributes:
         across_version: Version of this file's layout.
-        metric: Metric of all studies; higher is better.
+        metric: Metric of all studies.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction.
         baseline: Name of the loss that all are compared with.
         alpha: Level of the tests; intervals are at 1 - alpha.
         cells: The studies in the given order.
@@ -121,13 +125,16 @@ class Across(Row):
         groups: Groups of methods whose mean ranks differ by less than the critical difference, best first.
         noise_floor: Largest difference of the interquartile means of two identical losses; None without such a pair.
         nemenyi: P-value of each pair of methods, in the order of :attr:`losses`.
-        thresholds: Thresholds of the performance profiles, in units of the metric.
+        thresholds: Thresholds of the performance profiles, in units of the metric: by how much a loss is ahead of the
+            baseline.
         notes: Limits of the comparison, one or two sentences each.
         sentence: The result in one sentence.
     """
 
     across_version: int = ACROSS_VERSION
     metric: str
+    minimize: bool = False
+    percent: bool = True
     baseline: str
     alpha: float
     cells: tuple[CellFacts, ...]
@@ -141,6 +148,11 @@ class Across(Row):
     thresholds: tuple[float, ...]
     notes: tuple[str, ...]
     sentence: str
+
+    @property
+    def units(self) -> Units:
+        """How scores and differences are shown; the ROPE is the narrowest of the counted studies."""
+        return Units(self.metric, self.minimize, self.percent, min(cell.rope for cell in self.counted))
 
     @property
     def counted(self) -> tuple[CellFacts, ...]:

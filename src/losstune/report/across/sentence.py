@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from losstune.report.across.results import CellFacts, LossAcross
 from losstune.verdict import wording
+from losstune.verdict.wording import Units
 
 
 def sentence_of(
-    losses: Sequence[LossAcross], cells: Sequence[CellFacts], baseline: str, metric: str, p_friedman: float
+    losses: Sequence[LossAcross], cells: Sequence[CellFacts], baseline: str, units: Units, p_friedman: float
 ) -> str:
     """Return which losses differ significantly from the baseline over all cells, and which do not.
 
@@ -18,7 +19,6 @@ def sentence_of(
     """
     counted = [cell for cell in cells if cell.is_counted]
     where = f"Over {len(counted)} studies"
-    metric_name = wording.METRIC_NAMES[metric]
     rope = min(cell.rope for cell in counted)
     significant = [loss for loss in losses if loss.standing in ("better", "worse")]
     num_rest = sum(loss.standing == "undecided" for loss in losses)
@@ -26,9 +26,10 @@ def sentence_of(
     if not significant:
         return (
             f"{where}, none of {wording.count(num_rest, 'loss', 'losses')} differs significantly from {baseline} "
-            f"in {metric_name} ({friedman})."
+            f"in {units.label} ({friedman})."
         )
-    parts = [_described(loss, rope) for loss in sorted(significant, key=lambda loss: loss.standing != "better")]
+    parts = [_described(loss, rope, units) for loss in sorted(significant, key=lambda loss: loss.standing != "better")]
+    better = f" ({units.direction})" if units.minimize else ""
     rest = ""
     if num_rest:
         rest = (
@@ -36,14 +37,14 @@ def sentence_of(
             if num_rest == 1
             else f"; none of the {num_rest} others differs significantly"
         )
-    return f"{where}, against {baseline} in {metric_name}: {'; '.join(parts)}{rest} ({friedman})."
+    return f"{where}, against {baseline} in {units.label}{better}: {'; '.join(parts)}{rest} ({friedman})."
 
 
-def _described(loss: LossAcross, rope: float) -> str:
+def _described(loss: LossAcross, rope: float, units: Units) -> str:
     assert loss.iqm is not None
     assert loss.p_holm is not None
     small = ", too small to matter" if max(abs(loss.iqm.low), abs(loss.iqm.high)) <= rope else ""
     return (
-        f"{loss.loss} is {loss.standing}, {wording.points(loss.iqm.value)} points "
-        f"{wording.interval(loss.iqm.low, loss.iqm.high)}{small}, Holm p {wording.p_value(loss.p_holm)}"
+        f"{loss.loss} is {loss.standing}, {units.difference(loss.iqm.value)}{units.points} "
+        f"{units.interval(loss.iqm.low, loss.iqm.high)}{small}, Holm p {wording.p_value(loss.p_holm)}"
     )

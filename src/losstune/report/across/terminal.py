@@ -35,7 +35,7 @@ def print_across(across: Across, console: Console | None = None) -> None:
         Column("over all"),
         Column("in the studies", wraps=True),
     ]
-    print_table(console, columns, map(_cells, shown))
+    print_table(console, columns, (_cells(loss, across.units) for loss in shown))
     if len(shown) < len(across.losses):
         console.print(f"... and {len(across.losses) - len(shown)} more losses, see the page")
     print_lines(console, ["", f"Verdicts: {verdicts(across)}.", *across.notes, ""])
@@ -66,16 +66,16 @@ def share(estimate: Interval) -> str:
     return f"{100 * estimate.value:.0f}% [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
 
 
-def points(estimate: Interval) -> str:
-    """Return a difference with its interval, in points: ``+0.31 [+0.08, +0.56]``."""
-    return wording.points_with_interval(estimate.value, estimate.low, estimate.high)
+def difference(estimate: Interval, units: wording.Units) -> str:
+    """Return a difference with its interval: ``+0.31 [+0.08, +0.56]``."""
+    return units.with_interval(estimate.value, estimate.low, estimate.high)
 
 
-def _cells(loss: LossAcross) -> list[Text]:
+def _cells(loss: LossAcross, units: wording.Units) -> list[Text]:
     return [
         Text(loss.loss, style="bold" if loss.standing == "better" else ""),
         Text("" if loss.mean_rank is None else f"{loss.mean_rank:.2f}"),
-        Text(points(loss.iqm) if loss.iqm else ""),
+        Text(difference(loss.iqm, units) if loss.iqm else ""),
         Text(share(loss.improvement) if loss.improvement else ""),
         Text("" if loss.p_holm is None or loss.part == "baseline" else wording.p_value(loss.p_holm)),
         Text(loss.shown, style=STYLES.get(loss.standing or "", "dim")),

@@ -109,7 +109,7 @@ def _hardware_changes(a: Revision, b: Revision) -> tuple[Change, ...] | None:
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
     return [
-        Change(name=name, a=_text(a.get(name)), b=_text(b.get(name)))
+        Change(name=name, a=text_of_value(a.get(name)), b=text_of_value(b.get(name)))
         for name in dict.fromkeys((*a, *b))
         if a.get(name) != b.get(name)
     ]
@@ -135,11 +135,12 @@ def _folded(changes: list[Change]) -> list[Change]:
     return folded
 
 
-def _text(value: Any) -> str:
+def text_of_value(value: Any) -> str:
+    """Return a setting as text: ``a, b`` for a list, ``low 1, high 2`` for a section."""
     if value is None:
         return NOTHING
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {text_of_value(item)}" for key, item in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)

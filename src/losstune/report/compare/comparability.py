@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from losstune.report.compare.changes import text_of_value
 from losstune.report.compare.revisions import Revision
 
 
@@ -18,7 +19,7 @@ def comparability(a: Revision, b: Revision) -> list[str]:
     lines = [
         f"{name}: {found_a} at {a.tree.name}, {found_b} at {b.tree.name}"
         for name, found_a, found_b in (
-            ("tune.metric", a.results.metric, b.results.metric),
+            ("tune.metric", _metric(a), _metric(b)),
             ("selection", a.results.selection, b.results.selection),
             ("losstune's protocol version", _minor(a.version), _minor(b.version)),
         )
@@ -31,6 +32,12 @@ def comparability(a: Revision, b: Revision) -> list[str]:
         digests = a.results.data.digest, b.results.data.digest
         lines.append(_data_line("data.digest", a, b, *digests) + " (no manifest to compare the test splits by)")
     return lines
+
+
+def _metric(revision: Revision) -> str:
+    """Return the metric, a user's own with its options as far as they are registered."""
+    registered = (revision.terms or {}).get("tune.metric")
+    return text_of_value(registered) if isinstance(registered, dict) else revision.results.metric
 
 
 def _data_line(name: str, a: Revision, b: Revision, digest_a: str, digest_b: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from losstune.core.records import Row
 from losstune.report.compare.trees import Tree, find_tree, git, read_blobs
 from losstune.verdict.results import RESULTS_VERSION
+from losstune.verdict.wording import Units
 
 _BARS = "▁▂▃▄▅▆▇█"
 _FIELDS = "%H%x1f%P%x1f%cI%x1f%s"
@@ -33,6 +34,8 @@ class Entry(Row):
         action: ``use``, ``keep`` or ``none``; None if it is not readable.
         winner: The loss to train with; None if there is no verdict.
         metric: Metric of the scores.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction.
         baseline: The loss that all are compared with.
         baseline_score: Its test score.
         winner_score: Test score of the winner.
@@ -48,6 +51,8 @@ class Entry(Row):
     action: str | None = None
     winner: str | None = None
     metric: str | None = None
+    minimize: bool = False
+    percent: bool = True
     baseline: str | None = None
     baseline_score: Bounds | None = None
     winner_score: Bounds | None = None
@@ -55,6 +60,11 @@ class Entry(Row):
     data_digest: str | None = None
     num_folded: int = 0
     note: str = ""
+
+    @property
+    def units(self) -> Units:
+        """How its scores are shown."""
+        return Units(self.metric or "", self.minimize, self.percent)
 
 
 def history(folder: Path, results: Path, revision: str = "HEAD", most: int | None = None) -> list[Entry]:
@@ -151,6 +161,9 @@ def _entry(facts: dict[str, Any], content: bytes | None) -> Entry:
         action=_text(verdict.get("action")),
         winner=winner,
         metric=metric,
+        # A layout without these has accuracy or another fraction.
+        minimize=values.get("minimize") is True,
+        percent=values.get("percent") is not False,
         baseline=baseline,
         baseline_score=_score(values, baseline, metric),
         winner_score=_score(values, winner, metric),

@@ -15,8 +15,7 @@ from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.compare.history import Bounds, Entry, sparkline
 from losstune.report.parts.terminal import Column, print_lines, print_table, text_of
 from losstune.report.parts.text import json_text
-from losstune.verdict import wording
-from losstune.verdict.results import METRICS
+from losstune.verdict.wording import Units
 
 FORMATS = ("table", "json")
 _NONE = "–"
@@ -64,9 +63,9 @@ def history_svg(entries: Sequence[Entry]) -> str:
         figure = Figure(figsize=(max(4.0, 1.6 + 0.55 * len(entries)), 3.2), layout="constrained")
         axes = figure.add_subplot()
         for place, entry in enumerate(oldest_first):
-            _mark(axes, place, entry.baseline_score, "ink", "o")
+            _mark(axes, place, entry.baseline_score, entry.units, "ink", "o")
             if entry.winner != entry.baseline:
-                _mark(axes, place + 0.15, entry.winner_score, "better", "D")
+                _mark(axes, place + 0.15, entry.winner_score, entry.units, "better", "D")
             if place and any(word in entry.note for word in ("metric:", "baseline:", "model:", "other data")):
                 axes.axvline(place - 0.5, color=COLOURS["shadow"], linewidth=0.8, linestyle=":")
         axes.set_xticks(
@@ -77,28 +76,29 @@ def history_svg(entries: Sequence[Entry]) -> str:
             family="DejaVu Sans Mono",
         )
         axes.set_xlim(-0.6, len(oldest_first) - 0.4)
-        metric = next((entry.metric for entry in entries if entry.metric in METRICS), "accuracy")
-        axes.set_ylabel(f"test {wording.METRIC_NAMES[str(metric)]}, %")
+        units = next((entry.units for entry in entries if entry.metric), Units("accuracy"))
+        axes.set_ylabel(f"test {units.axis}")
         axes.set_title("Baseline (circle) and winner (diamond) by commit", fontsize=9, loc="left")
         axes.grid(axis="y", color=COLOURS["line"], linewidth=0.6)
         return svg_of(figure)
 
 
-def _mark(axes: Axes, place: float, score: Bounds | None, colour: str, marker: str) -> None:
+def _mark(axes: Axes, place: float, score: Bounds | None, units: Units, colour: str, marker: str) -> None:
     if score is None:
         return
     if score.low is not None and score.high is not None:
-        axes.plot([place, place], [100 * score.low, 100 * score.high], color=COLOURS[colour], linewidth=1.4)
-    axes.plot([place], [100 * score.mean], color=COLOURS[colour], marker=marker, markersize=4.5)
+        bounds = [units.factor * score.low, units.factor * score.high]
+        axes.plot([place, place], bounds, color=COLOURS[colour], linewidth=1.4)
+    axes.plot([place], [units.factor * score.mean], color=COLOURS[colour], marker=marker, markersize=4.5)
 
 
 def _cells(entry: Entry, bar: str) -> list[str]:
-    score = entry.baseline_score
+    score, units = entry.baseline_score, entry.units
     shown = _NONE
-    if score is not None and entry.metric in METRICS:
-        shown = wording.score(entry.metric, score.mean)
+    if score is not None:
+        shown = units.score(score.mean)
         if score.low is not None and score.high is not None:
-            shown += f" [{100 * score.low:.2f}, {100 * score.high:.2f}]"
+            shown += f" [{units.score(score.low)}, {units.score(score.high)}]".replace("%", "")
     verdict = (
         _NONE if entry.action is None else "no verdict" if entry.winner is None else f"{entry.action} {entry.winner}"
     )

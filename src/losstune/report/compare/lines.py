@@ -14,13 +14,13 @@ _NONE = "–"
 
 def headings(comparison: Comparison) -> tuple[str, ...]:
     """Return the table's headings."""
-    level = 100 * (1 - comparison.scores.alpha)
-    return ("loss", comparison.a.name, comparison.b.name, f"difference, points, {level:g}%", "Holm p", "decision")
+    level, unit = 100 * (1 - comparison.scores.alpha), ", points" if comparison.scores.percent else ""
+    return ("loss", comparison.a.name, comparison.b.name, f"difference{unit}, {level:g}%", "Holm p", "decision")
 
 
 def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return a row of texts for every loss, ordered by the score at B, best first."""
-    return [_row(loss, comparison.scores.metric) for loss in comparison.scores.losses]
+    return [_row(loss, comparison.scores.units) for loss in comparison.scores.losses]
 
 
 def decision_text(loss: LossComparison) -> str:
@@ -65,11 +65,12 @@ def change_lines(comparison: Comparison) -> list[str]:
 
 def design_line(comparison: Comparison) -> str:
     """Return the line on how the scores are compared."""
-    scores = comparison.scores
-    floor = f"; noise floor {100 * scores.noise_floor:.2f} points" if scores.noise_floor is not None else ""
+    scores, units = comparison.scores, comparison.scores.units
+    floor = f"; noise floor {units.amount(scores.noise_floor)}" if scores.noise_floor is not None else ""
+    better = f" ({units.direction})" if units.minimize else ""
     return (
-        f"{wording.METRIC_NAMES[scores.metric]} on the test split, {scores.design}: {scores.why}; "
-        f"ROPE ±{100 * scores.rope:g} points{floor}"
+        f"{units.label}{better} on the test split, {scores.design}: {scores.why}; "
+        f"ROPE ±{units.factor * scores.rope:g}{units.points}{floor}"
     )
 
 
@@ -78,17 +79,17 @@ def warning_lines(comparison: Comparison) -> list[str]:
     return [f"WARNING: forced although the protocols differ in {line}" for line in comparison.comparability]
 
 
-def _row(loss: LossComparison, metric: str) -> tuple[str, ...]:
+def _row(loss: LossComparison, units: wording.Units) -> tuple[str, ...]:
     difference = loss.difference
     return (
         loss.loss,
-        _score(loss.a, metric),
-        _score(loss.b, metric),
-        wording.points_with_interval(difference.mean, difference.low, difference.high) if difference else "",
+        _score(loss.a, units),
+        _score(loss.b, units),
+        units.with_interval(difference.mean, difference.low, difference.high) if difference else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
         decision_text(loss),
     )
 
 
-def _score(score: Score | None, metric: str) -> str:
-    return _NONE if score is None else wording.score(metric, score.mean)
+def _score(score: Score | None, units: wording.Units) -> str:
+    return _NONE if score is None else units.score(score.mean)

@@ -15,6 +15,7 @@ from losstune.statistics.revisions import MeanError, revision_errors, sum_of_err
 from losstune.verdict.comparison import decide
 from losstune.verdict.numbers import Real, Score
 from losstune.verdict.results import Decision, LossResult
+from losstune.verdict.wording import Units
 
 Design = Literal["paired", "unpaired"]
 
@@ -77,6 +78,8 @@ class ScoreComparison(Row):
 
     Attributes:
         metric: Metric of B.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction.
         alpha: Level of the tests at B.
         rope: Smallest difference that matters in practice at B.
         noise_floor: The larger noise floor of the two revisions; None without any. A smaller difference gives no
@@ -88,12 +91,19 @@ class ScoreComparison(Row):
     """
 
     metric: str
+    minimize: bool = False
+    percent: bool = True
     alpha: float
     rope: float
     noise_floor: float | None
     design: Design
     why: str
     losses: tuple[LossComparison, ...]
+
+    @property
+    def units(self) -> Units:
+        """How scores and differences are shown."""
+        return Units(self.metric, self.minimize, self.percent, self.rope)
 
     def with_decision(self, decision: Decision) -> list[LossComparison]:
         """Return the losses of that decision."""
@@ -138,10 +148,14 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
     for name, difference in differences.items():
         # The floor is the difference of separate searches, and here they may have ended at the same configurations.
         floor = None if design == "paired" and rows[name].same_winners else noise_floor
-        decision = decide(difference, alpha=alpha, rope=rope, noise_floor=floor) if name in tested else None
+        decision = None
+        if name in tested:
+            decision = decide(difference, alpha=alpha, rope=rope, noise_floor=floor, minimize=b.results.minimize)
         rows[name] = rows[name].model_copy(update={"difference": difference, "decision": decision})
     return ScoreComparison(
         metric=metric,
+        minimize=b.results.minimize,
+        percent=b.results.percent,
         alpha=alpha,
         rope=rope,
         noise_floor=noise_floor,

@@ -23,7 +23,7 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
     groups: list[tuple[str, list[LossComparison]]] = []
     for decision in ("better", "worse"):
         for loss in scores.with_decision(decision):
-            groups.append((f"{_size(loss)} {decision}", [loss]))
+            groups.append((f"{_size(loss, scores)} {decision}", [loss]))
     groups.append(("equivalent", scores.with_decision("equivalent")))
     groups.append(("identical to the bit", [loss for loss in scores.losses if loss.is_identical]))
     groups.append(("undecided", scores.with_decision("undecided")))
@@ -37,11 +37,11 @@ def sentence_of(a: str, b: str, scores: ScoreComparison) -> str:
     return f"Against {a}, {b} is {', '.join(parts)}, {groups[-1][0]} for {_rest(groups[-1][1])}."
 
 
-def _size(loss: LossComparison) -> str:
-    difference = loss.difference
+def _size(loss: LossComparison, scores: ScoreComparison) -> str:
+    difference, units = loss.difference, scores.units
     assert difference is not None
     reach = max(difference.high - difference.mean, difference.mean - difference.low)
-    return f"{100 * abs(difference.mean):.2f} ± {100 * reach:.2f} points"
+    return f"{units.size(difference.mean)} ± {units.amount(reach)}"
 
 
 def _names(losses: list[LossComparison]) -> str:

@@ -1,0 +1,110 @@
+"""The metrics that a study can be judged by, and what to know of each to order and show its values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric of predicted probabilities against true classes.
+
+    Attributes:
+        name: Key in every record and table.
+        label: Name for display.
+        summary: One sentence for display.
+        minimize: Whether smaller is better.
+        percent: Whether values are fractions, shown in per cent, and differences in percentage points.
+        worst: The score of a training that diverged or failed; infinite if the metric has no worst value.
+        bounds: Smallest and largest possible value.
+    """
+
+    name: str
+    label: str
+    summary: str = ""
+    minimize: bool = False
+    percent: bool = False
+    worst: float
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def sign(self) -> int:
+        """Factor that makes larger values better."""
+        return -1 if self.minimize else 1
+
+    @classmethod
+    def own(cls, name: str, *, minimize: bool, percent: bool) -> Metric:
+        """Return a user's own metric, of which no worst value is known."""
+        worst = math.inf if minimize else -math.inf
+        return cls(name=name, label=name, minimize=minimize, percent=percent, worst=worst)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric(
+                name="accuracy",
+                label="accuracy",
+                summary="Fraction of samples whose most probable class is the true one.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="balanced_accuracy",
+                label="balanced accuracy",
+                summary="Mean recall over the classes.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="macro_f1",
+                label="macro-F1",
+                summary="Mean over the classes of the harmonic mean of precision and recall.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="nll",
+                label="NLL",
+                summary="Mean negative log of the true class's probability, in nats.",
+                minimize=True,
+                worst=math.inf,
+                bounds=(0.0, math.inf),
+            ),
+            Metric(
+                name="brier",
+                label="Brier",
+                summary="Mean squared distance of the probabilities from the true one-hot vector, 0 to 2.",
+                minimize=True,
+                worst=2.0,
+                bounds=(0.0, 2.0),
+            ),
+            Metric(
+                name="ece",
+                label="ECE",
+                summary="Expected calibration error: mean gap between confidence and accuracy over 15 bins.",
+                minimize=True,
+                percent=True,
+                worst=1.0,
+                bounds=(0.0, 1.0),
+            ),
+        )
+    }
+)
+"""The built-in metrics by name, in display order. Every training has them."""
+
+
+def worst_scores(own: Metric | None = None) -> dict[str, float]:
+    """Return each metric's worst score, which the record of a diverged or failed training contains.
+
+    Args:
+        own: The user's own metric, if the study has one.
+    """
+    return {metric.name: metric.worst for metric in (*METRICS.values(), *([own] if own else []))}
