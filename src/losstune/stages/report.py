@@ -85,15 +85,15 @@ def run(params: Params, folder: Path, root: Path) -> None:
         imbalance=imbalance.hint(study.manifest, params.tune.measure.name, params.report.rope),
         own_notes=unverified(params),
     )
-    test = prepared.read_test(folder / PREPARED)
+    test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
     diagnostics = gather(
         results,
         trials,
         blocks,
         [*trial_executions, *block_executions],
         learning_rates=_learning_rates(study),
-        test_images=test.images,
-        test_labels=test.labels,
+        test_images=test.images if test else None,
+        test_labels=test.labels if test else None,
     )
     plots, csvs = figures.draw(results, diagnostics), csv_files(results, diagnostics)
     for name, text in (plots | csvs).items():
@@ -209,7 +209,9 @@ def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str
 
 
 def _models(study: Study, results: Results, blocks: list[Record]) -> list[TrainedModel]:
-    models = []
+    models: list[TrainedModel] = []
+    if study.params.training.loop is not None:  # which builds a network that is not known here
+        return models
     try:
         with open_ledger(study.params, study.root) as ledger:
             records = {record.key: record for record in promoted(results, blocks, ledger).values()}

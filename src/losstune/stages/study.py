@@ -157,7 +157,9 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 
 def _libraries(params: Params) -> tuple[str, ...]:
     # torchvision's architectures may change with its version; losstune's own models do not use it.
-    return ("torch", "torchvision") if params.names_model and params.model.name.startswith("torchvision:") else ("torch",)
+    return (
+        ("torch", "torchvision") if params.names_model and params.model.name.startswith("torchvision:") else ("torch",)
+    )
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:

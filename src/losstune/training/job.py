@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -41,7 +40,7 @@ Score = float | Tensor | NDArray[Any] | Logits
 the outputs that the loss's own map turns into them."""
 
 
-class Stopped(BaseException):  # noqa: N818 - it ends a training as planned and is no error
+class Stopped(BaseException):
     """Raised by :meth:`Job.report` where a training ends early. Let it pass, so that the loop ends.
 
     It is no ``Exception``, so that a loop's ``except Exception`` does not catch it.

@@ -7,7 +7,6 @@ of early stopping, and the loop goes on, or ends, when the caller says so.
 from __future__ import annotations
 
 import inspect
-import math
 import random
 import threading
 from collections.abc import Iterator, Mapping
@@ -86,9 +85,7 @@ class _Training:
         self.scores = Scores(task, loss, data, self.found)
         root = None if arrays.root is None else Path(arrays.root)
         num_classes = arrays.num_classes or None
-        self.job = Job(
-            task, seed, loss, data, self._report, data_root=root, num_classes=num_classes, is_check=is_check
-        )
+        self.job = Job(task, seed, loss, data, self._report, data_root=root, num_classes=num_classes, is_check=is_check)
         self.curve: list[Epoch] = []
         self.cause: str | None = None
         self.mistake: LosstuneError | None = None
@@ -232,7 +229,7 @@ class _Training:
 
     def _as_bytes(self, weights: Mapping[str, Tensor]) -> bytes:
         if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-            raise LosstuneError(f"{self.found} returned weights that are no tensors by name; expected model.state_dict()")
+            raise LosstuneError(f"{self.found} returned weights that are not model.state_dict()")
         # Copies, because the format stores no two tensors that share memory.
         content: bytes = save({name: value.detach().cpu().contiguous().clone() for name, value in weights.items()})
         return content

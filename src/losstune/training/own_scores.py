@@ -122,9 +122,7 @@ class Scores:
         """Return an array of shape (N, C) on the data's device."""
         if not isinstance(value, Tensor | np.ndarray | list | tuple):
             what = "nothing" if value is None else f"a {type(value).__name__}"
-            raise LosstuneError(
-                f"{self._found} {how} {what} as the {split} score, {EXPECTED}"
-            )
+            raise LosstuneError(f"{self._found} {how} {what} as the {split} score, {EXPECTED}")
         try:
             tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
         except (TypeError, ValueError):
@@ -138,8 +136,9 @@ class Scores:
             )
         expected = (len(self._labels(split)), self._data.num_classes)
         if tensor.shape != expected or not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
             raise LosstuneError(
-                f"{self._found} {how} {str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)} for the "
+                f"{self._found} {how} {kind} of shape {tuple(tensor.shape)} for the "
                 f"{split} split, expected a number, or probabilities of shape {expected}"
             )
         return tensor.to(self._data.device)

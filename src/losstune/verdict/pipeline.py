@@ -18,6 +18,7 @@ from losstune.verdict.controls import control_of
 from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all
 from losstune.verdict.diagnostics import variances_of
 from losstune.verdict.failures import with_worst, worst_score
+from losstune.verdict.left_out import left_out
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
@@ -110,7 +111,7 @@ def build_results(
         control=control,
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=(*notes_on(losses, control, params, earlier, worst), *own_notes),
+        notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *own_notes),
     )
 
 
