@@ -252,11 +252,7 @@ MISTAKES = {
         FIXED,
         "reported in epoch 1 a str as the validation score, expected a number, class probabilities (N, C), or",
     ),
-    "reports nothing": (
-        "job.report(epoch, None)",
-        FIXED,
-        "reported in epoch 1 nothing as the validation score",
-    ),
+    "reports nothing": ("job.report(epoch, None)", FIXED, "reported in epoch 1 nothing as the validation score"),
     "reports classes": (
         "job.report(epoch, torch.zeros(160, dtype=torch.int64))",
         FIXED,

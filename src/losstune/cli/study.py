@@ -37,11 +37,13 @@ def check() -> None:
         from losstune.stages.confirm import num_degraded
         from losstune.stages.data_rows import data_rows
         from losstune.stages.device import check_device
+        from losstune.stages.own_loop import loop_notes
         from losstune.study.search import SHARED
 
     facts = data_rows(params.data, str(PARAMS_FILE))
     check_device(params.resources)
     spaces, own_notes = checked_spaces(params, Path.cwd())
+    own_notes += loop_notes(params, spaces, Path.cwd())
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.loss_names),

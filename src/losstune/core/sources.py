@@ -144,7 +144,8 @@ def modules_of_stage(stage: str) -> frozenset[str]:
 def imported_names(tree: ast.AST, module: str, *, is_package: bool, inside_functions: bool = True) -> frozenset[str]:
     """Return the full name of everything that a module imports, with the packages that this and it lie in.
 
-    A name after ``from package import`` is either a module or an attribute; the caller knows which modules exist.
+    A name after ``from package import`` is either a module or an attribute; the caller knows which modules exist. What
+    is imported for annotations alone, below ``if TYPE_CHECKING:``, does not count, as it is never run.
 
     Args:
         tree: Syntax tree of the module.
@@ -169,7 +170,8 @@ def tree_digest(tree: ast.AST) -> str:
 
 
 def _nodes(tree: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(tree):
+    is_for_types = isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING")
+    for child in tree.orelse if is_for_types else ast.iter_child_nodes(tree):  # type: ignore[attr-defined]
         yield child
         if inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _nodes(child, inside_functions=inside_functions)

@@ -46,7 +46,7 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
     Raises:
         LosstuneError: As :func:`require_model` and :func:`check_own`, with the name of the file first.
     """
-    known = _known_input(params, folder)
+    known = known_input(params, folder)
     shape, num_classes, where = known or (None, SOME_CLASSES, "")
     try:
         if shape is not None and params.names_model:
@@ -56,7 +56,7 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
         raise LosstuneError(f"{source}: {error}{where}") from None
 
 
-def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
+def known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
     """Return a sample's shape, the number of classes, and their source if they may be out of date.
 
     None if only the data itself gives them.
