@@ -42,7 +42,7 @@ lint: $(STAMP) ## Check style and formatting
 types: $(STAMP) ## Check the types
 	@mypy
 
-check: lint types test ## All of the three above
+check: lint types test ## Run lint, types and test
 
 install: $(STAMP) ## Make the virtual environment, as every other command does when it is missing
 

@@ -55,10 +55,10 @@ def main() -> None:
     ):
         print(f"{name:<52}" + "".join(f"{figure(found[centre]):10.4g}" for centre in (True, False)))
     print()
-    print(f"{'loss':<22}{'centred: lost':>14}{'best rate':>12}{'as given: lost':>17}{'best rate':>12}")
+    print(f"{'loss':<22}{'centred: failed':>17}{'best rate':>12}{'as given: failed':>18}{'best rate':>12}")
     for loss in options.losses:
         cells = f"{loss:<22}"
-        for centre, width in ((True, 14), (False, 17)):
+        for centre, width in ((True, 17), (False, 18)):
             rows = [row for row in found[centre] if row.configuration.loss == loss]
             cells += f"{sum(map(_has_failed, rows)):{width}}{_best_rate(rows):12.3g}"
         print(cells)

@@ -2,13 +2,13 @@
 
     python -m benchmarks.cluster
 
-The cluster is that of ``tests/cluster``: nodes in namespaces of one machine (Linux, root). So that they don't take
-the cores from each other, the trainings mostly wait: their loss sleeps. The driver's node takes one training at a
-time and the other two. First a study is tuned undisturbed, then another of the same size, in which the larger node
-is killed once a quarter is finished, while a node of the same size starts. What is told is the wall-clock from the
-first training's start to the last one's end, over what the places that were there at the time would have needed for
-the same trainings. What the killed node had begun, and what Ray takes to notice its death, is not taken off. It
-takes about 5 minutes.
+The cluster is that of ``tests/cluster``: nodes in namespaces of one machine (Linux, root). Its trainings mostly wait,
+because their loss sleeps. So the nodes do not compete for the cores. The driver's node takes one training at a time,
+the other node takes two. The script tunes one study undisturbed, then another one of the same size. In the second, the
+larger node is killed once a quarter is finished, while a node of the same size starts. The ratio is the wall-clock
+from the start of the first training to the end of the last one, divided by the time that the places that were there
+would have needed for the same trainings. It includes the work that the killed node had begun, and the time until Ray
+notices its death. The script takes about 5 minutes.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ SPEC = replace(CROSS_ENTROPY, name="waits", function=waits, aliases=())
 """
 
 
-class Told(NamedTuple):
-    """Of one study, in seconds: wall-clock, what its places would have needed, and all trainings together."""
+class Timing(NamedTuple):
+    """Times of one study, in seconds: wall-clock, time at full use of its places, sum of all trainings."""
 
     wall: float
     ideal: float
@@ -66,15 +66,15 @@ def main() -> None:
     print("study         trainings  busy, s  wall, s  ideal, s  wall / ideal")
     for name, disturbed in (("undisturbed", False), ("a node dies", True)):
         with tempfile.TemporaryDirectory(prefix="losstune-cluster-") as folder:
-            told = _tune(Path(folder), options.trials, options.seconds, disturbed=disturbed)
+            timing = _tune(Path(folder), options.trials, options.seconds, disturbed=disturbed)
         print(
-            f"{name:12}{options.trials:11}{told.busy:9.1f}{told.wall:9.1f}{told.ideal:10.1f}"
-            f"{told.wall / told.ideal:14.2f}",
+            f"{name:12}{options.trials:11}{timing.busy:9.1f}{timing.wall:9.1f}{timing.ideal:10.1f}"
+            f"{timing.wall / timing.ideal:14.2f}",
             flush=True,
         )
 
 
-def _tune(folder: Path, trials: int, seconds: float, *, disturbed: bool) -> Told:
+def _tune(folder: Path, trials: int, seconds: float, *, disturbed: bool) -> Timing:
     study, source = folder / "study", folder / "src"
     study.mkdir()
     shutil.copytree(REPOSITORY / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -104,7 +104,7 @@ def _tune(folder: Path, trials: int, seconds: float, *, disturbed: bool) -> Told
     first = min(row["started_at"] for row in rows)
     last = max(row["started_at"] + row["duration_sec"] for row in rows)
     busy = sum(row["duration_sec"] for row in rows)
-    return Told(last - first, _ideal(busy, first, changes), busy)
+    return Timing(last - first, _ideal(busy, first, changes), busy)
 
 
 def _ideal(busy: float, first: float, changes: list[tuple[float, int]]) -> float:

@@ -4,10 +4,10 @@
 
 Each study is made in a fresh folder: digits, an mlp of 8 units, one epoch, five losses, two searches. It is tuned,
 tuned again with all trials kept, confirmed on two blocks, reported, and compared with itself under another ROPE, as
-two commits of a scratch repository. Starting Ray and the rest takes as long for 10 trials as for 10,000, so that the
-time of a trial is told twice: of the whole wall-clock, and from the start of the first training to the end of the
-last. Beside it stands what other work doesn't disturb: the driver's own CPU time, its start included. Exit code 1 if
-a trial takes over 1.3 times as long in the last study as in the first, or memory exceeds 2 GiB. On 2 cores the three
+two commits of a scratch repository. Starting Ray and the rest takes as long for 10 trials as for 10,000. So the script
+prints the time of a trial twice: over the whole wall-clock, and from the start of the first training to the end of the
+last. It also prints the driver's own CPU time, start included, which other work does not disturb. Exit code 1 if a
+trial takes over 1.3 times as long in the last study as in the first, or memory exceeds 2 GiB. On 2 cores the three
 sizes take about 10 minutes.
 
 Memory is the highest of the process that runs the stage, or of a process that it waited for, if that is more.
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What is told of one study."""
+    """The figures of one study."""
 
     trials: int
     tune: Cost

@@ -385,8 +385,8 @@ def _row(name: str, size: str, truth: str, differences: tuple[float, ...], decis
 
 PAGE = """# Validity: how often is the verdict wrong?
 
-The benchmark creates studies whose true answer is known. losstune's rules judge each study, and so do two naive
-protocols on three seeds per loss: an unpaired t-test at {alpha:g} without correction, and the higher one of the best
+The benchmark creates studies whose true answer is known. losstune's rules judge each study. So do two naive protocols
+on three seeds per loss: an unpaired t-test at {alpha:g} without correction, and a comparison of the best of the three
 scores. Every study has {num_candidates} candidates. A *false claim* is a loss called better or worse that is not. The
 figures are percentages of the studies, with Clopper-Pearson intervals at 95%.
 
@@ -426,8 +426,8 @@ better*, 0.6 points are added to the test scores of the first candidate.
 
 ## What two searches cannot show
 
-The searches of an unstable loss may end at two similar configurations by chance. The loss then looks certain. The rows
-with one unstable loss show how often, with two searches and with four.
+The two searches of an unstable loss may end at similar configurations by chance. The loss then looks certain. The rows
+with one unstable loss show how often this leads to a false claim, with two searches and with four.
 """
 
 WORDS = {

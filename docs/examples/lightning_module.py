@@ -1,4 +1,4 @@
-"""A loss of the catalogue in a LightningModule. Needs ``pip install lightning``, which losstune doesn't."""
+"""A loss of the catalogue in a LightningModule. Needs ``pip install lightning``; losstune does not need it."""
 
 import lightning
 import torch

@@ -79,3 +79,52 @@ def test_a_node_is_killed_and_another_joins(tmp_path):
         assert len(keys) == len(set(keys))
     assert ledger(spread).keys() == ledger(alone).keys()
     assert counts(spread) == counts(alone)
+
+
+OWN_MODEL = """
+from torch import nn
+from parts import hidden
+
+def build(num_classes, input_shape, width):
+    return nn.Sequential(nn.Flatten(), hidden(input_shape, width), nn.ReLU(), nn.Linear(width, num_classes))
+"""
+OWN_PARTS = """
+import math
+from torch import nn
+
+def hidden(input_shape, width):
+    return nn.Linear(math.prod(input_shape), width)
+"""
+OWN_LOSS = """
+import torch.nn.functional as F
+import losstune
+
+@losstune.loss(power=losstune.FloatRange(1.0, 2.0))
+def powered(logits, target, power=1.5):
+    return F.cross_entropy(logits, target, reduction="none") ** power
+"""
+
+
+def test_code_of_ones_own_reaches_nodes_that_do_not_see_the_folder(tmp_path):
+    alone, spread = tmp_path / "alone", tmp_path / "spread"
+    settings = SMALL | {
+        "study.name": "own",
+        "model": {"name": "my_models.py:build", "options": {"width": 8}},
+        "losses": ["cross_entropy", "my_losses.py:powered"],
+    }
+    for folder, executor in ((alone, "inline"), (spread, "ray")):
+        folder.mkdir()
+        for name, text in (("my_models", OWN_MODEL), ("parts", OWN_PARTS), ("my_losses", OWN_LOSS)):
+            (folder / f"{name}.py").write_text(text, encoding="utf-8")
+        write_params(folder, settings | {"resources.executor": executor})
+        losstune(folder, "prepare")
+    losstune(alone, "tune")
+    with cluster(hidden=[tmp_path, REPOSITORY / "src"], num_cpus=0) as nodes:
+        nodes.add(2, num_cpus=2)
+        nodes.wait_for(2)
+        tuning = start(spread, "tune")
+        _, errors = tuning.communicate(timeout=300)
+        assert tuning.returncode == 0, errors
+    trials = "results/tune/trials.jsonl"
+    assert (spread / trials).read_bytes() == (alone / trials).read_bytes()
+    assert {row["status"] for row in rows(spread / trials)} == {"finished"}

@@ -98,7 +98,7 @@ def test_a_file(project: Project, name: str) -> None:
 def test_a_loss_that_breaks_the_contract(
     project: Project, monkeypatch: pytest.MonkeyPatch, function: str, found: str
 ) -> None:
-    # Here the answer counts, not the finding: tests/testing has the whole suite, which takes a minute on such losses.
+    # Here the answer counts, not the finding. The whole suite takes a minute on such losses: tests/losses/tools has it.
     monkeypatch.setattr(suite, "_hunted", lambda spec: iter([(True, "not hunted")]))
     monkeypatch.setattr(suite, "CLASS_COUNTS", (4,))
     monkeypatch.setattr(suite, "ONCE", {})

@@ -1,4 +1,4 @@
-"""What every loss must do beyond :mod:`losstune.testing`, which holds all of them against the contract."""
+"""What every loss must do beyond the contract suite of :mod:`losstune.losses.tools`."""
 
 from __future__ import annotations
 

@@ -97,7 +97,11 @@ def test_rejects_shapes_that_are_no_sample(shape):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cnnn", "unknown model 'cnnn', expected mlp, cnn, resnet or torchvision:<builder>; did you mean 'cnn'"),
+        (
+            "cnnn",
+            "unknown model 'cnnn', expected mlp, cnn, resnet, torchvision:<builder> or your own as "
+            "path/to/file.py:name or module:name; did you mean 'cnn'",
+        ),
         ("resnet18", "did you mean 'torchvision:resnet18'"),
         ("torchvision:resnet19", "no classification model 'resnet19'; did you mean 'resnet18'"),
         ("torchvision:fasterrcnn_resnet50_fpn", "no classification model 'fasterrcnn_resnet50_fpn'"),

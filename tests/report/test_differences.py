@@ -18,7 +18,7 @@ def texts(svg):
 def test_differences_name_every_loss_but_the_baseline_with_numbers_and_outcome():
     svg = differences_svg(make_study(GATED, without_winner=["apl"]).results())
     found = texts(svg)
-    for text in ("focal", "kl_divergence", "+2.00 [+2.00, +2.00]", "better", "identical objective"):
+    for text in ("focal", "kl_divergence", "+2.00 [+2.00, +2.00]", "better", "identical loss"):
         assert text in found
     assert "cross_entropy" not in found
     assert "apl" not in found
@@ -57,8 +57,8 @@ def test_controls_stand_below_the_losses():
     assert rows[-2].difference.mean == pytest.approx(-0.002)
     assert rows[-1].difference == results.control.positive.difference
     assert [row.kind for row in rows if row.name in ("kl_divergence", "gce_twin")] == [
-        "identical objective",
-        "identical objective",
+        "identical loss",
+        "identical loss",
     ]
 
 

@@ -61,7 +61,7 @@ def test_losses_are_the_numbers_of_the_results():
 
 def test_differences_hold_the_controls():
     found = {row["name"]: row for row in rows(made()["differences.csv"])}
-    assert (found["focal"]["kind"], found["kl_divergence"]["kind"]) == ("better", "identical objective")
+    assert (found["focal"]["kind"], found["kl_divergence"]["kind"]) == ("better", "identical loss")
     assert float(found["degraded baseline"]["mean"]) == pytest.approx(0.5 - 0.91, abs=2e-3)
 
 

@@ -117,7 +117,7 @@ def test_every_source_of_randomness_has_a_stream_of_its_own(monkeypatch):
         draws.append(torch.initial_seed())
         return augment(images, augmentation, generator)
 
-    monkeypatch.setattr("losstune.training.loop.augment", recorded)
+    monkeypatch.setattr("losstune.training.augmentation.augment", recorded)
     run(small_task(model="cnn", epochs=1, augmentation="crop", seeds=(5,)))
     assert streams == {derive_seed(5, "augmentation")}
     assert {*draws} == {derive_seed(5, "dropout")}

@@ -35,8 +35,8 @@ TWIN = rows.candidate("twin", None, part="control", **scored(0.99))
     ("loss", "standing"),
     [
         (LOST, "no winner"),
-        (TWIN, "identical objective"),
-        (rows.candidate("twin", None, part="alias"), "identical objective"),
+        (TWIN, "identical loss"),
+        (rows.candidate("twin", None, part="alias"), "identical loss"),
         (FOCAL, "undecided"),
         (rows.candidate("focal", None), "no verdict"),
         (BASELINE, "baseline"),

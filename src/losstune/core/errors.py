@@ -1,4 +1,4 @@
-"""User errors: one line that says what is wrong and how to mend it."""
+"""User errors: one line that says what is wrong and how to fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a process that has imported torch, ray and mlflow: at once, and without a word."""
+"""The end of a process that has imported torch, ray and mlflow: at once, and without messages of these libraries."""
 
 from __future__ import annotations
 

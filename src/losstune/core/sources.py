@@ -170,8 +170,9 @@ def tree_digest(tree: ast.AST) -> str:
 
 
 def _nodes(tree: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:
-    is_for_types = isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING")
-    for child in tree.orelse if is_for_types else ast.iter_child_nodes(tree):  # type: ignore[attr-defined]
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue  # it never runs
         yield child
         if inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _nodes(child, inside_functions=inside_functions)

@@ -28,7 +28,7 @@ class DifferenceRow:
 
     Attributes:
         name: Name of the loss, of the two losses of a pair, or ``degraded baseline``.
-        kind: The decision, or the kind of row: ``identical objective`` (a loss that equals another one), ``identical
+        kind: The decision, or the kind of row: ``identical loss`` (a loss that equals another one), ``identical
             losses`` (two identical losses, neither the baseline), ``positive control``.
         colour: Name of the colour.
         difference: The loss minus the baseline; for identical losses, the first minus the second.

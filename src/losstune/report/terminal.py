@@ -109,7 +109,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(units.score(scores[results.metric].mean) if scores else "-"),
         Text(units.with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
-        Text(f"{result.standing.removesuffix(' objective')}{needed}", style=style),
+        Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
         *(Text(wording.score(name, scores[name].mean) if name in scores else "") for name in _known_scores(results)),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),

@@ -13,6 +13,7 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.files import write_atomically, write_json
 from losstune.core.records import Execution, Record
+from losstune.core.sources import code_digest
 from losstune.data import imbalance, prepared
 from losstune.losses.ranges import Choice
 from losstune.losses.registry import get, registry
@@ -49,7 +50,7 @@ from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, data_name, experiment_of, open_tracker
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import DataFacts, Results
+from losstune.verdict.results import CodeFacts, DataFacts, Results
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""
@@ -84,6 +85,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         earlier=registration.earlier,
         imbalance=imbalance.hint(study.manifest, params.tune.measure.name, params.report.rope),
         own_notes=unverified(params),
+        code=_code_facts(study),
     )
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
     diagnostics = gather(
@@ -160,6 +162,15 @@ def _data_facts(study: Study) -> DataFacts:
         num_validation=sum(counts.validation),
         num_test=sum(counts.test),
         class_names=study.manifest.class_names,
+    )
+
+
+def _code_facts(study: Study) -> CodeFacts:
+    specs = {loss: get(loss) for loss in study.params.loss_names}
+    return CodeFacts(
+        training=code_digest("losstune.training.loop"),
+        losses={loss: code_digest(spec.function.__module__) for loss, spec in specs.items() if spec.origin is None},
+        own=study.own,
     )
 
 

@@ -1,4 +1,4 @@
-"""Anytime-valid tests on paired blocks: it is valid to look after every block and to stop at any time.
+"""Anytime-valid tests on paired blocks: a test after every block and a stop at any time are valid.
 
 Shape suffixes: B blocks.
 

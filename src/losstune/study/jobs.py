@@ -105,9 +105,9 @@ def make_job(
     door that it comes in by.
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
+    loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
     own_loop = task.training.loop
-    modules = ["losstune.training.own_loop" if own_loop else "losstune.training.loop"]
-    modules += [loss.function.__module__] if loss.origin is None else []
+    loop_module = "losstune.training.own_loop" if own_loop else "losstune.training.loop"
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
@@ -116,7 +116,7 @@ def make_job(
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest(*modules),
+        "code": code_digest(loop_module, loss_module),
         "own": dict(own or {}),
         "metric": _without_place(task.metric.model_dump(mode="json", exclude={"percent"})) if task.metric else None,
         "early_stopping": task.early_stopping,

@@ -22,7 +22,7 @@ from losstune.verdict.left_out import left_out
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
-from losstune.verdict.results import DataFacts, Results
+from losstune.verdict.results import CodeFacts, DataFacts, Results
 from losstune.verdict.rules import Rules, generator_of
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.stopping import require_stopping
@@ -40,6 +40,7 @@ def build_results(
     earlier: tuple[Earlier, ...] = (),
     imbalance: str | None = None,
     own_notes: Sequence[str] = (),
+    code: CodeFacts | None = None,
 ) -> Results:
     """Compute all numbers of the report, and the verdict.
 
@@ -51,6 +52,7 @@ def build_results(
         equals: Maps a loss to the loss that it is identical to. Only pairs within the study are used.
         protocol: Hash of the registration.
         earlier: Earlier registrations of the study, under which the test split was read.
+        code: Digests of the code that trained.
         own_notes: What could not be verified about the user's own code, one sentence each.
         imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
 
@@ -112,6 +114,7 @@ def build_results(
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
         notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *own_notes),
+        code=code,
     )
 
 

@@ -47,6 +47,20 @@ class DataFacts(Row):
     class_names: tuple[str, ...]
 
 
+class CodeFacts(Row):
+    """Digests of the code that trained, so that revisions of a study can be compared without its source.
+
+    Attributes:
+        training: losstune's training loop and all that it imports.
+        losses: The module of each loss of the catalogue.
+        own: The user's own code, by the key that names it, such as ``model.name``.
+    """
+
+    training: str
+    losses: dict[str, str]
+    own: dict[str, str]
+
+
 class CalibrationResult(Row):
     """Calibration of one type of a loss's probabilities; means over the finished blocks.
 
@@ -146,7 +160,7 @@ class LossResult(Row):
         if self.winner is None:
             return "no winner"
         if self.part in ("control", "alias"):
-            return "identical objective"
+            return "identical loss"
         return self.decision or ("no verdict" if self.part == "candidate" else self.part)
 
 
@@ -204,6 +218,7 @@ class Results(Row):
         verdict: The verdict.
         warnings: What to know before using the verdict: classes that the metric ignores or a model never predicts.
         notes: Limits of the study and problems in it, one sentence each.
+        code: Digests of the code that trained; None in files of before they were recorded.
     """
 
     results_version: int = RESULTS_VERSION
@@ -232,6 +247,7 @@ class Results(Row):
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...]
+    code: CodeFacts | None = None
 
     @property
     def units(self) -> Units:

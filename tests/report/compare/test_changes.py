@@ -3,12 +3,13 @@ from dataclasses import replace
 import pytest
 
 from losstune.report.compare.changes import Change, changes_between
-from losstune.report.compare.code import CodeChange
+from losstune.report.compare.code import CodeChange, recorded_change
 from losstune.report.compare.comparison import compare
 from losstune.report.compare.lines import change_lines
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
+from losstune.verdict.results import CodeFacts
 from tests.report.compare.repo import block_scores
 
 
@@ -101,3 +102,29 @@ def test_the_same_scores_need_no_explanation(retrained):
     found = compare(a, a)
     assert found.changes.has_none
     assert not [note for note in found.notes if "are the same" in note]
+
+
+def facts(**changed):
+    values = {"training": "t", "losses": {"focal": "f", "gce": "g"}, "own": {"model.name": "m"}}
+    return CodeFacts(**(values | changed))
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (facts(), CodeChange(is_known=True)),
+        (facts(training="new"), CodeChange(is_known=True, trial=("losstune.training.loop",))),
+        (facts(losses={"gce": "new"}), CodeChange(is_known=True, losses={"gce": ("losstune.losses.gce",)})),
+        (facts(own={"model.name": "new"}), CodeChange(is_known=True, own=("model.name",))),
+        (facts(own={}), CodeChange(is_known=True, own=("model.name",))),
+        (None, CodeChange(is_known=False)),
+    ],
+)
+def test_recorded_digests_stand_in_for_a_source_that_is_elsewhere(other, expected):
+    assert recorded_change(facts(), other, CodeChange(is_known=False)) == expected
+
+
+def test_own_code_counts_beside_a_source_that_is_known():
+    found = recorded_change(facts(), facts(own={"losses.tilted": "l", "model.name": "m"}), CodeChange(is_known=True))
+    assert found.own == ("losses.tilted",)
+    assert not found.is_identical

@@ -83,7 +83,7 @@ def relation(first: Loss, second: Loss, class_counts: Sequence[int] = CLASS_COUN
 
 
 def equivalence_classes(losses: Mapping[str, Loss]) -> list[list[str]]:
-    """Group the names of equivalent losses; most groups contain a single name."""
+    """Group the names of identical losses; most groups contain a single name."""
     groups: list[list[str]] = []
     with _one_thread():
         sampled = {name: _Sampled(loss, CLASS_COUNTS) for name, loss in losses.items()}
@@ -186,7 +186,7 @@ def _fit(wanted: Values, values: Values) -> tuple[float, float, float]:
 def identical_pairs(
     losses: Mapping[str, Loss], left_out: Collection[tuple[str, str]] = (), class_counts: Sequence[int] = CLASS_COUNTS
 ) -> list[tuple[str, str, Relation]]:
-    """Return all pairs of equivalent losses, except those `left_out`, with the transformation to the first.
+    """Return all pairs of identical losses, except those `left_out`, with the transformation to the first.
 
     They include pairs that differ only in the far tail; for these, ``everywhere`` is false.
     """

@@ -1,6 +1,6 @@
-"""Which losses of the catalogue are one under two names, looked up.
+"""A table of the catalogue's identical losses.
 
-A constant of the catalogue, which :mod:`losstune.losses.tools.identity` needs seconds to compute; a test verifies it.
+:mod:`losstune.losses.tools.identity` needs seconds to compute it. A test verifies the table.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ to ``MOST_CLASSES`` classes. Losses that depend on the class frequencies are not
 
 ALWAYS_IDENTICAL = frozenset({frozenset({"cross_entropy", "kl_divergence"})})
 IDENTICAL_WITH_TWO_CLASSES = frozenset({frozenset({"crammer_singer", "weston_watkins"})})
-"""The pairs of equivalent losses that were found."""
+"""The pairs of identical losses that were found."""
 
 
 def identical_at(num_classes: int) -> frozenset[frozenset[str]]:
-    """Return the compared pairs that are equivalent for this number of classes, at most ``MOST_CLASSES``."""
+    """Return the compared pairs that are identical for this number of classes, at most ``MOST_CLASSES``."""
     return ALWAYS_IDENTICAL | (IDENTICAL_WITH_TWO_CLASSES if num_classes == 2 else frozenset())
 
 

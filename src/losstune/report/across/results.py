@@ -74,7 +74,7 @@ class LossAcross(Row):
     @property
     def shown(self) -> str:
         """Return the standing, or why there is none, in one or two words."""
-        return self.standing or ("baseline" if self.part == "baseline" else "identical objective")
+        return self.standing or ("baseline" if self.part == "baseline" else "identical loss")
 
 
 class CellFacts(Row):

@@ -14,6 +14,7 @@ from losstune.core.records import Row
 from losstune.core.sources import LOSSTUNE, SourceTree
 from losstune.report.compare.revisions import PACKAGE
 from losstune.report.compare.trees import Tree
+from losstune.verdict.results import CodeFacts
 
 TRAINING = ("losstune.training.loop", "losstune.training")
 """The module that trains, and its former name."""
@@ -28,17 +29,36 @@ class CodeChange(Row):
         trial: Differing modules that every training uses.
         losses: Differing modules that only one loss uses, by loss; only losses with any.
         others: Differing modules that no training uses.
+        own: Keys of ``params.yaml`` that name code of the user's own which differs, such as ``model.name``.
     """
 
     is_known: bool
     trial: tuple[str, ...] = ()
     losses: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     others: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
     @property
     def is_identical(self) -> bool:
-        """Whether all trainings ran the same losstune code."""
-        return self.is_known and not self.trial and not self.losses
+        """Whether all trainings ran the same code."""
+        return self.is_known and not self.trial and not self.losses and not self.own
+
+
+def recorded_change(a: CodeFacts | None, b: CodeFacts | None, found: CodeChange) -> CodeChange:
+    """Add what the results of two revisions recorded of their code to what is `found` in the repository.
+
+    Without losstune's source in the repository, only the digests can say whether its code differs.
+    """
+    if a is None or b is None:
+        return found
+    own = tuple(sorted(key for key in a.own.keys() | b.own.keys() if a.own.get(key) != b.own.get(key)))
+    if found.is_known:
+        return found.model_copy(update={"own": own})
+    losses: dict[str, tuple[str, ...]] = {
+        loss: (f"{_LOSSES}.{loss}",) for loss in a.losses.keys() & b.losses.keys() if a.losses[loss] != b.losses[loss]
+    }
+    trial = () if a.training == b.training else (TRAINING[0],)
+    return CodeChange(is_known=True, trial=trial, losses=losses, own=own)
 
 
 def code_change(a: Tree, b: Tree, losses: Iterable[str]) -> CodeChange:

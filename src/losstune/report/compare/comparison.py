@@ -5,7 +5,7 @@ from __future__ import annotations
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Row
 from losstune.report.compare.changes import Changes, changes_between
-from losstune.report.compare.code import code_change
+from losstune.report.compare.code import code_change, recorded_change
 from losstune.report.compare.comparability import comparability
 from losstune.report.compare.revisions import Revision
 from losstune.report.compare.scores import ScoreComparison, compare_scores
@@ -92,7 +92,7 @@ def compare(a: Revision, b: Revision, *, force: bool = False) -> Comparison:
     scores = compare_scores(a, b)
     losses = [loss.loss for loss in scores.losses]
     same = tuple(loss.loss for loss in scores.losses if loss.same_winners)
-    code = code_change(a.tree, b.tree, losses)
+    code = recorded_change(a.results.code, b.results.code, code_change(a.tree, b.tree, losses))
     name_a, name_b = a.tree.name, b.tree.name
     changes = changes_between(a, b, code, same)
     return Comparison(

@@ -49,6 +49,7 @@ def change_lines(comparison: Comparison) -> list[str]:
     else:
         parts = [", ".join(code.trial)] if code.trial else []
         parts += [f"{', '.join(modules)} (for {loss} alone)" for loss, modules in code.losses.items()]
+        parts += [f"your own code of {', '.join(code.own)}"] if code.own else []
         lines.append("code of a training: differs in " + "; ".join(parts))
     if code.others:
         shown = ", ".join(code.others[:MOST_MODULES])
