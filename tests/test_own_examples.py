@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -93,3 +94,43 @@ def test_an_augmentation_of_ones_own(tmp_path):
         trial = (tmp_path / folder / "results/tune/trials.jsonl").read_text(encoding="utf-8").splitlines()[0]
         first_losses.append(json.loads(trial)["curve"][0]["train_loss"])
     assert first_losses[0] != first_losses[1]
+
+
+def test_a_metric_of_ones_own_by_which_the_lower_cost_wins(tmp_path):
+    costs = (1.0 - np.eye(10)) * np.where(np.arange(10) == 8, 20.0, 1.0)[:, None]  # an 8 must not be missed
+    metric = {"name": "my_metrics.py:expected_cost", "minimize": True, "options": {"costs": costs.tolist()}}
+    settings = {
+        "model": {"name": "mlp"},
+        "training": {"epochs": 5, "batch_size": 32},
+        "losses": ["mae", "cross_entropy"],
+        "baseline": "mae",
+        "search_space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "scale": "log", "default": 1e-2}},
+        "tune": {"trials_per_loss": 2, "metric": metric},
+        # The bad loss is the baseline here, and no worse with a hundredth of the learning rate.
+        "confirm": {"num_blocks": 8, "positive_control": False},
+        "report": {"rope": 0.05},
+    }
+    results = run(tmp_path, settings, "my_metrics.py")
+    mae, cross_entropy = results["losses"]
+    cost = {loss["loss"]: loss["scores"]["expected_cost"]["mean"] for loss in (mae, cross_entropy)}
+    assert cost["cross_entropy"] < cost["mae"]
+    assert cross_entropy["difference"]["mean"] == pytest.approx(cost["cross_entropy"] - cost["mae"])
+    assert cross_entropy["decision"] == "better"
+    assert results["verdict"]["loss"] == "cross_entropy"
+    assert "in expected_cost, lower in 8 of 8 blocks" in results["verdict"]["sentence"]
+    trials = [json.loads(line) for line in (tmp_path / "results/tune/trials.jsonl").read_text().splitlines()]
+    for loss in (mae, cross_entropy):
+        for number, search in enumerate(loss["searches"]):
+            rivals = [t for t in trials if (t["configuration"]["loss"], t["search"]) == (loss["loss"], number)]
+            assert search["validation"] == min(trial["validation"]["expected_cost"] for trial in rivals)
+    assert json.loads((tmp_path / "metrics.json").read_text())["winner"] == "cross_entropy"
+    assert "lower is better" in (tmp_path / "report/report.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_that_raises_is_found_before_anything_trains(tmp_path):
+    metric = {"name": "my_metrics.py:expected_cost", "minimize": True, "options": {"costs": [[0, 1], [5, 0]]}}
+    with pytest.raises(AssertionError) as caught:
+        run(tmp_path, {"tune": {"metric": metric}, "report": {"rope": 0.05}}, "my_metrics.py")
+    (line,) = str(caught.value).splitlines()[:1]
+    assert "tune.metric: found 'my_metrics.py:expected_cost', which raises on 20 samples of 10 classes" in line
+    assert not (tmp_path / "results/tune").exists()

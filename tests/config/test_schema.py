@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from losstune.config.load import load_params, parse_params
+from losstune.config.messages import explain_validation_error
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import EXPECTED
@@ -364,3 +365,59 @@ def test_a_message_is_one_line_without_a_library_s_name():
         message = message_of(changed(changes))
         assert "\n" not in message
         assert not re.search(r"pydantic|Settings|Input|valid (string|dictionary|integer)", message)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"tune": {"metric": "m.py:cost"}},
+            "report.rope: is missing, expected the smallest difference of cost that matters in practice, in the units "
+            "of this metric; where it is a fraction, write `percent: true` in tune.metric",
+        ),
+        (
+            {"tune": {"metric": {"name": "m.py:kappa", "percent": True}}, "report": {"rope": 1.0}},
+            "report.rope: found 1, expected a number in [0, 1), because kappa is a fraction",
+        ),
+        ({"report": {"rope": 2}}, "report.rope: found 2, expected a number in [0, 1), because accuracy is a fraction"),
+        (
+            {"tune": {"metric": "m.py:macro_f1"}},
+            "tune.metric: name: found 'm.py:macro_f1', but macro_f1 is a metric of losstune; rename the function",
+        ),
+        (
+            {"tune": {"metric": {"name": "m.py:ece", "minimize": True}}},
+            "tune.metric: name: found 'm.py:ece', but ece is a metric of losstune; rename the function",
+        ),
+        (
+            {"tune": {"metric": {"name": "m.py:cost", "minimise": True}}},
+            "unknown key 'tune.metric.minimise'; did you mean 'minimize'? (allowed here: name, options, minimize, "
+            "percent)",
+        ),
+        (
+            {"tune": {"metric": {"name": "m.py:cost", "minimize": "yes"}}},
+            "tune.metric.minimize: found 'yes', expected true or false; write true",
+        ),
+        ({"tune": {"metric": {"name": "cost"}}}, f"tune.metric.name: found 'cost', expected {EXPECTED}"),
+        ({"tune": {"metric": {"minimize": True}}}, f"key 'tune.metric.name' is missing, expected {EXPECTED}"),
+        (
+            {"tune": {"metric": {"name": "m.py:cost", "options": [1]}}},
+            "tune.metric.options: found a list, expected keyword arguments by name, or {}",
+        ),
+    ],
+)
+def test_a_mistake_in_a_metric_of_the_user_s_own(given, message):
+    with pytest.raises(ValidationError) as caught:
+        Params.model_validate(given)
+    assert explain_validation_error(caught.value, Params) == message
+
+
+def test_a_metric_of_the_user_s_own_is_a_reference_or_a_section():
+    plain = Params.model_validate({"tune": {"metric": "m.py:cost"}, "report": {"rope": 250}})
+    assert (plain.tune.measure.name, plain.tune.measure.minimize, plain.report.rope) == ("cost", False, 250.0)
+    section = {"name": "m.py:cost", "minimize": True, "options": {"costs": [[0, 1], [5, 0]]}}
+    whole = Params.model_validate({"tune": {"metric": section}, "report": {"rope": 0.1}})
+    assert (whole.tune.measure.minimize, whole.tune.own_metric.options) == (True, section["options"])
+    fraction = Params.model_validate({"tune": {"metric": {"name": "m.py:kappa", "percent": True}}})
+    assert (fraction.tune.measure.percent, fraction.report.rope) == (True, 0.005)
+    assert Params().tune.own_metric is None
+    assert Params().tune.measure.name == "accuracy"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from losstune.config.load import load_params
 from losstune.config.schema import Params
+from losstune.config.settings import MetricSettings
 from losstune.core.records import Record, place_of
 from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results
@@ -117,3 +118,21 @@ def make_block(loss: str, block: int, accuracy: float, **replaced) -> Record:
         learning_rate=3e-3,
         **replaced,
     )
+
+
+def judged_by(study: Study, metric: MetricSettings, value: Callable[[float], float]) -> Study:
+    """The same study, judged by a metric of the user's own, which is this function of the accuracy."""
+    name = metric.measure.name
+
+    def scored(scores: dict[str, float], has_failed: bool) -> dict[str, float]:
+        return scores | {name: metric.measure.worst if has_failed else value(scores["accuracy"])}
+
+    def judged(record: Record) -> Record:
+        has_failed = record.status in ("diverged", "failed")
+        curve = [epoch.model_copy(update={"validation": scored(epoch.validation, False)}) for epoch in record.curve]
+        test = None if record.test is None else scored(record.test, has_failed)
+        update = {"validation": scored(record.validation, has_failed), "test": test, "curve": tuple(curve)}
+        return record.model_copy(update=update)
+
+    params = study.params.model_copy(update={"tune": study.params.tune.model_copy(update={"metric": metric})})
+    return Study(params, [judged(r) for r in study.tune], [judged(r) for r in study.confirm], study.equals)

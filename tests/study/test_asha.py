@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from losstune.core.metric import METRICS
+from losstune.core.metric import METRICS, Metric
 from losstune.study.asha import Brackets, rungs
 from tests.factories import make_record
 
@@ -17,11 +17,13 @@ def test_rungs_rise_by_the_factor_and_stop_before_the_last_epoch():
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_one_ladder_decides_as_ray_does(factor):
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_one_ladder_decides_as_ray_does(factor, mode):
     from ray.tune.schedulers import ASHAScheduler
 
-    oracle = ASHAScheduler(metric="score", mode="max", max_t=81, grace_period=3, reduction_factor=factor)
-    brackets = Brackets(rungs(3, factor, 81), factor, METRICS["accuracy"])
+    oracle = ASHAScheduler(metric="score", mode=mode, max_t=81, grace_period=3, reduction_factor=factor)
+    metric = Metric.own("score", minimize=mode == "min", percent=False)
+    brackets = Brackets(rungs(3, factor, 81), factor, metric)
     generator = random.Random(5)
     decisions = []
     for number in range(60):

@@ -88,6 +88,7 @@ def test_the_key_is_the_hash_of_what_is_written_out_here():
             "test": True,
             "weights": True,
             "code": code_digest("losstune.training.loop", "losstune.losses.focal"),
+            "own": {},
             "metric": None,
             "early_stopping": "asha",
             "versions": {"torch": "2.15.0"},

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import qmc
 
 from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
+from losstune.config.settings import MetricSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.seeds import derive_seed
 from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange
@@ -136,6 +137,23 @@ def test_tpe_is_optunas_told_of_the_metric_and_of_nothing_else():
     found = propose(searched, 9, history, tune, 7, 2)
     assert (found.learning_rate, found.weight_decay) == (expected["learning_rate"], expected["weight_decay"])
     assert found.hyperparameters == {"gamma": expected["gamma"]}
+
+
+@pytest.mark.parametrize("diverged", [[], [2, 5]])
+def test_tpe_minimises_a_cost_as_it_maximises_its_mirror_image(diverged):
+    """A diverged trial has no finite cost, and is the worst all the same."""
+    searched = space("focal")
+    proposals = []
+    for minimize in (True, False):
+        metric = MetricSettings(name="my_metrics.py:cost", minimize=minimize)
+        history = []
+        for index in range(8):
+            score = metric.measure.worst if index in diverged else (1 if minimize else -1) * (index * 37 % 11)
+            record = record_of(propose(searched, index, [], settings(), 7), index, 0.5)
+            history.append(record.model_copy(update={"validation": {"cost": float(score)}}))
+        tune = settings("tpe").model_copy(update={"metric": metric})
+        proposals.append([propose(searched, index, history, tune, 7, 2) for index in range(8, 12)])
+    assert proposals[0] == proposals[1]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import METRICS, Metric
-from losstune.study.selection import best_of_searches, select_winners
+from losstune.study.selection import best_of_searches, rule, select_winners
 from tests.factories import make_record
 
 
@@ -99,3 +99,22 @@ def test_a_loss_with_a_search_that_came_to_nothing_has_no_winner():
     records = [make_record(search=0), make_record(search=1, status="diverged")]
     assert select_winners(records, METRICS["accuracy"], 2) == {}
     assert list(select_winners(records, METRICS["accuracy"], 1)) == ["cross_entropy"]
+
+
+def test_the_lowest_score_wins_where_lower_is_better():
+    def scored(index, *costs):
+        record = make_record(index=index, curve=[0.5 for _ in costs])
+        curve = tuple(
+            epoch.model_copy(update={"validation": {"cost": cost}})
+            for epoch, cost in zip(record.curve, costs, strict=True)
+        )
+        return record.model_copy(update={"curve": curve, "validation": {"cost": costs[-1]}})
+
+    cost = Metric.own("cost", minimize=True, percent=False)
+    records = [scored(0, 9.0, 3.0), scored(1, 5.0, 2.0), scored(2, 4.0, 2.0), scored(3, 4.0, 2.0)]
+    (winner,) = select_winners(records, cost, 1)["cross_entropy"]
+    assert winner.index == 2
+    assert best_of_searches([record.model_copy(update={"search": record.index}) for record in records], cost).index == 2
+    assert "lowest final" in rule(cost)
+    assert "the lower mean" in rule(cost)
+    assert "highest final" in rule(METRICS["accuracy"])

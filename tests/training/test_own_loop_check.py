@@ -34,9 +34,7 @@ def test_a_loop_that_seeds_itself_is_found(write, arrays):
 
 
 def test_a_loop_that_draws_elsewhere_is_found(write, arrays):
-    elsewhere = (
-        "    generator = torch.Generator()\n    torch.manual_seed(generator.seed())\n"
-    )
+    elsewhere = "    generator = torch.Generator()\n    torch.manual_seed(generator.seed())\n"
     text = linear().replace("    model =", f"{elsewhere}    model =", 1).replace("_(1)", "")
     (note,) = check(write(text), arrays)
     assert note.startswith("mine.py:train: the same seed gives different scores, so no result can be repeated,")

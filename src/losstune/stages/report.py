@@ -46,6 +46,7 @@ from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
 from losstune.study import provenance
+from losstune.study.jobs import loop_module
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, data_name, experiment_of, open_tracker
@@ -168,7 +169,7 @@ def _data_facts(study: Study) -> DataFacts:
 def _code_facts(study: Study) -> CodeFacts:
     specs = {loss: get(loss) for loss in study.params.loss_names}
     return CodeFacts(
-        training=code_digest("losstune.training.loop"),
+        training=code_digest(loop_module(params.training)),
         losses={loss: code_digest(spec.function.__module__) for loss, spec in specs.items() if spec.origin is None},
         own=study.own,
     )

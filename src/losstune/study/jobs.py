@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from losstune.config.settings import TrainingSettings
 from losstune.core import own_code
 from losstune.core.errors import in_one_line
 from losstune.core.files import digest
@@ -106,8 +107,6 @@ def make_job(
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
     loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
-    own_loop = task.training.loop
-    loop_module = "losstune.training.own_loop" if own_loop else "losstune.training.loop"
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
@@ -116,16 +115,21 @@ def make_job(
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest(loop_module, loss_module),
+        "code": code_digest(loop_module(task.training), loss_module),
         "own": dict(own or {}),
         "metric": _without_place(task.metric.model_dump(mode="json", exclude={"percent"})) if task.metric else None,
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
-    if own_loop:  # which may return scores in the units of the study's metric
+    if task.training.loop:  # which may return scores in the units of the study's metric
         base["score"] = task.score
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
+
+
+def loop_module(training: TrainingSettings) -> str:
+    """Return the module that trains: losstune's own loop, or what runs a loop of the user's own."""
+    return "losstune.training.loop" if training.loop is None else "losstune.training.own_loop"
 
 
 def _without_place(value: Any) -> Any:

@@ -231,3 +231,48 @@ def test_studies_on_the_same_samples_are_named_as_such(tmp_path, scores):
     assert across.num_data == 1
     assert any(note.startswith("8 studies use 1 data set, so they are not independent") for note in across.notes)
     assert comparison(tmp_path, scores).num_data == 8
+
+
+@pytest.fixture
+def mirrored(tmp_path, scores):
+    """The same studies, judged by a cost: minus a hundred times the accuracy."""
+    costs = [{loss: [-100 * score for score in blocks] for loss, blocks in cell.items()} for cell in scores]
+    return costs, comparison(tmp_path / "costs", costs, metric="cost", minimize=True, percent=False, rope=0.5)
+
+
+def test_where_lower_is_better_ranks_are_the_same_and_differences_have_the_other_sign(across, mirrored):
+    _, found = mirrored
+    assert [loss.loss for loss in found.losses] == [loss.loss for loss in across.losses]
+    assert found.p_friedman == pytest.approx(across.p_friedman)
+    assert found.noise_floor == pytest.approx(100 * across.noise_floor)
+    for ours, theirs in zip(found.losses, across.losses, strict=True):
+        assert (ours.mean_rank, ours.standing) == (theirs.mean_rank, theirs.standing)
+        assert ours.p_holm == pytest.approx(theirs.p_holm)
+        assert ours.improvement == theirs.improvement
+        if theirs.iqm:
+            bounds = -100 * theirs.iqm.value, -100 * theirs.iqm.high, -100 * theirs.iqm.low
+            assert (ours.iqm.value, ours.iqm.low, ours.iqm.high) == pytest.approx(bounds)
+        assert np.allclose(ours.profile[40], theirs.profile[40])
+        for cell, other in zip(ours.cells, theirs.cells, strict=True):
+            assert other.mean is None or cell.mean == pytest.approx(-100 * other.mean)
+
+
+def test_a_cost_is_named_in_the_sentence_and_without_points(mirrored):
+    _, found = mirrored
+    assert "cost" in found.sentence
+    assert "points" not in found.sentence + " ".join(found.notes)
+
+
+def test_a_loss_that_never_trained_counts_with_the_worst_cost_of_its_study(tmp_path, mirrored):
+    costs, _ = mirrored
+    costs[1]["js"] = []
+    found = comparison(tmp_path, costs, metric="cost", minimize=True, percent=False, worst=7.0)
+    worst = [*differences(costs[:1], "js"), 7.0 - np.array(costs[1]["cross_entropy"]), *differences(costs[2:], "js")]
+    assert by_name(found)["js"].iqm.value == pytest.approx(stats.trim_mean(np.concatenate(worst), 0.25))
+
+
+def test_studies_of_which_one_minimises_are_refused(tmp_path, scores):
+    folders = write_cells(tmp_path, scores[:2], metric="score")
+    write_study(folders[1], scores[1], data="npz", digest="01", metric="score", minimize=True)
+    with pytest.raises(LosstuneError, match="found minimize True, expected False"):
+        read_cells(folders)
