@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import site
 import sys
 import sysconfig
 import tempfile
@@ -295,13 +294,13 @@ def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
 
 
 def _is_installed(path: Path) -> bool:
-    if Path(__file__).resolve().parents[1] in path.parents:
+    """Whether a file belongs to Python, to an installed library, or to losstune."""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+    stdlib, losstune = Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]
+    if in_packages or stdlib in path.parents or losstune in path.parents:
         return True
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    folders += [*site.getsitepackages(), site.getusersitepackages()]
-    # A .pth file, PYTHONPATH and `pip install --target` add other folders of libraries.
-    folders += [entry for entry in sys.path if entry and _has_distributions(entry)]
-    return any(Path(folder).resolve() in path.parents for folder in folders)
+    # PYTHONPATH may name other folders of libraries, such as those of `pip install --target`.
+    return any(Path(entry).resolve() in path.parents for entry in sys.path if entry and _has_distributions(entry))
 
 
 @cache

@@ -13,13 +13,13 @@ from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.own_code import load
 
 KEY = "model.name"
-ARGUMENTS = ("num_classes", "input_shape")
 
 
 def build_own(settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Build the network that the user's function or class makes.
 
-    It gets the arguments `num_classes` and `input_shape` if it has parameters of these names, and ``model.options``.
+    It gets `num_classes` and `input_shape` if it has parameters of these names, and ``model.options``. A function that
+    takes any keyword, as builders of libraries do, gets `num_classes`.
 
     Raises:
         LosstuneError: If there is no such callable, it does not take the arguments, raises, or makes no network.
@@ -118,4 +118,4 @@ def _accepted(build: Any, given: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         return given
     takes_any = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values())
-    return {name: value for name, value in given.items() if name in parameters or takes_any}
+    return {name: value for name, value in given.items() if name in parameters or (takes_any and name == "num_classes")}

@@ -169,7 +169,7 @@ def _data_facts(study: Study) -> DataFacts:
 def _code_facts(study: Study) -> CodeFacts:
     specs = {loss: get(loss) for loss in study.params.loss_names}
     return CodeFacts(
-        training=code_digest(loop_module(params.training)),
+        training=code_digest(loop_module(study.params.training)),
         losses={loss: code_digest(spec.function.__module__) for loss, spec in specs.items() if spec.origin is None},
         own=study.own,
     )
