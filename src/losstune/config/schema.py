@@ -42,12 +42,6 @@ FILES = "files"
 """The ``data.name`` of data that only a training loop of the user's own can read."""
 
 
-class FilesOptions(Section):
-    """What may be told about data that only the training loop reads."""
-
-    num_classes: Annotated[Int, Field(ge=2)] | None = None
-
-
 class DataSettings(Section):
     """The data set and its splits."""
 
@@ -63,7 +57,9 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _has_options_of_its_own(self) -> DataSettings:
         if self.name == FILES:
-            FilesOptions.model_validate(self.options)
+            num_classes = self.options.get("num_classes", 2)
+            if self.options.keys() - {"num_classes"} or not isinstance(num_classes, int) or num_classes < 2:
+                raise ValueError(f"options: found {self.options}, expected {{num_classes: ...}}, 2 or more, or nothing")
         elif self.options and not is_own(self.name):
             raise ValueError(f"options are the arguments of a data source of your own; {self.name!r} takes none")
         return self
