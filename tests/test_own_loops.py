@@ -137,7 +137,10 @@ MISPLACED = {
         {"training": {"epochs": 2}, "data": {"name": "digits"}},
         "tune.metric.name: found 'mean_iou', expected your own as path/to/file.py:name or module:name; other names",
     ),
-    "an option that files lack": ({"data": {"name": "files", "options": {"classes": 3}}}, "data.options.classes: "),
+    "an option that files lack": (
+        {"data": {"name": "files", "options": {"classes": 3}}},
+        "data: options: found {'classes': 3}, expected {num_classes: ...}, 2 or more, or nothing",
+    ),
     "no such files": ({"data": {"name": "files", "root": "yours"}}, "data.root: "),
     "no such loop": (
         {"training": {"loop": "mine.py:fit"}},
