@@ -45,7 +45,7 @@ def test_the_terminal_has_the_metric_s_units_and_the_direction(results):
     assert re.search(r"^focal +70\.0 +-20\.0 \[-20\.0, -20\.0\]", focal)
     assert lines[2].startswith("focal"), "the lowest cost comes first"
     assert "cost: lower is better, so a loss with a negative difference is ahead." in text.getvalue()
-    assert "found worse by 410.0." in " ".join(text.getvalue().split())
+    assert "found worse by 408.8." in " ".join(text.getvalue().split())
     assert "points" not in text.getvalue()
 
 

@@ -53,6 +53,8 @@ class StageRun:
         tags: Tags such as ``protocol_hash``, named without the prefix ``losstune.``. Each child repeats them.
         dataset: The training data, if any.
         families: Family of each loss, which becomes a tag for filters.
+        metric: The study's metric, by which the views of a new experiment are ordered.
+        minimize: Whether a lower value of it is better.
     """
 
     stage: str
@@ -62,6 +64,8 @@ class StageRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetInput | None = None
     families: Mapping[str, str] = field(default_factory=dict)
+    metric: str = "accuracy"
+    minimize: bool = False
 
 
 class Point(NamedTuple):

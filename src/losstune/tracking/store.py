@@ -81,7 +81,7 @@ class Store:
         self._is_over = False
         self._idle_ms = 0
         self._client = connect(address)
-        self._experiment = self._open_experiment(experiment)
+        self._experiment = self._open_experiment(experiment, view_tags(run.metric, run.minimize))
         self._known = {
             key: _Known(
                 run_id=found.info.run_id,
@@ -209,16 +209,14 @@ class Store:
         if self._bulk is not None:
             self._bulk.close()
 
-    def _open_experiment(self, name: str) -> Experiment:
+    def _open_experiment(self, name: str, views: Mapping[str, str]) -> Experiment:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             folder = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:60] or "study"
             artifacts = self._address.artifacts
             try:
                 self._client.create_experiment(
-                    name,
-                    artifact_location=None if artifacts is None else str(artifacts / folder),
-                    tags=dict(view_tags()),
+                    name, artifact_location=None if artifacts is None else str(artifacts / folder), tags=dict(views)
                 )
             except Exception:
                 if self._client.get_experiment_by_name(name) is None:  # else another study made it
@@ -226,7 +224,7 @@ class Store:
             return self._client.get_experiment_by_name(name)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        for tag, value in view_tags().items():
+        for tag, value in views.items():
             if tag not in found.tags:  # keeps the user's changes
                 self._client.set_experiment_tag(found.experiment_id, tag, value)
         return found

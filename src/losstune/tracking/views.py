@@ -12,30 +12,23 @@ KIND = "custom_model_development"
 
 _VIEW_TAG = "mlflow.sharedViewState."
 _MADE_MS = 1_700_000_000_000  # a constant, so that recreating a view gives the same value
-_OF_TRAININGS = (
-    "tags.`losstune.loss`",
-    "tags.`losstune.status`",
-    "params.`learning_rate`",
-    "metrics.`val_accuracy`",
-    "metrics.`val_nll`",
-    "metrics.`val_ece`",
-    "metrics.`epochs_done`",
-    "attributes.`Duration`",
-)
-_OF_BLOCKS = (
-    *_OF_TRAININGS[:4],
-    "metrics.`test_accuracy`",
-    "metrics.`test_nll`",
-    "metrics.`test_ece`",
-    *_OF_TRAININGS[6:],
-)
+_OF_ALL = ("tags.`losstune.loss`", "tags.`losstune.status`", "params.`learning_rate`")
+_LAST = ("metrics.`epochs_done`", "attributes.`Duration`")
 
 STUDY_VIEW, NESTED_VIEW = "losstune-study", "losstune-nested"
 TRIALS_VIEW, BLOCKS_VIEW = "losstune-trials", "losstune-blocks"
 
 
-def view_tags() -> Mapping[str, str]:
-    """Return the experiment's tags that contain the views, and the tag for the kind of experiment."""
+def view_tags(metric: str = "accuracy", minimize: bool = False) -> Mapping[str, str]:
+    """Return the experiment's tags that contain the views, and the tag for the kind of experiment.
+
+    Args:
+        metric: Metric by which trainings are ordered, the best first.
+        minimize: Whether lower is better.
+    """
+    validation, test = f"metrics.`val_{metric}`", f"metrics.`test_{metric}`"
+    of_trainings = (*_OF_ALL, validation, "metrics.`val_nll`", "metrics.`val_ece`", *_LAST)
+    of_blocks = (*_OF_ALL, validation, test, "metrics.`test_nll`", "metrics.`test_ece`", *_LAST)
     stage, trial = "tags.`losstune.role` = 'stage'", "tags.`losstune.stage` = 'tune'"
     block = "tags.`losstune.stage` = 'confirm' and tags.`losstune.role` != 'stage'"
     trial += " and tags.`losstune.role` != 'stage'"
@@ -43,9 +36,9 @@ def view_tags() -> Mapping[str, str]:
     start = "attributes.start_time"
     views = {
         STUDY_VIEW: _view("Stages and verdict", stage, parents, start, ascending=False),
-        NESTED_VIEW: _view("All runs, nested", "", _OF_BLOCKS, start, ascending=False),
-        TRIALS_VIEW: _view("Search: all trials", trial, _OF_TRAININGS, "metrics.`val_accuracy`", ascending=False),
-        BLOCKS_VIEW: _view("Confirmation: all blocks", block, _OF_BLOCKS, "metrics.`test_accuracy`", ascending=False),
+        NESTED_VIEW: _view("All runs, nested", "", of_blocks, start, ascending=False),
+        TRIALS_VIEW: _view("Search: all trials", trial, of_trainings, validation, ascending=minimize),
+        BLOCKS_VIEW: _view("Confirmation: all blocks", block, of_blocks, test, ascending=minimize),
     }
     return MappingProxyType({KIND_TAG: KIND} | {f"{_VIEW_TAG}{key}": view for key, view in views.items()})
 
