@@ -13,6 +13,7 @@ from losstune.losses.registry import get
 from losstune.study.jobs import train_timed
 from losstune.training import loop, own_loop
 from losstune.training.task import without_samples
+from tests.paths import REPOSITORY
 from tests.small import digits_arrays, small_task
 
 PLAIN = """
@@ -400,3 +401,10 @@ def test_a_pixelwise_loss_is_the_loss_of_the_rows(write):
     )
     ((result,),) = run(write(linear(back=body + RETURN), loss="sigmoid_bce"))
     assert result.status == "finished"
+
+
+def test_the_loop_of_the_docs_trains(write):
+    page = (REPOSITORY / "docs/your-own.md").read_text(encoding="utf-8")
+    (code,) = [text.partition("```")[0] for text in page.split("```python\n")[1:] if "job: Job" in text]
+    ((result,),) = run(write(code, test=True))
+    assert result.test["accuracy"] > 0.7
