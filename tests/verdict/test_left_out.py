@@ -8,6 +8,7 @@ import pytest
 from losstune.verdict.left_out import left_out
 
 ALL = {"softmax": 1, "link": 1, "scaled": 1}
+SCORES = {"nll": 0.5, "mean_iou": 0.5}
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Data:
 
 
 CASES = {
-    "nothing": ([Loss(calibration=ALL)], Data(), []),
+    "nothing": ([Loss(scores=SCORES, calibration=ALL)], Data(), []),
     "scores only": (
         [Loss()],
         Data(),
@@ -36,7 +37,7 @@ CASES = {
         ],
     ),
     "one has probabilities": (
-        [Loss(calibration=ALL), Loss("sigmoid_bce", calibration={"link": 1})],
+        [Loss(scores=SCORES, calibration=ALL), Loss("sigmoid_bce", SCORES, calibration={"link": 1})],
         Data(),
         [
             "Left out for sigmoid_bce, because the training loop returns probabilities and no outputs "
@@ -46,7 +47,7 @@ CASES = {
     "no block finished": ([Loss(num_failed_blocks=2)], Data(), []),
     "no winner": ([Loss(scores={}, blocks=())], Data(), []),
     "no classes": (
-        [Loss(calibration=ALL)],
+        [Loss(scores=SCORES, calibration=ALL)],
         Data(()),
         ["Left out, because the number of classes is not known (data.options.num_classes): sizes of the gradients."],
     ),

@@ -96,7 +96,7 @@ def control_line(results: Results) -> str:
 
 def _known_scores(results: Results) -> tuple[str, ...]:
     # A training loop of the user's own may return scores of the study's metric alone.
-    return ("nll", "ece") if any("nll" in loss.scores for loss in results.losses) else ()
+    return ("nll", "ece") if results.has_predictions else ()
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:

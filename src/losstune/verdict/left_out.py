@@ -24,10 +24,10 @@ def left_out(losses: Sequence[LossResult], metric: str, data: DataFacts) -> Iter
         data: Facts about the data.
     """
     confirmed = [loss for loss in losses if loss.scores and loss.num_failed_blocks < len(loss.blocks)]
-    if confirmed and not any(loss.calibration for loss in confirmed):
+    if not all("nll" in loss.scores for loss in confirmed):
         parts = (*NEED_PREDICTIONS, f"every metric but {metric}")
         yield f"Left out, because the training loop returns scores only: {', '.join(parts)}."
-    elif absent := [loss.loss for loss in confirmed if "scaled" not in loss.calibration]:
+    elif absent := [loss.loss for loss in confirmed if loss.calibration.keys() == {"link"}]:
         yield (
             f"Left out for {', '.join(absent)}, because the training loop returns probabilities and no outputs "
             "(losstune.Logits): calibration of softmax and with a temperature."

@@ -257,7 +257,7 @@ class Results(Row):
     @property
     def has_predictions(self) -> bool:
         """Whether class predictions are known, and not only scores."""
-        return any(loss.calibration for loss in self.losses)
+        return all("nll" in loss.scores for loss in self.losses if loss.scores)
 
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.
