@@ -144,7 +144,7 @@ def _class_names(found: str, given: Sequence[str] | None, labels: list[Array]) -
         return names
     if is_text:
         return tuple(sorted({str(name) for array in labels for name in array.ravel()}))
-    highest = max(int(array.max()) for array in labels if array.dtype.kind in "bui") if labels[0].size else 0
+    highest = max((int(array.max()) for array in labels if array.dtype.kind in "bui"), default=0)
     return tuple(str(number) for number in range(highest + 1))
 
 

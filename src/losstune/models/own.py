@@ -44,6 +44,8 @@ def build_own(settings: ModelSettings, input_shape: tuple[int, ...], num_classes
     if not isinstance(network, nn.Module):
         kind = "nothing" if network is None else f"a {type(network).__name__}"
         raise LosstuneError(f"{found} returned {kind}, expected a torch.nn.Module")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise LosstuneError(f"{found} made a network without trainable weights, expected at least one")
     return network.float().cpu().train()
 
 

@@ -199,3 +199,22 @@ def test_the_command_writes_where_it_is_told(tmp_path, folders, capsys):
     cli.cli.main(["across", *map(str, folders), "--output", "there"], standalone_mode=False)
     assert "Full comparison: there/across.html" in capsys.readouterr().out
     assert (tmp_path / "there" / "across.json").is_file()
+
+
+def test_a_cost_is_shown_in_its_units_and_with_its_direction(tmp_path):
+    costs = [
+        {loss: [50 * (1 - score) for score in blocks] for loss, blocks in cell.items()} for cell in random_scores(8)
+    ]
+    settings = {"metric": "cost", "minimize": True, "percent": False, "rope": 0.25}
+    found = compare(read_cells(write_cells(tmp_path / "cells", costs, **settings)))
+    text = io.StringIO()
+    print_across(found, Console(file=text, width=110))
+    assert "cost: lower is better, so a loss with a negative IQM is ahead." in text.getvalue()
+    assert "points" not in text.getvalue()
+    drawn = figures.draw(found)
+    assert "IQM of cost minus cross_entropy's (lower is better)" in drawn["estimates.svg"]
+    assert "τ, cost below cross_entropy (grey: baseline)" in drawn["profiles.svg"]
+    stage.run([tmp_path / "cells" / f"cell{number}" for number in range(8)], tmp_path / "out")
+    page = (tmp_path / "out/across.html").read_text(encoding="utf-8")
+    assert "Lower is better, so a loss with a negative difference is ahead." in page
+    assert "in points" not in page

@@ -38,7 +38,10 @@ def print_across(across: Across, console: Console | None = None) -> None:
     print_table(console, columns, (_cells(loss, across.units) for loss in shown))
     if len(shown) < len(across.losses):
         console.print(f"... and {len(across.losses) - len(shown)} more losses, see the page")
-    print_lines(console, ["", f"Verdicts: {verdicts(across)}.", *across.notes, ""])
+    direction = [f"{across.units.label}: lower is better, so a loss with a negative IQM is ahead."]
+    print_lines(
+        console, ["", *(direction if across.minimize else []), f"Verdicts: {verdicts(across)}.", *across.notes, ""]
+    )
     console.print(Text(across.sentence, style="bold"))
 
 
