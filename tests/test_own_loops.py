@@ -128,6 +128,22 @@ def test_the_other_commands_know_such_a_study(tmp_path):
     assert model == "training loop mine.train"
 
 
+def test_check_says_what_it_noticed(tmp_path):
+    write(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        SCORES.replace("    score =", "    print('an epoch'); random.seed(1)\n    score =")
+    )
+    said = re.sub(r"\s+", " ", losstune(tmp_path, "check").stdout)
+    assert "your code mine.py:train: 3 seeds give the same score" in said
+    assert "your code the study's own code prints, such as 'an epoch'; with many trainings" in said
+    (tmp_path / "mine.py").write_text(
+        SCORES.replace("score() if job.score_test else None", "score()"), encoding="utf-8"
+    )
+    refused = losstune(tmp_path, "check", check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("losstune: params.yaml: training.loop: mine.py:train returned a test score")
+
+
 MISPLACED = {
     "files without a loop": (
         {"training": {"epochs": 2}, "tune": {}},

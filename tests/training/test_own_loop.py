@@ -408,3 +408,16 @@ def test_the_loop_of_the_docs_trains(write):
     (code,) = [text.partition("```")[0] for text in page.split("```python\n")[1:] if "job: Job" in text]
     ((result,),) = run(write(code, test=True))
     assert result.test["accuracy"] > 0.7
+
+
+def test_a_loop_that_changes_global_state_changes_it_for_itself_alone(write):
+    changed = (
+        "torch.set_default_dtype(torch.float64); torch.use_deterministic_algorithms(True)\n    "
+        "torch.set_grad_enabled(False); torch.set_num_threads(2)\n    "
+    )
+    threads = torch.get_num_threads()
+    run(write(linear(back=changed + RETURN)))
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == threads

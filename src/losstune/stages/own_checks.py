@@ -47,7 +47,12 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
             notes += [note] if note else []
         if params.tune.own_metric is not None and params.tune.own_metric.is_function:
             check_metric(params.tune.own_metric, num_classes)
-    if printed.getvalue().strip():
-        first = printed.getvalue().strip().splitlines()[0][:60]
-        notes.append(f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress")
-    return notes
+    return [*notes, *printed_note(printed.getvalue())]
+
+
+def printed_note(text: str) -> list[str]:
+    """Return a note on what own code printed; none if it printed nothing."""
+    if not text.strip():
+        return []
+    first = text.strip().splitlines()[0][:60]
+    return [f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress"]

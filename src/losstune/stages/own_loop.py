@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from losstune.losses.registry import get
 from losstune.stages.device import resolve_device
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import known_input
+from losstune.stages.own_checks import printed_note
 from losstune.study.search import Space
 from losstune.training.task import Arrays, Task, without_samples
 
@@ -47,13 +49,16 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
 
     specs = {name: get(name) for name in (params.baseline, *params.loss_names)}
     kinds = {(spec.head, spec.needs_counts): name for name, spec in reversed(specs.items())}
+    printed = io.StringIO()
     try:
-        for name in kinds.values():
-            if name != params.baseline:
-                made = task(name)
-                try_loop(made, arrays, specs[name].bind(made.configuration.hyperparameters))
-        made = task(params.baseline)
-        return check_loop(made, arrays, specs[params.baseline].bind(made.configuration.hyperparameters))
+        with redirect_stdout(printed):
+            for name in kinds.values():
+                if name != params.baseline:
+                    made = task(name)
+                    try_loop(made, arrays, specs[name].bind(made.configuration.hyperparameters))
+            made = task(params.baseline)
+            notes = check_loop(made, arrays, specs[params.baseline].bind(made.configuration.hyperparameters))
+        return [*notes, *printed_note(printed.getvalue())]
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}") from None
 

@@ -30,7 +30,7 @@ from losstune.losses.spec import BoundLoss
 from losstune.training.device_data import DeviceData
 from losstune.training.job import KEY, Job, Result, Score, Stopped
 from losstune.training.own_scores import Scores
-from losstune.training.reproducible import kept_random_states, reproducible
+from losstune.training.reproducible import kept_global_state, reproducible
 from losstune.training.task import Arrays, Task, TrainingResult
 
 
@@ -53,7 +53,7 @@ def train(
     """
     data = DeviceData.of(arrays, torch.device(task.device)) if arrays.has_samples else None
     results = []
-    with reproducible(task.device), kept_random_states():
+    with reproducible(task.device), kept_global_state():
         for seed in task.seeds:
             training = _Training(task, seed, loss, data, arrays, rungs, is_check=is_check)
             for stopped in training.run():

@@ -30,11 +30,17 @@ def reproducible(device: str) -> Iterator[None]:
 
 
 @contextmanager
-def kept_random_states() -> Iterator[None]:
-    """Restore the random states of NumPy and Python afterwards."""
+def kept_global_state() -> Iterator[None]:
+    """Restore what code that is not losstune's may change and the next training would notice."""
     states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    dtype, has_gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         yield
     finally:
         np.random.set_state(states[0])  # noqa: NPY002
         random.setstate(states[1])
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(has_gradients)
+        torch.use_deterministic_algorithms(is_deterministic, warn_only=only_warns)
