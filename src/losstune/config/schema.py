@@ -258,8 +258,8 @@ class Params(Section):
         if self.baseline not in names:
             hint = did_you_mean(self.baseline, names)
             raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
-        self._require_rope()
         self._require_loop()
+        self._require_rope()
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
