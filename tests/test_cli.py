@@ -51,7 +51,7 @@ OWN = "search_space.losses"
 MISTAKES = [
     (
         {"data.name": "cifar10"},
-        "data.name: found 'cifar10', expected digits, imagefolder, npz or a torchvision data set",
+        "data.name: found 'cifar10', expected digits, imagefolder, npz, a torchvision data set or",
     ),
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: digits is not resized"),
     ({OWN: {"gce": {"q": 1.5}}}, f"{OWN}.gce.q: found 1.5, expected a number in [0, 1]"),
@@ -114,12 +114,15 @@ def test_help_keeps_its_lines(monkeypatch):
         assert [line.split()[0] for line in lines[codes + 1 : codes + 5]] == ["0", "1", "2", "130"]
         shown = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :] if line]
         assert shown == [
+            "init",
+            "params",
             "check",
             "cost",
             "prepare",
             "tune",
             "confirm",
             "report",
+            "fingerprint",
             "study",
             "across",
             "promote",

@@ -1,10 +1,13 @@
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,10 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 import losstune
+from tests.commands import clean_environment
+from tests.own_repository import write_own_code, write_photos, write_settings
 from tests.paths import REPOSITORY
+from tests.shared import made_once
 
 ROOT = REPOSITORY
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -38,6 +44,66 @@ def copy_of_the_makefile(tmp_path) -> Path:
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VENV"))}
     return subprocess.run(["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the sources, without a network."""
+
+    def build(folder: Path) -> None:
+        source = folder / "source"
+        shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+        pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder), str(source))
+
+    return next(made_once(tmp_path_factory, "wheel", build).glob("*.whl"))
+
+
+def pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments, "--no-index"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_wheel_has_every_file_of_the_package(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("losstune/")}
+    package = ROOT / "src" / "losstune"
+    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert packed == {path.relative_to(package.parent).as_posix() for path in files}
+
+
+@pytest.mark.slow
+def test_a_study_runs_from_the_installed_wheel(wheel, tmp_path):
+    """The environment sees the libraries of this one, but not this clone. Model and loss are the user's own."""
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    pip("--python", str(python), "install", "--no-deps", str(wheel))
+    installed = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    libraries = [path for path in sys.path if Path(path).name == "site-packages"]
+    (installed / "libraries.pth").write_text("\n".join(libraries))
+    variables = clean_environment() | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    variables.pop("PYTHONPATH", None)
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=study, env=variables, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    study = tmp_path / "study"
+    study.mkdir()
+    assert Path(run(str(python), "-c", "import losstune; print(losstune.__file__)").strip()).parents[1] == installed
+    write_photos(study / "photos")
+    write_own_code(study)
+    assert "3 classes" in run("losstune", "init", "photos", "--model", "my_models.py:build")
+    write_settings(study)
+    assert "params.yaml is valid." in run("losstune", "check")
+    run(str(python), "-m", "dvc", "repro")
+    assert json.loads((study / "results.json").read_text())["verdict"]["sentence"]
+    assert "Running stage 'tune'" not in run(str(python), "-m", "dvc", "repro")
 
 
 def test_constraints_are_pins_and_nothing_else():

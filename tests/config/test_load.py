@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from losstune.config.load import load_params, study_root
+from losstune.config.load import data_path, load_params, study_root
 from losstune.config.matrix import load_matrix
 from losstune.core.errors import LosstuneError
 from tests.commands import DVC, environment
@@ -141,3 +141,22 @@ def test_the_root_without_dvc(monkeypatch, tmp_path):
     assert study_root() == Path.cwd()
     (tmp_path / ".dvc").mkdir()
     assert study_root() == Path.cwd().parents[1]
+
+
+@pytest.mark.parametrize("study", ["", "studies/one"])
+def test_data_that_a_temporary_copy_lacks_is_found_from_the_original_folder(monkeypatch, tmp_path, study):
+    original = tmp_path / "repository"
+    copy = original / ".dvc" / "tmp" / "exps" / "copy"
+    for root in (original, copy):
+        (root / ".dvc").mkdir(parents=True, exist_ok=True)
+        (root / study).mkdir(parents=True, exist_ok=True)
+    root = os.path.relpath(tmp_path / "photos", original / study)
+    (tmp_path / "photos").mkdir()
+    assert data_path(root, copy / study) == copy / study / root, "DVC does not run here"
+    monkeypatch.setenv("DVC_ROOT", str(original))
+    assert data_path(root, copy / study).samefile(tmp_path / "photos")
+    assert data_path("none", copy / study) == copy / study / "none", "a message names the path that was given"
+    (copy / study / "tracked").mkdir()
+    (original / study / "tracked").mkdir()
+    assert data_path("tracked", copy / study) == copy / study / "tracked"
+    assert data_path(str(tmp_path / "photos"), copy / study) == tmp_path / "photos"

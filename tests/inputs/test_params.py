@@ -74,9 +74,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"training.epochs->Epochs": None}, "unknown key 'training.Epochs'; did you mean 'epochs'?"),
     ({"tracking.uri->url": None}, "unknown key 'tracking.url'; did you mean 'uri'?"),
     ({"data.path": "x"}, "unknown key 'data.path' (allowed here: name, root, download"),
-    ({"resources": REMOVE}, "key 'resources' is missing, expected a section with keys executor, device"),
-    ({"search_space": REMOVE}, "key 'search_space' is missing, expected a section with keys learning_rate"),
-    ({"study.seed": REMOVE}, f"key 'study.seed' is missing, {SEED}"),
+    ({f"{RATE}.scale": REMOVE}, f"key '{RATE}.scale' is missing, expected one of linear, log"),
     # Seeds: there is one, from which all others are derived, so that none can overlap
     ({"study.seed": [1, 1]}, f"study.seed: found a list, {SEED}"),
     ({"study.seeds": [1, 2]}, "unknown key 'study.seeds'; did you mean 'seed'?"),
@@ -122,7 +120,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
-    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz or a torchvision data set ("),
+    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, a torchvision data set or"),
     ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected mlp, cnn … did you mean 'resnet'?"),
     ({"model.name": "resnet18"}, "did you mean 'torchvision:resnet18'?"),
     ({"model.name": "torchvision:resnet81"}, "no classification model 'resnet81'; did you mean 'resnet18'?"),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from losstune import __version__
-from losstune.cli import compare, losses, study, tracking
+from losstune.cli import compare, losses, settings, study, tracking
 from losstune.cli.output import MAX_COLUMNS, InOrder
 from losstune.core import process_exit
 from losstune.core.errors import LosstuneError, UnfinishedStudyError, printable
@@ -39,12 +39,15 @@ def cli(debug: bool) -> None:
 
 
 for command in (
+    settings.init,
+    settings.params,
     study.check,
     study.cost,
     study.prepare,
     study.tune,
     study.confirm,
     study.report,
+    settings.fingerprint,
     study.study,
     compare.across,
     tracking.promote,

@@ -34,10 +34,10 @@ def check() -> None:
     with collection_paused():
         from losstune.losses.registry import identical_to
         from losstune.stages.checked import checked_spaces, hints
-        from losstune.stages.confirm import num_degraded
         from losstune.stages.data_rows import data_rows
         from losstune.stages.device import check_device
         from losstune.stages.own_loop import loop_notes
+        from losstune.stages.plan_size import num_degraded, num_trainings
         from losstune.study.search import SHARED
 
     facts = data_rows(params.data, str(PARAMS_FILE))
@@ -53,7 +53,7 @@ def check() -> None:
     num_blocks = params.confirm.num_blocks
     equal_loss = identical_to(params.baseline, params.loss_names)
     degraded = num_degraded(params)
-    num_confirmed = num_losses * num_blocks + (equal_loss is not None) + degraded
+    num_tuned, num_confirmed = num_trainings(params)
     control = f" + 1 control ({equal_loss} as {params.baseline})" if equal_loss else ""
     control += f" + {degraded} of the degraded {params.baseline}" if degraded else ""
     at_most = "at most " if params.confirm.stopping == "anytime" else ""
@@ -64,11 +64,7 @@ def check() -> None:
         echo_row(name, text)
     echo_row("model", f"{params.model_label}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
-    echo_row(
-        "tune",
-        f"{num_losses} losses x {num_searches} searches x {num_trials} trials = "
-        f"{num_losses * num_searches * num_trials} trainings",
-    )
+    echo_row("tune", f"{num_losses} losses x {num_searches} searches x {num_trials} trials = {num_tuned} trainings")
     echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
     echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
     for line in own_notes:

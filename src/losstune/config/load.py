@@ -124,3 +124,22 @@ def study_root() -> Path:
         return Path(root)
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+
+
+def data_path(root: str, folder: Path) -> Path:
+    """Return where the data is.
+
+    DVC's temporary copies of a work tree have only files that Git or DVC tracks. For other data, a relative path
+    starts in the original of the study's folder.
+
+    Args:
+        root: ``data.root`` as written.
+        folder: The study's folder, in which a relative path starts.
+    """
+    path = folder / root
+    if path.exists() or Path(root).is_absolute() or not os.environ.get("DVC_ROOT"):
+        return path
+    here = folder.absolute()
+    copy = next((above for above in (here, *here.parents) if (above / ".dvc").is_dir()), here)
+    original = study_root() / here.relative_to(copy) / root
+    return original if original.exists() else path

@@ -32,7 +32,9 @@ _CACHE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class ImageFile:
+    """A file with the extension of an image, and the label of its class folder."""
+
     path: str
     num_bytes: int
     modified_ns: int
@@ -63,11 +65,7 @@ def load(
     root = root.absolute()
     layout = inspect(root)
     passed_over: Counter[str] = Counter()
-    try:
-        files_per_split = [_list_files(list(paths.values()), passed_over) for paths in layout.classes]
-    except OSError as error:
-        raise LosstuneError(f"data.root: cannot be read: {error}") from None
-
+    files_per_split = list_images(layout, passed_over)
     files = [file for files_of_split in files_per_split for file in files_of_split]
     labels: Labels = np.array([file.label for file in files], dtype=np.int64)
     num_test = len(files_per_split[-1]) if layout.has_test else 0
@@ -115,14 +113,31 @@ def inspect(root: Path) -> Layout:
         raise LosstuneError(f"data.root: cannot be read: {error}") from None
 
 
-def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list[_File]:
-    files: list[_File] = []
+def list_images(layout: Layout, passed_over: Counter[str] | None = None) -> list[list[ImageFile]]:
+    """Return the images of each split of a layout, without opening them.
+
+    Args:
+        layout: As :func:`inspect` returns it.
+        passed_over: Counts the other files by their extension.
+
+    Raises:
+        LosstuneError: If a class has no image, or a file is empty.
+    """
+    others = Counter[str]() if passed_over is None else passed_over
+    try:
+        return [_list_files(list(paths.values()), others) for paths in layout.classes]
+    except OSError as error:
+        raise LosstuneError(f"data.root: cannot be read: {error}") from None
+
+
+def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list[ImageFile]:
+    files: list[ImageFile] = []
     for label, folder in enumerate(class_folders):
         files_of_class = []
         for entry in files_below(folder):
             if is_image(entry):
                 status = entry.stat()
-                files_of_class.append(_File(entry.path, status.st_size, status.st_mtime_ns, label))
+                files_of_class.append(ImageFile(entry.path, status.st_size, status.st_mtime_ns, label))
             else:
                 passed_over[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
         if not files_of_class:
@@ -134,7 +149,7 @@ def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list
     return files
 
 
-def _key(root: Path, files: Sequence[_File], image_size: int | None) -> str:
+def _key(root: Path, files: Sequence[ImageFile], image_size: int | None) -> str:
     hasher = hashlib.sha256(f"{_CACHE_VERSION} {image_size}".encode())
     for file in files:
         hasher.update(os.fsencode(os.path.relpath(file.path, root)))

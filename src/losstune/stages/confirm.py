@@ -12,6 +12,7 @@ from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
 from losstune.stages import execute
 from losstune.stages.layout import BLOCK_EXECUTIONS, BLOCKS, REGISTRATION, TRIALS, read_records, write_entries
+from losstune.stages.plan_size import num_degraded
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
@@ -59,12 +60,6 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
     """
     winners, worst = _searched(study)
     return plan_blocks(study, winners, ledger, worst)
-
-
-def num_degraded(params: Params) -> int:
-    """Return the number of blocks, from the first, on which the degraded baseline is trained."""
-    confirm = params.confirm
-    return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
 def plan_blocks(

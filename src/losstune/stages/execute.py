@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from losstune.config.references import references
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
 from losstune.stages.interrupts import interruptible
-from losstune.stages.own import own_code_of, references
+from losstune.stages.own import own_code_of
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study
 from losstune.study import provenance

@@ -14,6 +14,7 @@ from losstune.core.records import Entry, Execution, Record, Row
 
 _Row = TypeVar("_Row", bound=Row)
 
+FINGERPRINTS = Path("fingerprints")
 PREPARED = Path("data/prepared")
 TRIALS = Path("results/tune/trials.jsonl")
 TRIAL_EXECUTIONS = Path("results/tune/executions.jsonl")

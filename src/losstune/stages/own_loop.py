@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from losstune.config.load import data_path
 from losstune.config.schema import FILES, Params
 from losstune.core.errors import LosstuneError
 from losstune.data import files, prepared
@@ -65,7 +66,7 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
 
 def _arrays(params: Params, folder: Path) -> Arrays | None:
     """Return the prepared samples, or else made-up ones of the same shape; None if the shape is not known."""
-    root = (folder / params.data.root).absolute()
+    root = data_path(params.data.root, folder).absolute()
     if params.data.name == FILES:
         files.listing(root)
         return without_samples(params.data.options.get("num_classes") or 0, "not prepared", str(root))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from losstune.config.load import data_path
 from losstune.config.schema import FILES, DataSettings, Params
 from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
@@ -28,7 +29,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     Raises:
         LosstuneError: If the data is missing or invalid, or a class is too small to split.
     """
-    data_root = folder / params.data.root
+    data_root = data_path(params.data.root, folder)
     settings = params.data.model_copy(update={"root": str(data_root)})
     if settings.name == FILES:
         print(files.write(folder / PREPARED, data_root, settings).summary())

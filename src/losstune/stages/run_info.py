@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from losstune.config.load import data_path
 from losstune.config.schema import FILES, DataSettings
 from losstune.core.files import digest
 from losstune.core.own_code import is_own
@@ -26,7 +27,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
         dataset=DatasetInput(
             name=data_name(params.data),
             digest=manifest.digest,
-            source=_source(params.data),
+            source=_source(params.data, study.folder),
             num_rows=sum(counts.train),
             profile={
                 "num_validation": sum(counts.validation),
@@ -41,11 +42,11 @@ def stage_run(study: Study, stage: str) -> StageRun:
     )
 
 
-def _source(data: DataSettings) -> str:
+def _source(data: DataSettings, folder: Path) -> str:
     if data.name == "digits":
         return "sklearn.datasets.load_digits"
     if data.name in {"imagefolder", "npz", FILES} or is_own(data.name):
-        return str(Path(data.root).resolve())
+        return str(data_path(data.root, folder).resolve())
     return f"torchvision.datasets.{data.name}"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.config.load import data_path
+from losstune.config.references import digests, references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
@@ -19,7 +21,7 @@ from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, require_model
-from losstune.stages.own import digests, references, require_loadable
+from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
@@ -182,7 +184,7 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         LosstuneError: If a file is missing or damaged.
     """
     folder, manifest = study.folder / PREPARED, study.manifest
-    root = (study.folder / study.params.data.root).absolute()
+    root = data_path(study.params.data.root, study.folder).absolute()
     if not manifest.has_samples:
         files.require_same(root, manifest)
         return without_samples(manifest.num_classes, manifest.digest, str(root))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from losstune.config.load import PARAMS_FILE
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Execution
 from losstune.report.compare.outs import read_out
@@ -49,7 +51,8 @@ class Revision:
         tree: Files that it was read from.
         results: Its results.
         terms: Registered terms by path in ``params.yaml``; None if no registration matches the results.
-        params: Settings in ``params.yaml`` by path, two levels deep; empty if the file is not readable.
+        params: Settings by path, two levels deep, with the default of each key that ``params.yaml`` leaves out; empty
+            if the file is not readable.
         test_digest: Hash of the test split's content; None if the manifest does not match the data.
         version: Version of losstune, such as ``0.1.0``; None if its source is not in the repository.
         pins: Pinned version by library, from ``constraints.txt``.
@@ -139,6 +142,9 @@ def _params(tree: Tree) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         return {}
+    # A key that a file leaves out has its default. An old revision's file may have keys that no longer exist.
+    with suppress(ValidationError):
+        values = Params.model_validate(values).model_dump(mode="json")
     flat: dict[str, Any] = {}
     for section, value in values.items():
         flat |= (
