@@ -112,6 +112,18 @@ def test_other_files_are_other_trainings(tmp_path):
     assert "tune: kept 0, to train 12" in losstune(tmp_path, "tune").stdout
 
 
+def test_dvc_is_told_of_other_files(tmp_path):
+    write(tmp_path)
+    told = []
+    for level in ("0.5", "0.5 ", "0.5 "):
+        if (tmp_path / "mine/level.txt").read_text(encoding="utf-8") != level:
+            write(tmp_path, level=level)
+        losstune(tmp_path, "fingerprint")
+        told.append([(tmp_path / f"fingerprints/{stage}.json").read_bytes() for stage in ("prepare", "tune")])
+    assert told[0][0] != told[1][0] == told[2][0]
+    assert told[0][1] == told[1][1]  # the prepared digest tells it to the trainings
+
+
 def test_the_other_commands_know_such_a_study(tmp_path):
     write(tmp_path, SETTINGS | {"tracking": {"enabled": True, "uri": "sqlite:///mlflow.db"}})
     losstune(tmp_path, "prepare")
