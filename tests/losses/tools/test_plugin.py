@@ -37,7 +37,8 @@ def test_a_good_loss_passes(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "mine"
     assert len(lines) > 15
-    assert all(line.startswith("  ok") for line in lines[1:])
+    assert all(line.startswith("  ok") for line in lines[1:-1])
+    assert lines[-1] == "  note    identical to focal of the catalogue: L = L(z)"
 
 
 def test_a_wrong_claim_is_one_line_and_exit_code_1(tmp_path, capsys):

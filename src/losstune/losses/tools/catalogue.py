@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import is_own, load
-from losstune.losses.registry import bind, find, registry
+from losstune.losses.registry import aliases, bind, find, registry
 from losstune.losses.scale import gradient_scale
 from losstune.losses.snippet import snippet
 from losstune.losses.spec import Alias, BoundLoss, Hyperparameter, Limit, LossSpec
@@ -176,7 +176,7 @@ def bound_loss(text: str) -> BoundLoss:
         LosstuneError: If there is no such loss or hyperparameter, or its value is outside the domain.
     """
     name, _, rest = text.partition(":")
-    if is_own(text) and "=" not in rest.partition(":")[0]:  # a loss of the user's own: file.py:name:hyperparameter=...
+    if is_own(text) and name not in {*registry(), *aliases()}:  # a loss of the user's own: file.py:name:hyperparameter=...
         own, _, rest = rest.partition(":")
         name = f"{name}:{own}"
     values: dict[str, float] = {}
