@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from losstune.losses.ranges import Choice as Choice
     from losstune.losses.ranges import FloatRange as FloatRange
     from losstune.losses.ranges import IntRange as IntRange
+    from losstune.training.job import Job as Job
+    from losstune.training.job import Logits as Logits
+    from losstune.training.job import Result as Result
+    from losstune.training.job import Stopped as Stopped
 
 __version__ = "0.1.0"
 
@@ -19,11 +23,15 @@ _PUBLIC = {
     "Dataset": "losstune.data.own",
     "FloatRange": "losstune.losses.ranges",
     "IntRange": "losstune.losses.ranges",
+    "Job": "losstune.training.job",
+    "Logits": "losstune.training.job",
+    "Result": "losstune.training.job",
+    "Stopped": "losstune.training.job",
     "loss": "losstune.losses.own",
 }
 """The module of each public name. It is imported when the name is first used, as torch takes seconds."""
 
-__all__ = ["Choice", "Dataset", "FloatRange", "IntRange", "loss"]
+__all__ = ["Choice", "Dataset", "FloatRange", "IntRange", "Job", "Logits", "Result", "Stopped", "loss"]
 
 
 def __getattr__(name: str) -> Any:

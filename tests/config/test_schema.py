@@ -375,8 +375,15 @@ def test_a_message_is_one_line_without_a_library_s_name():
             {"tune": {"metric": {"name": "m.py:cost", "minimize": "yes"}}},
             "tune.metric.minimize: found 'yes', expected true or false; write true",
         ),
-        ({"tune": {"metric": {"name": "cost"}}}, f"tune.metric.name: found 'cost', expected {EXPECTED}"),
-        ({"tune": {"metric": {"minimize": True}}}, f"key 'tune.metric.name' is missing, expected {EXPECTED}"),
+        (
+            {"tune": {"metric": {"name": "cost"}}},
+            f"tune.metric.name: found 'cost', expected {EXPECTED}; other names need a training.loop that returns its "
+            "scores",
+        ),
+        (
+            {"tune": {"metric": {"minimize": True}}},
+            f"key 'tune.metric.name' is missing, expected {EXPECTED}, or a name if training.loop returns its scores",
+        ),
         (
             {"tune": {"metric": {"name": "m.py:cost", "options": [1]}}},
             "tune.metric.options: found a list, expected keyword arguments by name, or {}",

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.config.settings import ModelSettings, OwnSettings, TrainingSettings
 from losstune.core.records import Configuration
 from losstune.core.sources import code_digest
 from losstune.study import jobs as study_jobs
-from losstune.study.jobs import entries_of, is_out_of_memory, make_job, train_timed
+from losstune.study.jobs import entries_of, is_out_of_memory, loop_module, make_job, train_timed
 from losstune.training.task import Task
 from tests.small import digits_arrays, small_task
 
@@ -185,3 +185,16 @@ def test_entries_carry_what_was_trained(monkeypatch):
 )
 def test_what_says_that_memory_ran_out(error, expected):
     assert is_out_of_memory(error) is expected
+
+
+def test_a_loop_of_ones_own_is_trained_by_other_code_and_may_return_the_studys_metric():
+    own = TRAINING.model_copy(update={"loop": OwnSettings(name="mine.py:train")})
+    task = dataclasses.replace(TASK, training=own)
+    moved = own.model_copy(update={"loop": OwnSettings(name="below/mine.py:train")})
+    optioned = own.model_copy(update={"loop": OwnSettings(name="mine.py:train", options={"size": 3})})
+    assert key(task) == key(dataclasses.replace(task, training=moved))
+    keys = [key(), key(task), key(dataclasses.replace(task, training=optioned))]
+    assert len({*keys, key(dataclasses.replace(task, score="mean_iou"))}) == 4
+    assert key(dataclasses.replace(TASK, score="mean_iou")) == key()  # losstune's loop computes every metric
+    assert loop_module(own) == "losstune.training.own_loop"
+    assert loop_module(TRAINING) == "losstune.training.loop"

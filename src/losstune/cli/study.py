@@ -36,12 +36,14 @@ def check() -> None:
         from losstune.stages.checked import checked_spaces, hints
         from losstune.stages.data_rows import data_rows
         from losstune.stages.device import check_device
+        from losstune.stages.own_loop import loop_notes
         from losstune.stages.plan_size import num_degraded, num_trainings
         from losstune.study.search import SHARED
 
     facts = data_rows(params.data, str(PARAMS_FILE))
     check_device(params.resources)
     spaces, own_notes = checked_spaces(params, Path.cwd())
+    own_notes += loop_notes(params, spaces, Path.cwd())
     cells = _cells(params)
     num_losses, num_searches, num_trials = (
         len(params.loss_names),
@@ -60,7 +62,7 @@ def check() -> None:
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in facts:
         echo_row(name, text)
-    echo_row("model", f"{params.model.name}, {params.training.epochs} epochs per training")
+    echo_row("model", f"{params.model_label}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
     echo_row("tune", f"{num_losses} losses x {num_searches} searches x {num_trials} trials = {num_tuned} trainings")
     echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")

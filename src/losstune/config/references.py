@@ -17,7 +17,7 @@ def references(params: Params) -> dict[str, str]:
         ("training.loop", training.loop),
         ("tune.metric", metric),
     ):
-        found[key] = setting.name if isinstance(setting, OwnSettings) else None
+        found[key] = setting.name if isinstance(setting, OwnSettings) and is_own(setting.name) else None
     found |= {f"losses.{name}": reference for name, reference in params.own_losses.items()}
     return {key: reference for key, reference in found.items() if reference is not None}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -37,6 +38,10 @@ class StudySettings(Section):
     seed: Annotated[Int, Field(ge=0, le=2**53 - 1)] = 0
 
 
+FILES = "files"
+"""The ``data.name`` of data that only a training loop of the user's own can read."""
+
+
 class DataSettings(Section):
     """The data set and its splits."""
 
@@ -51,7 +56,11 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _has_options_of_its_own(self) -> DataSettings:
-        if self.options and not is_own(self.name):
+        if self.name == FILES:
+            num_classes = self.options.get("num_classes", 2)
+            if self.options.keys() - {"num_classes"} or not isinstance(num_classes, int) or num_classes < 2:
+                raise ValueError(f"options: found {self.options}, expected {{num_classes: ...}}, 2 or more, or nothing")
+        elif self.options and not is_own(self.name):
             raise ValueError(f"options are the arguments of a data source of your own; {self.name!r} takes none")
         return self
 
@@ -215,6 +224,19 @@ class Params(Section):
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
 
     @property
+    def names_model(self) -> bool:
+        """Whether the model is named. With a training loop of the user's own, it may be left out."""
+        return self.training.loop is None or ("model" in self.model_fields_set and self.data.name != FILES)
+
+    @property
+    def model_label(self) -> str:
+        """What is trained, for reports: the model, or else the training loop."""
+        if self.training.loop is None or self.names_model:
+            return self.model.name
+        place, _, name = self.training.loop.name.rpartition(":")
+        return f"training loop {PurePath(place).stem}.{name}"
+
+    @property
     def own_losses(self) -> dict[str, str]:
         """The reference of each loss of the user's own, by its name in tables: the callable's name."""
         return {name_of(loss): loss for loss in self.losses if is_own(loss)}
@@ -236,6 +258,7 @@ class Params(Section):
         if self.baseline not in names:
             hint = did_you_mean(self.baseline, names)
             raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
+        self._require_loop()
         self._require_rope()
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
@@ -248,6 +271,20 @@ class Params(Section):
                 f"({self.training.epochs}), or ASHA cannot stop any trial"
             )
         return self
+
+    def _require_loop(self) -> None:
+        metric = self.tune.own_metric
+        if self.training.loop is not None:
+            return
+        if metric is not None and not metric.is_function:
+            raise ValueError(
+                f"tune.metric.name: found {metric.name!r}, expected {EXPECTED}; other names need a training.loop that "
+                "returns its scores"
+            )
+        if self.data.name == FILES:
+            raise ValueError(
+                f"data.name: found {FILES!r}, which losstune does not read; it needs a training.loop that does"
+            )
 
     def _require_rope(self) -> None:
         metric, rope = self.tune.measure, self.report.rope

@@ -60,12 +60,19 @@ class MetricSettings(OwnSettings):
     """A user's own metric. Its name alone stands for the section without options.
 
     Attributes:
+        name: A reference; or any name, for a training loop of the user's own that returns scores.
         minimize: Whether lower is better.
         percent: Whether it is a fraction, which is shown in per cent, with differences in percentage points.
     """
 
+    name: Annotated[Text, Field(description=f"{EXPECTED}, or a name if training.loop returns its scores")]
     minimize: bool = False
     percent: bool = False
+
+    @property
+    def is_function(self) -> bool:
+        """Whether losstune can compute it."""
+        return is_own(self.name)
 
     @model_validator(mode="after")
     def _has_a_name_of_its_own(self) -> MetricSettings:

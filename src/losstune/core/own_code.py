@@ -17,6 +17,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -306,7 +307,15 @@ def _is_installed(path: Path) -> bool:
     """Whether a file belongs to Python, to an installed library, or to losstune."""
     in_packages = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
     stdlib, losstune = Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]
-    return in_packages or stdlib in path.parents or losstune in path.parents
+    if in_packages or stdlib in path.parents or losstune in path.parents:
+        return True
+    # PYTHONPATH may name other folders of libraries, such as those of `pip install --target`.
+    return any(Path(entry).resolve() in path.parents for entry in sys.path if entry and _has_distributions(entry))
+
+
+@cache
+def _has_distributions(folder: str) -> bool:
+    return any(Path(folder).glob("*.dist-info"))
 
 
 def _digest_of_file(path: Path) -> str:

@@ -144,7 +144,8 @@ def modules_of_stage(stage: str) -> frozenset[str]:
 def imported_names(tree: ast.AST, module: str, *, is_package: bool, inside_functions: bool = True) -> frozenset[str]:
     """Return the full name of everything that a module imports, with the packages that this and it lie in.
 
-    A name after ``from package import`` is either a module or an attribute; the caller knows which modules exist.
+    A name after ``from package import`` is either a module or an attribute; the caller knows which modules exist. What
+    is imported for annotations alone, below ``if TYPE_CHECKING:``, does not count, as it is never run.
 
     Args:
         tree: Syntax tree of the module.

@@ -31,7 +31,7 @@ def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
         metric: ``tune.metric``.
         rope: ``report.rope``, the smallest relevant difference.
     """
-    if metric != "accuracy":
+    if metric != "accuracy" or not manifest.has_samples:
         return None
     counts = manifest.counts
     splits = {"validation": counts.validation, "test": counts.test}

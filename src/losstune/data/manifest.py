@@ -24,6 +24,8 @@ class ClassCounts(Row):
 class Manifest(Row):
     """Contents of the prepared folder.
 
+    For data that only the training loop reads, there are no samples, and every digest is that of all files.
+
     Attributes:
         schema_version: Version of the folder's layout.
         name: Name of the data, as in ``data.name``.
@@ -56,12 +58,19 @@ class Manifest(Row):
     test_digest: str
 
     @property
+    def has_samples(self) -> bool:
+        """Whether losstune knows the samples; else only the training loop reads them."""
+        return bool(self.input_shape)
+
+    @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
     def summary(self) -> str:
         """Return a one-line summary for display."""
+        if not self.has_samples:
+            return f"{self.name}: only the training loop reads them; digest {self.digest[:12]}"
         counts = self.counts
         sizes = (("train", counts.train), ("validation", counts.validation), ("test", counts.test))
         splits = ", ".join(f"{sum(per_class):,} {split}" for split, per_class in sizes)

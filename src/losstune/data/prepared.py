@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,7 @@ def write(
         test_images, test_labels, test_indices = raw.images, raw.labels[splits.test], splits.test
     validation_labels = raw.labels[splits.validation]
 
-    is_first = not folder.parent.exists()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(part_name(folder))
-    part.mkdir()
-    try:
+    with replaced(folder) as part:
         digests = {
             file: arrays.write_array(part / file, array, indices)
             for file, array, indices in (
@@ -138,6 +135,22 @@ def write(
             test_digest=test_digest,
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` at the end; after an error nothing remains.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    is_first = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(part_name(folder))
+    part.mkdir()
+    try:
+        yield part
         _replace(folder, part)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
@@ -146,7 +159,6 @@ def write(
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(folder)  # set by opening, but not by writing
         raise
-    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

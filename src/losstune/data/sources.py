@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from losstune.config.schema import DataSettings
+from losstune.config.schema import FILES, DataSettings
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.own_code import EXPECTED, is_own, require_file
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
 from losstune.data.own import KEY, load_own
 from losstune.data.raw import RawData, ReportProgress, require_printable
 
-NAMES = ("digits", "imagefolder", "npz", *torchvision_datasets.SOURCES)
+NAMES = ("digits", "imagefolder", "npz", FILES, *torchvision_datasets.SOURCES)
 """All values of ``data.name``."""
 
 
@@ -71,7 +71,7 @@ def check_settings(settings: DataSettings) -> None:
         LosstuneError: If no source has the name, or the source would ignore the image size.
     """
     check_name(settings.name)
-    if settings.image_size is not None and (settings.name in {"digits", "npz"} or is_own(settings.name)):
+    if settings.image_size is not None and (settings.name in {"digits", "npz", FILES} or is_own(settings.name)):
         raise LosstuneError(
             f"data.image_size: found {settings.image_size}, expected null: {settings.name} is not resized"
         )

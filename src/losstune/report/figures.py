@@ -23,14 +23,17 @@ from losstune.verdict.results import Results
 
 def draw(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     """Return the figures as SVG text by file name."""
-    return {
+    found = {
         "differences.svg": differences_svg(results),
         "learning_rate.svg": learning_rate_svg(results, diagnostics.trials, diagnostics.blocks),
         "best_of.svg": best_of_svg(results),
         "learning_curves.svg": learning_curves_svg(results, diagnostics.curves),
-        "reliability.svg": reliability_svg(results),
-        "weights.svg": weights_svg(results, diagnostics.weights),
     }
+    if results.has_predictions:
+        found["reliability.svg"] = reliability_svg(results)
+    if diagnostics.weights:
+        found["weights.svg"] = weights_svg(results, diagnostics.weights)
+    return found
 
 
 def best_of_svg(results: Results) -> str:

@@ -81,7 +81,9 @@ def render_page(
         exchange=diagnostics.exchange,
         thumbs=page_rows.thumbnail_rows(diagnostics, names),
         changes=page_rows.change_rows(diagnostics.confusion, names),
-        confusions=[page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus],
+        confusions=[page_rows.confusion_rows(loss, diagnostics.blocks.get(loss, ()), names) for loss in focus]
+        if results.has_predictions
+        else [],
         num_candidates=sum(loss.part == "candidate" and loss.difference is not None for loss in results.losses),
         commit=commit,
         versions=versions,

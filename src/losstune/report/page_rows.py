@@ -11,9 +11,10 @@ import numpy as np
 from losstune.core.records import Record
 from losstune.report.confusion import Counts
 from losstune.report.diagnostics import MOST_EXAMPLES, Diagnostics
+from losstune.report.reliability import WAYS
 from losstune.report.tables import confusion_counts
 from losstune.verdict import wording
-from losstune.verdict.results import LossResult, Results, SearchResult
+from losstune.verdict.results import CalibrationResult, LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
 """With more classes, only the largest entries of a confusion matrix are shown."""
@@ -52,12 +53,15 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
             f"{'ahead' if ahead else 'behind'} from {wording.count(budget, 'trial')} on"
             for budget, ahead in loss.overtakes
         ),
-        "calibration": [
-            (wording.score("nll", fit.nll), wording.score("ece", fit.ece), wording.score("ece", fit.debiased_ece))
-            for fit in loss.calibration.values()
-        ],
+        "calibration": [_calibration(loss.calibration.get(way)) for way in WAYS] if loss.calibration else [],
         "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
     }
+
+
+def _calibration(fit: CalibrationResult | None) -> tuple[str, str, str]:
+    if fit is None:
+        return "", "", ""
+    return wording.score("nll", fit.nll), wording.score("ece", fit.ece), wording.score("ece", fit.debiased_ece)
 
 
 def _search_row(search: SearchResult, units: wording.Units) -> dict[str, Any]:

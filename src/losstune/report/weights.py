@@ -61,7 +61,9 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
         results: Results with the losses and the number of classes.
         blocks: Blocks by loss, see :func:`losstune.verdict.blocks.blocks_by_loss`.
     """
-    found = []
+    found: list[Weights] = []
+    if not results.data.class_names:
+        return found
     for loss in (result.loss for result in results.losses if result.loss in registry()):
         settings = [configuration for _, configuration in confirmed_configurations(blocks.get(loss, ()))]
         for values in {tuple(c.hyperparameters.items()): c.hyperparameters for c in settings}.values():

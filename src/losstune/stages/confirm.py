@@ -178,6 +178,7 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
             metric=params.tune.own_metric,
             test=True,
             keep_weights=index == 0 and role == "block",
+            score=params.tune.measure.name,
         )
         return study.make_job(task, "confirm", role, search, index)
 

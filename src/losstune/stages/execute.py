@@ -111,7 +111,9 @@ def resources_of(study: Study) -> trials.TrialResources:
     """Return the resources of one training of the study."""
     from losstune.execution import trials
 
-    num_per_gpu = _num_per_gpu(study.params.model, study.manifest.input_shape)
+    # What a loop of the user's own needs is not known.
+    is_own = study.params.training.loop is not None
+    num_per_gpu = 1 if is_own else _num_per_gpu(study.params.model, study.manifest.input_shape)
     return trials.resources_of(study.device, study.params.resources, num_per_gpu)
 
 

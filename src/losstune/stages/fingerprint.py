@@ -14,7 +14,7 @@ from typing import Any
 from losstune import __version__
 from losstune.config.load import data_path
 from losstune.config.references import digests
-from losstune.config.schema import Params
+from losstune.config.schema import FILES, Params
 from losstune.core import own_code
 from losstune.core.files import digest, write_json
 from losstune.core.sources import LOSSTUNE, modules_of_stage
@@ -39,7 +39,7 @@ def run(params: Params, folder: Path, *, with_data: bool) -> None:
         params: Validated ``params.yaml``.
         folder: Folder of the study, which is the working directory.
         with_data: Whether the names, sizes and times of the data's files count, too: for data that neither Git nor DVC
-            tracks.
+            tracks. They always do for files that only the training loop reads.
 
     Raises:
         LosstuneError: If a reference to the user's own code leads nowhere.
@@ -52,7 +52,7 @@ def fingerprints(params: Params, folder: Path, *, with_data: bool) -> dict[str, 
     """Return the content of each stage's file; see :func:`run`."""
     values = params.model_dump(mode="json")
     found = {stage: _fingerprint(params, values, stage, keys) for stage, keys in SETTINGS.items()}
-    if with_data:
+    if with_data or params.data.name == FILES:
         found["prepare"]["data"] = _files(data_path(params.data.root, folder))
     return found
 

@@ -49,13 +49,14 @@ def identical_lines(spaces: Mapping[str, Space], class_counts: tuple[int, ...]) 
 def known_class_counts(folder: Path) -> tuple[int, ...]:
     """Return the number of training samples of each class in the prepared data of a folder.
 
-    Without prepared data: ten unequal classes, so that losses that differ only by class frequencies are not taken for
+    Without samples: ten unequal classes, so that losses that differ only by class frequencies are not taken for
     identical.
     """
+    unequal = tuple(range(100, 1100, 100))
     try:
-        return prepared.read_manifest(folder / PREPARED).counts.train
+        return prepared.read_manifest(folder / PREPARED).counts.train or unequal
     except LosstuneError:
-        return tuple(range(100, 1100, 100))
+        return unequal
 
 
 def _line(one: str, other: str, found: Relation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from losstune.config.schema import Params
+from losstune.config.schema import FILES, Params
 from losstune.core.errors import LosstuneError
 from losstune.data import prepared
 from losstune.losses.registry import get
@@ -46,17 +46,17 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
     Raises:
         LosstuneError: As :func:`require_model` and :func:`check_own`, with the name of the file first.
     """
-    known = _known_input(params, folder)
+    known = known_input(params, folder)
     shape, num_classes, where = known or (None, SOME_CLASSES, "")
     try:
-        if shape is not None:
+        if shape is not None and params.names_model:
             require_model(params, spaces, shape, num_classes)
         return check_own(params, shape, num_classes)
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}{where}") from None
 
 
-def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
+def known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
     """Return a sample's shape, the number of classes, and their source if they may be out of date.
 
     None if only the data itself gives them.
@@ -68,8 +68,8 @@ def _known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, st
         manifest = prepared.read_manifest(folder / PREPARED)
     except LosstuneError:
         manifest = None
-    if manifest is not None and manifest.name == params.data.name:
+    if manifest is not None and manifest.name == params.data.name and manifest.has_samples:
         if side is not None:
             return (manifest.input_shape[0], side, side), manifest.num_classes, ""
         return manifest.input_shape, manifest.num_classes, f"; the shape comes from {PREPARED}"
-    return None if side is None else ((3, side, side), SOME_CLASSES, "")
+    return None if side is None or params.data.name == FILES else ((3, side, side), SOME_CLASSES, "")

@@ -38,16 +38,21 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
             require_usable(get(name), num_classes)
             if get(name).assumes_softmax:
                 notes.append(f"{name} declares no link, so softmax of its outputs is taken for the probabilities")
-        if is_own(params.model.name) and input_shape is not None:
+        if params.names_model and is_own(params.model.name) and input_shape is not None:
             note = require_seeded(params.model, input_shape, num_classes)
             notes += [note] if note else []
         augmentation = params.training.augmentation
         if isinstance(augmentation, OwnSettings) and input_shape is not None:
             note = require_augmentation(augmentation, input_shape)
             notes += [note] if note else []
-        if params.tune.own_metric is not None:
+        if params.tune.own_metric is not None and params.tune.own_metric.is_function:
             check_metric(params.tune.own_metric, num_classes)
-    if printed.getvalue().strip():
-        first = printed.getvalue().strip().splitlines()[0][:60]
-        notes.append(f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress")
-    return notes
+    return [*notes, *printed_note(printed.getvalue())]
+
+
+def printed_note(text: str) -> list[str]:
+    """Return a note on what own code printed; none if it printed nothing."""
+    if not text.strip():
+        return []
+    first = text.strip().splitlines()[0][:60]
+    return [f"the study's own code prints, such as {first!r}; with many trainings, that hides the progress"]

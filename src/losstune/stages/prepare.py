@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from losstune.config.load import data_path
-from losstune.config.schema import DataSettings, Params
+from losstune.config.schema import FILES, DataSettings, Params
 from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
-from losstune.data import imbalance, prepared, sources, splits
+from losstune.data import files, imbalance, prepared, sources, splits
 from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
 
@@ -31,6 +31,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     data_root = data_path(params.data.root, folder)
     settings = params.data.model_copy(update={"root": str(data_root)})
+    if settings.name == FILES:
+        print(files.write(folder / PREPARED, data_root, settings).summary())
+        return
     raw = _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
     try:

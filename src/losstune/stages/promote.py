@@ -32,6 +32,11 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     if not params.tracking.enabled:
         raise LosstuneError("tracking.enabled is false in params.yaml, so there is no registry to promote to")
+    if params.training.loop is not None:
+        raise LosstuneError(
+            f"training.loop: {params.training.loop.name} builds a network that losstune does not know, so it cannot "
+            "register one; the weights that the loop returned are in .losstune/ledger"
+        )
     study = open_study(params, folder, root, recorded_device)
     results = report.read_results(folder)
     if results.verdict.loss is None:

@@ -46,9 +46,10 @@ from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
 from losstune.study import provenance
+from losstune.study.jobs import loop_module
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
-from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
+from losstune.tracking import TrackingSummary, TrainedModel, data_name, experiment_of, open_tracker
 from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import CodeFacts, DataFacts, Results
 
@@ -87,15 +88,15 @@ def run(params: Params, folder: Path, root: Path) -> None:
         own_notes=unverified(params),
         code=_code_facts(study),
     )
-    test = prepared.read_test(folder / PREPARED)
+    test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
     diagnostics = gather(
         results,
         trials,
         blocks,
         [*trial_executions, *block_executions],
         learning_rates=_learning_rates(study),
-        test_images=test.images,
-        test_labels=test.labels,
+        test_images=test.images if test else None,
+        test_labels=test.labels if test else None,
     )
     plots, csvs = figures.draw(results, diagnostics), csv_files(results, diagnostics)
     for name, text in (plots | csvs).items():
@@ -156,7 +157,7 @@ def read_results(folder: Path) -> Results:
 def _data_facts(study: Study) -> DataFacts:
     counts = study.manifest.counts
     return DataFacts(
-        name=study.manifest.name,
+        name=study.manifest.name if study.manifest.has_samples else data_name(study.params.data),
         digest=study.manifest.digest,
         num_train=sum(counts.train),
         num_validation=sum(counts.validation),
@@ -168,7 +169,7 @@ def _data_facts(study: Study) -> DataFacts:
 def _code_facts(study: Study) -> CodeFacts:
     specs = {loss: get(loss) for loss in study.params.loss_names}
     return CodeFacts(
-        training=code_digest("losstune.training.loop"),
+        training=code_digest(loop_module(study.params.training)),
         losses={loss: code_digest(spec.function.__module__) for loss, spec in specs.items() if spec.origin is None},
         own=study.own,
     )
@@ -220,7 +221,9 @@ def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str
 
 
 def _models(study: Study, results: Results, blocks: list[Record]) -> list[TrainedModel]:
-    models = []
+    models: list[TrainedModel] = []
+    if study.params.training.loop is not None:  # which builds a network that is not known here
+        return models
     try:
         with open_ledger(study.params, study.root) as ledger:
             records = {record.key: record for record in promoted(results, blocks, ledger).values()}

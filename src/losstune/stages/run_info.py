@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from losstune.config.load import data_path
-from losstune.config.schema import DataSettings
+from losstune.config.schema import FILES, DataSettings
 from losstune.core.files import digest
 from losstune.core.own_code import is_own
 from losstune.losses.registry import get
@@ -45,7 +45,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
 def _source(data: DataSettings, folder: Path) -> str:
     if data.name == "digits":
         return "sklearn.datasets.load_digits"
-    if data.name in {"imagefolder", "npz"} or is_own(data.name):
+    if data.name in {"imagefolder", "npz", FILES} or is_own(data.name):
         return str(data_path(data.root, folder).resolve())
     return f"torchvision.datasets.{data.name}"
 
@@ -56,9 +56,8 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
         "data": study.manifest.name,
         "label_noise": params.data.label_noise,
         "study_seed": params.study.seed,
-        "model": params.model.name,
-        "width": params.model.width,
-        "depth": params.model.depth,
+        "model": params.model_label,
+        **({"width": params.model.width, "depth": params.model.depth} if params.names_model else {}),
         "epochs": params.training.epochs,
         "batch_size": params.training.batch_size,
         "optimizer": params.training.optimizer,

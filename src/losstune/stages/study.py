@@ -6,27 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.config.load import data_path
 from losstune.config.references import digests, references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.own_code import is_own
 from losstune.core.records import Role, Stage
-from losstune.data import prepared
+from losstune.data import files, prepared
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import aliases, get, known, registry, use_own
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name
 from losstune.stages.device import FindDevice
 from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import require_model
+from losstune.stages.model_fit import SOME_CLASSES, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
 from losstune.study.search import Space, centred, space_of
-from losstune.training.task import Arrays, Task
+from losstune.training.task import Arrays, Task, without_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,8 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                     f"(`losstune losses list` names all {len(registry())})"
                 )
     try:
-        validate_model_name(params.model.name)
+        if params.names_model:
+            validate_model_name(params.model.name)
         require_loadable(params)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
@@ -135,11 +137,12 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     spaces = check_names(params)
     manifest = prepared.read_manifest(folder / PREPARED)
     _require_current(manifest, params)
-    require_model(params, spaces, manifest.input_shape, manifest.num_classes)
-    check_own(params, manifest.input_shape, manifest.num_classes)
+    if params.names_model:
+        require_model(params, spaces, manifest.input_shape, manifest.num_classes)
+    check_own(params, manifest.input_shape or None, manifest.num_classes or SOME_CLASSES)
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
-    spaces = centred_spaces(params, manifest.num_classes, spaces)
+    spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
     training = params.training.model_copy(update={"precision": precision})
     return Study(
         params=params.model_copy(update={"training": training}),
@@ -156,7 +159,9 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 
 def _libraries(params: Params) -> tuple[str, ...]:
     # torchvision's architectures may change with its version; losstune's own models do not use it.
-    return ("torch", "torchvision") if params.model.name.startswith("torchvision:") else ("torch",)
+    return (
+        ("torch", "torchvision") if params.names_model and params.model.name.startswith("torchvision:") else ("torch",)
+    )
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:
@@ -179,6 +184,10 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         LosstuneError: If a file is missing or damaged.
     """
     folder, manifest = study.folder / PREPARED, study.manifest
+    root = data_path(study.params.data.root, study.folder).absolute()
+    if not manifest.has_samples:
+        files.require_same(root, manifest)
+        return without_samples(manifest.num_classes, manifest.digest, str(root))
     development = prepared.read_development(folder, verify=True)
     test = prepared.read_test(folder, verify=True) if with_test else None
     return Arrays(
@@ -192,4 +201,5 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         std=manifest.std,
         num_classes=manifest.num_classes,
         digest=manifest.digest if with_test else manifest.development_digest,
+        root=str(root),
     )

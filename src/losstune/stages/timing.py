@@ -120,7 +120,7 @@ def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tupl
 
 def _pass_sec(task: Task, arrays: Arrays) -> float:
     """Return the seconds of a pass over the training split, from a few batches that are trained for the second time."""
-    share = min(1.0, TRIED_BATCHES * task.training.batch_size / len(arrays.train_labels))
+    share = min(1.0, _least(task, arrays, TRIED_BATCHES))
     tried, part = _shortened(task, share), _part(arrays, share)
     durations = [next(iter(train_timed(tried, part, ()))).duration_sec for _ in range(2)]
     return durations[-1] / share
@@ -131,7 +131,12 @@ def _passes(affordable: float, task: Task, arrays: Arrays) -> float:
     epochs = task.training.epochs
     if affordable >= 1:
         return float(min(epochs, int(affordable)))
-    return min(1.0, max(affordable, task.training.batch_size / len(arrays.train_labels)))
+    return min(1.0, max(affordable, _least(task, arrays)))
+
+
+def _least(task: Task, arrays: Arrays, num_batches: int = 1) -> float:
+    """Return the passes of so many batches; at least 1 for data that only the training loop reads."""
+    return num_batches * task.training.batch_size / len(arrays.train_labels) if arrays.has_samples else 1.0
 
 
 def _shortened(task: Task, passes: float) -> Task:

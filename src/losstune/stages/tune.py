@@ -7,7 +7,7 @@ from pathlib import Path
 
 from losstune.config.schema import Params
 from losstune.stages import execute
-from losstune.stages.identical_losses import identical_lines
+from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
@@ -31,7 +31,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
-    for line in identical_lines(study.spaces, study.manifest.counts.train):
+    for line in identical_lines(study.spaces, known_class_counts(folder)):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
     with open_ledger(params, root) as ledger, locked(root, "tune"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from losstune.config.settings import TrainingSettings
 from losstune.core import own_code
 from losstune.core.errors import in_one_line
 from losstune.core.files import digest
@@ -16,6 +17,7 @@ from losstune.core.own_code import is_own, name_of
 from losstune.core.records import Entry, Execution, Record, Role, Stage
 from losstune.core.sources import code_digest
 from losstune.losses.registry import get, use_own
+from losstune.losses.spec import BoundLoss
 from losstune.study.provenance import processor_name
 from losstune.training.loop import train
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -113,14 +115,21 @@ def make_job(
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest("losstune.training.loop", loss_module),
+        "code": code_digest(loop_module(task.training), loss_module),
         "own": dict(own or {}),
         "metric": _without_place(task.metric.model_dump(mode="json", exclude={"percent"})) if task.metric else None,
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
+    if task.training.loop:  # which may return scores in the units of the study's metric
+        base["score"] = task.score
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
+
+
+def loop_module(training: TrainingSettings) -> str:
+    """Return the module that trains: losstune's own loop, or what runs a loop of the user's own."""
+    return "losstune.training.loop" if training.loop is None else "losstune.training.own_loop"
 
 
 def _without_place(value: Any) -> Any:
@@ -179,7 +188,7 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode
         if own is not None:
             own.install()
         loss = get(task.configuration.loss).bind(task.configuration.hyperparameters)
-        for results in train(task, arrays, loss, rungs):
+        for results in _trained(task, arrays, loss, rungs):
             yield timed(results)
     except Exception as error:  # a model or loss may raise anything; only its trial fails, not the study
         results = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
@@ -188,6 +197,17 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         yield timed(results, out_of_memory=out_of_memory)
+
+
+def _trained(
+    task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...]
+) -> Generator[list[TrainingResult], None, None]:
+    if task.training.loop is None:
+        yield from train(task, arrays, loss, rungs)
+    else:
+        from losstune.training import own_loop  # only a study with a loop of its own needs greenlets
+
+        yield from own_loop.train(task, arrays, loss, rungs)
 
 
 def is_out_of_memory(error: Exception) -> bool:

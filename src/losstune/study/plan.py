@@ -215,6 +215,7 @@ class SearchPlan(Plan):
                 device=self._device,
                 metric=params.tune.own_metric,
                 early_stopping=self._early_stopping,
+                score=params.tune.measure.name,
             )
             self._num_explored[lane] += 1
             if self._add(self._make(task, search, index), (index, position)):

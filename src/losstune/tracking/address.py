@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config.schema import DataSettings, Params, TrackingSettings
+from losstune.config.schema import FILES, DataSettings, Params, TrackingSettings
 from losstune.core.secrets import without_credentials
 
 _VARIABLE = "MLFLOW_TRACKING_URI"
@@ -63,10 +63,10 @@ def locate(settings: TrackingSettings, root: Path) -> Address:
 
 def experiment_of(params: Params) -> str:
     """Return the name of the study's experiment: ``tracking.experiment``, or data set and model (``digits cnn``)."""
-    return params.tracking.experiment or f"{data_name(params.data)} {params.model.name}"
+    return params.tracking.experiment or f"{data_name(params.data)} {params.model_label}"
 
 
 def data_name(data: DataSettings) -> str:
     """Return the name of the data set; for the user's own files, the name of the folder or file."""
-    own = Path(data.root).resolve().stem if data.name in {"imagefolder", "npz"} else ""
+    own = Path(data.root).resolve().stem if data.name in {"imagefolder", "npz", FILES} else ""
     return own or data.name

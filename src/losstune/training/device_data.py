@@ -45,6 +45,16 @@ class DeviceData:
             cls._latest = cls(arrays, device)
         return cls._latest
 
+    @classmethod
+    def forget(cls) -> None:
+        """Load the data again for the next task."""
+        cls._latest = None
+
+    def tensors(self) -> list[Tensor]:
+        """Return all samples and labels."""
+        found = (self.train_images, self.train_labels, self.validation_images, self.validation_labels)
+        return [tensor for tensor in (*found, self.test_images, self.test_labels) if tensor is not None]
+
     def train_batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return normalised inputs and labels of the training samples at `index`."""
         return self.normalised(self.train_images[index]), self.train_labels[index]

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from losstune.core import labels
-from losstune.core.records import Calibration, Epoch, Status
+from losstune.core.records import Epoch, Status
 from losstune.core.seeds import derive_seed
 from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_model
 from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics
 from losstune.training.augmentation import augmentation_of
+from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
 from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.own_metric import load_metric
+from losstune.training.reproducible import reproducible
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -41,7 +42,7 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     outputs become NaN or infinite ends as ``"diverged"`` with the worst scores.
     """
     data = DeviceData.of(arrays, torch.device(task.device))
-    with _reproducible(task.device):
+    with reproducible(task.device):
         loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
         trainings = [_Training(task, seed, loss, data) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
@@ -146,9 +147,9 @@ class _Training:
                 confusion=tuple(tuple(row) for row in counts.tolist()),
                 predictions=labels.pack(predicted.cpu().numpy()),
                 calibration={
-                    "softmax": _calibration(logits.softmax(1), target),
-                    "link": _calibration(self.loss.probabilities(logits), target),
-                    "scaled": _calibration((logits.double() / temperature).softmax(1).float(), target),
+                    "softmax": calibration(logits.softmax(1), target),
+                    "link": calibration(self.loss.probabilities(logits), target),
+                    "scaled": calibration((logits.double() / temperature).softmax(1).float(), target),
                 },
                 temperature=temperature.item(),
             )
@@ -184,28 +185,3 @@ class _Training:
         if self.task.metric is not None and self.own_metric is not None:
             scores[self.task.metric.measure.name] = self.own_metric(probabilities, target)
         return scores
-
-
-def _calibration(probabilities: Tensor, target: Tensor) -> Calibration:
-    scores = metrics.evaluate(probabilities, target)
-    bins = metrics.reliability(probabilities, target)
-    return Calibration(nll=scores["nll"], brier=scores["brier"], bins=bins)
-
-
-@contextmanager
-def _reproducible(device: str) -> Iterator[None]:
-    """Use one thread, deterministic kernels and no denormals; restore the caller's settings afterwards."""
-    random_state, num_threads = torch.random.get_rng_state(), torch.get_num_threads()
-    cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
-    try:
-        if device == "cpu":
-            torch.set_num_threads(1)
-            # Weights that decay to zero become denormal numbers, which are many times slower on a CPU.
-            torch.set_flush_denormal(True)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        yield
-    finally:
-        torch.random.set_rng_state(random_state)
-        torch.set_num_threads(num_threads)
-        torch.set_flush_denormal(False)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn

@@ -15,6 +15,8 @@ def resolve_precision(training: TrainingSettings, model: ModelSettings, device: 
     """
     if training.precision != "auto":
         return training
+    if training.loop is not None:  # which decides itself
+        return training.model_copy(update={"precision": "float32"})
     deep = model.name == "resnet" or model.name.startswith("torchvision:")
     if device == "cuda":
         pays = model.name != "mlp" and torch.cuda.is_bf16_supported()

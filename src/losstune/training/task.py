@@ -27,6 +27,7 @@ class Task:
         keep_weights: Whether to return the trained weights.
         metric: The user's own metric, which is computed beside the built-in ones; None without one.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
+        score: Name of the study's metric, for a loop of the user's own that returns scores in its units.
     """
 
     configuration: Configuration
@@ -38,6 +39,7 @@ class Task:
     keep_weights: bool = False
     metric: MetricSettings | None = None
     early_stopping: str | None = None
+    score: str = "accuracy"
 
     def worst_scores(self) -> dict[str, float]:
         """Return each metric's worst score."""
@@ -48,13 +50,16 @@ class Task:
 class Arrays:
     """The prepared data as stored on disk.
 
+    Without samples (``data.name: files``), the arrays are empty, and a loop of the user's own reads the data at `root`.
+
     Attributes:
         train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; likewise for the other splits.
         train_labels: Class indices, (N,) int64; likewise for the other splits.
         mean: Mean of each channel over the training split, in stored units.
         std: Standard deviation of each channel over the training split, in stored units; above 0.
-        num_classes: Number of classes.
+        num_classes: Number of classes; 0 if unknown, without samples only.
         digest: Digest of the content.
+        root: The absolute path of the original data; it is not part of its identity.
     """
 
     train_images: NDArray[np.generic]
@@ -67,6 +72,28 @@ class Arrays:
     digest: str
     test_images: NDArray[np.generic] | None = None
     test_labels: NDArray[np.int64] | None = None
+    root: str | None = None
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether there are any."""
+        return len(self.train_labels) > 0
+
+
+def without_samples(num_classes: int, digest: str, root: str) -> Arrays:
+    """Return the data that only a training loop of the user's own reads."""
+    none, labels = np.empty((0,), dtype=np.uint8), np.empty((0,), dtype=np.int64)
+    return Arrays(
+        train_images=none,
+        train_labels=labels,
+        validation_images=none,
+        validation_labels=labels,
+        mean=(),
+        std=(),
+        num_classes=num_classes,
+        digest=digest,
+        root=root,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

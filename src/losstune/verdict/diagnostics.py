@@ -71,7 +71,9 @@ def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResul
         return {}, None
     found = {}
     for way in ("softmax", "link", "scaled"):
-        values = [(record.calibration or {})[way] for record in rows]
+        values = [record.calibration[way] for record in rows if record.calibration and way in record.calibration]
+        if len(values) < len(rows):  # a training loop of the user's own may return probabilities alone
+            continue
         found[way] = CalibrationResult(
             nll=_mean([value.nll for value in values]),
             brier=_mean([value.brier for value in values]),
@@ -82,7 +84,8 @@ def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResul
                 for column in zip(*(value.bins for value in values), strict=True)
             ),
         )
-    return found, _mean([record.temperature for record in rows if record.temperature is not None])
+    temperatures = [record.temperature for record in rows if record.temperature is not None]
+    return found, _mean(temperatures) if temperatures else None
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -18,6 +18,7 @@ from losstune.verdict.controls import control_of
 from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all
 from losstune.verdict.diagnostics import variances_of
 from losstune.verdict.failures import with_worst, worst_score
+from losstune.verdict.left_out import left_out
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
@@ -81,7 +82,7 @@ def build_results(
         losses,
         control,
         data=data.name,
-        model=params.model.name,
+        model=params.model_label,
         units=Units(metric, measure.minimize, measure.percent, rules.rope),
         baseline=baseline,
         is_amended=bool(earlier),
@@ -92,7 +93,7 @@ def build_results(
         protocol=protocol,
         earlier=earlier,
         data=data,
-        model=params.model.name,
+        model=params.model_label,
         metric=metric,
         minimize=measure.minimize,
         percent=measure.percent,
@@ -112,7 +113,7 @@ def build_results(
         control=control,
         verdict=verdict,
         warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=(*notes_on(losses, control, params, earlier, worst), *own_notes),
+        notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *own_notes),
         code=code,
     )
 

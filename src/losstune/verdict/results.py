@@ -33,10 +33,10 @@ class DataFacts(Row):
     Attributes:
         name: Name, as in ``data.name``.
         digest: Hash of the prepared arrays.
-        num_train: Training samples.
+        num_train: Training samples; 0, as for the other splits, if only the training loop knows them.
         num_validation: Validation samples, for selection.
         num_test: Test samples, for confirmation.
-        class_names: Names of the classes, in the order of the labels.
+        class_names: Names of the classes, in the order of the labels; empty if only the training loop knows them.
     """
 
     name: str
@@ -253,6 +253,11 @@ class Results(Row):
     def units(self) -> Units:
         """How scores and differences are shown."""
         return Units(self.metric, self.minimize, self.percent, self.rope)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether class predictions are known, and not only scores."""
+        return all("nll" in loss.scores for loss in self.losses if loss.scores)
 
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.
