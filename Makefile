@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-full test-faults test-mutants ui lint types check install clean
+.PHONY: help repro test test-integration test-full test-faults test-mutants ui lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -23,6 +23,9 @@ repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to da
 
 test: $(STAMP) ## Run the quick tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test-integration: $(STAMP) ## Run the tests that start Ray, DVC or a torchvision network: some minutes
+	@python -m pytest -m 'integration and not slow' -n auto --maxprocesses 4 --dist worksteal
 
 test-full: $(STAMP) ## Run the slow tests, too, and hunt longer for faults of the losses: an hour or more
 	@python -m pytest --full -m 'not gpu and not browser' --ignore tests/faults -n auto --maxprocesses 4 --dist worksteal

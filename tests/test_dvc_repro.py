@@ -14,6 +14,8 @@ from tests.paths import REPOSITORY
 from tests.shared import made_once
 from tests.test_pipeline import SMALL, ledger, write_params
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def checkout(tmp_path):

@@ -21,6 +21,8 @@ from tests.own_repository import (
     write_settings,
 )
 
+pytestmark = pytest.mark.integration
+
 LOSSES = ["cross_entropy", "kl_divergence"]
 TRAINED = {"tune", "confirm", "report"}
 ALL = TRAINED | {"prepare"}

@@ -291,7 +291,7 @@ def test_after_kill_9_the_finished_trials_are_kept(study, executor):
     [
         (signal.SIGINT, "inline"),
         (signal.SIGTERM, "inline"),
-        (signal.SIGINT, "ray"),
+        pytest.param(signal.SIGINT, "ray", marks=pytest.mark.integration),
         pytest.param(signal.SIGTERM, "ray", marks=pytest.mark.slow),
     ],
 )
@@ -452,6 +452,7 @@ def test_promoting_what_is_not_there_is_told(study):
     assert "tracking.enabled is false" in losstune(study, "promote", check=False).stderr
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("home", ["/proc/nohome", None])
 def test_ray_trains_without_a_home(study, home):
     write_params(study, {"resources.executor": "ray", "losses": SMALL["losses"][:2], "tune.trials_per_loss": 1})

@@ -10,6 +10,8 @@ import pytest
 from tests.test_dvc_repro import make_checkout, repro, reproduced
 from tests.test_pipeline import SMALL
 
+pytestmark = pytest.mark.integration
+
 DVCS = r"""
 WARNING: 'data/raw' is empty\.
 Running stage '\w+':

@@ -34,6 +34,7 @@ def temp():
         yield folder
 
 
+@pytest.mark.integration
 def test_a_handful_of_kills_cost_no_finished_training(small_reference, tmp_path, temp):
     study = KilledStudy(tmp_path / "study", temp)
     study.folder.mkdir()

@@ -120,7 +120,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
-    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, a torchvision data set or"),
+    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, files, a torchvision data set"),
     ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected mlp, cnn … did you mean 'resnet'?"),
     ({"model.name": "resnet18"}, "did you mean 'torchvision:resnet18'?"),
     ({"model.name": "torchvision:resnet81"}, "no classification model 'resnet81'; did you mean 'resnet18'?"),

@@ -79,6 +79,7 @@ def test_all_stages_inline(mode, tmp_path):
 WITH_RAY = {"resources__executor": "ray", "resources__max_concurrent": 2}
 
 
+@pytest.mark.integration
 def test_ray_tunes_what_the_other_stages_take_up(tmp_path):
     folder = make(tmp_path, "L", **WITH_RAY)
     run(prepare, folder)

@@ -165,6 +165,17 @@ def test_wilcoxon_agrees_with_the_exact_distribution_and_ignores_rounding():
     assert statistics.wilcoxon_p_value(tied) == statistics.wilcoxon_p_value(tied + noise)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_wilcoxon_with_ties_and_zeros_counts_all_sign_patterns(seed):
+    differences = np.random.default_rng(seed).integers(-3, 5, size=9) / 100
+    ranks = stats.rankdata(np.abs(differences[differences != 0]))
+    found = ranks[differences[differences != 0] > 0].sum()
+    sums = np.array([np.dot(ranks, ups) for ups in itertools.product((0, 1), repeat=len(ranks))])
+    expected = min(1.0, 2 * min(np.mean(sums <= found), np.mean(sums >= found)))
+    assert statistics.wilcoxon_p_value(differences) == expected
+    assert statistics.wilcoxon_p_value(differences) == stats.wilcoxon(differences).pvalue
+
+
 def test_rounding_is_no_difference():
     assert statistics.probability_better([0.1 + 0.2], [0.3]) == 0.5
     thirds = np.array([1, 1, 1, -1, -1, -1]) / 3 * 0.1

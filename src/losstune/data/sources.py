@@ -87,6 +87,6 @@ def check_name(name: str) -> None:
         require_file(name, KEY)
     elif name not in NAMES:
         raise LosstuneError(
-            f"data.name: found {name!r}, expected digits, imagefolder, npz, a torchvision data set or {EXPECTED}"
+            f"data.name: found {name!r}, expected digits, imagefolder, npz, files, a torchvision data set or {EXPECTED}"
             f"{did_you_mean(name, NAMES)} (torchvision's: {', '.join(torchvision_datasets.SOURCES)})"
         )

@@ -18,6 +18,8 @@ from losstune.training.task import failed
 from tests.paths import REPOSITORY
 from tests.small import digits_arrays, small_task
 
+pytestmark = pytest.mark.integration
+
 RESOURCES = load_params(REPOSITORY / "params.yaml").resources
 DEADLY = 0.123
 """A learning rate at which the worker of `train_or_die` dies."""
