@@ -182,7 +182,7 @@ def test_ci_runs_what_the_readme_names():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert "\nmake test\n" in text
+    assert "\nmake test test-integration\n" in text
     assert "\nmake lint types\n" in text
     assert "pytest -m browser -rs tests/browser" in text
     subprocess.run(["bash", "-n", script], check=True)

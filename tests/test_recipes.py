@@ -122,6 +122,7 @@ def lab(tmp_path_factory):
 
 def make_lab(folder):
     make_checkout(folder, SMALL)
+    shutil.copy(REPOSITORY / "examples/own/my_losses.py", folder)
     cached = ["data/prepared/*/", "results/*/*.jsonl", "report/", "mlflow.db", "mlruns/", ".losstune/"]
     (folder / ".git/info/exclude").write_text("\n".join(cached))  # what DVC keeps, or nobody
     states = {

@@ -8,13 +8,14 @@ import losstune
 from losstune import FloatRange
 
 
-@losstune.loss(tilt=FloatRange(0.05, 1.0, "log"))
+@losstune.loss(tilt=FloatRange(0.05, 0.5, "log"))
 def tilted(logits: Tensor, target: Tensor, tilt: float = 0.2) -> Tensor:
     """Tilted cross-entropy, (exp(t CE) - 1) / t: hard samples count more.
 
     Source: Li et al. 2021, Tilted Empirical Risk Minimization, arXiv:2007.01162 (there per batch, here per sample).
     """
-    cross_entropy = F.cross_entropy(logits.float(), target, reduction="none")
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision is too coarse for a loss
+    cross_entropy = F.cross_entropy(precise, target, reduction="none")
     # Without the limit, exp() overflows on a sample that is far off.
     return torch.expm1(tilt * cross_entropy.clamp(max=60)) / tilt
 
@@ -29,5 +30,6 @@ class Margin(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, reduced as torch's own losses are."""
-        lowered = logits - self.margin * F.one_hot(target, logits.shape[1])
+        is_true = torch.arange(logits.shape[1], device=logits.device) == target.unsqueeze(1)
+        lowered = logits.to(torch.promote_types(logits.dtype, torch.float32)) - self.margin * is_true
         return F.cross_entropy(lowered, target, reduction=self.reduction)

@@ -144,10 +144,12 @@ def ray() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.integration
 def test_ray_asks_for_its_token(ray: dict[str, Any]) -> None:
     assert ray["mode"] == "token"
 
 
 @pytest.mark.xfail(strict=True, reason="Ray's own processes listen on every address on Linux, behind a token")
+@pytest.mark.integration
 def test_ray_listens_to_this_machine_alone(ray: dict[str, Any]) -> None:
     assert {ip_address(host).is_loopback for host in ray["hosts"]} == {True}

@@ -65,6 +65,7 @@ def check_done(folder, mode):
     return results
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("mode", CHANNELS)
 def test_all_stages_inline(mode, tmp_path):
     folder = make(tmp_path, mode)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.own_code import load, name_of
+from losstune.losses._numerics import at_least_float32
 from losstune.losses.ranges import Choice, Range
 from losstune.losses.spec import Citation, Hyperparameter, LossSpec, Properties
 
@@ -111,7 +112,7 @@ def spec_of(reference: str, key: str = "losses") -> LossSpec:
 
 def softmax(logits_NC: Tensor, **hyperparameters: Any) -> Tensor:
     """Return softmax probabilities (N, C), the link that is assumed where none is declared."""
-    return logits_NC.softmax(1)
+    return at_least_float32(logits_NC).softmax(1)
 
 
 def _arguments(own: Callable[..., Any], found: str, *, is_module: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from losstune.study.search import Space
 DIGITS_SHAPE = (1, 8, 8)
 SOME_CLASSES = 10
 """Assumed if the data is not prepared. Whether a model fits does not depend on the number of classes."""
+GUESSED = f"; it was tried with {SOME_CLASSES} classes, as the data is not prepared yet"
 
 
 def require_model(params: Params, spaces: Mapping[str, Space], input_shape: tuple[int, ...], num_classes: int) -> None:
@@ -47,7 +48,7 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
         LosstuneError: As :func:`require_model` and :func:`check_own`, with the name of the file first.
     """
     known = known_input(params, folder)
-    shape, num_classes, where = known or (None, SOME_CLASSES, "")
+    shape, num_classes, where = known or (None, SOME_CLASSES, GUESSED)
     try:
         if shape is not None and params.names_model:
             require_model(params, spaces, shape, num_classes)

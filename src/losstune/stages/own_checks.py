@@ -23,7 +23,7 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
     Args:
         params: The study's settings, whose own losses are in use.
         input_shape: Shape of one sample: (C, H, W) or (D,). None if unknown: then only losses are tried.
-        num_classes: Number of classes.
+        num_classes: Number of classes; a guess if the shape is unknown.
 
     Returns:
         Notes for the user, one sentence each.
@@ -45,7 +45,7 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
         if isinstance(augmentation, OwnSettings) and input_shape is not None:
             note = require_augmentation(augmentation, input_shape)
             notes += [note] if note else []
-        if params.tune.own_metric is not None and params.tune.own_metric.is_function:
+        if params.tune.own_metric is not None and params.tune.own_metric.is_function and input_shape:
             check_metric(params.tune.own_metric, num_classes)
     return [*notes, *printed_note(printed.getvalue())]
 

@@ -27,8 +27,8 @@ MAX_EXACT_BLOCKS = 18
 NUM_RANDOM_FLIPS = 99_999
 NUM_RESAMPLES = 9_999
 MOST_TIED = 13
-"""Up to this many blocks, the signed-rank test is exact in spite of ties and zeros, as ``scipy.stats.wilcoxon`` is; with
-more and ties, SciPy approximates it by the normal distribution."""
+"""Up to this many blocks, the signed-rank test is exact in spite of ties and zeros, as ``scipy.stats.wilcoxon`` is.
+With more and ties, SciPy approximates it by the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,23 +226,23 @@ def sign_flip_interval(differences_B: ArrayLike, *, confidence: float, rng: np.r
 
 def wilcoxon_p_value(differences_B: ArrayLike) -> float:
     """Return the two-sided p-value of the Wilcoxon signed-rank test; zeros are dropped, and only zeros give 1."""
-    differences_B = finite(differences_B)
     # Scores are ratios of counts: rounding errors must not rank equal differences, nor give a zero a sign.
-    differences_B = differences_B.round(12)
-    if not differences_B.any():
+    rounded_B = finite(differences_B).round(12)
+    if not rounded_B.any():
         return 1.0
-    if len(differences_B) > MOST_TIED:
-        return float(scipy.stats.wilcoxon(differences_B, zero_method="wilcox", method="auto").pvalue)
-    differences_B = differences_B[differences_B != 0]
+    if len(rounded_B) > MOST_TIED:
+        return float(scipy.stats.wilcoxon(rounded_B, zero_method="wilcox", method="auto").pvalue)
+    signed_B = rounded_B[rounded_B != 0]
     # With ties, SciPy would compute the statistic of all sign patterns in Python, a hundred times slower. Twice a
     # midrank is a whole number, so the patterns of each rank sum can be counted.
-    doubled_B = (2 * scipy.stats.rankdata(np.abs(differences_B))).astype(np.int64)
+    doubled_B = (2 * scipy.stats.rankdata(np.abs(signed_B))).astype(np.int64)
     counts = np.ones(1, dtype=np.int64)
     for rank in doubled_B:
-        counts = np.append(counts, np.zeros(rank, dtype=np.int64)) + np.append(np.zeros(rank, dtype=np.int64), counts)
-    found = int(doubled_B[differences_B > 0].sum())
-    tail = min(counts[: found + 1].sum(), counts[found:].sum())
-    return min(1.0, 2.0 * float(tail) / 2 ** len(differences_B))
+        none = np.zeros(rank, dtype=np.int64)
+        counts = np.append(counts, none) + np.append(none, counts)
+    found = int(doubled_B[signed_B > 0].sum())
+    tail = min(int(counts[: found + 1].sum()), int(counts[found:].sum()))
+    return float(min(1.0, 2 * tail / 2 ** len(signed_B)))
 
 
 def probability_better(scores_B: ArrayLike, baseline_B: ArrayLike) -> float:
