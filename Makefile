@@ -24,7 +24,7 @@ repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to da
 test: $(STAMP) ## Run the quick tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-test-integration: $(STAMP) ## Run the tests that start Ray, DVC or a torchvision network: some minutes
+test-integration: $(STAMP) ## Run the tests that start Ray, DVC, MLflow's models or a torchvision network: some minutes
 	@python -m pytest -m 'integration and not slow' -n auto --maxprocesses 4 --dist worksteal
 
 test-full: $(STAMP) ## Run the slow tests, too, and hunt longer for faults of the losses: an hour or more

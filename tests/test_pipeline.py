@@ -382,6 +382,7 @@ def counts(folder):
     return Counter(parents.values()), below
 
 
+@pytest.mark.integration
 def test_mlflow_shows_the_study_and_can_be_filled_again(finished):
     # The records are there, and MLflow has seen none of them: it was switched off.
     write_params(finished, {"tracking.enabled": True})
@@ -417,6 +418,7 @@ print(json.dumps(scores))
 """
 
 
+@pytest.mark.integration
 def test_promoted_models_score_without_losstune_what_the_study_says(finished):
     write_params(finished, {"tracking.enabled": True})
     first = losstune(finished, "promote").stdout.splitlines()

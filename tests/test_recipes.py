@@ -86,7 +86,8 @@ def marks(recipe: Recipe) -> tuple[pytest.MarkDecorator, ...]:
     if is_slow(recipe):
         return (pytest.mark.slow,)
     is_study = recipe.place.startswith("README") and recipe.kind == "yaml"
-    return (pytest.mark.integration,) if is_study else ()
+    loads_a_model = "mlflow.pyfunc.load_model" in recipe.text
+    return (pytest.mark.integration,) if is_study or loads_a_model else ()
 
 
 def reason_not_to_run(command: Command) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -36,6 +37,7 @@ def e_value_two_sided(num_higher: int, num_lower: int) -> float:
     return _exp(log_e)
 
 
+@lru_cache(maxsize=2**14)
 def e_value_one_sided(num_higher: int, num_lower: int) -> float:
     """Return the e-value against the null hypothesis "higher is at most as likely as lower".
 

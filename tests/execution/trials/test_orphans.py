@@ -54,6 +54,7 @@ def started():
 
 
 @pytest.mark.parametrize("end", ["kill the process", "kill its group", "interrupt"])
+@pytest.mark.integration
 def test_an_owner_that_ends_takes_its_ray_along(tmp_path, started, end):
     owner = subprocess.Popen(
         ["env", "--default-signal=INT", sys.executable, "-c", OWNER, str(tmp_path)],
@@ -74,6 +75,7 @@ def test_an_owner_that_ends_takes_its_ray_along(tmp_path, started, end):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_the_next_start_ends_what_is_left_whoever_has_the_number_now(tmp_path, started):
     # The watchdog was killed as well, and the owner's number is now that of another process: this one.
     folder = tmp_path / f"{orphans.PREFIX}{os.getpid()}-abc"
@@ -92,6 +94,7 @@ def test_the_next_start_ends_what_is_left_whoever_has_the_number_now(tmp_path, s
     assert orphans.clear(tmp_path) == []
 
 
+@pytest.mark.integration
 def test_a_living_owner_is_left_in_peace(tmp_path, started):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
