@@ -266,6 +266,7 @@ def ledger(folder):
 
 
 # With Ray a kill among those of tests/faults; this one, of 96 trials, by name.
+@pytest.mark.integration
 @pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
 def test_after_kill_9_the_finished_trials_are_kept(study, executor):
     write_params(study, {"tune.trials_per_loss": 16, "training.epochs": 10, "resources.executor": executor})

@@ -31,6 +31,9 @@ class SourceTree:
     discovers: Mapping[str, str] = field(default_factory=dict)
     _trees: dict[str, ast.Module] = field(default_factory=dict, init=False, repr=False, compare=False)
     _digests: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _imports: dict[tuple[str, bool], frozenset[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def modules(self) -> dict[str, Path]:
@@ -52,14 +55,9 @@ class SourceTree:
         Raises:
             ValueError: If there is no such module.
         """
-        modules, tree = self.modules, self._tree(module)
-        is_package = modules[module].name == "__init__.py"
-        named = imported_names(tree, module, is_package=is_package, inside_functions=inside_functions)
-        if module in self.discovers:
-            package = self.discovers[module]
-            found = {name for name, path in modules.items() if name == package or _lies_in(path, modules[package])}
-            named |= {parent for name in found for parent in _with_parents(name)}
-        return frozenset(named & modules.keys()) - {module}
+        if (module, inside_functions) not in self._imports:
+            self._imports[module, inside_functions] = self._find_imports(module, inside_functions)
+        return self._imports[module, inside_functions]
 
     def closure(self, modules: Iterable[str]) -> frozenset[str]:
         """Return `modules` and all they import, directly or not, with the packages they lie in."""
@@ -85,6 +83,16 @@ class SourceTree:
         if module not in self._digests:
             self._digests[module] = tree_digest(self._tree(module))
         return self._digests[module]
+
+    def _find_imports(self, module: str, inside_functions: bool) -> frozenset[str]:
+        modules, tree = self.modules, self._tree(module)
+        is_package = modules[module].name == "__init__.py"
+        named = imported_names(tree, module, is_package=is_package, inside_functions=inside_functions)
+        if module in self.discovers:
+            package = self.discovers[module]
+            found = {name for name, path in modules.items() if name == package or _lies_in(path, modules[package])}
+            named |= {parent for name in found for parent in _with_parents(name)}
+        return frozenset(named & modules.keys()) - {module}
 
     def _tree(self, module: str) -> ast.Module:
         if module not in self.modules:
