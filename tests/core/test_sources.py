@@ -154,6 +154,7 @@ def test_the_digest_covers_all_modules_named(tree):
     assert tree.digest(["pkg.low", "pkg.alone"]) == tree.digest(["pkg.alone", "pkg.low"])
 
 
+@pytest.mark.integration
 def test_a_moved_checkout_has_the_same_digest(tmp_path):
     copy = tmp_path / "elsewhere" / "losstune"
     shutil.copytree(LOSSTUNE.root, copy, ignore=shutil.ignore_patterns("__pycache__"))

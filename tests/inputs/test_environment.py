@@ -77,7 +77,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        ("http://me:planted@127.0.0.1:{port}", "MLflow at http://127.0.0.1:{port}: it could not be reached"),
+        pytest.param(
+            "http://me:planted@127.0.0.1:{port}",
+            "MLflow at http://127.0.0.1:{port}: it could not be reached",
+            marks=pytest.mark.integration,
+        ),
         ("htp://me:planted@nowhere", "MLflow at htp://nowhere: MLflow does not support this address; expected http"),
         ("sqlite:////proc/mlflow.db", "MLflow at /proc/mlflow.db: [Errno 2] No such file or directory"),
     ],

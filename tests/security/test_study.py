@@ -16,6 +16,8 @@ from tests.commands import clean_environment
 from tests.inputs.project import SMALL, Project
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.integration  # a study with MLflow whose every connection is watched
+
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "planted-in-aws",
     "MLFLOW_TRACKING_PASSWORD": "planted-in-password",
