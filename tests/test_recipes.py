@@ -60,7 +60,7 @@ NOT_RUN = {
     r"pip install ": "needs a network",
     r"dvc (push|pull)\b|.*\bs3\.example\.org": "needs a storage elsewhere: tests/test_s3.py, with a server of its own",
     r"ray start |RAY_ADDRESS=": "needs several machines: tests/cluster",
-    r"losstune init shapes": "needs the drawings: tests/stages/test_init.py",
+    r"losstune init (shapes|photos)": "needs the images: tests/stages/test_init.py",
     r"mlflow (server|models serve) |curl |export \w+=.*(https?://|…)": "needs a server: tests/tracking/test_server.py",
     r"(losstune|make) ui$": "serves until it is ended: tests/tracking/test_ui.py",
     r"dvc (queue |exp run --queue )": "starts workers that outlive it",
