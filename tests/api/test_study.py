@@ -215,6 +215,35 @@ def test_data_in_a_folder_and_by_name(tmp_path):
     assert make_study("digits").params.data.name == "digits"
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_relative_root_starts_where_the_settings_are(as_file, arrays, finished, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    project.mkdir()
+    np.savez(project / "arrays.npz", images=arrays[0], labels=arrays[1])
+    data = {"name": "npz", "root": "arrays.npz"}
+    if as_file:
+        model = {"name": "mlp", **SETTINGS["model"]}
+        settings = {**SETTINGS, "data": data, "model": model, "losses": LOSSES}
+        settings["training"] = {**SETTINGS["training"], "epochs": 1}
+        (project / "params.yaml").write_text(yaml.safe_dump(settings))
+        study = losstune.Study(settings="project/params.yaml")
+    else:
+        monkeypatch.chdir(project)
+        study = make_study(None, settings={"data": data})
+    assert (study.run().folder / "results.json").read_bytes() == (finished / "results.json").read_bytes()
+
+
+def test_a_reference_in_a_file_of_settings_starts_in_its_folder(arrays, tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "my_losses.py").write_text(f"import torch\nfrom torch import nn\n{TILTED}")
+    (project / "params.yaml").write_text("losses: [cross_entropy, 'my_losses.py:tilted']\n")
+    study = losstune.Study(arrays, "mlp", settings="project/params.yaml")
+    assert study.params.loss_names == ("cross_entropy", "tilted")
+    make_study(arrays)  # another study, which starts in the working directory
+    study._check()
+
+
 def test_splits_of_the_data_are_used(arrays):
     images, labels = arrays
     verdict = make_study(
@@ -301,6 +330,7 @@ MISTAKES = {
     "data that is none": ({"data": 5}, r"^data: train: found a int, expected \(samples, labels\)"),
     "data with other labels": ({"data": ([[1.0], [2.0]], [0])}, r"^data: train: found 2 samples and 1 labels"),
     "a data set that does not exist": ({"data": "digit"}, r"^losstune\.Study: data\.name: found 'digit'.*'digits'"),
+    "a home folder": ({"data": "npz", "settings": {"data": {"root": "~/x"}}}, r"^losstune\.Study: data\.root: found"),
     "a file that does not exist": ({"settings": "params.yml"}, r"^params\.yml: no such file"),
 }
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from losstune.api.references import References
-from losstune.config.load import parse_params, read_settings
+from losstune.config.load import parse_params, read_settings, require_plain_root
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
+from losstune.core.local_code import study_folder
 from losstune.data.own import Dataset, as_raw
 from losstune.data.raw import RawData
 
@@ -22,13 +23,15 @@ def settings_of(settings: Mapping[str, Any] | str | Path | None, given: Mapping[
     """Return the settings of a study.
 
     Args:
-        settings: Sections of ``params.yaml``, or the path of such a file; None for no further settings.
+        settings: Sections of ``params.yaml``, or the path of such a file; None for no further settings. A relative
+            ``data.root`` starts in the study's folder, see :func:`losstune.core.local_code.study_folder`.
         given: Arguments of the study by their key, such as ``"training.epochs"``; None for those that are left out.
         refer: Names callables.
 
     Raises:
         LosstuneError: If a key is unknown, a value is not allowed, or a setting is given twice with two values.
     """
+    base = study_folder()
     if isinstance(settings, str | Path):
         settings = read_settings(Path(settings), expected="sections such as 'data:' and 'model:'")
     values: dict[str, Any] = refer.of(settings or {}, "")
@@ -47,7 +50,11 @@ def settings_of(settings: Mapping[str, Any] | str | Path | None, given: Mapping[
         section[last] = named
     # MLflow's store belongs to a project, not to a notebook; its settings switch it on.
     values.setdefault("tracking", {}).setdefault("enabled", False)
-    return parse_params(values, SOURCE)
+    params = parse_params(values, SOURCE)
+    require_plain_root(params.data.root, SOURCE, base)
+    # The stages take a relative path from the folder of the outputs.
+    root = os.path.abspath(base / params.data.root)
+    return params.model_copy(update={"data": params.data.model_copy(update={"root": root})})
 
 
 def data_of(data: Any) -> tuple[dict[str, Any], RawData | None]:

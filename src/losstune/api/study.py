@@ -16,6 +16,7 @@ from losstune.config.schema import Params
 from losstune.core import live_code
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.library_logging import configure_environment
+from losstune.core.local_code import use_study_folder
 from losstune.data.sources import check_settings
 from losstune.losses.spec import LossSpec
 from losstune.stages import confirm, prepare, report, tune
@@ -48,8 +49,9 @@ class Study:
         epochs: Epochs of each training.
         seed: Root of all random numbers of the study.
         folder: Folder of the study's files, with the report. One folder holds one study.
-        settings: Further settings, as the sections of ``params.yaml`` or as the path of such a file. Functions may
-            stand where the file has a reference, such as ``{"training": {"augmentation": my_augment}}``.
+        settings: Further settings, as the sections of ``params.yaml`` or as the path of such a file. References
+            and relative paths start in the file's folder, or else in the working directory. Functions may stand where
+            the file has a reference, such as ``{"training": {"augmentation": my_augment}}``.
 
     Raises:
         LosstuneError: If an argument is not as described; the message names it, what was found and what is expected.
@@ -74,6 +76,9 @@ class Study:
         folder: str | Path = "losstune-study",
         settings: Mapping[str, Any] | str | Path | None = None,
     ) -> None:
+        # References and paths in a file of settings start in its folder.
+        self._base = Path(settings).absolute().parent if isinstance(settings, str | Path) else None
+        use_study_folder(self._base)
         refer = References()
         named, self._raw = data_of(data)
         given = {
@@ -142,6 +147,7 @@ class Study:
 
     def _check(self) -> None:
         live_code.use(self._live)
+        use_study_folder(self._base)
         try:
             if self._raw is None:
                 check_settings(self._params.data)
