@@ -29,6 +29,9 @@ def test_targets_of_any_whole_numbers_give_the_oracles_values(spec, dtype):
     torch.testing.assert_close(loss(logits_NC, target_N.to(dtype)), wanted_N, rtol=1e-6, atol=1e-7)
     module = spec.bind().as_module("none", weight=torch.tensor(SHARES), class_counts=COUNTS)
     weighted_N = torch.tensor([SHARES[y] for y in target_N.tolist()]) * wanted_N
+    if spec.weighs_classes:  # label smoothing weighs the classes of the smoothed target
+        smooth_NC = 0.9 * nn.functional.one_hot(target_N, 5) + 0.1 / 5
+        weighted_N = -(torch.tensor(SHARES) * smooth_NC * logits_NC.log_softmax(1)).sum(1)
     torch.testing.assert_close(module(logits_NC, target_N.to(dtype)), weighted_N, rtol=1e-6, atol=1e-7)
 
 
