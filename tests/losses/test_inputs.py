@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -145,6 +147,35 @@ def test_a_hyperparameter_that_is_no_number_is_told(value, found):
 def test_a_hyperparameter_outside_its_domain_is_told(value):
     with pytest.raises(ValueError, match=f"focal: found gamma {value}, expected a number"):
         get("focal", gamma=value)
+
+
+@pytest.mark.parametrize("loss", ["focal", "cross_entropy"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        *((name, "as_module(weight=torch.tensor([...]))") for name in ("weight", "class_weight", "class_weights")),
+        *((name, "as_module('mean'), 'sum' or 'none'") for name in ("reduction", "reduce", "size_average")),
+        *((name, "get('ldam').as_module(class_counts=[...])") for name in ("cls_num_list", "samples_per_class")),
+        *((name, "get('label_smoothing', eps=...)") for name in ("label_smoothing", "smoothing")),
+        ("alpha", "as_module(weight=torch.tensor([...]))"),
+        ("ignore_index", "as_module(ignore_index=...)"),
+        ("num_classes", "the number of classes is that of the logits"),
+        ("from_logits", "every loss takes logits"),
+    ],
+)
+def test_arguments_of_other_libraries_are_told_their_place(loss, name, hint):
+    with pytest.raises(ValueError, match=f"{loss} has no hyperparameter '{name}'; it has .*{re.escape(hint)}$"):
+        get(loss, **{name: [1.0]})
+    if name not in {"weight", "reduction", "ignore_index"}:
+        with pytest.raises(TypeError, match=f"as_module has no option '{name}'; .*{re.escape(hint)}$"):
+            get(loss).as_module(**{name: [1.0]})
+
+
+def test_options_that_are_none_are_told():
+    with pytest.raises(TypeError, match=r"no option 'gamma'; it is a hyperparameter: get\('focal', gamma=\.\.\.\)"):
+        get("focal").as_module(gamma=1.0)
+    with pytest.raises(TypeError, match="no option 'wieght'; it has reduction, weight, ignore_index, class_counts"):
+        get("focal").as_module(wieght=torch.ones(5))
 
 
 def test_numpys_numbers_are_numbers():
