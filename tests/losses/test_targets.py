@@ -196,11 +196,7 @@ def test_one_logit_for_two_classes_is_told_how_to_become_two(spec, logits, way):
 @pytest.mark.parametrize(
     ("classes", "num_classes", "message"),
     [
-        (
-            [1, 3, 5],
-            5,
-            r"found class 5 for logits of 5 classes, expected 0 to 4; classes that count from 1: target - 1",
-        ),
+        ([1, 3, 5], 5, r"found class 5 for .* 5 classes, expected 0 to 4; classes that count from 1: target - 1"),
         ([0, 7, 2], 5, r"found class 7 .*; 8 classes need 8 logits"),
         ([0, 255, 2], 5, r"found class 255 .*; to leave out samples of class 255: as_module\(ignore_index=255\)"),
         ([0, -1, 2], 5, r"found class -1 .*; to leave out samples of class -1: as_module\(ignore_index=-1\)"),
