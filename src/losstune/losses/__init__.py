@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from losstune.losses.ranges import Value
     from losstune.losses.spec import BoundLoss
 
+__all__ = ["get"]
+
 
 def get(name: str, **hyperparameters: Value) -> BoundLoss:
     """Return a loss. Call it with logits (N, C) and target, or turn it into a module with ``as_module()``.
