@@ -21,7 +21,7 @@ FLOORS = (
     {"execution", "tracking", "verdict"},
     {"report"},
     {"stages"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 )
 LEVELS = {part: level for level, parts in enumerate(FLOORS) for part in parts}

@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from losstune.api.study import Study as Study
+    from losstune.api.verdict import Verdict as Verdict
+    from losstune.core.errors import LosstuneError as LosstuneError
     from losstune.data.own import Dataset as Dataset
     from losstune.losses.own import loss as loss
     from losstune.losses.ranges import Choice as Choice
@@ -25,13 +28,29 @@ _PUBLIC = {
     "IntRange": "losstune.losses.ranges",
     "Job": "losstune.training.job",
     "Logits": "losstune.training.job",
+    "LosstuneError": "losstune.core.errors",
     "Result": "losstune.training.job",
     "Stopped": "losstune.training.job",
+    "Study": "losstune.api.study",
+    "Verdict": "losstune.api.verdict",
     "loss": "losstune.losses.own",
 }
 """The module of each public name. It is imported when the name is first used, as torch takes seconds."""
 
-__all__ = ["Choice", "Dataset", "FloatRange", "IntRange", "Job", "Logits", "Result", "Stopped", "loss"]
+__all__ = [
+    "Choice",
+    "Dataset",
+    "FloatRange",
+    "IntRange",
+    "Job",
+    "Logits",
+    "LosstuneError",
+    "Result",
+    "Stopped",
+    "Study",
+    "Verdict",
+    "loss",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from losstune.config.load import load_params, parse_params
 from losstune.config.messages import explain_validation_error
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
-from losstune.core.own_code import EXPECTED
+from losstune.core.local_code import EXPECTED
 from tests.paths import REPOSITORY
 
 SHIPPED = REPOSITORY / "params.yaml"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from losstune.core import own_code
+from losstune.core import local_code, own_code
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import bundle, code_digest, install, is_own, libraries, load, local_files
 
@@ -16,7 +16,7 @@ def study(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(own_code, "_folder", None)
+    monkeypatch.setattr(local_code, "_folder", None)
     before = set(sys.modules)
     yield folder
     for name in set(sys.modules) - before:
@@ -137,7 +137,7 @@ def test_the_name_of_a_loaded_module_is_not_taken_over(study):
 
 INSTALL = """
 import pickle, sys
-from losstune.core import own_code
+from losstune.core import local_code, own_code
 own_code.install(pickle.loads(bytes.fromhex(sys.argv[1])))
 print(own_code.load(sys.argv[2], "model.name")())
 """

@@ -68,7 +68,7 @@ def test_accuracy_is_warned_of_from_prepare_to_the_page(tmp_path, monkeypatch, c
     assert blind == "cross_entropy never predicts 'fraud' in 2 of 2 blocks."
     blocks = [json.loads(line) for line in (tmp_path / "results/confirm/blocks.jsonl").read_text().splitlines()]
     assert all(block["confusion"][1][1] == 0 for block in blocks if block["configuration"]["loss"] == "cross_entropy")
-    assert terminal.index("Warning: tune.metric") < terminal.index(blind) < terminal.index("On npz with the mlp")
+    assert terminal.index("Warning: tune.metric") < terminal.index(blind) < terminal.index("On this data with the mlp")
     assert page.index(blind) < page.index("<section>"), "beside the verdict, not further down"
     assert UNSEEN in page
 

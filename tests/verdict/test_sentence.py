@@ -53,7 +53,7 @@ UNITS = Units("accuracy", rope=0.005)
 
 
 def drawn(losses, control=None, **settings):
-    values = {"data": "digits", "model": "cnn", "units": UNITS, "baseline": "cross_entropy"}
+    values = {"place": "digits with the cnn", "units": UNITS, "baseline": "cross_entropy"}
     return draw_verdict(losses, control or rows.control(), **(values | settings))
 
 

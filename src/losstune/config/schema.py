@@ -20,8 +20,9 @@ from losstune.config.settings import (
     TrainingSettings,
 )
 from losstune.core.errors import did_you_mean
+from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
-from losstune.core.own_code import EXPECTED, is_own, name_of
+from losstune.core.own_code import is_own, name_of
 
 
 class StudySettings(Section):
@@ -232,9 +233,20 @@ class Params(Section):
     def model_label(self) -> str:
         """What is trained, for reports: the model, or else the training loop."""
         if self.training.loop is None or self.names_model:
-            return self.model.name
+            return self.model.name.removeprefix("__main__:")
         place, _, name = self.training.loop.name.rpartition(":")
         return f"training loop {PurePath(place).stem}.{name}"
+
+    def place(self, data: str) -> str:
+        """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.
+
+        Args:
+            data: The name of the data in the report.
+        """
+        if self.data.name in {"imagefolder", "npz"} or is_own(self.data.name):
+            data = "this data"
+        is_own_model = self.training.loop is None and is_own(self.model.name)
+        return f"{data} with {'' if is_own_model else 'the '}{self.model_label}"
 
     @property
     def own_losses(self) -> dict[str, str]:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
-from losstune.core.own_code import EXPECTED, is_own, name_of
+from losstune.core.own_code import is_own, name_of
 
 
 def _reject_bool(value: Any) -> Any:

@@ -9,11 +9,17 @@ MOST_LETTERS = 600
 """Characters of a library's error that are shown: enough for a full error of MLflow or Git."""
 
 
-class LosstuneError(Exception):
+class _OneLine(Exception):  # noqa: N818  (the base of errors, not one itself)
+    def _render_traceback_(self) -> list[str]:
+        # IPython calls it. The line says what to do, and the frames inside of losstune do not.
+        return [f"{type(self).__name__}: {self}"]
+
+
+class LosstuneError(_OneLine):
     """An error that the user can fix; the command line prints it as one line and exits with code 2."""
 
 
-class UnfinishedStudyError(Exception):
+class UnfinishedStudyError(_OneLine):
     """A stage ended before it finished all planned trainings; the ledger keeps the finished ones. Exit code 1."""
 
 

@@ -39,6 +39,8 @@ LOGGER_LEVELS = MappingProxyType(
     {
         # "Started a local Ray instance", at every start.
         "ray._private.worker": logging.WARNING,
+        # That a notebook without ipywidgets shows less of Ray's own output, which is off.
+        "ray.widgets.util": logging.WARNING,
         # That a local cluster is protected by a token, which is so unless RAY_AUTH_MODE says otherwise.
         "ray._private.authentication": logging.ERROR,
         # "Wrote the latest version of all result files", at every end.
@@ -65,6 +67,8 @@ IGNORED_WARNINGS = (
     r"(?s).*Ray will no longer override accelerator visible devices",
     # Optuna 4 warns about arguments that are stable in Optuna 5.
     r"(?s).*is an experimental feature\. The interface can change in the future",
+    # tqdm, which Ray and MLflow import, misses ipywidgets in a notebook. losstune has its own bar.
+    r"(?s).*IProgress not found",
 )
 """Patterns of warnings about library internals; each matches from the start of the message."""
 

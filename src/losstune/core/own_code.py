@@ -2,36 +2,33 @@
 
 A file's path is relative to the study's folder. Its module has the name that ``python path/to/file.py`` would see: the
 folder above the outermost package is put on ``sys.path``. The code of a callable is its module with all local modules
-that this imports; modules of installed libraries are not local, and count by their version.
+that this imports; modules of installed libraries are not local, and count by their version. A callable that no file
+defines is one of :mod:`losstune.core.live_code`.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
-import importlib.machinery
-import importlib.util
 import os
+import pickle
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+from losstune.core import live_code
 from losstune.core.errors import LosstuneError, did_you_mean, in_one_line
 from losstune.core.files import digest, write_atomically
-from losstune.core.sources import imported_names, tree_digest
+from losstune.core.local_code import Place, closure, is_installed, locate, study_folder, use_study_folder
+from losstune.core.sources import tree_digest
 
 RESERVED = ("torchvision:", "timm:")
 """Prefixes of names that are no reference to a user's code."""
 
-EXPECTED = "your own as path/to/file.py:name or module:name"
-
-_folder: Path | None = None
 _loaded: dict[str, tuple[Path, str]] = {}
 """Modules of users that this process has imported, with their files and the digest of their code at that time."""
 
@@ -56,6 +53,19 @@ def name_of(reference: str) -> str:
     return reference.rpartition(":")[2]
 
 
+def reference_of(own: Any) -> str | None:
+    """Return a reference to a function or class that another process can import; None if there is none."""
+    if not live_code.is_importable(own) or "." in own.__qualname__:
+        return None
+    place = _place_of(own.__module__)
+    if place.file is None:
+        return None
+    folder = study_folder().resolve()
+    is_here = folder in place.file.parents and not is_installed(place.file)
+    where = place.file.relative_to(folder).as_posix() if is_here else place.module
+    return f"{where}:{own.__qualname__}"
+
+
 def load(reference: str, key: str, *, also: type | tuple[type, ...] = ()) -> Any:
     """Import and return a user's callable.
 
@@ -67,11 +77,14 @@ def load(reference: str, key: str, *, also: type | tuple[type, ...] = ()) -> Any
     Raises:
         LosstuneError: If there is no such file, module or callable, or importing it fails.
     """
-    place = _located(reference, key)
+    if live_code.is_live(reference):
+        return live_code.get(reference)
+    place = locate(reference, key)
     found = f"{key}: found {reference!r}"
-    local = {name: (path, _digest_of_file(path)) for name, path in _closure(place)[0].items()}
+    local = {name: (path, _digest_of_file(path)) for name, path in closure([place])[0].items()}
     _use_root(study_folder())
-    _use_root(place.root)
+    if place.root is not None:
+        _use_root(place.root)
     _forget_others(local)
     try:
         module = importlib.import_module(place.module)
@@ -116,10 +129,13 @@ def code_digest(reference: str, key: str = "") -> str:
     Raises:
         LosstuneError: As :func:`load`, for what can be found without importing.
     """
-    place = _located(reference, key or reference)
-    modules, libraries = _closure(place)
+    places = _places(reference, key or reference)
+    modules, libraries = closure(places)
     local = {name: _digest_of_file(path) for name, path in modules.items()}
-    return digest([place.module, name_of(reference), local, sorted(libraries)])
+    if live_code.is_live(reference):
+        content = live_code.examine(live_code.get(reference), f"{key or reference}: {name_of(reference)}").digest
+        return digest([content, local, sorted(libraries)])
+    return digest([places[0].module, name_of(reference), local, sorted(libraries)])
 
 
 def require_file(reference: str, key: str) -> None:
@@ -128,7 +144,7 @@ def require_file(reference: str, key: str) -> None:
     Raises:
         LosstuneError: As :func:`code_digest`.
     """
-    _closure(_located(reference, key))
+    closure(_places(reference, key))
 
 
 def local_files(reference: str, key: str = "") -> list[Path]:
@@ -137,7 +153,7 @@ def local_files(reference: str, key: str = "") -> list[Path]:
     Raises:
         LosstuneError: As :func:`code_digest`.
     """
-    return sorted(set(_closure(_located(reference, key or reference))[0].values()))
+    return sorted(set(closure(_places(reference, key or reference))[0].values()))
 
 
 def libraries(references: Iterable[str]) -> tuple[str, ...]:
@@ -146,7 +162,7 @@ def libraries(references: Iterable[str]) -> tuple[str, ...]:
     Raises:
         LosstuneError: As :func:`code_digest`.
     """
-    tops = {top for reference in references for top in _closure(_located(reference, reference))[1]}
+    tops = {top for reference in references for top in closure(_places(reference, reference))[1]}
     if not tops:
         return ()
     known = packages_distributions()
@@ -162,12 +178,14 @@ class Bundle:
         folder: The study's folder, relative to `base`.
         roots: Folders for ``sys.path``, relative to `base`; the first one counts most.
         files: Text of each file, by its path relative to `base`.
+        live: The live objects by their references, pickled; they may need the files.
     """
 
     base: str
     folder: str
     roots: tuple[str, ...]
     files: Mapping[str, str]
+    live: bytes | None = None
 
 
 def bundle(references: Iterable[str]) -> Bundle:
@@ -176,11 +194,13 @@ def bundle(references: Iterable[str]) -> Bundle:
     Raises:
         LosstuneError: As :func:`code_digest`.
     """
+    references = list(references)
     study = study_folder().resolve()
+    live = {reference: live_code.get(reference) for reference in references if live_code.is_live(reference)}
     files: set[Path] = set()
     roots: dict[Path, None] = {}
     for reference in references:
-        for name, path in _closure(_located(reference, reference))[0].items():
+        for name, path in closure(_places(reference, reference))[0].items():
             files.add(path)
             roots[path.parents[len(name.split(".")) - (path.name != "__init__.py")]] = None
     # Relative paths stay as they are below the common folder, so that references lead to the same files.
@@ -190,7 +210,22 @@ def bundle(references: Iterable[str]) -> Bundle:
         folder=os.path.relpath(study, base),
         roots=tuple(os.path.relpath(root, base) for root in roots),
         files={path.relative_to(base).as_posix(): path.read_text(encoding="utf-8") for path in sorted(files)},
+        live=_pickled(live) if live else None,
     )
+
+
+def _pickled(live: Mapping[str, Any]) -> bytes:
+    import cloudpickle
+
+    for reference, value in live.items():
+        try:
+            cloudpickle.dumps(value)
+        except Exception as error:
+            raise LosstuneError(
+                f"{name_of(reference)} can't be sent to another process: {in_one_line(error)}; make what it uses "
+                "inside the function, or set resources.executor to inline"
+            ) from None
+    return cloudpickle.dumps(dict(live))  # type: ignore[no-any-return]
 
 
 def install(content: Bundle) -> None:
@@ -199,123 +234,35 @@ def install(content: Bundle) -> None:
     If the same files exist here at the same place, they are used, so that the code finds other files beside them. Else
     they are written to a temporary folder.
     """
-    global _folder
     base = Path(content.base)
     if not all(_has_text(base / path, text) for path, text in content.files.items()):
         base = Path(tempfile.gettempdir()) / f"losstune-own-{digest(dict(content.files))[:16]}"
         for path, text in content.files.items():
             if not _has_text(base / path, text):
                 write_atomically(base / path, text)
-    _folder = (base / content.folder).resolve()
-    _folder.mkdir(parents=True, exist_ok=True)
+    folder = (base / content.folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    use_study_folder(folder)
     for root in reversed(content.roots):
         _use_root((base / root).resolve())
+    if content.live is not None:
+        live_code.use(pickle.loads(content.live))  # from the process that started this one
 
 
-def study_folder() -> Path:
-    """Return the folder that references are relative to: the working directory, or where a bundle was installed."""
-    return _folder or Path.cwd()
+def _places(reference: str, key: str) -> list[Place]:
+    """Return the modules that define a callable, or that a live one needs."""
+    if not live_code.is_live(reference):
+        return [locate(reference, key)]
+    examined = live_code.examine(live_code.get(reference), f"{key}: {name_of(reference)}")
+    return [_place_of(name) for name in sorted(examined.modules)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    module: str
-    file: Path
-    root: Path
-
-
-def _located(reference: str, key: str) -> _Place:
-    place, _, name = reference.rpartition(":")
-    found = f"{key}: found {reference!r}"
-    if not name.isidentifier() or not place:
-        raise LosstuneError(f"{found}, expected {EXPECTED}, where name is a function or a class")
-    if place.endswith(".py") or "/" in place:
-        return _located_file(Path(place), found)
-    if not all(part.isidentifier() for part in place.split(".")):
-        raise LosstuneError(f"{found}, expected {EXPECTED}")
-    file = _find(place, [str(study_folder())])
-    if file is None:
-        beside = study_folder() / f"{place.replace('.', '/')}.py"
-        raise LosstuneError(
-            f"{found}, but there is no module {place!r}: neither {beside} nor an installed library has this name"
-        )
-    depth = len(place.split(".")) + (file.name == "__init__.py")
-    return _Place(place, file, file.parents[depth - 1])
-
-
-def _located_file(path: Path, found: str) -> _Place:
-    file = (study_folder() / path).resolve()
-    if not file.is_file():
-        others = [other.name for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
-        kind = "is a folder" if file.is_dir() else "does not exist"
-        raise LosstuneError(f"{found}, but {file} {kind}{did_you_mean(file.name, others)}")
-    parts, root = [file.stem], file.parent
-    while (root / "__init__.py").exists():
-        parts.insert(0, root.name)
-        root = root.parent
-    if file.suffix != ".py" or not all(part.isidentifier() for part in parts):
-        raise LosstuneError(f"{found}, but {file.name} can't be imported; expected a name of letters, digits and _")
-    if parts[0] in sys.stdlib_module_names or parts[0] in {"losstune", "torch", "numpy"}:
-        raise LosstuneError(f"{found}, but {parts[0]!r} is the name of a module that others import; rename the file")
-    return _Place(".".join(parts), file, root)
-
-
-def _find(module: str, first: Iterable[str]) -> Path | None:
-    """Return the file of a module without importing anything; None if there is none, or it is not written in Python."""
-    top, *rest = module.split(".")
-    try:
-        spec = importlib.machinery.PathFinder.find_spec(top, [*first, *sys.path]) or importlib.util.find_spec(top)
-        for depth, _ in enumerate(rest, start=2):
-            if spec is None or spec.submodule_search_locations is None:
-                return None
-            spec = importlib.machinery.PathFinder.find_spec(
-                ".".join(module.split(".")[:depth]), list(spec.submodule_search_locations)
-            )
-    except (ImportError, ValueError):
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin).resolve()
-
-
-def _closure(place: _Place) -> tuple[dict[str, Path], set[str]]:
-    """Return the files of the local modules that a module imports, itself included, and the libraries' top names."""
-    local: dict[str, Path] = {}
-    outside: set[str] = set()
-    waiting = {place.module}
-    roots = [str(place.root), str(study_folder())]
-    while waiting:
-        name = waiting.pop()
-        if name in local or name.partition(".")[0] in sys.stdlib_module_names:
-            continue
-        path = place.file if name == place.module else _find(name, roots)
-        if path is None or _is_installed(path):
-            if name.partition(".")[0] not in local:
-                outside.add(name.partition(".")[0])
-            continue
-        local[name] = path
-        try:
-            tree = ast.parse(path.read_bytes(), filename=str(path))
-        except SyntaxError as error:
-            raise LosstuneError(f"{path}: line {error.lineno}: not valid Python: {error.msg}") from None
-        waiting |= imported_names(tree, name, is_package=path.name == "__init__.py") - local.keys()
-    tops = {name.partition(".")[0] for name in local}
-    return local, {name for name in outside if name not in tops}
-
-
-def _is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python, to an installed library, or to losstune."""
-    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
-    stdlib, losstune = Path(sysconfig.get_path("stdlib")).resolve(), Path(__file__).resolve().parents[1]
-    if in_packages or stdlib in path.parents or losstune in path.parents:
-        return True
-    # PYTHONPATH may name other folders of libraries, such as those of `pip install --target`.
-    return any(Path(entry).resolve() in path.parents for entry in sys.path if entry and _has_distributions(entry))
-
-
-@cache
-def _has_distributions(folder: str) -> bool:
-    return any(Path(folder).glob("*.dist-info"))
+def _place_of(module: str) -> Place:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if not file or not file.endswith(".py"):
+        return Place(module, None, None)
+    path = Path(file).resolve()
+    return Place(module, path, path.parents[module.count(".") + (path.name == "__init__.py")])
 
 
 def _digest_of_file(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Progress with an ETA: a bar in a terminal, a few plain lines elsewhere."""
+"""Progress with an ETA: a bar in a terminal or a notebook, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+from losstune.core.notebook import NotebookBar, in_notebook
+
 LINE_EVERY_FRACTION = 0.1
 LINE_EVERY_SEC = 30.0
 
@@ -22,8 +24,8 @@ LINE_EVERY_SEC = 30.0
 class Progress:
     """A context manager that shows progress and the remaining time.
 
-    On a terminal it shows one bar, which it removes at the end. Elsewhere (a log file, a pipe, DVC's output) it prints
-    a line at the start, one per 10% or per 30 seconds, and one at the end.
+    On a terminal it shows one bar, which it removes at the end, and in a notebook a bar in the cell's output. Elsewhere
+    (a log file, a pipe, DVC's output) it prints a line at the start, one per 10% or per 30 seconds, and one at the end.
 
     Args:
         total: Number of items to do now, without the kept ones. Only these count for the remaining time.
@@ -65,14 +67,19 @@ class Progress:
         self._done = self._line_done = 0
         self._note = ""
         self._bar: RichProgress | None = None
+        self._cell: NotebookBar | None = None
 
     def __enter__(self) -> Self:
-        """Print how much there is to do, and start the bar on a terminal."""
+        """Print how much there is to do, and start the bar on a terminal or in a notebook."""
         self._start = self._line_at = self._clock()
         if self._total == 0:
             self._write(f"{self._label}: nothing left to do, {_count(self._kept, self._unit)} kept")
             return self
         kept = f", {self._kept} kept" if self._kept else ""
+        if self._stream is sys.stderr and in_notebook():
+            self._cell = NotebookBar(self._total)
+            self._cell.show(0, f"{self._label}: {_count(self._total, self._unit)} to go{kept}")
+            return self
         self._write(f"{self._label}: {_count(self._total, self._unit)} to go{kept}")
         if _is_terminal(self._stream):
             columns = (TextColumn("{task.description}"), BarColumn(), _StatusColumn(self._status))
@@ -95,6 +102,8 @@ class Progress:
             self._done, self._note = done, note
             if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], completed=done)
+            elif self._cell is not None:
+                self._cell.show(done, f"{self._label} {self._status()}")
             elif done < self._total and self._is_due():
                 self._line_at, self._line_done = self._clock(), done
                 self._write(f"{self._label} {self._status()}")
@@ -129,7 +138,10 @@ class Progress:
         return ", ".join(parts)
 
     def _write(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        if self._cell is not None:
+            self._cell.show(self._done, line)
+        else:
+            print(line, file=self._stream, flush=True)
 
 
 class _StatusColumn(ProgressColumn):

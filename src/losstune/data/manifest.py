@@ -67,15 +67,14 @@ class Manifest(Row):
         """Number of classes."""
         return len(self.class_names)
 
-    def summary(self) -> str:
-        """Return a one-line summary for display."""
+    def summary(self, name: str | None = None) -> str:
+        """Return a one-line summary for display, under another name than that of the source if it is given."""
+        name = name or self.name
         if not self.has_samples:
-            return f"{self.name}: only the training loop reads them; digest {self.digest[:12]}"
+            return f"{name}: only the training loop reads them; digest {self.digest[:12]}"
         counts = self.counts
         sizes = (("train", counts.train), ("validation", counts.validation), ("test", counts.test))
         splits = ", ".join(f"{sum(per_class):,} {split}" for split, per_class in sizes)
         shape = "x".join(str(size) for size in self.input_shape)
         noise = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
-        return (
-            f"{self.name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; digest {self.digest[:12]}"
-        )
+        return f"{name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; digest {self.digest[:12]}"

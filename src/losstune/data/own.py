@@ -68,10 +68,19 @@ def load_own(reference: str, root: str, options: dict[str, Any]) -> RawData:
     if not isinstance(dataset, Dataset):
         kind = "nothing" if dataset is None else f"a {type(dataset).__name__}"
         raise LosstuneError(f"{found} returned {kind}, expected a losstune.Dataset(train=(samples, labels), ...)")
-    return _raw(dataset, found)
+    return as_raw(dataset, found)
 
 
-def _raw(dataset: Dataset, found: str) -> RawData:
+def as_raw(dataset: Dataset, found: str) -> RawData:
+    """Return a data set as losstune stores it.
+
+    Args:
+        dataset: The data set.
+        found: Start of the error message.
+
+    Raises:
+        LosstuneError: If a split has no samples and labels of matching shapes and types.
+    """
     splits = {
         name: _pair(f"{found}: {name}", value)
         for name in ("train", "validation", "test")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from losstune.config.schema import FILES, DataSettings
 from losstune.core.errors import LosstuneError, did_you_mean
-from losstune.core.own_code import EXPECTED, is_own, require_file
+from losstune.core.local_code import EXPECTED
+from losstune.core.own_code import is_own, require_file
 from losstune.data import digits, imagefolder, npz, torchvision_datasets
 from losstune.data.own import KEY, load_own
 from losstune.data.raw import RawData, ReportProgress, require_printable

@@ -11,7 +11,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError, did_you_mean
-from losstune.core.own_code import EXPECTED, is_own, load
+from losstune.core.local_code import EXPECTED
+from losstune.core.own_code import is_own, load
 from losstune.models import torchvision_models
 from losstune.models.cnn import cnn
 from losstune.models.mlp import mlp

@@ -23,6 +23,9 @@ def interruptible() -> Iterator[None]:
 
     If DVC is killed, its stage keeps running, and the next ``dvc repro`` would start a second one at the same time.
     """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield
+        return
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, DVC_IS_GONE)}
     ended = threading.Event()
     parent = _dvc_parent()

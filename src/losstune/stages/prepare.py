@@ -18,13 +18,14 @@ from losstune.stages.layout import PREPARED
 DECODED = Path(".losstune/decoded")
 
 
-def run(params: Params, folder: Path, root: Path) -> None:
+def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) -> None:
     """Read the data that `params` name, split it, and write ``data/prepared``.
 
     Args:
         params: Validated ``params.yaml``.
         folder: Folder of the stage's outputs. A relative ``data.root`` starts here.
         root: Folder of the cache of decoded images, which DVC's temporary copies of the study share.
+        raw: The data, if it is in memory already.
 
     Raises:
         LosstuneError: If the data is missing or invalid, or a class is too small to split.
@@ -34,7 +35,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if settings.name == FILES:
         print(files.write(folder / PREPARED, data_root, settings).summary())
         return
-    raw = _load(settings, cache=root / DECODED)
+    is_in_memory = raw is not None
+    raw = raw or _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
     try:
         if raw.test_labels is not None:
@@ -66,7 +68,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         label_noise=settings.label_noise,
         num_labels_changed=num_changed,
     )
-    print(manifest.summary())
+    print(manifest.summary("data" if is_in_memory else None))
     print(f"{describe_classes(raw.class_names)}.")
     for note in raw.notes:
         print(note)

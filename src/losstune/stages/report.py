@@ -22,7 +22,7 @@ from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
 from losstune.report import figures, tables
 from losstune.report.card import model_card
-from losstune.report.diagnostics import gather
+from losstune.report.diagnostics import Diagnostics, gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.terminal import print_report
@@ -58,7 +58,14 @@ NUM_EXAMPLES = 8
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
-    """Write ``results.json``, ``metrics.json`` and ``report/``, and print the verdict.
+    """Write the report, see :func:`write`, and print the verdict."""
+    results, diagnostics = write(params, folder, root)
+    print(f"Full report: {REPORT}", flush=True)
+    print_report(results, diagnostics.durations_sec())
+
+
+def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostics]:
+    """Write ``results.json``, ``metrics.json`` and ``report/``.
 
     Trains nothing, and does not need MLflow's files.
 
@@ -119,8 +126,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     summary = show(study)
     if summary.problem:
         print(summary.problem, file=sys.stderr)
-    print(f"Full report: {REPORT}", flush=True)
-    print_report(results, diagnostics.durations_sec())
+    return results, diagnostics
 
 
 def show(study: Study) -> TrackingSummary:

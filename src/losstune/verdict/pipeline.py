@@ -81,8 +81,7 @@ def build_results(
     verdict = draw_verdict(
         losses,
         control,
-        data=data.name,
-        model=params.model_label,
+        place=params.place(data.name),
         units=Units(metric, measure.minimize, measure.percent, rules.rope),
         baseline=baseline,
         is_amended=bool(earlier),

@@ -13,27 +13,20 @@ from losstune.verdict.wording import Units
 
 
 def draw_verdict(
-    losses: Sequence[LossResult],
-    control: Control,
-    *,
-    data: str,
-    model: str,
-    units: Units,
-    baseline: str,
-    is_amended: bool = False,
+    losses: Sequence[LossResult], control: Control, *, place: str, units: Units, baseline: str, is_amended: bool = False
 ) -> Verdict:
     """Return the verdict: which loss to train with.
 
-    There is no verdict if a control failed, the baseline has no winner, or there is no candidate. If the rules were
-    changed after the test split was read (`is_amended`), the sentence says so.
+    `place` is the data and the model, such as ``digits with the cnn``. There is no verdict if a control failed, the
+    baseline has no winner, or there is no candidate. If the rules were changed after the test split was read
+    (`is_amended`), the sentence says so.
     """
-    where = f"{data} with the {model}"
     after = _noise_floor(control, units) + (
         " The rules were changed after the test split was read." if is_amended else ""
     )
     reason = _why_no_verdict(losses, control, baseline, units)
     if reason:
-        return Verdict(action="none", loss=None, sentence=f"No verdict on {where}: {reason}.")
+        return Verdict(action="none", loss=None, sentence=f"No verdict on {place}: {reason}.")
     candidates = sorted(
         ((result, result.difference) for result in losses if result.part == "candidate" and result.difference),
         key=lambda pair: -units.sign * pair[1].mean,
@@ -50,7 +43,7 @@ def draw_verdict(
             for ours, theirs in zip(best.blocks, rivals, strict=False)
         )
         sentence = (
-            f"On {where}, use {best.loss}: it beats {baseline} by {_plus_minus(difference, units)}{units.of_metric}, "
+            f"On {place}, use {best.loss}: it beats {baseline} by {_plus_minus(difference, units)}{units.of_metric}, "
             f"{word} in {num_better} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
         )
         return Verdict(action="use", loss=best.loss, sentence=sentence)
@@ -58,7 +51,7 @@ def draw_verdict(
     standing = _standing(closest, difference, control, units)
     decisions = [result.decision for result, _ in candidates]
     if len(candidates) == 1:
-        sentence = f"On {where}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
+        sentence = f"On {place}, keep {baseline}: {closest.loss} is not shown to beat it; {standing}.{after}"
     else:
         tally = ", ".join(
             f"{decisions.count(decision)} {decision}"
@@ -70,7 +63,7 @@ def draw_verdict(
             if units.is_zero(difference.mean) or units.sign * difference.mean < 0
             else f"no loss of {len(candidates)} was ahead by more than {units.amount(difference.mean)}"
         )
-        sentence = f"On {where}, keep {baseline}: {lead} in {units.label} ({tally}); {standing}.{after}"
+        sentence = f"On {place}, keep {baseline}: {lead} in {units.label} ({tally}); {standing}.{after}"
     return Verdict(action="keep", loss=baseline, sentence=sentence)
 
 

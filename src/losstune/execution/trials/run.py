@@ -104,11 +104,22 @@ def run(
                 name="study",
                 storage_path=str(folder),
                 verbose=0,
+                progress_reporter=_Silent(),
                 callbacks=[_Receiver(driver)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         tuner.fit()
+
+
+class _Silent(tune.ProgressReporter):  # type: ignore[misc]
+    """Shows nothing. In a notebook, Tune's own reporter would clear the output of the cell."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        pass
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]
