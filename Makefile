@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-integration test-full test-faults test-mutants ui lint types check install clean
+.PHONY: help repro test test-integration test-full test-faults test-mutants ui docs lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -39,6 +39,11 @@ test-mutants: $(STAMP) ## Change the code in one place at a time, and see whethe
 ui: $(STAMP) ## Open the MLflow UI on this machine
 	@losstune ui
 
+# Without --quiet, which hides the warnings from --strict, too.
+docs: $(STAMP) ## Build the documentation site into build/site; a broken link or an undocumented name ends it
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "build/site/index.html; to search it, serve it: python -m http.server --bind 127.0.0.1 --directory build/site"
+
 lint: $(STAMP) ## Check style and formatting
 	@ruff check . && ruff format --check .
 
@@ -60,6 +65,6 @@ $(STAMP):
 		exit 1; fi
 	@echo "Installing losstune into $(VENV): some minutes, and on Linux about 7 GB, most of it CUDA for PyTorch."
 	@test -x $(VENV)/bin/pip || '$(PYTHON)' -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@rm -f $(VENV)/installed-*
 	@touch $@

@@ -58,7 +58,7 @@ def page() -> str:
 def _row(spec: LossSpec) -> str:
     searched = "<br>".join(f"{item.name} = {item.default:g}, {item.range}" for item in spec.hyperparameters)
     scale = " / ".join(f"{gradient_scale(spec.bind(), num):.2g}" for num in (10, 100))
-    formula = spec.formula.replace("|", "\\|")
+    formula = spec.formula.replace("|", "\\|").replace("<", "&lt;")  # `<q` would begin a tag
     return f"| `{spec.name}` | {formula} | {searched} | {', '.join(traits(spec))} | {scale} |\n"
 
 

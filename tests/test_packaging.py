@@ -23,7 +23,8 @@ from tests.shared import made_once
 
 ROOT = REPOSITORY
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DIRECT = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PROJECT["optional-dependencies"].values()
+DIRECT = [Requirement(text) for text in sum(EXTRAS, PROJECT["dependencies"])]
 
 
 def constraint_lines() -> list[str]:
@@ -184,12 +185,12 @@ def test_ci_runs_what_the_readme_names():
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
     assert "\nmake test test-integration\n" in text
-    assert "\nmake lint types\n" in text
+    assert "\nmake lint types\nmake docs\n" in text
     assert "pytest -m browser -rs tests/browser" in text
     subprocess.run(["bash", "-n", script], check=True)
     workflow = YAML(typ="safe", pure=True).load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     commands = [step.get("run") for step in workflow["jobs"]["ci"]["steps"]]
-    assert {"make test", "make repro"} <= set(commands)
+    assert {"make test", "make docs", "make repro"} <= set(commands)
     assert workflow["jobs"]["ci"]["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["get", "list_losses"]
 
+__all__ = ["get"]
+
 
 def get(name: str, **hyperparameters: Value) -> BoundLoss:
     """Return a loss. Call it with logits (N, C) and target, or turn it into a module with ``as_module()``.
