@@ -185,6 +185,14 @@ DATASETS: dict[str, tuple[str, str]] = {
         "return losstune.Dataset(train=(x, ['ant', 'bee', 'cta'] * 20), class_names=['ant', 'bee', 'cat'])",
         "train: labels: found the class 'cta', expected one of ant, bee, cat; did you mean 'cat'?",
     ),
+    "texts and numbers": (
+        "return losstune.Dataset(train=(x, ['a', 1] * 30))",
+        "train: labels: found texts and numbers, expected one of both; is a value missing?",
+    ),
+    "a missing name": (
+        "return losstune.Dataset(train=(x, np.array(['a', None] * 30, dtype=object)))",
+        "train: labels: found object of shape (60,), expected numbers, or texts as labels, and no missing value",
+    ),
     "a distribution": (
         "return losstune.Dataset(train=(x, 0.4 * np.eye(3)[y] + 0.2))",
         "train: labels: found a distribution over 3 classes per sample, expected one class per sample (N,); training",

@@ -130,7 +130,7 @@ def _pair(where: str, split: Any) -> tuple[Array, Array]:
 
 def _array(where: str, values: Any) -> Array:
     try:
-        if isinstance(values, list):
+        if isinstance(values, list | tuple):
             values = [np.asarray(value) for value in values]
             shapes = {value.shape for value in values}
             if len(shapes) > 1:
@@ -138,13 +138,17 @@ def _array(where: str, values: Any) -> Array:
                     f"{where}: found {len(shapes)} shapes, such as {' and '.join(map(str, sorted(shapes)[:2]))}, "
                     "expected one; resize them"
                 )
+            if len({value.dtype.kind in "US" for value in values}) > 1:  # NumPy would make texts of all
+                raise LosstuneError(f"{where}: found texts and numbers, expected one of both; is a value missing?")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LosstuneError(f"{where}: can't be made an array: {in_one_line(error)}") from None
     if array.dtype == object and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
     if array.dtype == object or not array.size:
-        raise LosstuneError(f"{where}: found {describe(array)}, expected numbers")
+        raise LosstuneError(
+            f"{where}: found {describe(array)}, expected numbers, or texts as labels, and no missing value"
+        )
     return array
 
 

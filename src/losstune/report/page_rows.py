@@ -100,7 +100,7 @@ def confusion_rows(loss: str, blocks: Iterable[Record], class_names: Sequence[st
                     (count, "hit" if label == predicted else "miss", 0 if label == predicted else count / most)
                     for predicted, count in enumerate(row)
                 ],
-                f"{100 * row[label] / max(sum(row), 1):.1f}",
+                f"{100 * row[label] / sum(row):.1f}" if sum(row) else "-",
             )
             for label, row in enumerate(counts)
         ],
