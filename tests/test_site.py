@@ -104,6 +104,12 @@ def test_a_public_name_is_explained(name, site):
         assert member in ids
 
 
+def test_the_examples_of_the_docstrings_are_code(site):
+    text = article(site / "python.html")
+    assert "<blockquote" not in text, "a section of `>>>` lines is headed Examples"
+    assert not re.search(r":(meth|class|attr|func|data|mod):", text)
+
+
 @pytest.mark.parametrize(("path", "command"), [pytest.param(*found, id=found[0]) for found in commands(cli)])
 def test_the_reference_has_every_command_with_its_options(path, command, site):
     text = (site / "command-reference.html").read_text(encoding="utf-8")
