@@ -86,7 +86,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def _reference(found: re.Match[str]) -> str:
-    name = found[1] if found[1].startswith("losstune.") else f"losstune.{found[1]}"
+    head, dot, rest = found[1].partition(".")
+    name = {public.rpartition(".")[2]: public for public in public_names()}.get(head, head) + dot + rest
     return f'<autoref identifier="{name}" optional><code>{found[1]}</code></autoref>'
 
 

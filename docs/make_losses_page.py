@@ -32,8 +32,9 @@ from losstune.losses import get
 criterion = get("focal", gamma=2.0).as_module(reduction="mean")  # in place of nn.CrossEntropyLoss
 ```
 
-Complete examples: a [plain loop](examples/plain_loop.py), [Lightning](examples/lightning_module.py) and [Hugging
-Face's Trainer](examples/hugging_face_trainer.py). The [gallery](gallery.md) draws every loss.
+[Losses in place of torch's](drop-in.md) has class weights, soft targets and all other cases. Complete examples: a
+[plain loop](examples/plain_loop.py), [Lightning](examples/lightning_module.py) and [Hugging Face's
+Trainer](examples/hugging_face_trainer.py). The [gallery](gallery.md) draws every loss.
 `losstune losses check my_losses.py` tests a loss of your own.
 
 | loss | formula | hyperparameters | properties | scale |

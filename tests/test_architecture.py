@@ -120,7 +120,7 @@ def test_a_loss_needs_only_torch_and_entmax(module):
 def test_only_the_registry_knows_the_losses():
     shared = {
         f"losstune.losses.{name}"
-        for name in ("inputs", "module", "own", "ranges", "registry", "scale", "snippet", "spec")
+        for name in ("facts", "inputs", "module", "own", "ranges", "registry", "scale", "snippet", "spec", "targets")
     }
     losses = set(LOSSES) - shared - {"losstune.losses"}
     for module in set(MODULES) - set(LOSSES):
@@ -150,10 +150,12 @@ def test_training_knows_no_loss_by_name():
     closure = LOSSTUNE.closure(["losstune.training.loop"])
     assert {module for module in closure if part_of(module) == "losses"} == {
         "losstune.losses",
+        "losstune.losses.facts",
         "losstune.losses.inputs",
         "losstune.losses.module",
         "losstune.losses.ranges",
         "losstune.losses.spec",
+        "losstune.losses.targets",
     }
 
 

@@ -257,6 +257,29 @@ def test_splits_of_the_data_are_used(arrays):
     assert (data.num_train, data.num_validation, data.num_test) == (200, 100, 100)
 
 
+def test_a_class_without_test_samples_is_a_warning_everywhere(arrays, capsys):
+    images, labels = arrays
+    test = (labels != 7) & (np.arange(len(labels)) >= 300)
+    verdict = make_study(
+        losstune.Dataset(train=(images[:300], labels[:300] + 1), test=(images[test], labels[test] + 1)),
+        metric="balanced_accuracy",
+    ).run()
+    told = "The test split has no sample of the class '8', so the verdict says nothing about it."
+    out = capsys.readouterr().out
+    assert f"note: {told}" in out
+    assert "Labels: 1 to 10 are read as classes 0 to 9." in out
+    assert told in verdict.results.warnings
+    assert told.replace("'", "&#39;") in verdict.report.read_text()
+    # Balanced accuracy is the mean recall of the nine classes that the test split has.
+    matrices = [json.loads(line) for line in (verdict.folder / "results/confirm/blocks.jsonl").read_text().splitlines()]
+    for record in matrices:
+        confusion = np.array(record["confusion"])
+        present = confusion.sum(1) > 0
+        assert present.sum() == 9
+        recall = confusion.diagonal()[present] / confusion.sum(1)[present]
+        assert record["test"]["balanced_accuracy"] == pytest.approx(recall.mean())
+
+
 def test_a_metric_and_an_augmentation_of_the_notebook(arrays):
     source = "def error(probabilities, labels):\n    return float((probabilities.argmax(1) != labels).mean())\n"
     flip = "def flip(images, generator):\n    return images.flip(-1)\n"

@@ -137,9 +137,26 @@ def test_greys_stay_one_channel_only_if_all_are(tmp_path):
     assert raw.images[1].tolist() == np.full((3, 4, 4), 1).tolist()
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_split_beside_the_training_data_may_lack_a_class(tmp_path, is_there):
+    root = tmp_path / "root"
+    fill(root / "train", classes=("ant", "bee", "cow"))
+    fill(root / "test", classes=("ant", "cow"))
+    if is_there:
+        (root / "test" / "bee").mkdir()
+    raw = imagefolder.load(root, image_size=None)
+    assert raw.class_names == ("ant", "bee", "cow")
+    assert set(raw.labels.tolist()) == {0, 1, 2}
+    assert set(raw.test_labels.tolist()) == {0, 2}
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
+        (
+            lambda root: (fill(root / "train"), (root / "test/ant").mkdir(parents=True), (root / "test/bee").mkdir()),
+            "the class folders in {root}/test have no images",
+        ),
         (lambda root: None, "found no class folders in"),
         (lambda root: put(root / "a.png"), "found no class folders in"),
         (lambda root: fill(root, classes=("ant",)), "found one class folder (ant)"),
@@ -156,7 +173,7 @@ def test_greys_stay_one_channel_only_if_all_are(tmp_path):
         ),
         (
             lambda root: (fill(root / "train"), fill(root / "val", classes=("ant", "cow"))),
-            "class 'bee' is in {root}/train and not in {root}/val",
+            "class 'cow' is in {root}/val and not in {root}/train",
         ),
         (lambda root: fill(root / "test"), "has test with class folders in it, but no train"),
         (lambda root: (fill(root / "train"), fill(root / "val"), fill(root / "valid")), "has both val and valid"),

@@ -54,16 +54,32 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "fewer labels": ({"labels": LABELS[:30]}, "images has 36 samples, labels has 30"),
     "one class": ({"labels": LABELS * 0}, "has only one class, expected two or more"),
-    "a gap": ({"labels": LABELS * 2}, "labels run from 0 to 4 but none is 1, expected every class from 0 to C-1"),
-    "from 1": ({"labels": LABELS + 1}, "labels run from 1 to 3 but none is 0, expected every class from 0 to C-1"),
-    "below 0": ({"labels": LABELS - 1}, "labels: found labels from -1 to 1, expected 0 to C-1"),
+    "a gap": ({"labels": LABELS * 2}, "labels run from 0 to 4 but none is 1, expected every class from 0 to 4"),
+    "from 2": ({"labels": LABELS + 2}, "labels: found labels from 2 to 4, expected classes from 0 or 1 on; if they"),
+    "below 0": ({"labels": LABELS - 1}, "found labels from -1 to 1, expected 0 to C-1, 1 to C, or -1 and 1; if -1"),
     "255 for none": ({"labels": np.where(LABELS == 2, 255, LABELS)}, "labels run from 0 to 255 but none is 2"),
     "far out": ({"labels": LABELS * 2**40}, "labels: found labels from 0 to 2199023255552, expected 0 to C-1"),
     "past int64": ({"labels": np.full(NUM, 2**64 - 1, np.uint64)}, "labels: found labels from 18446744073709551615"),
-    "fractions": ({"labels": LABELS / 2}, "labels: found type float64, expected whole numbers from 0"),
-    "NaN labels": ({"labels": np.full(NUM, np.nan)}, "labels: found type float64, expected whole numbers from 0"),
-    "text": ({"labels": np.array(["cat", "cow", "dog"])[LABELS]}, "labels: found type <U3, expected whole numbers"),
-    "one-hot": ({"labels": np.eye(3, dtype=int)[LABELS]}, "found shape (36, 3), expected (N,); if they are one-hot"),
+    "fractions": ({"labels": LABELS / 2}, "labels: found 0.5, expected whole numbers or names of classes"),
+    "NaN labels": ({"labels": np.full(NUM, np.nan)}, "labels: found NaN or infinite values, expected a class for each"),
+    "a distribution": (
+        {"labels": np.eye(3)[LABELS] * 0.7 + 0.1},
+        "labels: found a distribution over 3 classes per sample, expected one class per sample (N,); training on soft",
+    ),
+    "several classes": (
+        {"labels": np.eye(3, dtype=int)[LABELS] | np.eye(3, dtype=int)[0]},
+        "labels: found int64 of shape (36, 3) with 1 to 2 ones per row, expected one class … (multi-label)",
+    ),
+    "scores": ({"labels": np.eye(3)[LABELS] * 3}, "labels: found shape (36, 3), expected (N,), one class per sample"),
+    "an unknown name": (
+        {"labels": np.array(["a", "b", "d"])[LABELS], "class_names": np.array(["a", "b", "c"])},
+        "labels: found the class 'd', expected one of a, b, c",
+    ),
+    "names only in the test split": (
+        {"test_images": IMAGES[:3], "test_labels": np.array(["a", "b", "c"])},
+        "labels are numbers, … test_labels are text; expected the same kind of labels in every split",
+    ),
+    "dates": ({"labels": LABELS.astype("datetime64[D]")}, "labels: found type datetime64[D], expected whole numbers"),
     "one label": ({"labels": np.int64(3)}, "labels: found shape (), expected (N,)"),
     "a class of one": ({"labels": np.r_[LABELS[:-1] % 2, 2]}, "class '2' has 1 sample … expected at least 3"),
     "a class of two": ({"labels": np.r_[LABELS[:-2] % 2, 2, 2]}, "class '2' has 2 samples … expected at least 3"),
@@ -87,14 +103,14 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "a test split without labels": ({"test_images": IMAGES}, "found test_images without test_labels"),
     "a test split of one class": (
         {"test_images": IMAGES[:9], "test_labels": LABELS[:9] * 0},
-        "class '1' has 0 samples in the test split that the data brings",
+        "the test split that the data brings has samples of class '0' only, expected two classes or more",
     ),
     "a test split of other classes": (
         {"test_images": IMAGES[:9], "test_labels": LABELS[:9] * 0 + 5},
         "labels run from 0 to 5 but none is 3",
     ),
-    "too few names": ({"class_names": np.array(["a", "b"])}, "class_names: found <U1 of shape (2,), expected 3"),
-    "a name twice": ({"class_names": np.array(["a", "a", "b"])}, "class_names: … expected 3 or more different texts"),
+    "too few names": ({"class_names": np.array(["a", "b"])}, "labels: found 2, expected 0 to 1, the 2 classes named"),
+    "a name twice": ({"class_names": np.array(["a", "a", "b"])}, "class_names: … expected different texts, one per"),
     "names in bytes": ({"class_names": np.array([b"a", b"b", b"c"])}, "class_names: found |S1 of shape (3,)"),
     "no name": ({"class_names": np.array(["", "b", "c"])}, "found the class name '', expected one that can be printed"),
     "a command for a terminal": (
@@ -282,7 +298,7 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
     "two test splits": (_splits("train", "test", "testing"), "images has both test and testing; expected one"),
     "other classes to test": (
         _splits("train", "test", test_classes="ac"),
-        "data.root: class 'b' is in … images/train and not in … images/test, expected the same class folders in both",
+        "data.root: class 'c' is in … images/test and not in … images/train, expected every class in the training data",
     ),
     "two spellings of a name": (
         _after(lambda: fill(ROOT, ["\u00e9", "e\u0301"])),
@@ -355,7 +371,7 @@ IDX: dict[str, tuple[Path, bytes | None, str]] = {
     "images as labels": (LABEL_FILE, idx(np.zeros((60, 28, 28))), INCOMPLETE),
     "fewer labels": (LABEL_FILE, idx(np.arange(40) % 10), "MNIST … has 60 images and 40 labels, expected equal"),
     "one class": (LABEL_FILE, idx(np.zeros(60)), "data.root: … class '1 - one' has 0 samples … (and 8 more"),
-    "labels out of range": (LABEL_FILE, idx(np.arange(60) % 11), "data.root: … class '10' has 0 samples in the test"),
+    "labels out of range": (LABEL_FILE, idx(np.arange(60) % 11), "data.root: … found the label 10, expected 0 to 9"),
 }  # fmt: skip
 
 

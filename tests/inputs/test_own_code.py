@@ -186,8 +186,8 @@ DATASETS: dict[str, tuple[str, str]] = {
         "train: labels: found the class 'cta', expected one of ant, bee, cat; did you mean 'cat'?",
     ),
     "a distribution": (
-        "return losstune.Dataset(train=(x, np.eye(3)[y]))",
-        "train: labels: found a distribution per sample, float64 of shape (60, 3); expected one class each",
+        "return losstune.Dataset(train=(x, 0.4 * np.eye(3)[y] + 0.2))",
+        "train: labels: found a distribution over 3 classes per sample, expected one class per sample (N,); training",
     ),
     "NaN": ("return losstune.Dataset(train=(x / 0 * 0, y))", "train: samples: found NaN or infinite values"),
     "sizes": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,9 @@ def test_targets_of_any_whole_numbers_give_the_oracles_values(spec, dtype):
     torch.testing.assert_close(loss(logits_NC, target_N.to(dtype)), wanted_N, rtol=1e-6, atol=1e-7)
     module = spec.bind().as_module("none", weight=torch.tensor(SHARES), class_counts=COUNTS)
     weighted_N = torch.tensor([SHARES[y] for y in target_N.tolist()]) * wanted_N
+    if spec.weighs_classes:  # label smoothing weighs the classes of the smoothed target
+        smooth_NC = 0.9 * nn.functional.one_hot(target_N, 5) + 0.1 / 5
+        weighted_N = -(torch.tensor(SHARES) * smooth_NC * logits_NC.log_softmax(1)).sum(1)
     torch.testing.assert_close(module(logits_NC, target_N.to(dtype)), weighted_N, rtol=1e-6, atol=1e-7)
 
 
@@ -142,6 +147,35 @@ def test_a_hyperparameter_that_is_no_number_is_told(value, found):
 def test_a_hyperparameter_outside_its_domain_is_told(value):
     with pytest.raises(ValueError, match=f"focal: found gamma {value}, expected a number"):
         get("focal", gamma=value)
+
+
+@pytest.mark.parametrize("loss", ["focal", "cross_entropy"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        *((name, "as_module(weight=torch.tensor([...]))") for name in ("weight", "class_weight", "class_weights")),
+        *((name, "as_module('mean'), 'sum' or 'none'") for name in ("reduction", "reduce", "size_average")),
+        *((name, "get('ldam').as_module(class_counts=[...])") for name in ("cls_num_list", "samples_per_class")),
+        *((name, "get('label_smoothing', eps=...)") for name in ("label_smoothing", "smoothing")),
+        ("alpha", "as_module(weight=torch.tensor([...]))"),
+        ("ignore_index", "as_module(ignore_index=...)"),
+        ("num_classes", "the number of classes is that of the logits"),
+        ("from_logits", "every loss takes logits"),
+    ],
+)
+def test_arguments_of_other_libraries_are_told_their_place(loss, name, hint):
+    with pytest.raises(ValueError, match=f"{loss} has no hyperparameter '{name}'; it has .*{re.escape(hint)}$"):
+        get(loss, **{name: [1.0]})
+    if name not in {"weight", "reduction", "ignore_index"}:
+        with pytest.raises(TypeError, match=f"as_module has no option '{name}'; .*{re.escape(hint)}$"):
+            get(loss).as_module(**{name: [1.0]})
+
+
+def test_options_that_are_none_are_told():
+    with pytest.raises(TypeError, match=r"no option 'gamma'; it is a hyperparameter: get\('focal', gamma=\.\.\.\)"):
+        get("focal").as_module(gamma=1.0)
+    with pytest.raises(TypeError, match="no option 'wieght'; it has reduction, weight, ignore_index, class_counts"):
+        get("focal").as_module(wieght=torch.ones(5))
 
 
 def test_numpys_numbers_are_numbers():

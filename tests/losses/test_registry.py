@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 import types
 
 import pytest
@@ -19,6 +21,12 @@ DEFAULT_SCREEN = {
 def test_holds_the_default_screen_sorted():
     assert set(registry()) >= DEFAULT_SCREEN
     assert list(registry()) == sorted(registry())
+
+
+def test_importing_the_package_imports_no_loss_and_no_torch():
+    code = "import sys, losstune.losses; print([name for name in sys.modules if name in sys.argv or 'losses.' in name])"
+    found = subprocess.run([sys.executable, "-c", code, "torch"], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
 
 
 def test_cannot_be_changed():

@@ -16,7 +16,8 @@ from tests.losses.cases import batch, each_setting, each_spec, gradient
 def test_function_and_link_take_the_hyperparameters_by_name(spec):
     names = [hyperparameter.name for hyperparameter in spec.hyperparameters]
     names += ["counts_C"] if spec.needs_counts else []
-    assert list(inspect.signature(spec.function).parameters)[2:] == names
+    weights = ["weight_C"] if spec.weighs_classes else []
+    assert list(inspect.signature(spec.function).parameters)[2:] == names + weights
     assert list(inspect.signature(spec.link).parameters)[1:] == names
 
 

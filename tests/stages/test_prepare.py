@@ -124,11 +124,21 @@ def test_the_digest_does_not_depend_on_where_the_data_lies(params, tmp_path):
     assert len(digests) == 1
 
 
-def test_a_test_split_without_a_class_is_an_error(params, tmp_path):
+def test_a_test_split_without_a_class_is_a_warning_that_names_it(params, tmp_path, capsys):
     labels = np.array([0, 1, 2] * 5)
     images = np.zeros((15, 4, 4), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", images=images, labels=labels, test_images=images[:2], test_labels=labels[:2])
-    with pytest.raises(LosstuneError, match="class '2' has 0 samples in the test split"):
+    run(with_data(params, name="npz", root="a.npz"), tmp_path)
+    told = "note: The test split has no sample of the class '2', so the verdict says nothing about it.\n"
+    assert told in capsys.readouterr().out
+    assert read_manifest(tmp_path / PREPARED).counts.test == (1, 1, 0)
+
+
+def test_a_test_split_of_one_class_is_an_error(params, tmp_path):
+    labels = np.array([0, 1, 2] * 5)
+    images = np.zeros((15, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=labels, test_images=images[:2], test_labels=labels[:2] * 0)
+    with pytest.raises(LosstuneError, match="the test split that the data brings has samples of class '0' only"):
         run(with_data(params, name="npz", root="a.npz"), tmp_path)
     assert not (tmp_path / PREPARED).exists()
 

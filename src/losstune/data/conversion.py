@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from losstune.core.errors import LosstuneError
-from losstune.data.raw import Array, Labels
+from losstune.data.raw import Array
 
 
 def as_stored(name: str, array: Array) -> Array:
@@ -61,25 +61,6 @@ def require_array(name: str, array: object) -> None:
     """
     if not isinstance(array, np.ndarray):  # NumPy returns the bytes of other members of the archive
         raise LosstuneError(f"{name}: found no array; expected an array as numpy.savez writes it")
-
-
-def as_labels(name: str, array: Array) -> Labels:
-    """Return class indices (N,) as int64.
-
-    Raises:
-        LosstuneError: If they are no whole numbers from 0, or not one for each sample.
-    """
-    require_array(name, array)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        hint = "; if they are one-hot, take labels.argmax(1)" if array.ndim == 2 else ""
-        raise LosstuneError(f"{name}: found shape {array.shape}, expected (N,){hint}")
-    if array.dtype.kind not in "bui":
-        raise LosstuneError(f"{name}: found type {array.dtype}, expected whole numbers from 0")
-    if array.size and (array.min() < 0 or array.max() >= 2**31):
-        raise LosstuneError(f"{name}: found labels from {array.min()} to {array.max()}, expected 0 to C-1")
-    return array.astype(np.int64)
 
 
 def describe(array: Array) -> str:

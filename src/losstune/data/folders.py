@@ -41,7 +41,8 @@ class Layout:
     Attributes:
         folders: The folders that contain class folders, the training data first, the test split last; or only the
             root.
-        classes: For each of `folders`, the class names with the paths of their folders, in order.
+        classes: For each of `folders`, the class names with the paths of their folders, in order. A split beside the
+            training data may lack classes.
         has_test: Whether the last of `folders` is the test split.
         notes: How folders are used, and what is not read; one sentence each.
     """
@@ -83,7 +84,7 @@ def find_layout(root: Path) -> Layout:
     folders = tuple(Path(splits[split].path) for split in _WORDS if split in splits) or (root,)
     classes = tuple(_class_folders(folder, is_split=bool(splits)) for folder in folders)
     require_printable(tuple(classes[0]), root)
-    _require_same_classes(folders, classes)
+    _require_known_classes(folders, classes)
     if splits:
         notes = [_roles(splits), *_notes_beside(root, splits, rest, classes[0])]
         ignored = [f"{folder.name}/" for folder in rest]
@@ -306,10 +307,10 @@ def _guess(folder: Path, inner: Path | None, entries: Sequence[os.DirEntry[str]]
     return "; put its images into a folder per class" if any(map(is_image, entries)) else ""
 
 
-def _require_same_classes(folders: Sequence[Path], classes: Sequence[Mapping[str, str]]) -> None:
+def _require_known_classes(folders: Sequence[Path], classes: Sequence[Mapping[str, str]]) -> None:
     for folder, names in zip(folders[1:], classes[1:], strict=True):
-        for name in sorted(classes[0].keys() ^ names.keys()):
-            here, missing = (folders[0], folder) if name in classes[0] else (folder, folders[0])
+        for name in sorted(names.keys() - classes[0].keys()):
             raise LosstuneError(
-                f"data.root: class {name!r} is in {here} and not in {missing}, expected the same class folders in both"
+                f"data.root: class {name!r} is in {folder} and not in {folders[0]}, expected every class in the "
+                "training data"
             )

@@ -125,14 +125,19 @@ def list_images(layout: Layout, passed_over: Counter[str] | None = None) -> list
     """
     others = Counter[str]() if passed_over is None else passed_over
     try:
-        return [_list_files(list(paths.values()), others) for paths in layout.classes]
+        return [
+            _list_files([paths.get(name) for name in layout.class_names], others, may_lack=number > 0)
+            for number, paths in enumerate(layout.classes)
+        ]
     except OSError as error:
         raise LosstuneError(f"data.root: cannot be read: {error}") from None
 
 
-def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list[ImageFile]:
+def _list_files(class_folders: Sequence[str | None], passed_over: Counter[str], *, may_lack: bool) -> list[ImageFile]:
     files: list[ImageFile] = []
     for label, folder in enumerate(class_folders):
+        if folder is None:
+            continue
         files_of_class = []
         for entry in files_below(folder):
             if is_image(entry):
@@ -140,9 +145,12 @@ def _list_files(class_folders: Sequence[str], passed_over: Counter[str]) -> list
                 files_of_class.append(ImageFile(entry.path, status.st_size, status.st_mtime_ns, label))
             else:
                 passed_over[os.path.splitext(entry.name)[1].lower() or "without extension"] += 1
-        if not files_of_class:
+        if not files_of_class and not may_lack:
             raise LosstuneError(f"data.root: class folder {folder} has no images (files with .png, .jpg, ...)")
         files.extend(files_of_class)
+    if not files:
+        folder = os.path.dirname(next(filter(None, class_folders)))
+        raise LosstuneError(f"data.root: the class folders in {folder} have no images (files with .png, .jpg, ...)")
     empty = next((file for file in files if file.num_bytes == 0), None)
     if empty is not None:
         raise LosstuneError(f"{empty.path}: not a readable image (the file is empty)")

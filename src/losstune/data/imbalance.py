@@ -1,4 +1,4 @@
-"""Warn if the metric hardly depends on the rarest classes."""
+"""Warn of classes that the verdict says little or nothing about."""
 
 from __future__ import annotations
 
@@ -14,6 +14,27 @@ RARE = 0.1
 MOST_NAMED = 3
 
 
+def warnings_on(manifest: Manifest, metric: str, rope: float) -> list[str]:
+    """Return a sentence on each matter that limits what a verdict on this data says, without a full stop.
+
+    Args:
+        manifest: Manifest of the prepared data.
+        metric: ``tune.metric``.
+        rope: ``report.rope``, the smallest relevant difference.
+    """
+    return [line for line in (absent(manifest), hint(manifest, metric, rope)) if line]
+
+
+def absent(manifest: Manifest) -> str | None:
+    """Return a sentence on the classes without a sample in the test split; None if there are none."""
+    if not manifest.has_samples:
+        return None
+    names = [name for name, count in zip(manifest.class_names, manifest.counts.test, strict=True) if not count]
+    if not names:
+        return None
+    return f"The test split has no sample of {_named(names)}, so the verdict says nothing about {_it(names)}"
+
+
 def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
     """Return one sentence on the classes that `metric` hardly depends on, with better metrics; None if there are none.
 
@@ -23,7 +44,7 @@ def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
     - s <= max(rope, :data:`LEAST_DIFFERENCE`): losing the whole class is no relevant difference in this study;
     - s < :data:`RARE` / K: the classes are unequal, not just many.
 
-    Balanced accuracy and macro F1 weight every class by 1/K.
+    Balanced accuracy and macro F1 weight every class by 1/K. Classes without a test sample are those of :func:`absent`.
 
     Args:
         manifest: Manifest of the prepared data; the study selects on the validation split and compares on the test
@@ -43,7 +64,7 @@ def hint(manifest: Manifest, metric: str, rope: float) -> str | None:
     unseen = sorted(
         (share, split, name)
         for (share, split), name in zip(shares, manifest.class_names, strict=True)
-        if share <= limit and share < RARE / manifest.num_classes
+        if 0 < share <= limit and share < RARE / manifest.num_classes
     )
     if not unseen:
         return None
@@ -59,6 +80,10 @@ def _named(names: list[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
     more = f", … ({len(names)} in all)" if len(names) > MOST_NAMED else ""
     return f"the {'class' if len(names) == 1 else 'classes'} {shown}{more}"
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _percent(share: float) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from losstune.core.errors import LosstuneError
-from losstune.data.conversion import as_labels, as_stored, describe, require_array
+from losstune.data.conversion import as_stored, describe, require_array
 from losstune.data.filetypes import ARRAYS, describe_file
-from losstune.data.raw import Array, Labels, RawData, shortlist
+from losstune.data.labels import read_labels
+from losstune.data.raw import Array, RawData, shortlist
 
 _USUAL = (("images", "labels"), ("x", "y"), ("X", "y"))
 _MIXED = (("images", "y"), ("x", "labels"), ("X", "labels"))
@@ -47,8 +48,8 @@ def load(path: Path) -> RawData:
     """Read the arrays of `path` without unpickling anything.
 
     Images are ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; the channel axis is the smallest of the three.
-    Integers from 0 to 255 are stored as uint8, other values as float32. Rows of features are ``(N, D)``. Labels are
-    integers from 0.
+    Integers from 0 to 255 are stored as uint8, other values as float32. Rows of features are ``(N, D)``. Labels
+    are as for :func:`losstune.data.labels.read_labels`.
 
     Raises:
         LosstuneError: If the file or an array is missing or invalid; the message names the file and the array.
@@ -104,18 +105,23 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
     pairs = _find_pairs(path, archive)
-    images, labels = _read_pair(path, archive, pairs[""])
-    parts = {split: _read_pair(path, archive, pair) for split, pair in pairs.items() if split}
-    for split, (other, _) in parts.items():
+    samples = {split: as_stored(f"{path}: {keys[0]}", archive[keys[0]]) for split, keys in pairs.items()}
+    found = {f"{path}: {keys[1]}": archive[keys[1]] for keys in pairs.values()}
+    labels = read_labels(found, _class_names(path, archive))
+    by_split = dict(zip(pairs, labels.indices, strict=True))
+    images = samples[""]
+    for split, keys in pairs.items():
+        other = samples[split]
+        if len(other) != len(by_split[split]):
+            raise LosstuneError(f"{path}: {keys[0]} has {len(other)} samples, {keys[1]} has {len(by_split[split])}")
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
             raise LosstuneError(f"{path}: {split} samples are {describe(other)}, training samples {describe(images)}")
-    if "validation" in parts:
-        images = np.concatenate([images, parts["validation"][0]])
-        labels = np.concatenate([labels, parts["validation"][1]])
-    test_images, test_labels = parts.get("test", (None, None))
-    everything = labels if test_labels is None else np.concatenate([labels, test_labels])
-    class_names = _class_names(path, archive, everything)
-    return RawData(images, labels, class_names, test_images, test_labels, _notes(archive, pairs))
+    indices = by_split[""]
+    if "validation" in pairs:
+        images = np.concatenate([images, samples["validation"]])
+        indices = np.concatenate([indices, by_split["validation"]])
+    notes = (*_notes(archive, pairs), *labels.notes)
+    return RawData(images, indices, labels.class_names, samples.get("test"), by_split.get("test"), notes)
 
 
 def _find_pairs(path: Path, archive: Mapping[str, Array]) -> dict[str, tuple[str, str]]:
@@ -149,29 +155,11 @@ def _find(path: Path, archive: Mapping[str, Array], split: str) -> tuple[str, st
     raise LosstuneError(f"{path}: found {present} without {' or '.join(partners)} (arrays: {shortlist(list(archive))})")
 
 
-def _read_pair(path: Path, archive: Mapping[str, Array], keys: tuple[str, str]) -> tuple[Array, Labels]:
-    images = as_stored(f"{path}: {keys[0]}", archive[keys[0]])
-    labels = as_labels(f"{path}: {keys[1]}", archive[keys[1]])
-    if len(images) != len(labels):
-        raise LosstuneError(f"{path}: {keys[0]} has {len(images)} samples, {keys[1]} has {len(labels)}")
-    return images, labels
-
-
-def _class_names(path: Path, archive: Mapping[str, Array], labels: Labels) -> tuple[str, ...]:
-    num_classes = int(labels.max()) + 1
+def _class_names(path: Path, archive: Mapping[str, Array]) -> tuple[str, ...] | None:
     if "class_names" not in archive:
-        present = np.unique(labels)
-        if len(present) < num_classes:
-            gap = int(np.setdiff1d(np.arange(min(num_classes, len(present) + 1)), present)[0])
-            raise LosstuneError(
-                f"{path}: labels run from {present[0]} to {num_classes - 1} but none is {gap}, "
-                "expected every class from 0 to C-1"
-            )
-        return tuple(str(label) for label in range(num_classes))
+        return None
     names = archive["class_names"]
     require_array(f"{path}: class_names", names)
-    if names.ndim != 1 or names.dtype.kind != "U" or len(names) < num_classes or len(set(names.tolist())) < len(names):
-        raise LosstuneError(
-            f"{path}: class_names: found {describe(names)}, expected {num_classes} or more different texts"
-        )
+    if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) < len(names):
+        raise LosstuneError(f"{path}: class_names: found {describe(names)}, expected different texts, one per class")
     return tuple(names.tolist())

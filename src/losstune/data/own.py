@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from losstune.core.errors import LosstuneError, did_you_mean, in_one_line
+from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.own_code import load
-from losstune.data.conversion import as_labels, as_stored, describe
-from losstune.data.raw import Array, Labels, RawData, shortlist
+from losstune.data.conversion import as_stored, describe
+from losstune.data.labels import read_labels
+from losstune.data.raw import Array, RawData
 
 KEY = "data.name"
 
@@ -23,13 +24,13 @@ class Dataset:
 
     A split is a pair of samples and labels, or a map-style dataset of such pairs, as ``torch.utils.data.Dataset``.
     Samples are images (N, H, W), (N, H, W, C) or (N, C, H, W), all of one size, or features (N, D): arrays, tensors or
-    lists of them. Labels are class indices from 0, or class names.
+    lists of them. Labels are class indices from 0 or 1, class names, -1 and +1, truth values, or one-hot rows.
 
     Attributes:
         train: All samples that are not in one of the other splits.
         validation: The split for selection; None draws ``data.validation_fraction`` of `train`.
         test: The split for the verdict; None draws ``data.test_fraction`` of `train`.
-        class_names: Names in the order of the class indices; None for the sorted names, or the numbers.
+        class_names: Names in the order of the class indices; None for the labels themselves.
     """
 
     train: Any
@@ -88,11 +89,14 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
     }
     if "train" not in splits:
         raise LosstuneError(f"{found}: train is None, expected samples and labels")
-    names = _class_names(found, dataset.class_names, [labels for _, labels in splits.values()])
+    read = read_labels(
+        {f"{found}: {name}: labels": labels for name, (_, labels) in splits.items()},
+        _class_names(found, dataset.class_names),
+    )
     parts = {}
-    for name, (samples, labels) in splits.items():
+    for (name, (samples, _)), indices in zip(splits.items(), read.indices, strict=True):
         where = f"{found}: {name}"
-        images, indices = as_stored(f"{where}: samples", samples), _indices(where, labels, names)
+        images = as_stored(f"{where}: samples", samples)
         if len(images) != len(indices):
             raise LosstuneError(f"{where}: found {len(images)} samples and {len(indices)} labels, expected as many")
         parts[name] = images, indices
@@ -106,7 +110,7 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
         images = np.concatenate([images, parts["validation"][0]])
         labels = np.concatenate([labels, parts["validation"][1]])
     test_images, test_labels = parts.get("test", (None, None))
-    return RawData(images, labels, names, test_images, test_labels, validation=validation)
+    return RawData(images, labels, read.class_names, test_images, test_labels, read.notes, validation)
 
 
 def _pair(where: str, split: Any) -> tuple[Array, Array]:
@@ -144,38 +148,10 @@ def _array(where: str, values: Any) -> Array:
     return array
 
 
-def _class_names(found: str, given: Sequence[str] | None, labels: list[Array]) -> tuple[str, ...]:
-    is_text = labels[0].dtype.kind == "U"
-    if given is not None:
-        names = tuple(str(name) for name in given)
-        if len(set(names)) < len(names):
-            raise LosstuneError(f"{found}: class_names: a name is given twice, expected different ones")
-        return names
-    if is_text:
-        return tuple(sorted({str(name) for array in labels for name in array.ravel()}))
-    highest = max((int(array.max()) for array in labels if array.dtype.kind in "bui"), default=0)
-    return tuple(str(number) for number in range(highest + 1))
-
-
-def _indices(where: str, labels: Array, names: tuple[str, ...]) -> Labels:
-    if labels.dtype.kind == "U":
-        if labels.ndim != 1:
-            raise LosstuneError(f"{where}: labels: found shape {labels.shape}, expected (N,)")
-        positions = {name: position for position, name in enumerate(names)}
-        unknown = sorted({str(name) for name in labels.tolist()} - positions.keys())
-        if unknown:
-            raise LosstuneError(
-                f"{where}: labels: found the class {unknown[0]!r}, expected one of {shortlist(names)}"
-                f"{did_you_mean(unknown[0], names)}"
-            )
-        return np.array([positions[name] for name in labels.tolist()], dtype=np.int64)
-    if labels.dtype.kind == "f" and labels.ndim == 2:
-        raise LosstuneError(
-            f"{where}: labels: found a distribution per sample, {describe(labels)}; expected one class each"
-        )
-    indices = as_labels(f"{where}: labels", labels)
-    if len(indices) and indices.max() >= len(names):
-        raise LosstuneError(
-            f"{where}: labels: found {indices.max()}, expected 0 to {len(names) - 1}, the classes named"
-        )
-    return indices
+def _class_names(found: str, given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    names = tuple(str(name) for name in given)
+    if len(set(names)) < len(names):
+        raise LosstuneError(f"{found}: class_names: a name is given twice, expected different ones")
+    return names

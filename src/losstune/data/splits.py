@@ -107,6 +107,18 @@ def require_every_class(labels: Labels, class_names: Sequence[str], *, minimum: 
         )
 
 
+def require_two_classes(labels: Labels, class_names: Sequence[str], where: str) -> None:
+    """Check that at least two classes have samples in a split that the data brings.
+
+    Raises:
+        LosstuneError: If not; the message names `where`.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        only = f"of class {class_names[present[0]]!r} only" if len(present) else "of no class"
+        raise LosstuneError(f"the {where} has samples {only}, expected two classes or more")
+
+
 def add_label_noise(labels: Labels, num_classes: int, rate: float, seed: int) -> tuple[Labels, int]:
     """Replace a fraction of the labels by another class, each with equal probability (symmetric noise).
 

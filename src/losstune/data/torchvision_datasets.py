@@ -210,6 +210,11 @@ def _decode_items(
 def _name_classes(part: Any, labels: Sequence[Labels]) -> tuple[list[Labels], tuple[str, ...]]:
     present = np.unique(np.concatenate(labels))
     names = getattr(part, "classes", getattr(part, "categories", getattr(part, "all_categories", None)))
+    if names is not None and hasattr(part, "data") and present[-1] >= len(names):
+        raise LosstuneError(
+            f"data.root: {part.root}: found the label {present[-1]}, expected 0 to {len(names) - 1}, the classes of "
+            f"{type(part).__name__}; the files may be damaged"
+        )
     if names is not None and len(names) == present[-1] + 1:
         # ImageNet and Imagenette give several synonyms each.
         return list(labels), tuple(name if isinstance(name, str) else name[0] for name in names)

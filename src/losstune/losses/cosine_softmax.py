@@ -55,5 +55,6 @@ SPEC = LossSpec(
     ),
     head="normalised",
     soft_targets=True,
+    linear_in_target=True,
     limits=(Limit(hyperparameters={"s": 1.0}),),
 )

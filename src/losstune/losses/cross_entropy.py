@@ -45,6 +45,7 @@ SPEC = LossSpec(
     ),
     properties=Properties(convex=True, proper="strictly"),
     soft_targets=True,
+    linear_in_target=True,
     aliases=(
         Alias(name="cauchy_schwarz", relation="CE(2z) / 2"),
         Alias(name="keras_poisson", relation="(CE + 1) / C", condition="hard labels, before its epsilon"),

@@ -54,5 +54,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     head="dropout",
 )

@@ -55,5 +55,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     head="decayed",
 )

@@ -1,14 +1,11 @@
-"""Validation of a loss's inputs besides logits: targets, class weights, class counts, hyperparameters.
-
-For each batch only types and shapes are checked, so that the device is not synchronised. Values are checked once,
-when they are given.
+"""Validation of a loss's options: class weights, class counts, hyperparameters. Values are checked when they are given.
 
 Shape suffixes: N samples, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,25 +13,6 @@ import torch
 from torch import Tensor
 
 from losstune.losses.ranges import Domain, Value
-
-
-def as_class_target(target: Tensor) -> Tensor:
-    """Return class indices of any integer type as int64, and a distribution unchanged.
-
-    torch treats a uint8 tensor as a mask when indexing, and most of its functions reject int32.
-
-    Raises:
-        ValueError: If the target is Boolean or complex, or is not a tensor.
-    """
-    if not isinstance(target, Tensor):
-        raise ValueError(f"target: found {type(target).__name__}, expected a tensor")
-    if target.dtype == torch.int64 or target.is_floating_point():
-        return target
-    if target.dtype == torch.bool or target.is_complex():
-        raise ValueError(
-            f"target: found {target.dtype}, expected class indices (target.long()) or probabilities (target.float())"
-        )
-    return target.long()
 
 
 def as_class_weight(weight: Any) -> Tensor | None:
@@ -126,6 +104,40 @@ def as_hyperparameter(loss: str, name: str, value: Any, domain: Domain) -> Value
     if not domain.contains(number):
         raise ValueError(f"{loss}: found {name} {number}, expected {domain}")
     return number
+
+
+_CLASS_WEIGHTS = "class weights are an option of the module: get({loss!r}).as_module(weight=torch.tensor([...]))"
+_CLASS_COUNTS = (
+    "class counts are an option of the module of a loss that needs them: get('ldam').as_module(class_counts=[...])"
+)
+_REDUCTION = "the reduction is an option of the module: get({loss!r}).as_module('mean'), 'sum' or 'none'"
+_SMOOTHING = "label smoothing is a loss of its own: get('label_smoothing', eps=...)"
+_ELSEWHERE = {
+    **dict.fromkeys(("alpha", "weight", "weights", "class_weight", "class_weights"), _CLASS_WEIGHTS),
+    **dict.fromkeys(("counts", "class_counts", "cls_num_list", "samples_per_cls", "samples_per_class"), _CLASS_COUNTS),
+    **dict.fromkeys(("reduction", "reduce", "size_average"), _REDUCTION),
+    **dict.fromkeys(("label_smoothing", "smoothing"), _SMOOTHING),
+    "ignore_index": "the index to ignore is an option of the module: get({loss!r}).as_module(ignore_index=...)",
+    "num_classes": "the number of classes is that of the logits",
+    "from_logits": "every loss takes logits",
+}
+
+
+def unknown_hyperparameter(loss: str, name: str, known: Collection[str]) -> str:
+    """Return the message for an argument that a loss does not have; it says where those of other libraries are."""
+    hint = f"; {_ELSEWHERE[name].format(loss=loss)}" if name in _ELSEWHERE else ""
+    return f"{loss} has no hyperparameter {name!r}; it has {', '.join(known) or 'none'}{hint}"
+
+
+def unknown_option(loss: str, name: str, known: Collection[str]) -> str:
+    """Return the message for an argument that ``as_module`` does not have."""
+    if name in known:
+        hint = f"it is a hyperparameter: get({loss!r}, {name}=...)"
+    elif name in _ELSEWHERE:
+        hint = _ELSEWHERE[name].format(loss=loss)
+    else:
+        hint = "it has reduction, weight, ignore_index, class_counts"
+    return f"as_module has no option {name!r}; {hint}"
 
 
 def _listed(values_C: Tensor, most: int = 5) -> str:

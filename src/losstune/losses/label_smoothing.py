@@ -11,25 +11,28 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from losstune.losses._numerics import at_least_float32, normalized
+from losstune.losses._numerics import at_least_float32, finite_logits, normalized
 from losstune.losses.cross_entropy import cross_entropy
 from losstune.losses.ranges import Domain, FloatRange
 from losstune.losses.spec import Citation, Hyperparameter, Limit, LossSpec, Properties
 
 
-def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float) -> Tensor:
-    """Return -sum_k [(1 - eps) t_k + eps/C] log p_k with p = softmax(z), shape (N,), in nats.
+def label_smoothing(logits_NC: Tensor, target: Tensor, eps: float, weight_C: Tensor | None = None) -> Tensor:
+    """Return -sum_k w_k [(1 - eps) t_k + eps/C] log p_k with p = softmax(z), shape (N,), in nats.
 
-    It equals cross-entropy + eps (z_y - mean(z)). Its minimum is the entropy of the smoothed target, above 0.
+    Without class weights w it equals cross-entropy + eps (z_y - mean(z)). Its minimum is the entropy of the smoothed
+    target, above 0.
 
     Source: Szegedy et al. 2016, section 7.
     """
-    if eps == 0:
+    if eps == 0 and weight_C is None:
         return cross_entropy(logits_NC, target)
     z_NC = at_least_float32(logits_NC)
     if target.ndim == 2:
+        z_NC = z_NC if eps else finite_logits(z_NC)
         target = target.to(z_NC.dtype)
-    return F.cross_entropy(z_NC, target, reduction="none", label_smoothing=eps)
+    weight_C = None if weight_C is None else weight_C.to(z_NC.dtype)
+    return F.cross_entropy(z_NC, target, weight_C, reduction="none", label_smoothing=eps)
 
 
 def link(logits_NC: Tensor, eps: float) -> Tensor:
@@ -72,5 +75,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
+    weighs_classes=True,
     limits=(Limit(hyperparameters={"eps": 0.0}),),
 )

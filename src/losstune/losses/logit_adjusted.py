@@ -62,6 +62,7 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     aliases=(Alias(name="balanced_softmax", relation="the same", condition="tau = 1", hyperparameters={"tau": 1.0}),),
     needs_counts=True,
     balanced_outputs=True,

@@ -89,4 +89,5 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
 )

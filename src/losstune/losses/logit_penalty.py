@@ -72,5 +72,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     limits=(Limit(hyperparameters={"b": 0.0}),),
 )

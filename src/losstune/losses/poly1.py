@@ -60,5 +60,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     limits=(Limit(hyperparameters={"eps": 0.0}),),
 )

@@ -7,13 +7,14 @@ import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
+from typing import get_args
 
 from losstune import losses
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.own_code import is_own
 from losstune.losses.own import spec_of
 from losstune.losses.ranges import Value
-from losstune.losses.spec import Alias, BoundLoss, LossSpec
+from losstune.losses.spec import Alias, BoundLoss, Family, LossSpec
 
 
 @cache
@@ -36,6 +37,21 @@ def registry() -> MappingProxyType[str, LossSpec]:
             )
         found[spec.name] = spec
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def names(family: Family | None = None, *, soft_targets: bool | None = None) -> list[str]:
+    """Return the names of the catalogue's losses, as :func:`losstune.losses.list_losses`.
+
+    Raises:
+        LosstuneError: If there is no such family.
+    """
+    if family is not None and family not in get_args(Family):
+        raise LosstuneError(f"family: found {family!r}, expected one of {', '.join(get_args(Family))}")
+    return [
+        name
+        for name, spec in registry().items()
+        if family in {None, spec.family} and soft_targets in {None, spec.soft_targets}
+    ]
 
 
 _own: dict[str, LossSpec] = {}

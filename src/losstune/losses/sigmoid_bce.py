@@ -52,5 +52,6 @@ SPEC = LossSpec(
     ),
     properties=Properties(convex=True, proper="strictly", shift_invariant=False),
     soft_targets=True,
+    linear_in_target=True,
     initial_bias=_initial_bias,
 )

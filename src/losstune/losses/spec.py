@@ -7,147 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Never
 
 import torch
 from torch import Tensor
 
-from losstune.losses.inputs import as_class_counts, as_class_target, as_hyperparameter, require_per_class
+from losstune.losses.facts import Alias, Citation, Family, Head, Hyperparameter, Limit, Masked, Properness, Properties
+from losstune.losses.inputs import (
+    as_class_counts,
+    as_hyperparameter,
+    require_per_class,
+    unknown_hyperparameter,
+    unknown_option,
+)
 from losstune.losses.module import LossModule, Reduction
-from losstune.losses.ranges import Choice, Domain, Range, Value
+from losstune.losses.ranges import Value
+from losstune.losses.targets import as_rows, no_distribution, one_hot_classes, require_in_range
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameter:
-    """A numeric argument of a loss besides logits and target.
-
-    Attributes:
-        name: Keyword argument of the loss's function.
-        default: The published value; one trial per loss uses it.
-        range: The range that a search draws it from.
-        source: Source of default and range, such as ``"Lin 2017, section 5.1"`` or ``"proposal"``.
-        domain: The values for which the loss is defined and computed accurately; `range` is the part worth searching.
-
-    Raises:
-        ValueError: If the default or the range is outside the domain.
-    """
-
-    name: str
-    default: Value
-    range: Range
-    source: str
-    domain: Domain = field(default_factory=Domain)
-
-    def __post_init__(self) -> None:
-        span = self.range
-        ends = span.values if isinstance(span, Choice) else (span.low, span.high)
-        for value in (self.default, *ends):
-            if not self.domain.contains(value):
-                raise ValueError(f"{self.name}: default and range must be in its domain, {self.domain}; found {value}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Citation:
-    """Where a loss was published.
-
-    Attributes:
-        authors: Authors as cited in running text, ``"Lin et al."``.
-        year: Year of publication.
-        title: Title of the work.
-        reference: An arXiv or OpenReview identifier, DOI or ISBN.
-        equation: The equation or section that defines the loss, such as ``"eq. (4)"``.
-    """
-
-    authors: str
-    year: int
-    title: str
-    reference: str
-    equation: str
-
-
-Properness = Literal["strictly", "recoverable", "no"]
-"""Whether the link maps the minimiser of the risk to the posterior: by design, by inversion, or not at all."""
-
-Masked = Literal["limit", "flat", "infinite"]
-"""See :attr:`Properties.masked`."""
-
-Bound = float | Callable[[int], float]
-"""A supremum; a function of the number of classes if it depends on it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Properties:
-    """Properties of a loss with its published hyperparameters and one class per sample. Tests measure all of them.
-
-    Attributes:
-        convex: Whether the loss is convex in the logits.
-        proper: Whether the minimiser of the risk gives the posterior through the loss's link.
-        bound: The smallest upper bound of the loss; None if it is unbounded.
-        symmetric: Whether its sum over all classes as targets is constant, which makes the minimiser of the risk
-            robust to symmetric label noise (Ghosh et al. 2017).
-        shift_invariant: Whether the loss stays the same if a constant is added to all logits of a sample.
-        smooth: Whether the gradient is differentiable everywhere, and the implementation supports it.
-        minimum: ``minimum(num_classes, **hyperparameters)``, the infimum; None if it is 0.
-        masked: The effect of a logit of minus infinity for a class that is not the true one. ``"limit"``: the loss is
-            its finite limit, and its gradient trains the other classes and not the masked one. ``"flat"``: a limit
-            with a gradient of 0, so that nothing is learnt. ``"infinite"``: the loss is infinite.
-    """
-
-    convex: bool
-    proper: Properness
-    bound: Bound | None = None
-    symmetric: bool = False
-    shift_invariant: bool = True
-    smooth: bool = True
-    minimum: Callable[..., float] | None = None
-    masked: Masked = "limit"
-
-    def bound_at(self, num_classes: int) -> float | None:
-        """Return the bound for that number of classes."""
-        return self.bound(num_classes) if callable(self.bound) else self.bound
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alias:
-    """Another name in the literature for a loss of the catalogue.
-
-    Attributes:
-        name: The other name, in the form that users write.
-        relation: Its value in terms of this loss, such as ``"CE(2z) / 2"``.
-        condition: The condition for that, such as ``"hard labels"``.
-        hyperparameters: The values at which this loss is the other one; empty if it is for all values.
-    """
-
-    name: str
-    relation: str
-    condition: str = "hard labels"
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """Hyperparameters at which a loss equals another loss, or approximates it.
-
-    Attributes:
-        hyperparameters: The values; the others are the published ones.
-        of: Name of the other loss, with its published hyperparameters and one class per sample.
-        within: The largest difference, relative to 1 + |value|, for logits up to about 10.
-    """
-
-    hyperparameters: Mapping[str, Value]
-    of: str = "cross_entropy"
-    within: float = 1e-9
-
-
-Family = Literal[
-    "log-loss", "angular", "true-class", "proper score", "Fenchel-Young", "margin", "regression", "class prior", "other"
+__all__ = [
+    "Alias",
+    "BoundLoss",
+    "Citation",
+    "Family",
+    "Head",
+    "Hyperparameter",
+    "Limit",
+    "LossSpec",
+    "Masked",
+    "Properness",
+    "Properties",
 ]
-"""What a loss is based on: the log-loss, with or without regularisation; cosines of angles; the probability of the
-true class; a proper score; a regularised prediction; margins between outputs; regression; class frequencies."""
-
-Head = Literal["linear", "normalised", "dropout", "decayed"]
-"""A network's last layer: a plain linear layer; cosines of the angles between features and weights; dropout on the
-features, with the loss's hyperparameter ``rate``; an L2 penalty on the weights, with ``lam``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +57,10 @@ class LossSpec:
         citation: Its source.
         hyperparameters: Hyperparameters in the order in which they are searched and printed.
         soft_targets: Whether the formula is defined for a distribution as target.
+        linear_in_target: Whether the loss of a distribution t is the expected loss, sum_k t_k L(z, k). Class weights
+            then hold for distributions, too.
+        weighs_classes: Whether `function` takes class weights (C,), or None, as the keyword argument ``weight_C``,
+            because they do not only scale the loss of a sample.
         equals: Name of a loss that is identical to this one with hard labels, or None. Such a pair is a control, not
             two candidates.
         properties: Convexity, properness, bounds and others, which the contract tests measure.
@@ -200,6 +93,8 @@ class LossSpec:
     properties: Properties
     hyperparameters: tuple[Hyperparameter, ...] = ()
     soft_targets: bool = False
+    linear_in_target: bool = False
+    weighs_classes: bool = False
     equals: str | None = None
     aliases: tuple[Alias, ...] = ()
     limits: tuple[Limit, ...] = ()
@@ -227,8 +122,7 @@ class LossSpec:
         given = dict(hyperparameters or {})
         unknown = given.keys() - self.defaults.keys()
         if unknown:
-            known = ", ".join(self.defaults) or "none"
-            raise ValueError(f"{self.name} has no hyperparameter {sorted(unknown)[0]!r}; it has {known}")
+            raise ValueError(unknown_hyperparameter(self.name, sorted(unknown)[0], self.defaults))
         return BoundLoss(
             self,
             {
@@ -252,14 +146,29 @@ class BoundLoss:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     counts: Tensor | None = None
 
-    def __call__(self, logits_NC: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of every sample, shape (N,).
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of every sample, shape (N,), or (N, d1, ...) for logits (N, C, d1, ...).
 
         Raises:
-            ValueError: If the target is Boolean, or the class counts have another number of classes.
+            ValueError: If the loss is not defined for the target, or types or shapes do not match.
         """
-        target = as_class_target(target)
-        return self.spec.function(logits_NC, target, **self.hyperparameters, **self._counts(logits_NC))
+        logits_NC, target, shape = as_rows(logits, target)
+        counts = self._counts(logits_NC)
+        if target.ndim == 2 and not self.takes_distributions:
+            if (classes_N := one_hot_classes(target)) is None:
+                raise ValueError(no_distribution(self.spec.name))
+            target = classes_N
+        try:
+            losses_N = self.spec.function(logits_NC, target, **self.hyperparameters, **counts)
+        except (IndexError, RuntimeError):
+            require_in_range(target, logits_NC.shape[1])
+            raise
+        return losses_N if logits.ndim == 2 else losses_N.view(shape)
+
+    @property
+    def takes_distributions(self) -> bool:
+        """Whether a distribution may be the target: a plain function of your own does not say, so it may."""
+        return self.spec.soft_targets or not self.spec.has_properties
 
     def probabilities(self, logits_NC: Tensor) -> Tensor:
         """Return the class probabilities (N, C) from the loss's link."""
@@ -297,6 +206,7 @@ class BoundLoss:
         weight: Tensor | None = None,
         ignore_index: int = -100,
         class_counts: Sequence[float] | Tensor | None = None,
+        **others: Never,
     ) -> LossModule:
         """Return this loss as an ``nn.Module``, a drop-in replacement for ``nn.CrossEntropyLoss``.
 
@@ -306,10 +216,14 @@ class BoundLoss:
             ignore_index: Samples of this class index are ignored.
             class_counts: Training samples of each class, for a loss whose ``needs_counts`` is true; or class
                 frequencies, unless its ``absolute_counts`` is true.
+            **others: None; another option is an error that says what takes its place.
 
         Raises:
+            TypeError: If there is another option.
             ValueError: If the loss needs class counts and there are none, or an argument is not as described.
         """
+        for name in others:
+            raise TypeError(unknown_option(self.spec.name, name, self.hyperparameters))
         counts_C = self.counts
         if class_counts is not None:
             counts_C = self.with_counts(class_counts).counts
@@ -326,13 +240,16 @@ class BoundLoss:
             weight=weight,
             ignore_index=ignore_index,
             counts_C=counts_C,
+            soft_targets=self.takes_distributions,
+            linear_in_target=self.spec.linear_in_target,
+            weighs_classes=self.spec.weighs_classes,
         )
 
     def _counts(self, logits_NC: Tensor) -> dict[str, Tensor]:
         if not self.spec.needs_counts:
             return {}
         if self.counts is None:
-            return {"counts_C": torch.ones_like(logits_NC[0], dtype=torch.get_default_dtype())}
+            return {"counts_C": logits_NC.new_ones(logits_NC.shape[1], dtype=torch.get_default_dtype())}
         require_per_class("class_counts", self.counts, logits_NC)
         return {"counts_C": self.counts}
 

@@ -64,5 +64,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     aliases=(Alias(name="keras_cosine_similarity", relation="spherical - 1", hyperparameters={"alpha": 2.0}),),
 )

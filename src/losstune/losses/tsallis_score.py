@@ -67,5 +67,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     limits=(Limit(hyperparameters={"beta": 0.0}), Limit(hyperparameters={"beta": 1.0}, of="brier")),
 )

@@ -59,5 +59,6 @@ SPEC = LossSpec(
         ),
     ),
     soft_targets=True,
+    linear_in_target=True,
     limits=(Limit(hyperparameters={"lam": 0.0}),),
 )

@@ -40,5 +40,5 @@ def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tup
         manifest = prepared.read_manifest(folder / PREPARED)
     except LosstuneError:
         return found
-    line = imbalance.hint(manifest, params.tune.measure.name, params.report.rope)
-    return [*found, ("classes", line)] if line else found
+    lines = imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope)
+    return [*found, *(("classes", line) for line in lines)]

@@ -40,9 +40,7 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     has_test = raw.test_labels is not None
     try:
         if raw.test_labels is not None:
-            splits.require_every_class(
-                raw.test_labels, raw.class_names, minimum=1, where="test split that the data brings"
-            )
+            splits.require_two_classes(raw.test_labels, raw.class_names, "test split that the data brings")
         parts = splits.split(
             raw.labels,
             raw.class_names,
@@ -76,8 +74,8 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
         print("The data has its own test split, so data.test_fraction is ignored.")
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
-    if hint := imbalance.hint(manifest, params.tune.measure.name, params.report.rope):
-        print(f"note: {hint}.")
+    for line in imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope):
+        print(f"note: {line}.")
 
 
 def _load(settings: DataSettings, cache: Path) -> RawData:

@@ -91,7 +91,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
         protocol=registration.protocol,
         earlier=registration.earlier,
-        imbalance=imbalance.hint(study.manifest, params.tune.measure.name, params.report.rope),
+        data_warnings=imbalance.warnings_on(study.manifest, params.tune.measure.name, params.report.rope),
         own_notes=unverified(params),
         code=_code_facts(study),
     )

@@ -38,7 +38,7 @@ def build_results(
     equals: Mapping[str, str],
     protocol: str,
     earlier: tuple[Earlier, ...] = (),
-    imbalance: str | None = None,
+    data_warnings: Sequence[str] = (),
     own_notes: Sequence[str] = (),
     code: CodeFacts | None = None,
 ) -> Results:
@@ -54,7 +54,7 @@ def build_results(
         earlier: Earlier registrations of the study, under which the test split was read.
         code: Digests of the code that trained.
         own_notes: What could not be verified about the user's own code, one sentence each.
-        imbalance: Warning about classes that the metric hardly reflects, see :func:`losstune.data.imbalance.hint`.
+        data_warnings: What limits the verdict, see :func:`losstune.data.imbalance.warnings_on`.
 
     Raises:
         LosstuneError: If a winner's blocks are incomplete, not paired, of another configuration, or contradict the
@@ -111,7 +111,7 @@ def build_results(
         variances=variances_of(trials, blocks, metric, rules.num_searches),
         control=control,
         verdict=verdict,
-        warnings=(*([f"{imbalance}."] if imbalance else []), *never_predicted(in_doubt, blocks, data.class_names)),
+        warnings=(*(f"{line}." for line in data_warnings), *never_predicted(in_doubt, blocks, data.class_names)),
         notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *own_notes),
         code=code,
     )

@@ -121,6 +121,11 @@ def test_a_cap_far_out_is_found():
     assert found.keys() >= {"bound", "convexity"}
 
 
+def test_a_false_claim_to_be_linear_in_the_target_is_found():
+    found = failures(replace(get("brier"), linear_in_target=True))
+    assert "the loss of a distribution differs from the expected loss" in found["soft targets"]
+
+
 def for_four_classes(logits_NC, target_N):
     logits_NC = logits_NC if logits_NC.dtype == torch.float64 else logits_NC.float()
     return (logits_NC.softmax(1) - F.one_hot(target_N, 4)).square().sum(1)

@@ -160,24 +160,31 @@ def autocast(loss: BoundLoss, num_classes: int) -> Outcomes:
 
 
 def soft_targets(loss: BoundLoss, num_classes: int) -> Outcomes:
-    """A distribution as target is accepted or rejected, as declared; a one-hot target equals the class index."""
+    """A one-hot target equals the class index; another distribution is accepted or rejected, as declared."""
     logits_NC, target_N = batch(num_classes)
-    one_hot_NC = torch.nn.functional.one_hot(target_N, num_classes).double()
-    try:
-        soft_N = loss(logits_NC, one_hot_NC)
-    except ValueError as error:
-        yield not loss.spec.soft_targets, f"a distribution as target is rejected: {error}"
-        return
+    one_hot_NC, shares_NC = torch.nn.functional.one_hot(target_N, num_classes).double(), distributions(num_classes)
     if not loss.spec.soft_targets:
-        yield False, "the spec declares no soft targets, but a distribution as target is accepted"
+        counts = {} if loss.counts is None else {"counts_C": loss.counts}
+        try:
+            loss.spec.function(logits_NC, shares_NC, **loss.hyperparameters, **counts)
+        except ValueError as error:
+            yield True, f"a distribution as target is rejected: {error}"
+        else:
+            yield False, "the spec declares no soft targets, but a distribution as target is accepted"
         return
-    change = (soft_N - loss(logits_NC, target_N)).abs().max().item()
+    losses_N = loss(logits_NC, target_N)
+    change = (loss(logits_NC, one_hot_NC) - losses_N).abs().max().item()
     yield change < 1e-9, f"a class index and its one-hot distribution differ by {change:.2g}"
-    single_N = loss(logits_NC.float(), distributions(num_classes))
-    exact_N = loss(logits_NC.float().double(), distributions(num_classes))
+    soft_N = loss(logits_NC, shares_NC)
+    single_N = loss(logits_NC.float(), shares_NC)
+    exact_N = loss(logits_NC.float().double(), shares_NC)
     change = ((single_N - exact_N).abs() / (1 + exact_N.abs())).max().item()
     good = single_N.dtype == torch.float32 and change < 1e-4
     yield (good, f"float32 logits with a float64 distribution give {single_N.dtype}, with an error of {change:.2g}")
+    of_class_CN = [loss(logits_NC, torch.full_like(target_N, k)) for k in range(num_classes)]
+    change = ((shares_NC * torch.stack(of_class_CN, 1)).sum(1) - soft_N).abs().max().item()
+    good = change < 1e-9 or not loss.spec.linear_in_target
+    yield good, f"declared linear_in_target: the loss of a distribution differs from the expected loss by {change:.2g}"
 
 
 def devices(loss: BoundLoss, num_classes: int) -> Outcomes:
