@@ -123,6 +123,7 @@ def test_the_reference_has_every_command_with_its_options(path, command, site):
 def test_nothing_is_fetched_from_elsewhere(site):
     pages, styles = sorted(site.rglob("*.html")), sorted(site.rglob("*.css"))
     assert len(pages) > 30
+    assert not [path for path in site.rglob("*") if path.suffix in (".py", ".pyc")]
     for page in pages:
         for tag, attributes in elements(page):
             for name in ("src", "srcset", "href", "data", "poster"):
