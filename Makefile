@@ -56,7 +56,7 @@ install: $(STAMP) ## Make the virtual environment, as every other command does w
 
 clean: ## Remove the virtual environment and the tools' caches, but no result and no finished training
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/losstune.egg-info
-	@find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
 	@if ! '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
