@@ -305,10 +305,21 @@ def run_matrix(values, folder):
     assert (folder / "across/across.html").exists()
 
 
+AT_HAND = """
+import numpy as np
+import torch
+images, labels = (np.load(f"data/prepared/test/{name}.npy") for name in ("images", "labels"))
+logits, target, class_weights = torch.randn(6, 3), torch.arange(6) % 3, torch.tensor([1.0, 2.0, 3.0])
+def build(num_classes, input_shape):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, num_classes))
+def my_loss(logits, target):
+    return torch.nn.functional.cross_entropy(logits, target, reduction="none") ** 2
+"""
+
+
 def run_python(text, folder):
-    """As a script of the reader's own, who has a batch of the data at hand."""
-    before = "import numpy as np\nimages = np.load('data/prepared/test/images.npy')\n"
-    run(folder, sys.executable, "-W", "ignore", "-c", before + text)
+    """As a script of the reader's own, who has data, a model and a loss at hand."""
+    run(folder, sys.executable, "-W", "ignore", "-c", AT_HAND + text)
 
 
 def run_filters(text, folder):
