@@ -7,6 +7,7 @@ the file.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -85,7 +86,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def _reference(found: re.Match[str]) -> str:
-    name = found[1] if found[1].startswith("losstune.") else f"losstune.{found[1]}"
+    head, dot, rest = found[1].partition(".")
+    name = {public.rpartition(".")[2]: public for public in public_names()}.get(head, head) + dot + rest
     return f'<autoref identifier="{name}" optional><code>{found[1]}</code></autoref>'
 
 
@@ -126,6 +128,8 @@ def _shown(target: str) -> tuple[str, str]:
     path = ROOT / target
     if path.suffix == ".md":
         return target, path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        return target, _notebook(path)
     if path.is_file():
         return target, f"---\nhide: [toc]\n---\n# `{target}`\n{_code(path)}"
     readme = path / "README.md"
@@ -140,3 +144,15 @@ def _shown(target: str) -> tuple[str, str]:
 
 def _code(path: Path) -> str:
     return f"\n````{LANGUAGES.get(path.suffix, 'text')}\n{path.read_text(encoding='utf-8')}````\n"
+
+
+def _notebook(path: Path) -> str:
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"````python\n{source}\n````")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            html, text = ("".join(data.get(kind, "")).strip() for kind in ("text/html", "text/plain"))
+            parts.append(f'<div class="output">{html}</div>' if html else f"````text\n{text}\n````" if text else "")
+    return "\n\n".join(parts)

@@ -104,6 +104,12 @@ def test_a_public_name_is_explained(name, site):
         assert member in ids
 
 
+def test_the_examples_of_the_docstrings_are_code(site):
+    text = article(site / "python.html")
+    assert "<blockquote" not in text, "a section of `>>>` lines is headed Examples"
+    assert not re.search(r":(meth|class|attr|func|data|mod):", text)
+
+
 @pytest.mark.parametrize(("path", "command"), [pytest.param(*found, id=found[0]) for found in commands(cli)])
 def test_the_reference_has_every_command_with_its_options(path, command, site):
     text = (site / "command-reference.html").read_text(encoding="utf-8")
@@ -117,6 +123,7 @@ def test_the_reference_has_every_command_with_its_options(path, command, site):
 def test_nothing_is_fetched_from_elsewhere(site):
     pages, styles = sorted(site.rglob("*.html")), sorted(site.rglob("*.css"))
     assert len(pages) > 30
+    assert not [path for path in site.rglob("*") if path.suffix in (".py", ".pyc")]
     for page in pages:
         for tag, attributes in elements(page):
             for name in ("src", "srcset", "href", "data", "poster"):

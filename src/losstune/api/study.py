@@ -55,6 +55,10 @@ class Study:
 
     Raises:
         LosstuneError: If an argument is not as described; the message names it, what was found and what is expected.
+
+    Examples:
+        >>> study = losstune.Study(data=(images, labels), model=build, losses=["cross_entropy", "focal", my_loss])
+        >>> verdict = study.run()
     """
 
     def __init__(

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["get", "list_losses"]
 
-__all__ = ["get"]
-
 
 def get(name: str, **hyperparameters: Value) -> BoundLoss:
     """Return a loss. Call it with logits (N, C) and target, or turn it into a module with ``as_module()``.
@@ -44,7 +42,7 @@ def list_losses(family: Family | None = None, *, soft_targets: bool | None = Non
     Raises:
         LosstuneError: If there is no such family.
 
-    Example:
+    Examples:
         >>> list_losses("margin")
     """
     found: list[str] = import_module("losstune.losses.registry").names(family, soft_targets=soft_targets)

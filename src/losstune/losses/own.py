@@ -45,7 +45,7 @@ def loss(*, link: Callable[..., Tensor] | None = None, **ranges: Range) -> Calla
     Raises:
         TypeError: If a range is none, or the link is not callable.
 
-    Example:
+    Examples:
         >>> from losstune.losses.ranges import FloatRange
         >>> @loss(tilt=FloatRange(0.1, 5.0, "log"))
         ... def tilted(logits_NC, target_N, tilt=1.0):
