@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from losstune.core.errors import did_you_mean
 from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
 from losstune.core.own_code import is_own, name_of
@@ -88,6 +89,29 @@ class MetricSettings(OwnSettings):
         return Metric.own(name_of(self.name), minimize=self.minimize, percent=self.percent)
 
 
+POLICIES = ("flip", "crop", "trivial_augment", "rand_augment", "auto_augment", "random_erasing", "cutout")
+"""Named policies of augmentation."""
+
+
+def _section_of_policy(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _require_policy(name: str) -> str:
+    if name not in POLICIES and not is_own(name):
+        raise ValueError(f"found {name!r}, expected {', '.join(POLICIES)} or {EXPECTED}{did_you_mean(name, POLICIES)}")
+    return name
+
+
+class PolicySettings(Section):
+    """One policy of a list of augmentations. Its name alone stands for the section without options."""
+
+    name: Annotated[Text, AfterValidator(_require_policy)]
+    options: Options = Field(default_factory=dict)
+
+
+Policy = Annotated[PolicySettings, BeforeValidator(_section_of_policy)]
+
 OwnMetric = Annotated[MetricSettings, BeforeValidator(_section_of_reference)]
 
 
@@ -116,8 +140,29 @@ class TrainingSettings(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_fraction: Fraction = 0.0
     augmentation: Annotated[
-        Literal["none", "flip", "crop", "flip_crop"] | Own,
-        Field(description=f"one of none, flip, crop, flip_crop, or {EXPECTED}"),
+        Literal["none", "flip", "crop", "flip_crop"]
+        | Own
+        | Annotated[tuple[Policy, ...], Field(min_length=1, strict=False)],
+        Field(description=f"one of none, flip, crop, flip_crop, {EXPECTED}, or a list of policies"),
+    ] = "none"
+    mixup: Annotated[Number, Field(ge=0.0)] = 0.0
+    cutmix: Annotated[Number, Field(ge=0.0)] = 0.0
+    class_weights: Annotated[
+        Literal["none", "balanced"]
+        | Annotated[tuple[Annotated[Number, Field(gt=0.0)], ...], Field(min_length=2, strict=False)],
+        Field(description="one of none, balanced, or a list of a number above 0 for each class"),
     ] = "none"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     loop: Annotated[Own | None, Field(description=f"null, or {EXPECTED}")] = None
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples of a batch are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def augmentation_label(self) -> str:
+        """The augmentation in a few words, for reports."""
+        if isinstance(self.augmentation, tuple):
+            return ", ".join(policy.name for policy in self.augmentation)
+        return self.augmentation if isinstance(self.augmentation, str) else self.augmentation.name

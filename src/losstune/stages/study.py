@@ -23,10 +23,12 @@ from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
+from losstune.stages.recipe import require_recipe
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
 from losstune.study.search import Space, centred, space_of
+from losstune.training.policies import TRANSFORMS
 from losstune.training.task import Arrays, Task, without_samples
 
 
@@ -140,6 +142,8 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     if params.names_model:
         require_model(params, spaces, manifest.input_shape, manifest.num_classes)
     check_own(params, manifest.input_shape or None, manifest.num_classes or SOME_CLASSES)
+    if manifest.has_samples:
+        require_recipe(params, manifest)
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
@@ -158,10 +162,11 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
 
 
 def _libraries(params: Params) -> tuple[str, ...]:
-    # torchvision's architectures may change with its version; losstune's own models do not use it.
-    return (
-        ("torch", "torchvision") if params.names_model and params.model.name.startswith("torchvision:") else ("torch",)
-    )
+    # torchvision's architectures and transforms may change with its version.
+    has_model = params.names_model and params.model.name.startswith("torchvision:")
+    policies = params.training.augmentation if isinstance(params.training.augmentation, tuple) else ()
+    has_policy = any(policy.name in TRANSFORMS for policy in policies)
+    return ("torch", "torchvision") if has_model or has_policy else ("torch",)
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:

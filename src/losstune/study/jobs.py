@@ -134,6 +134,8 @@ def loop_module(training: TrainingSettings) -> str:
 
 def _without_place(value: Any) -> Any:
     """Return a section that names a user's callable without the callable's file, which may move."""
+    if isinstance(value, list):
+        return [_without_place(item) for item in value]
     if isinstance(value, dict) and is_own(str(value.get("name", ""))):
         return value | {"name": name_of(value["name"])}
     return value

@@ -23,6 +23,8 @@ from losstune.training import metrics
 from losstune.training.augmentation import augmentation_of
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
+from losstune.training.mixing import Target, mixed
+from losstune.training.objective import Objective, class_weights
 from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
@@ -74,6 +76,7 @@ class _Training:
         self.order = torch.Generator().manual_seed(derive_seed(seed, "order"))
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
+        self.objective = Objective(loss, class_weights(settings, data.train_labels, data.num_classes))
         self.optimizer = Optimizer(self.network, task)
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
@@ -97,11 +100,14 @@ class _Training:
             inputs, labels = self.data.train_batch(index)
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
-            losses = self.loss(self._logits(inputs), labels)
+            target = Target(labels)
+            if self.task.training.mixes:
+                inputs, target = mixed(inputs, labels, self.task.training, self.augmentation)
+            mean, batch_total = self.objective(self._logits(inputs), target)
             self.optimizer.zero_grad()
-            losses.mean().backward()  # type: ignore[no-untyped-call]
+            mean.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step(learning_rate)
-            total += losses.detach().sum()
+            total += batch_total
             self.step += 1
         train_loss = total.item() / (self.num_batches * self.batch_size)
         scores = self._scores(self._outputs(self.data.validation_images), self.data.validation_labels)
