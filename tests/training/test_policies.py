@@ -93,10 +93,7 @@ def test_the_draws_depend_on_the_stream_alone(data, images):
 
 MISTAKES = {
     "options": ([{"name": "rand_augment", "options": {"strength": 3}}], "rand_augment: options: .*strength"),
-    "policy": (
-        [{"name": "auto_augment", "options": {"policy": "cifar"}}],
-        "auto_augment: policy: found .cifar., ",
-    ),
+    "policy": ([{"name": "auto_augment", "options": {"policy": "cifar"}}], "auto_augment: policy: found .cifar., "),
     "flip with options": ([{"name": "flip", "options": {"p": 1}}], "flip takes no options, found p"),
     "cutout": ([{"name": "cutout", "options": {"side": 3}}], "cutout: options: TypeError.*side"),
 }
@@ -113,11 +110,7 @@ def test_a_mistake_is_one_line(case):
     ("shape", "dtype", "message"),
     [
         ((5,), "float32", "trivial_augment takes images, found samples of 5 features"),
-        (
-            (3, 8, 8),
-            "float32",
-            "takes images of one or three channels stored as bytes, found 3 of float32",
-        ),
+        ((3, 8, 8), "float32", "takes images of one or three channels stored as bytes, found 3 of float32"),
         ((2, 8, 8), "uint8", "takes images of one or three channels stored as bytes, found 2 of uint8"),
     ],
 )

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from losstune.core.errors import did_you_mean
 from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
 from losstune.core.own_code import is_own, name_of
@@ -89,24 +88,17 @@ class MetricSettings(OwnSettings):
         return Metric.own(name_of(self.name), minimize=self.minimize, percent=self.percent)
 
 
-POLICIES = ("flip", "crop", "trivial_augment", "rand_augment", "auto_augment", "random_erasing", "cutout")
-"""Named policies of augmentation."""
-
-
 def _section_of_policy(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _require_policy(name: str) -> str:
-    if name not in POLICIES and not is_own(name):
-        raise ValueError(f"found {name!r}, expected {', '.join(POLICIES)} or {EXPECTED}{did_you_mean(name, POLICIES)}")
-    return name
-
-
 class PolicySettings(Section):
-    """One policy of a list of augmentations. Its name alone stands for the section without options."""
+    """One policy of a list of augmentations, see :mod:`losstune.training.policies`, or a user's own.
 
-    name: Annotated[Text, AfterValidator(_require_policy)]
+    Its name alone stands for the section without options.
+    """
+
+    name: Text
     options: Options = Field(default_factory=dict)
 
 

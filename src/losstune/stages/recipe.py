@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from losstune.config.schema import Params
-from losstune.core.errors import LosstuneError
+from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.local_code import EXPECTED
+from losstune.core.own_code import is_own
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import get
 from losstune.training.augmentation import require_policies
 from losstune.training.objective import takes_mixture
+from losstune.training.policies import NAMES
 from losstune.verdict import wording
+
+
+def require_policy_names(params: Params) -> None:
+    """Check that there is a policy of every name in the list of augmentations.
+
+    Raises:
+        LosstuneError: If there is none; the message gives the nearest name.
+    """
+    policies = params.training.augmentation
+    for number, policy in enumerate(policies if isinstance(policies, tuple) else ()):
+        if policy.name not in NAMES and not is_own(policy.name):
+            raise LosstuneError(
+                f"training.augmentation[{number}]: found {policy.name!r}, expected {', '.join(NAMES)} or {EXPECTED}"
+                f"{did_you_mean(policy.name, NAMES)}"
+            )
 
 
 def require_recipe(params: Params, manifest: Manifest) -> list[str]:

@@ -23,7 +23,7 @@ from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
-from losstune.stages.recipe import require_recipe
+from losstune.stages.recipe import require_policy_names, require_recipe
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
@@ -101,6 +101,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     try:
         if params.names_model:
             validate_model_name(params.model.name)
+        require_policy_names(params)
         require_loadable(params)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)

@@ -14,6 +14,9 @@ from losstune.training.device_data import DeviceData
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Changes a batch of normalised inputs; all random numbers come from the generator, which is on the CPU."""
 
+NAMES = ("flip", "crop", "trivial_augment", "rand_augment", "auto_augment", "random_erasing", "cutout")
+"""All named policies."""
+
 TRANSFORMS = {
     "trivial_augment": "TrivialAugmentWide",
     "rand_augment": "RandAugment",
