@@ -82,7 +82,7 @@ def test_the_key_is_the_hash_of_what_is_written_out_here():
             "configuration": {
                 "loss": "focal", "hyperparameters": {"gamma": 2.0}, "learning_rate": 1e-3, "weight_decay": 0.0,
             },
-            "model": task.model.model_dump(mode="json"),
+            "model": {"name": "mlp", "width": 8, "depth": 1, "options": {}, "freeze": "none", "backbone_factor": 1.0},
             "training": task.training.model_dump(mode="json"),
             "device": "cpu",
             "test": True,
