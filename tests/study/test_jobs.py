@@ -44,6 +44,8 @@ CHANGES = {
     "weight decay": {"configuration": TASK.configuration.model_copy(update={"weight_decay": 1e-9})},
     "seed": {"seeds": (2,)},
     "model": {"model": ModelSettings(name="mlp", width=9, depth=1)},
+    "frozen layers": {"model": ModelSettings(name="mlp", width=8, depth=1, freeze="backbone")},
+    "learning rate of the backbone": {"model": ModelSettings(name="mlp", width=8, depth=1, backbone_factor=0.1)},
     "epochs": {"training": TRAINING.model_copy(update={"epochs": 3})},
     "augmentation": {"training": TRAINING.model_copy(update={"augmentation": "flip"})},
     "precision": {"training": TRAINING.model_copy(update={"precision": "bfloat16"})},

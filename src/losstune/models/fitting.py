@@ -131,6 +131,6 @@ def _problem(network: nn.Module, input_shape: tuple[int, ...], batch_size: int) 
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             # Two samples are enough: a network that fails with more also fails with two.
             network(torch.zeros(min(batch_size, 2), *input_shape, device=next(network.parameters()).device))
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split()).rstrip(".!")
     return None

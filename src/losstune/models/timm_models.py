@@ -72,7 +72,7 @@ def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Modul
         model: nn.Module = timm.create_model(
             architecture, pretrained=False, num_classes=num_classes, in_chans=channels, **size
         )
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise LosstuneError(
             f"model.name: '{PREFIX}{name}' can't take images of {channels}x{height}x{width}: {in_one_line(error)}; see "
             "data.image_size"

@@ -24,6 +24,9 @@ from losstune.models.pretrained import KEY, Weights
 CONTAINERS = ("state_dict", "model_state_dict", "model")
 """Keys below which training scripts keep a state dict."""
 
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names such as ``norm.1`` in torchvision's files for DenseNet, which its layers no longer have."""
+
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")
 """The start of the content's SHA-256 in the name of a file of torch.hub."""
 
@@ -199,7 +202,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:
     for key in CONTAINERS:
         if isinstance(content.get(key), Mapping):
             return _tensors(content[key])
-    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    return {OLD_DENSENET.sub(r"\1\2", str(name)): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
 def _as_array(tensor: Tensor) -> Any:

@@ -47,9 +47,9 @@ def pretrained_notes(params: Params, input_shape: tuple[int, ...], num_classes: 
         return []
     model = params.model
     if model.weights is not None:
-        return [f"model.weights: {require_weights(model, input_shape, num_classes)}"]
+        return [require_weights(model, input_shape, num_classes)]
     if model.freeze != "none" and not is_own(model.name):
-        return ["model.freeze: the frozen layers keep random weights, because model.weights is null"]
+        return ["the layers of model.freeze keep their random weights, because model.weights is null"]
     return []
 
 
@@ -69,8 +69,8 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
     try:
         if shape is not None and params.names_model:
             require_model(params, spaces, shape, num_classes)
-        notes = [] if shape is None else pretrained_notes(params, shape, num_classes)
-        return [*notes, *check_own(params, shape, num_classes)]
+            pretrained_notes(params, shape, num_classes)
+        return check_own(params, shape, num_classes)
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}{where}") from None
 
