@@ -56,7 +56,7 @@ def test_the_parts_of_timms_models_are_the_model(name, side):
 def test_a_network_without_a_linear_last_layer_has_no_parts():
     network = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     for cut in (lambda: split(network, 5), lambda: features_of(network, torch.ones(1, 3, 4, 4), 5)):
-        with pytest.raises(LosstuneError, match="model.name: this model has no linear last layer"):
+        with pytest.raises(LosstuneError, match=r"model\.name: this model has no linear last layer"):
             cut()
 
 

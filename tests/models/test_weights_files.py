@@ -78,7 +78,7 @@ class _Hostile:
 def test_no_code_of_a_file_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"a": _Hostile()}, "w.pt")
-    with pytest.raises(LosstuneError, match="w.pt holds more than tensors, and loading it would run code"):
+    with pytest.raises(LosstuneError, match=r"w\.pt holds more than tensors, and loading it would run code"):
         read("w.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(_Hostile()))
     with pytest.raises(LosstuneError, match=r"plain\.pt"):
@@ -155,7 +155,7 @@ def test_a_damaged_file_in_the_cache_is_found_by_the_hash_in_its_name(published)
 
 def test_a_download_that_fails_is_one_line(published, tmp_path):
     (tmp_path / published.name).write_bytes(b"another content")
-    with pytest.raises(LosstuneError, match="model.weights: can't download file:"):
+    with pytest.raises(LosstuneError, match=r"model\.weights: can't download file:"):
         weights_files.read(ModelSettings(**HUB, download=True))
     assert not published.exists()
 
