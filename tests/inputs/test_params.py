@@ -39,6 +39,17 @@ VALUES: list[tuple[Changes, str]] = [
     ({"study.name": 7}, "study.name: found 7, expected at most 100 letters"),
     ({RATE: 0.001}, f"{RATE}: found 0.001, expected a section with keys low, high, scale, default"),
     ({RATE: [1e-5, 1e-1]}, f"{RATE}: found a list, expected a section with keys low, high"),
+    ({"model.freeze": True}, "model.freeze: found true, expected none, backbone, or a list of names of layers"),
+    ({"model.freeze": []}, "model.freeze: found an empty list, expected none, backbone, or a list of names of layers"),
+    ({"model.freeze": "all"}, "model.freeze: found 'all', expected none, backbone, or a list of names of layers"),
+    ({"model.weights": 3}, "model.weights: found 3, expected null, a file (.safetensors, .pt, .pth), or named weights"),
+    ({"model.weights": "w.bin"}, "weights: found 'w.bin', expected a file that ends in .safetensors, .pt, .pth: only"),
+    ({"model.weights": "DEFAULT"}, "only models of torchvision and timm have named weights, not 'mlp'"),
+    ({"model.backbone_factor": 0}, "model.backbone_factor: found 0, expected a number in (0, 1]"),
+    (
+        {"model.backbone_factor": 0.1, "model.freeze": "backbone"},
+        "backbone_factor: found 0.1, which has no effect with freeze: backbone; remove one of the two",
+    ),
     # Not numbers, and numbers written for people
     ({"model.width": "16px"}, "model.width: found '16px', expected a whole number from 1 to 4096"),
     ({"model.width": math.inf}, "model.width: found inf, expected a whole number from 1 to 4096"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,6 +52,42 @@ def test_equals_torchs_classes(name, momentum):
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert torch.equal(one, other)
             assert one.grad is None
+
+
+@pytest.mark.parametrize(("name", "momentum"), [("adamw", 0.9), ("sgd", 0.9)])
+def test_the_backbone_learns_at_its_share_of_the_rate_as_in_torchs_groups(name, momentum):
+    ours, theirs = network(), network()
+    task = small_task(optimizer=name, momentum=momentum, weight_decay=0.1)
+    task = replace(task, model=task.model.model_copy(update={"backbone_factor": 0.25}))
+    optimizer = Optimizer(ours, task, "used.4")
+    head = {id(parameter) for parameter in theirs["used"][4].parameters()}
+    oracle = torchs(theirs, name, momentum, 0.1)
+    split = []
+    for group in oracle.param_groups:
+        for is_head, factor in ((False, 0.25), (True, 1.0)):
+            params = [item for item in group["params"] if (id(item) in head) == is_head]
+            split.append((factor, group | {"params": params}))
+    oracle.param_groups[:] = [group for _, group in split]
+    for rate in RATES:
+        for net in (ours, theirs):
+            net["used"](torch.ones(4, 1, 8, 8)).square().sum().backward()
+        optimizer.step(rate)
+        optimizer.zero_grad()
+        for factor, group in split:
+            group["lr"] = factor * rate
+        oracle.step()
+        oracle.zero_grad()
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_network_may_have_nothing_but_decayed_parameters():
+    net = nn.Linear(3, 2, bias=False)
+    optimizer = Optimizer(net, small_task())
+    net(torch.ones(1, 3)).sum().backward()
+    before = net.weight.detach().clone()
+    optimizer.step(0.1)
+    assert not torch.equal(net.weight, before)
 
 
 def test_a_parameter_may_get_its_first_gradient_late():

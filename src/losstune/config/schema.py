@@ -288,6 +288,16 @@ class Params(Section):
         metric = self.tune.own_metric
         if self.training.loop is not None:
             self._require_recipe_of_loop()
+            if self.model.backbone_factor != 1.0:
+                raise ValueError(
+                    f"model.backbone_factor: found {self.model.backbone_factor:g}, but with training.loop the loop "
+                    "makes the optimiser; remove the key, and set the learning rates in the loop"
+                )
+            if self.data.name == FILES and (self.model.weights is not None or self.model.freeze != "none"):
+                raise ValueError(
+                    f"model: found weights or freeze with data.name: {FILES}, where the training loop builds the "
+                    "network itself; remove these keys"
+                )
             return
         if metric is not None and not metric.is_function:
             raise ValueError(

@@ -12,7 +12,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
-from losstune.core.own_code import is_own, name_of
+from losstune.core.own_code import RESERVED, is_own, name_of
+
+WEIGHTS_FILES = (".safetensors", ".pt", ".pth")
+"""How the name of a file of weights ends."""
 
 
 def _reject_bool(value: Any) -> Any:
@@ -108,17 +111,55 @@ OwnMetric = Annotated[MetricSettings, BeforeValidator(_section_of_reference)]
 
 
 class ModelSettings(Section):
-    """The architecture and its size. Width and depth have a meaning per model, see ``params.yaml``."""
+    """The architecture, its size, and what it starts from. Width and depth have a meaning per model.
+
+    ``params.yaml`` describes each key. `download` and the place of the weights are not part of a training's identity;
+    the content of the weights is.
+    """
 
     name: Annotated[Text, Field(description="the name of a model")] = "cnn"
     width: Annotated[Int, Field(ge=1, le=4096)] = 16
     depth: Annotated[Int, Field(ge=1, le=20)] = 2
     options: Options = Field(default_factory=dict)
+    weights: Annotated[
+        Text | None, Field(description="null, a file (.safetensors, .pt, .pth), or named weights such as DEFAULT")
+    ] = None
+    download: bool = False
+    freeze: Annotated[
+        Literal["none", "backbone"] | Annotated[tuple[Text, ...], Field(min_length=1, strict=False)],
+        Field(description="none, backbone, or a list of names of layers"),
+    ] = "none"
+    backbone_factor: Annotated[Number, Field(gt=0.0, le=1.0)] = 1.0
+
+    @property
+    def library(self) -> str | None:
+        """The library that defines the network: ``"torchvision"``, ``"timm"``, or None."""
+        prefix = self.name.partition(":")[0]
+        return prefix if f"{prefix}:" in RESERVED and ":" in self.name else None
+
+    @property
+    def has_weights_file(self) -> bool:
+        """Whether `weights` is a path, not a name."""
+        return self.weights is not None and self.weights.lower().endswith(WEIGHTS_FILES)
 
     @model_validator(mode="after")
     def _has_options_of_its_own(self) -> ModelSettings:
         if self.options and not is_own(self.name):
             raise ValueError(f"options are the arguments of a model of your own; {self.name!r} takes width and depth")
+        return self
+
+    @model_validator(mode="after")
+    def _has_weights_that_it_can_have(self) -> ModelSettings:
+        if self.weights is not None and not self.has_weights_file and self.library is None:
+            raise ValueError(
+                f"weights: found {self.weights!r}, expected a file that ends in {', '.join(WEIGHTS_FILES)}: only "
+                f"models of torchvision and timm have named weights, not {self.name!r}"
+            )
+        if self.freeze == "backbone" and self.backbone_factor != 1.0:
+            raise ValueError(
+                f"backbone_factor: found {self.backbone_factor:g}, which has no effect with freeze: backbone; "
+                "remove one of the two"
+            )
         return self
 
 

@@ -122,7 +122,7 @@ def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
     if model.name == "mlp" or model.name == "cnn":
         return 8
     side = input_shape[-1]
-    return 4 if model.name == "resnet" and side <= 64 else 2 if side <= 64 else 1
+    return 4 if model.name in {"resnet", "resnet9"} and side <= 64 else 2 if side <= 64 else 1
 
 
 def _counts(entries: list[Entry]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.config.load import data_path
-from losstune.config.references import digests, references
+from losstune.config.references import references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
@@ -17,10 +17,11 @@ from losstune.data import files, prepared
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import aliases, get, known, registry, use_own
 from losstune.losses.scale import learning_rate_divisor
-from losstune.models import validate_model_name
+from losstune.models import validate_model_name, weights_files
 from losstune.stages.device import FindDevice
+from losstune.stages.identity import digests_of
 from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import SOME_CLASSES, require_model
+from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.stages.recipe import require_policy_names, require_recipe
@@ -45,7 +46,8 @@ class Study:
         spaces: Search space of each loss.
         registration: Everything that defines the study.
         versions: Public versions of the libraries that compute the results.
-        own: Digest of the user's own code by the key that names it.
+        own: Digest of the user's own code, and of the pretrained weights, by the key that names it.
+        notes: What the user should know before trainings start, a sentence each.
     """
 
     params: Params
@@ -57,6 +59,7 @@ class Study:
     registration: Registration
     versions: dict[str, str]
     own: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def protocol_hash(self) -> str:
@@ -102,6 +105,8 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         if params.names_model:
             validate_model_name(params.model.name)
         require_policy_names(params)
+        if params.model.weights is not None:
+            weights_files.find(params.model)
         require_loadable(params)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
@@ -142,9 +147,11 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     _require_current(manifest, params)
     if params.names_model:
         require_model(params, spaces, manifest.input_shape, manifest.num_classes)
+    notes = pretrained_notes(params, manifest.input_shape, manifest.num_classes)
     check_own(params, manifest.input_shape or None, manifest.num_classes or SOME_CLASSES)
     if manifest.has_samples:
         require_recipe(params, manifest)
+    own = digests_of(params)
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
@@ -156,18 +163,20 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
         manifest=manifest,
         device=device,
         spaces=spaces,
-        registration=registration_of(params, manifest.digest, spaces),
+        registration=registration_of(params, manifest.digest, spaces, own.get("model.weights")),
         versions=versions,
-        own=digests(params),
+        own=own,
+        notes=tuple(notes),
     )
 
 
 def _libraries(params: Params) -> tuple[str, ...]:
-    # torchvision's architectures and transforms may change with its version.
-    has_model = params.names_model and params.model.name.startswith("torchvision:")
+    # A library's architectures and transforms may change with its version; losstune's own models use none.
+    used = {params.model.library} if params.names_model and params.model.library else set()
     policies = params.training.augmentation if isinstance(params.training.augmentation, tuple) else ()
-    has_policy = any(policy.name in TRANSFORMS for policy in policies)
-    return ("torch", "torchvision") if has_model or has_policy else ("torch",)
+    if any(policy.name in TRANSFORMS for policy in policies):
+        used.add("torchvision")
+    return ("torch", *sorted(used))
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:
@@ -208,4 +217,5 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         num_classes=manifest.num_classes,
         digest=manifest.digest if with_test else manifest.development_digest,
         root=str(root),
+        weights=None if study.params.model.weights is None else weights_files.read(study.params.model),
     )

@@ -103,14 +103,14 @@ def make_job(
     A key is the hash of everything that determines the result: the content of the data, the task, the training code and
     the code of this loss (not of other losses), the kind of device, and the `versions` of the libraries that compute
     it. Paths, hosts and the number of workers are not part of it. `own` has a digest of the user's own code for each
-    door that it comes in by.
+    door that it comes in by, and of the content of the pretrained weights.
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
     loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
-        "model": _without_place(task.model.model_dump(mode="json")),
+        "model": _without_place(task.model.model_dump(mode="json", exclude={"weights", "download"})),
         "training": {key: _without_place(value) for key, value in task.training.model_dump(mode="json").items()},
         "device": task.device,
         "test": task.test,

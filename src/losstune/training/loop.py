@@ -17,7 +17,8 @@ from losstune.core import labels
 from losstune.core.records import Epoch, Status
 from losstune.core.seeds import derive_seed
 from losstune.losses.spec import BoundLoss
-from losstune.models import adapt_head, build_model
+from losstune.models import build_network, head_of
+from losstune.models.pretrained import Weights
 from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics
 from losstune.training.augmentation import augmentation_of
@@ -46,7 +47,7 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     data = DeviceData.of(arrays, torch.device(task.device))
     with reproducible(task.device):
         loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
-        trainings = [_Training(task, seed, loss, data) for seed in task.seeds]
+        trainings = [_Training(task, seed, loss, data, arrays.weights) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
                 training.run_epoch(epoch)
@@ -58,17 +59,14 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
 class _Training:
     """The state of one model's training."""
 
-    def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData) -> None:
+    def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData, weights: Weights | None) -> None:
         self.task, self.loss, self.data = task, loss, data
         settings = task.training
         self.own_metric = load_metric(task.metric) if task.metric else None
         # Every source of randomness has its own stream, so that all losses of a block share every stream.
         torch.manual_seed(derive_seed(seed, "initialisation"))
-        network = adapt_head(
-            build_model(task.model, data.input_shape, data.num_classes),
-            data.num_classes,
-            **loss.head_options(data.num_classes),
-        )
+        head = loss.head_options(data.num_classes)
+        network = build_network(task.model, data.input_shape, data.num_classes, head, weights)
         self.num_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         self.memory_format = torch.channels_last if len(data.input_shape) == 3 else torch.contiguous_format
         self.network = network.to(data.device).to(memory_format=self.memory_format)
@@ -77,7 +75,7 @@ class _Training:
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
         self.objective = Objective(loss, class_weights(settings, data.train_labels, data.num_classes))
-        self.optimizer = Optimizer(self.network, task)
+        self.optimizer = Optimizer(self.network, task, head_of(self.network, data.num_classes))
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
         self.num_batches = data.num_train // self.batch_size

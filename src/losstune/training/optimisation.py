@@ -10,6 +10,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from losstune.config.settings import TrainingSettings
+from losstune.models.freezing import is_below
 from losstune.training.task import Task
 
 BETAS = (0.9, 0.999)
@@ -23,13 +24,26 @@ class Optimizer:
     no training uses and which takes as long to import as torch itself.
     """
 
-    def __init__(self, network: nn.Module, task: Task) -> None:
-        trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        # Biases and normalisation parameters are not decayed, as is usual.
-        decayed = [parameter for parameter in trainable if parameter.dim() > 1]
-        others = [parameter for parameter in trainable if parameter.dim() <= 1]
-        self._trainable = trainable
-        self._groups = ((decayed, task.configuration.weight_decay), (others, 0.0))
+    def __init__(self, network: nn.Module, task: Task, head: str | None = None) -> None:
+        """Make the groups of parameters.
+
+        Args:
+            network: The network.
+            task: What to train.
+            head: Name of its last linear layer, which ``model.backbone_factor`` leaves alone.
+        """
+        factor = task.model.backbone_factor
+        # Each parameter's factor of the learning rate, and its weight decay. Biases and normalisation parameters are
+        # not decayed, as is usual.
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for is_decayed in (True, False):
+            for name, parameter in network.named_parameters():
+                if parameter.requires_grad and (parameter.dim() > 1) == is_decayed:
+                    is_head = head is not None and is_below(name, head)
+                    decay = task.configuration.weight_decay if is_decayed else 0.0
+                    groups.setdefault((1.0 if is_head else factor, decay), []).append(parameter)
+        self._groups = tuple(groups.items())
+        self._trainable = [parameter for parameters in groups.values() for parameter in parameters]
         self._update = self._adamw if task.training.optimizer == "adamw" else self._sgd
         self._momentum = task.training.momentum
         self._state: dict[nn.Parameter, tuple[Tensor, ...]] = {}
@@ -42,10 +56,10 @@ class Optimizer:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update every parameter that has a gradient."""
-        for parameters, weight_decay in self._groups:
+        for (factor, weight_decay), parameters in self._groups:
             used = [parameter for parameter in parameters if parameter.grad is not None]
             gradients = [parameter.grad for parameter in used if parameter.grad is not None]
-            self._update(used, gradients, learning_rate, weight_decay)
+            self._update(used, gradients, factor * learning_rate, weight_decay)
 
     def _adamw(
         self, used: list[nn.Parameter], gradients: list[Tensor], learning_rate: float, weight_decay: float

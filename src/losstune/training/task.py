@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from losstune.config.settings import MetricSettings, ModelSettings, TrainingSettings
 from losstune.core.metric import worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
+from losstune.models.pretrained import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,8 @@ class Arrays:
         num_classes: Number of classes; 0 if unknown, without samples only.
         digest: Digest of the content.
         root: The absolute path of the original data; it is not part of its identity.
+        weights: The pretrained weights that ``model.weights`` names, by their names in the file; None without any. They
+            are here because workers may not see the file.
     """
 
     train_images: NDArray[np.generic]
@@ -73,6 +76,7 @@ class Arrays:
     test_images: NDArray[np.generic] | None = None
     test_labels: NDArray[np.int64] | None = None
     root: str | None = None
+    weights: Weights | None = None
 
     @property
     def has_samples(self) -> bool:
