@@ -61,7 +61,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"resources.device": "gpu"}, "resources.device: found 'gpu' … did you mean 'cuda'?"),
     ({"resources.device": "cuda:0"}, "resources.device: found 'cuda:0' … did you mean 'cuda'?"),
     ({"resources.executor": "local"}, "resources.executor: found 'local', expected one of ray, inline"),
-    ({"training.optimizer": "Adam"}, "training.optimizer: found 'Adam' … did you mean 'adamw'?"),
+    ({"training.optimizer": "Adam"}, "training.optimizer: found 'Adam' … did you mean 'adam'?"),
     ({"training.precision": "bf16"}, "training.precision: found 'bf16' … did you mean 'bfloat16'?"),
     ({"training.schedule": "cosine_annealing"}, "training.schedule: found 'cosine_annealing', expected one of cosine"),
     ({"tune.metric": "acc"}, "tune.metric: found 'acc' … did you mean 'accuracy'?"),

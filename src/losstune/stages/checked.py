@@ -11,6 +11,7 @@ from losstune.data import imbalance, prepared
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model
+from losstune.stages.setting_notes import setting_notes
 from losstune.stages.study import check_names
 from losstune.study.search import Space
 
@@ -35,7 +36,8 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
-    found = [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
+    found = [("training", line) for line in setting_notes(params)]
+    found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     try:
         manifest = prepared.read_manifest(folder / PREPARED)
     except LosstuneError:
