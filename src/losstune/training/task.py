@@ -47,7 +47,9 @@ class Task:
         """Replace the settings that are searched."""
         for name in ("training", "model"):
             section = getattr(self, name)
-            values = {key: value for key, value in self.configuration.settings.items() if key in section.model_fields}
+            values = {
+                key: value for key, value in self.configuration.settings.items() if key in type(section).model_fields
+            }
             if values:
                 object.__setattr__(self, name, section.model_copy(update=values))
 
