@@ -131,7 +131,14 @@ VALUES: list[tuple[Changes, str]] = [
     ({"tune.num_searches": 3}, "confirm.num_blocks: found 2, expected at least tune.num_searches (3)"),
     ({"tune.scheduler": "asha"}, "tune.asha.grace_epochs: found 3, expected less than training.epochs (1)"),
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
-    ({"training.patience": 3, "training.loop": "mine.py:train"}, "training.patience: found 3, expected null, because"),
+    (
+        {"training.patience": 3, "training.loop": "mine.py:train"},
+        "training.patience: found 3, which a training.loop of your own would not see; do it in the loop, and leave",
+    ),
+    (
+        {"training.loop": "mine.py:train", SETTINGS: {"ema": WIDE | {"low": 0.5, "high": 0.9, "default": 0.8}}},
+        "search_space.training.ema: found a range, which a training.loop of your own would not see; do it in the loop",
+    ),
     (
         {"training.schedule": "step", "training.epochs": 5},
         "training.step_every: found 5, expected less than training.epochs (5), or the learning rate never falls",
