@@ -43,7 +43,7 @@ class Optimizer:
                     decay = task.configuration.weight_decay if is_decayed else 0.0
                     groups.setdefault((1.0 if is_head else factor, decay), []).append(parameter)
         self._groups = tuple(groups.items())
-        self._trainable = [parameter for parameters in groups.values() for parameter in parameters]
+        self._trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._update = self._adamw if task.training.optimizer == "adamw" else self._sgd
         self._momentum = task.training.momentum
         self._state: dict[nn.Parameter, tuple[Tensor, ...]] = {}
