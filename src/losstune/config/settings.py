@@ -168,10 +168,21 @@ class TrainingSettings(Section):
 
     epochs: Annotated[Int, Field(ge=1, le=100_000)] = 15
     batch_size: Annotated[Int, Field(ge=1, le=65_536)] = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "rmsprop", "muon", "sgd"] = "adamw"
     momentum: Fraction = 0.9
-    schedule: Literal["cosine", "constant"] = "cosine"
+    betas: Annotated[tuple[Fraction, Fraction], Field(strict=False, description="a list of two numbers in [0, 1)")] = (
+        0.9,
+        0.999,
+    )
+    clip_norm: Annotated[Number, Field(gt=0.0)] | None = None
+    accumulation: Annotated[Int, Field(ge=1, le=65_536)] = 1
+    schedule: Literal["cosine", "constant", "one_cycle", "step"] = "cosine"
     warmup_fraction: Fraction = 0.0
+    step_every: Annotated[Int, Field(ge=1, le=100_000)] = 5
+    step_factor: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.1
+    ema: Annotated[Number, Field(gt=0.0, lt=1.0)] | None = None
+    patience: Annotated[Int, Field(ge=1, le=100_000)] | None = None
+    sampling: Literal["uniform", "balanced"] = "uniform"
     augmentation: Annotated[
         Literal["none", "flip", "crop", "flip_crop"]
         | Own

@@ -13,6 +13,7 @@ from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model, known_input, pretrained_notes
 from losstune.stages.recipe import require_recipe
+from losstune.stages.setting_notes import setting_notes
 from losstune.stages.study import check_names
 from losstune.study.search import Space
 
@@ -44,7 +45,8 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
-    found = [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
+    found = [("training", line) for line in setting_notes(params)]
+    found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     if (known := known_input(params, folder)) is not None:
         found = [*(("weights", line) for line in pretrained_notes(params, known[0], known[1])), *found]
     manifest = _manifest(folder)

@@ -31,6 +31,7 @@ from losstune.study.registration import Registration, registration_of
 from losstune.study.search import Space, centred, space_of
 from losstune.training.policies import TRANSFORMS
 from losstune.training.task import Arrays, Task, without_samples
+from losstune.training.update_rules import RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +117,16 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
 
 
 def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
-    """Lower the learning rates of losses with larger gradients than cross-entropy, if configured and with SGD only.
+    """Shift the ranges of losses with larger gradients than cross-entropy, if configured.
 
-    AdamW's steps do not depend on the scale of the loss, so its spaces do not change.
+    Only those shift with which the optimiser's steps depend on the scale of the loss: SGD's learning rate, and weight
+    decay where it is an L2 penalty.
     """
-    if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
+    scaled = RULES[params.training.optimizer].scaled
+    if not params.search_space.centre_learning_rate or not scaled:
         return dict(spaces)
     return {
-        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), num_classes))
+        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), num_classes), scaled)
         for name, space in spaces.items()
     }
 

@@ -121,7 +121,8 @@ def make_job(
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
-    if task.training.loop:  # which may return scores in the units of the study's metric
+    # A loop of the user's own may return scores in the units of the study's metric, and patience watches it.
+    if task.training.loop or task.training.patience:
         base["score"] = task.score
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
