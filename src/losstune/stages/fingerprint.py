@@ -25,6 +25,7 @@ _TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "t
 _CONFIRM = ("study", "data", "model", "training", "losses", "baseline", "search_space", "tune", "confirm", "report")
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "prepare": ("study.seed", "data"),
+    "features": ("study.seed", "data", "model", "training"),
     "tune": _TUNE,
     "confirm": _CONFIRM,
     "report": _CONFIRM,
