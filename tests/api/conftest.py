@@ -2,13 +2,14 @@
 
 import linecache
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 import losstune
-from losstune.core import live_code, local_code
+from losstune.core import live_code, local_code, own_code
 from losstune.losses import registry
 
 SETTINGS = {
@@ -28,7 +29,11 @@ def notebook(tmp_path, monkeypatch):
     monkeypatch.setattr(live_code, "_objects", {})
     monkeypatch.setattr(local_code, "_folder", None)
     monkeypatch.setattr(registry, "_own", {})
-    return tmp_path
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in ("my_code", "my_losses"):
+        sys.modules.pop(name, None)
+    own_code._loaded.clear()
 
 
 @pytest.fixture(scope="session")

@@ -128,8 +128,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         f"tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}",
     ),
     (
-        {"training.optimizer": "adam"},
-        "training.optimizer: found 'adam', expected one of adamw, sgd; did you mean 'adamw'?",
+        {"training.optimizer": "AdamW"},
+        "training.optimizer: found 'AdamW', expected one of adamw, adam, rmsprop, muon, sgd; did you mean 'adamw'?",
     ),
     (
         {"resources.max_concurrent": "au"},
@@ -144,7 +144,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (
         {"training.epochs->epoch": None},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
-        "schedule, warmup_fraction, augmentation, precision, loop)",
+        "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
+        "augmentation, precision, loop)",
     ),
     ({"tune->tuen": None}, f"unknown key 'tuen'; did you mean 'tune'? (allowed here: {TOP_LEVEL})"),
     ({"epochs": 3}, f"unknown key 'epochs'; did you mean 'training.epochs'? (allowed here: {TOP_LEVEL})"),
@@ -214,7 +215,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (
         {"study.seed": -1, "training.epochs->epoch": None, "tune.sampler": "grid"},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
-        "schedule, warmup_fraction, augmentation, precision, loop) (and 2 more: study.seed, tune.sampler)",
+        "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
+        "augmentation, precision, loop) (and 2 more: study.seed, tune.sampler)",
     ),
     (
         {"report.rope": -2, "report.alpha": 2},

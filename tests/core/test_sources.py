@@ -184,10 +184,12 @@ def test_a_loss_rests_on_no_other_loss_and_not_on_the_pipeline():
     assert transitive_imports("losstune.losses.spec") == {
         "losstune",
         "losstune.losses",
+        "losstune.losses.facts",
         "losstune.losses.inputs",
         "losstune.losses.module",
         "losstune.losses.spec",
         "losstune.losses.ranges",
+        "losstune.losses.targets",
     }
 
 

@@ -14,6 +14,8 @@ EPOCHS = "expected a whole number from 1 to 100000"
 SEED = "expected a whole number from 0 to 9007199254740991"
 RATE = "search_space.learning_rate"
 OWN = "search_space.losses"
+SETTINGS = "search_space.training"
+WIDE = {"low": 0, "high": 2, "scale": "linear", "default": 1}
 Changes = dict[str, Any]
 
 VALUES: list[tuple[Changes, str]] = [
@@ -39,6 +41,17 @@ VALUES: list[tuple[Changes, str]] = [
     ({"study.name": 7}, "study.name: found 7, expected at most 100 letters"),
     ({RATE: 0.001}, f"{RATE}: found 0.001, expected a section with keys low, high, scale, default"),
     ({RATE: [1e-5, 1e-1]}, f"{RATE}: found a list, expected a section with keys low, high"),
+    ({"model.freeze": True}, "model.freeze: found true, expected none, backbone, or a list of names of layers"),
+    ({"model.freeze": []}, "model.freeze: found an empty list, expected none, backbone, or a list of names of layers"),
+    ({"model.freeze": "all"}, "model.freeze: found 'all', expected none, backbone, or a list of names of layers"),
+    ({"model.weights": 3}, "model.weights: found 3, expected null, a file (.safetensors, .pt, .pth), or named weights"),
+    ({"model.weights": "w.bin"}, "weights: found 'w.bin', expected a file that ends in .safetensors, .pt, .pth: only"),
+    ({"model.weights": "DEFAULT"}, "only models of torchvision and timm have named weights, not 'mlp'"),
+    ({"model.backbone_factor": 0}, "model.backbone_factor: found 0, expected a number in (0, 1]"),
+    (
+        {"model.backbone_factor": 0.1, "model.freeze": "backbone"},
+        "backbone_factor: found 0.1, which has no effect with freeze: backbone; remove one of the two",
+    ),
     # Not numbers, and numbers written for people
     ({"model.width": "16px"}, "model.width: found '16px', expected a whole number from 1 to 4096"),
     ({"model.width": math.inf}, "model.width: found inf, expected a whole number from 1 to 4096"),
@@ -61,7 +74,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({"resources.device": "gpu"}, "resources.device: found 'gpu' … did you mean 'cuda'?"),
     ({"resources.device": "cuda:0"}, "resources.device: found 'cuda:0' … did you mean 'cuda'?"),
     ({"resources.executor": "local"}, "resources.executor: found 'local', expected one of ray, inline"),
-    ({"training.optimizer": "Adam"}, "training.optimizer: found 'Adam' … did you mean 'adamw'?"),
+    ({"training.optimizer": "Adam"}, "training.optimizer: found 'Adam' … did you mean 'adam'?"),
     ({"training.precision": "bf16"}, "training.precision: found 'bf16' … did you mean 'bfloat16'?"),
     ({"training.schedule": "cosine_annealing"}, "training.schedule: found 'cosine_annealing', expected one of cosine"),
     ({"tune.metric": "acc"}, "tune.metric: found 'acc' … did you mean 'accuracy'?"),
@@ -118,6 +131,28 @@ VALUES: list[tuple[Changes, str]] = [
     ({"tune.num_searches": 3}, "confirm.num_blocks: found 2, expected at least tune.num_searches (3)"),
     ({"tune.scheduler": "asha"}, "tune.asha.grace_epochs: found 3, expected less than training.epochs (1)"),
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
+    ({"training.patience": 3, "training.loop": "mine.py:train"}, "training.patience: found 3, expected null, because"),
+    (
+        {"training.schedule": "step", "training.epochs": 5},
+        "training.step_every: found 5, expected less than training.epochs (5), or the learning rate never falls",
+    ),
+    # Recipes
+    ({"training.betas": 0.9}, "training.betas: found 0.9, expected a list of two numbers in [0, 1)"),
+    ({"training.betas": [0.9]}, "key 'training.betas[1]' is missing, expected a number in [0, 1)"),
+    ({"training.betas": [0.9, 1]}, "training.betas[1]: found 1, expected a number in [0, 1)"),
+    ({"training.betas": [0.9, 0.9, 0.9]}, "training.betas: found a list, expected a list of two numbers"),
+    ({"training.clip_norm": 0}, "training.clip_norm: found 0, expected a number > 0.0 or null"),
+    ({"training.clip_norm": "none"}, "training.clip_norm: found 'none', expected a number > 0.0 or null"),
+    ({"training.accumulation": 0}, "training.accumulation: found 0, expected a whole number from 1 to 65536"),
+    ({"training.ema": 1.0}, "training.ema: found 1.0, expected a number in (0, 1) or null"),
+    ({"training.patience": 0}, "training.patience: found 0, expected a whole number from 1 to 100000 or null"),
+    ({"training.schedule": "onecycle"}, "training.schedule: found 'onecycle' … did you mean 'one_cycle'?"),
+    ({"training.sampling": "weighted"}, "training.sampling: found 'weighted', expected one of uniform, balanced"),
+    ({"training.optimizer": "lion"}, "training.optimizer: found 'lion', expected one of adamw, adam, rmsprop, muon"),
+    ({SETTINGS: {"epochs": WIDE}}, f"{SETTINGS}: unknown setting 'epochs' (allowed here: momentum"),
+    ({SETTINGS: {"momentum": WIDE}}, f"{SETTINGS}.momentum.high: found 2.0, expected a number in [0, 1)"),
+    ({SETTINGS: {"momentum": 0.9}}, f"{SETTINGS}.momentum: found 0.9, expected a section with keys low, high"),
+    ({SETTINGS: 3}, f"{SETTINGS}: found 3, expected numeric settings of training, each with a range, or {{}}"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
     ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, files, a torchvision data set"),

@@ -99,8 +99,8 @@ def test_rejects_shapes_that_are_no_sample(shape):
     [
         (
             "cnnn",
-            "unknown model 'cnnn', expected mlp, cnn, resnet, torchvision:<builder> or your own as "
-            "path/to/file.py:name or module:name; did you mean 'cnn'",
+            "unknown model 'cnnn', expected mlp, cnn, resnet, resnet9, torchvision:<builder>, timm:<model> or your own "
+            "as path/to/file.py:name or module:name; did you mean 'cnn'",
         ),
         ("resnet18", "did you mean 'torchvision:resnet18'"),
         ("torchvision:resnet19", "no classification model 'resnet19'; did you mean 'resnet18'"),

@@ -133,8 +133,7 @@ def test_features_of_another_backbone_are_not_used(study, change):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"training.augmentation": "flip"}, {"model": {"name": "cnn", "width": 4, "depth": 1}}],
+    "change", [{"training.augmentation": "flip"}, {"model": {"name": "cnn", "width": 4, "depth": 1}}]
 )
 def test_other_studies_use_none(tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)

@@ -44,6 +44,8 @@ CHANGES = {
     "weight decay": {"configuration": TASK.configuration.model_copy(update={"weight_decay": 1e-9})},
     "seed": {"seeds": (2,)},
     "model": {"model": ModelSettings(name="mlp", width=9, depth=1)},
+    "frozen layers": {"model": ModelSettings(name="mlp", width=8, depth=1, freeze="backbone")},
+    "learning rate of the backbone": {"model": ModelSettings(name="mlp", width=8, depth=1, backbone_factor=0.1)},
     "epochs": {"training": TRAINING.model_copy(update={"epochs": 3})},
     "augmentation": {"training": TRAINING.model_copy(update={"augmentation": "flip"})},
     "precision": {"training": TRAINING.model_copy(update={"precision": "bfloat16"})},
@@ -82,7 +84,7 @@ def test_the_key_is_the_hash_of_what_is_written_out_here():
             "configuration": {
                 "loss": "focal", "hyperparameters": {"gamma": 2.0}, "learning_rate": 1e-3, "weight_decay": 0.0,
             },
-            "model": task.model.model_dump(mode="json"),
+            "model": {"name": "mlp", "width": 8, "depth": 1, "options": {}, "freeze": "none", "backbone_factor": 1.0},
             "training": task.training.model_dump(mode="json"),
             "device": "cpu",
             "test": True,

@@ -340,3 +340,41 @@ def test_a_search_of_many_trials_draws_its_points_a_few_times_and_not_for_each(m
     for index in range(200):
         propose(space(), index, [], settings(), seed=77)
     assert drawn == [5, 6, 7, 8]
+
+
+MOMENTUM = RangeSettings(low=0.5, high=0.99, scale="linear", default=0.9)
+EMA = RangeSettings(low=0.9, high=0.999, scale="log", default=0.99)
+
+
+def with_settings(loss="focal", **ranges):
+    return space_of(
+        get(loss), SearchSpaceSettings(learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, training=ranges)
+    )
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+def test_settings_of_the_training_are_searched_for_every_loss(sampler):
+    searched, history = with_settings(ema=EMA, momentum=MOMENTUM), []
+    assert list(searched.ranges) == ["learning_rate", "weight_decay", "ema", "momentum", "gamma"]
+    for index in range(12):
+        configuration = propose(searched, index, history[: depends_on(index, settings(sampler))], settings(sampler), 7)
+        assert configuration.settings.keys() == {"ema", "momentum"}
+        assert configuration.hyperparameters.keys() == {"gamma"}
+        assert all(span.contains(configuration.values[name]) for name, span in searched.ranges.items())
+        history.append(record_of(configuration, index, index / 20))
+    assert history[0].configuration.settings == {"ema": 0.99, "momentum": 0.9}
+    assert len({record.configuration.settings["momentum"] for record in history}) == 12
+
+
+def test_centring_leaves_settings_alone():
+    plain = with_settings(momentum=MOMENTUM)
+    assert centred(plain, 4.0).ranges["momentum"] == plain.ranges["momentum"]
+    only_decay = centred(plain, 4.0, ("weight_decay",))
+    assert only_decay.ranges["learning_rate"] == plain.ranges["learning_rate"]
+    assert only_decay.defaults["weight_decay"] == pytest.approx(4e-2)
+
+
+def test_a_loss_with_a_hyperparameter_of_that_name_is_told():
+    spec = replace(get("focal"), hyperparameters=(replace(get("focal").hyperparameters[0], name="momentum"),))
+    with pytest.raises(LosstuneError, match=r"search_space.training.momentum: focal has a hyperparameter of that name"):
+        space_of(spec, SearchSpaceSettings(training={"momentum": MOMENTUM}))

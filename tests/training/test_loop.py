@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import get
@@ -16,6 +17,7 @@ from losstune.losses.spec import BoundLoss
 from losstune.models import build_model
 from losstune.training.augmentation import augment
 from losstune.training.loop import train
+from losstune.training.optimisation import Optimizer
 from tests.small import digits_arrays, small_task
 
 
@@ -304,3 +306,110 @@ def test_bfloat16_trains(monkeypatch):
     ((result,),) = run(small_task(model="cnn", epochs=8, precision="bfloat16", test=True))
     assert result.status == "finished"
     assert result.test["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_half_batches_with_a_common_step_train_as_whole_ones(optimizer):
+    settings = {"epochs": 4, "optimizer": optimizer, "keep_weights": True, "schedule": "one_cycle"}
+    (whole,) = run(small_task(**settings, batch_size=32))[-1]
+    (halves,) = run(small_task(**settings, batch_size=16, accumulation=2))[-1]
+    expected = load(whole.weights)
+    for name, weight in load(halves.weights).items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-3, atol=1e-4)
+    for one, other in zip(whole.curve, halves.curve, strict=True):
+        assert one.learning_rate == other.learning_rate
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+
+
+def test_batches_without_a_step_are_left_out():
+    # 320 samples are 10 batches: 3 steps of 3 batches, or one step of all.
+    steps = {3: 3, 10: 1, 99: 1}
+    for accumulation, num_steps in steps.items():
+        task = small_task(epochs=2, accumulation=accumulation, schedule="cosine", learning_rate=0.1)
+        ((result,),) = run(task)
+        last = 2 * num_steps - 1
+        expected = 0.05 * (1 + math.cos(math.pi * last / (2 * num_steps)))
+        assert result.curve[-1].learning_rate == pytest.approx(expected)
+
+
+def test_the_average_of_the_weights_is_scored_and_kept():
+    arrays = digits_arrays()
+    task = small_task(epochs=6, ema=0.05, learning_rate=3e-3, test=True, keep_weights=True)
+    (result,), (plain,) = run(task)[-1], run(replace(task, training=small_task(epochs=6).training))[-1]
+    assert [epoch.train_loss for epoch in result.curve] == [epoch.train_loss for epoch in plain.curve]
+    network = build_model(task.model, (1, 8, 8), 10)
+    network.load_state_dict(load(result.weights))
+    inputs = (torch.from_numpy(arrays.test_images).float() - arrays.mean[0]) / arrays.std[0]
+    found = accuracy_score(arrays.test_labels, network.eval()(inputs).argmax(1))
+    assert result.test["accuracy"] == pytest.approx(found)
+
+
+def test_the_average_is_that_of_torch_over_the_steps(monkeypatch):
+    averages, weights = [], []
+
+    class Recording(Optimizer):
+        def __init__(self, network, *args):
+            super().__init__(network, *args)
+            self.network = network
+            averages.append(AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.08), use_buffers=True))
+
+        def zero_grad(self):  # after a step
+            super().zero_grad()
+            averages[-1].update_parameters(self.network)
+            weights.append(None)
+
+    monkeypatch.setattr("losstune.training.loop.Optimizer", Recording)
+    ((result,),) = run(small_task(model="cnn", epochs=2, ema=0.08, keep_weights=True))
+    assert len(weights) == 20
+    expected = averages[0].module.state_dict()
+    for name, weight in load(result.weights).items():
+        torch.testing.assert_close(weight, expected[name])
+
+
+def test_patience_ends_a_training_that_gets_no_better():
+    # Steps of this size change no score.
+    task = small_task(epochs=9, patience=2, learning_rate=1e-20, test=True)
+    outcomes = run(task, rungs=(1, 3, 6))
+    (result,) = outcomes[-1]
+    assert result.status == "finished"
+    assert len(result.curve) == 3
+    # It ended in the epoch of the second rung.
+    assert [len(results[0].curve) for results in outcomes] == [1, 3]
+
+
+def test_the_weights_of_the_best_epoch_are_scored_and_kept():
+    arrays = digits_arrays()
+    # Large steps at the end make the last epochs worse.
+    settings = {"epochs": 8, "learning_rate": 0.3, "optimizer": "sgd", "schedule": "constant", "keep_weights": True}
+    task = small_task(**settings, patience=8, seeds=(4,), test=True)
+    (result,), (plain,) = run(task)[-1], run(small_task(**settings, seeds=(4,), test=True))[-1]
+    assert result.curve == plain.curve
+    best = max(result.curve, key=lambda epoch: epoch.validation["accuracy"])
+    assert best.epoch < 8, "the test needs a training that gets worse"
+    assert result.validation == best.validation
+    network = build_model(task.model, (1, 8, 8), 10)
+    network.load_state_dict(load(result.weights))
+    for images, labels, scores in (
+        (arrays.validation_images, arrays.validation_labels, result.validation),
+        (arrays.test_images, arrays.test_labels, result.test),
+    ):
+        inputs = (torch.from_numpy(images).float() - arrays.mean[0]) / arrays.std[0]
+        assert scores["accuracy"] == pytest.approx(accuracy_score(labels, network.eval()(inputs).argmax(1)))
+
+
+def test_each_seed_has_a_patience_of_its_own():
+    alone = [run(small_task(epochs=12, patience=1, seeds=(seed,)))[-1][0] for seed in (1, 2, 3)]
+    assert run(small_task(epochs=12, patience=1, seeds=(1, 2, 3)))[-1] == alone
+    assert len({len(result.curve) for result in alone}) > 1, "the test needs trainings of different lengths"
+
+
+def test_balanced_batches_are_the_same_for_every_loss(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "losstune.training.device_data.DeviceData.train_batch",
+        lambda data, index: drawn.append(index.tolist()) or (data.train_images[index], data.train_labels[index]),
+    )
+    for loss in ("cross_entropy", "focal"):
+        run(small_task(loss, sampling="balanced", hyperparameters=dict(get(loss).defaults)))
+    assert drawn[:30] == drawn[30:]
+    assert len({*drawn[0], *drawn[1], *drawn[2]}) < 96, "with replacement"

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from losstune.config.settings import MetricSettings
 from losstune.core.metric import METRICS
 from losstune.training.task import failed
 from tests.small import small_task
@@ -14,3 +17,20 @@ def test_a_task_that_raised_has_the_worst_scores_for_every_seed(test):
         assert (result.status, result.cause, result.num_parameters) == ("failed", "ValueError: no", 0)
         assert (result.curve, result.validation, result.weights) == ((), worst, None)
         assert result.test == (worst if test else None)
+
+
+def test_searched_settings_replace_those_of_the_study():
+    task = small_task(momentum=0.9, optimizer="sgd")
+    configuration = task.configuration.model_copy(update={"settings": {"momentum": 0.7, "ema": 0.99}})
+    tuned = replace(task, configuration=configuration)
+    assert (tuned.training.momentum, tuned.training.ema, tuned.training.clip_norm) == (0.7, 0.99, None)
+    assert tuned.training == task.training.model_copy(update={"momentum": 0.7, "ema": 0.99})
+    assert tuned.model == task.model
+    assert replace(task, configuration=task.configuration) == task
+
+
+def test_the_metric_that_selects():
+    own = MetricSettings(name="mine.py:cost", minimize=True)
+    assert small_task().selects.name == "accuracy"
+    assert replace(small_task(), score="macro_f1").selects.name == "macro_f1"
+    assert (small_task(metric=own).selects.name, small_task(metric=own).selects.sign) == ("cost", -1)

@@ -40,14 +40,7 @@ def as_html(results: Results, report: Path) -> str:
         chosen=chosen,
         configuration={}
         if winner is None
-        else {
-            name.replace("_", " "): wording.number(value)
-            for name, value in (
-                ("learning_rate", winner.learning_rate),
-                ("weight_decay", winner.weight_decay),
-                *winner.hyperparameters.items(),
-            )
-        },
+        else {name.replace("_", " "): wording.number(value) for name, value in winner.values.items()},
         control=control_line(results),
         figure=f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}",
         figure_label=LABELS[FIGURE],

@@ -114,6 +114,7 @@ class Verdict:
             **scores,
             "learning_rate": winner.learning_rate if winner else None,
             "weight_decay": winner.weight_decay if winner else None,
+            **(winner.settings if winner else {}),
             "hyperparameters": winner.hyperparameters if winner else None,
         }
 

@@ -13,7 +13,11 @@ from losstune.core.gc_pause import collection_paused
 
 @click.command()
 @click.argument("path", default="digits")
-@click.option("--model", metavar="NAME", help="mlp, cnn, resnet, torchvision:<builder>, or my_models.py:build.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="mlp, cnn, resnet, resnet9, torchvision:<builder>, timm:<model>, or my_models.py:build.",
+)
 @click.option("--losses", default="screen", show_default=True, help="A set: screen, robust, imbalanced or all.")
 @click.option("--no-scm", is_flag=True, help="Let DVC do without Git. This is so where there is no Git repository.")
 def init(path: str, model: str | None, losses: str, no_scm: bool) -> None:

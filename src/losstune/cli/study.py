@@ -57,7 +57,8 @@ def check() -> None:
     control = f" + 1 control ({equal_loss} as {params.baseline})" if equal_loss else ""
     control += f" + {degraded} of the degraded {params.baseline}" if degraded else ""
     at_most = "at most " if params.confirm.stopping == "anytime" else ""
-    own = {name: [key for key in space.ranges if key not in SHARED] for name, space in spaces.items()}
+    shared = [*SHARED, *sorted(params.search_space.training)]
+    own = {name: [key for key in space.ranges if key not in shared] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
     click.echo(f"{PARAMS_FILE} is valid.")
     for name, text in facts:
@@ -66,7 +67,7 @@ def check() -> None:
     echo_row("baseline", params.baseline)
     echo_row("tune", f"{num_losses} losses x {num_searches} searches x {num_trials} trials = {num_tuned} trainings")
     echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
-    echo_row("searched", f"{', '.join(SHARED)}" + (f"; {searched}" if searched else ""))
+    echo_row("searched", f"{', '.join(shared)}" + (f"; {searched}" if searched else ""))
     for line in own_notes:
         echo_row("your code", line)
     for topic, line in hints(params, spaces, Path.cwd()):

@@ -18,6 +18,12 @@ def references(params: Params) -> dict[str, str]:
         ("tune.metric", metric),
     ):
         found[key] = setting.name if isinstance(setting, OwnSettings) and is_own(setting.name) else None
+    if isinstance(training.augmentation, tuple):
+        found |= {
+            f"training.augmentation.{number}": policy.name
+            for number, policy in enumerate(training.augmentation)
+            if is_own(policy.name)
+        }
     found |= {f"losses.{name}": reference for name, reference in params.own_losses.items()}
     return {key: reference for key, reference in found.items() if reference is not None}
 

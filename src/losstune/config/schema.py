@@ -19,6 +19,7 @@ from losstune.config.settings import (
     Text,
     TrainingSettings,
 )
+from losstune.config.tunable import require_tunable
 from losstune.core.errors import did_you_mean
 from losstune.core.local_code import EXPECTED
 from losstune.core.metric import METRICS, Metric
@@ -104,6 +105,9 @@ class SearchSpaceSettings(Section):
     learning_rate: RangeSettings = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
     weight_decay: RangeSettings = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-2)
     centre_learning_rate: bool = True
+    training: Annotated[
+        dict[str, RangeSettings], Field(description="numeric settings of training, each with a range, or {}")
+    ] = Field(default_factory=dict)
     losses: Annotated[
         dict[
             str,
@@ -241,7 +245,7 @@ class Params(Section):
     def uses_features(self) -> bool:
         """Whether a training reads features of a frozen backbone, computed once, in place of the samples."""
         is_frozen = self.model.freeze == "backbone" and self.training.loop is None
-        return is_frozen and self.training.augmentation == "none"
+        return is_frozen and self.training.augmentation == "none" and not self.training.mixes
 
     def place(self, data: str) -> str:
         """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.
@@ -278,21 +282,47 @@ class Params(Section):
             raise ValueError(f"baseline: found {self.baseline!r}, expected one of losses ({', '.join(names)}){hint}")
         self._require_loop()
         self._require_rope()
+        require_tunable({name: (span.low, span.high) for name, span in self.search_space.training.items()})
         if self.confirm.num_blocks < self.tune.num_searches:
             raise ValueError(
                 f"confirm.num_blocks: found {self.confirm.num_blocks}, expected at least tune.num_searches "
                 f"({self.tune.num_searches}), one block for every search's winner"
             )
-        if self.tune.scheduler == "asha" and self.tune.asha.grace_epochs >= self.training.epochs:
-            raise ValueError(
-                f"tune.asha.grace_epochs: found {self.tune.asha.grace_epochs}, expected less than training.epochs "
-                f"({self.training.epochs}), or ASHA cannot stop any trial"
-            )
+        self._require_epochs()
         return self
+
+    def _require_epochs(self) -> None:
+        training, epochs, grace = self.training, self.training.epochs, self.tune.asha.grace_epochs
+        if self.tune.scheduler == "asha" and grace >= epochs:
+            raise ValueError(
+                f"tune.asha.grace_epochs: found {grace}, expected less than training.epochs ({epochs}), or ASHA cannot "
+                "stop any trial"
+            )
+        if training.schedule == "step" and training.step_every >= epochs:
+            raise ValueError(
+                f"training.step_every: found {training.step_every}, expected less than training.epochs ({epochs}), or "
+                "the learning rate never falls"
+            )
+        if training.patience is not None and training.loop is not None:
+            raise ValueError(
+                f"training.patience: found {training.patience}, expected null, because only losstune's loop can go "
+                "back to the best epoch; training.loop trains all epochs"
+            )
 
     def _require_loop(self) -> None:
         metric = self.tune.own_metric
         if self.training.loop is not None:
+            self._require_recipe_of_loop()
+            if self.model.backbone_factor != 1.0:
+                raise ValueError(
+                    f"model.backbone_factor: found {self.model.backbone_factor:g}, but with training.loop the loop "
+                    "makes the optimiser; remove the key, and set the learning rates in the loop"
+                )
+            if self.data.name == FILES and (self.model.weights is not None or self.model.freeze != "none"):
+                raise ValueError(
+                    f"model: found weights or freeze with data.name: {FILES}, where the training loop builds the "
+                    "network itself; remove these keys"
+                )
             return
         if metric is not None and not metric.is_function:
             raise ValueError(
@@ -303,6 +333,22 @@ class Params(Section):
             raise ValueError(
                 f"data.name: found {FILES!r}, which losstune does not read; it needs a training.loop that does"
             )
+
+    def _require_recipe_of_loop(self) -> None:
+        """Reject what only losstune's own loop does, so that no setting is without effect."""
+        training = self.training
+        found = {
+            "mixup": training.mixup or None,
+            "cutmix": training.cutmix or None,
+            "class_weights": None if training.class_weights == "none" else training.class_weights,
+            "augmentation": training.augmentation_label if isinstance(training.augmentation, tuple) else None,
+        }
+        for key, value in found.items():
+            if value is not None:
+                raise ValueError(
+                    f"training.{key}: found {value}, which a training.loop of your own would not see; do it in the "
+                    "loop, and leave the key out"
+                )
 
     def _require_rope(self) -> None:
         metric, rope = self.tune.measure, self.report.rope

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = 3
 
@@ -33,13 +33,32 @@ class Configuration(Row):
         loss: Name of the loss.
         hyperparameters: Values of the loss's hyperparameters, by name.
         learning_rate: Peak learning rate.
-        weight_decay: Decoupled with ``adamw``, an L2 penalty with ``sgd``.
+        weight_decay: Decoupled with ``adamw`` and ``muon``, an L2 penalty with the other optimisers.
+        settings: Values of further settings that are searched, by their name in ``training``; not written if empty.
     """
 
     loss: str
     hyperparameters: dict[str, int | float]
     learning_rate: float
     weight_decay: float
+    settings: dict[str, float] = {}
+
+    @property
+    def further(self) -> dict[str, int | float]:
+        """Every value by its name, without learning rate and weight decay."""
+        return {**self.settings, **self.hyperparameters}
+
+    @property
+    def values(self) -> dict[str, int | float]:
+        """Every value by its name."""
+        return {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay, **self.further}
+
+    @model_serializer(mode="wrap")
+    def _without_empty_settings(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if not values.get("settings", True):
+            del values["settings"]
+        return values
 
 
 class Epoch(Row):

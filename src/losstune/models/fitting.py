@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,9 +14,12 @@ from torch import nn
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import is_own
+from losstune.models import weights_files
 from losstune.models.build import BUILT_IN, build_model, without_weights
-from losstune.models.heads import adapt_head
+from losstune.models.freezing import freeze
+from losstune.models.heads import adapt_head, head_of
 from losstune.models.own import require_own_fit
+from losstune.models.pretrained import match, require_match
 
 MAX_WEIGHTS = 2**24
 MAX_PRODUCTS = 2**28
@@ -65,14 +69,36 @@ def require_fit(
             _require_step(network, settings.name, input_shape, batch_size)
 
 
+def require_weights(settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int) -> str:
+    """Return a sentence on what ``model.weights`` loads, and what it does not.
+
+    Args:
+        settings: The model's settings, with weights.
+        input_shape: Shape of one sample.
+        num_classes: Number of logits.
+
+    Raises:
+        LosstuneError: If the file is missing or damaged, or is that of another architecture.
+    """
+    weights = weights_files.read(settings)
+    own = is_own(settings.name)
+    with torch.random.fork_rng(devices=[]), nullcontext() if own else without_weights():
+        network = build_model(settings, input_shape, num_classes)
+    found = match(network, weights, head_of(network, num_classes))
+    return require_match(found, network, weights, str(settings.weights), settings.name)
+
+
 def _build(
     settings: ModelSettings, input_shape: tuple[int, ...], num_classes: int, loss: str, head: Mapping[str, Any]
 ) -> nn.Module:
     network = build_model(settings, input_shape, num_classes)
+    last = head_of(network, num_classes)
     try:
-        return adapt_head(network, num_classes, **head)
+        network = adapt_head(network, num_classes, **head)
     except LosstuneError as error:
         raise LosstuneError(f"{error} (losses: {loss})") from None
+    freeze(network, settings.freeze, last)
+    return network
 
 
 def _is_small(name: str, network: nn.Module, input_shape: tuple[int, ...]) -> bool:
@@ -105,6 +131,6 @@ def _problem(network: nn.Module, input_shape: tuple[int, ...], batch_size: int) 
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             # Two samples are enough: a network that fails with more also fails with two.
             network(torch.zeros(min(batch_size, 2), *input_shape, device=next(network.parameters()).device))
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split()).rstrip(".!")
     return None

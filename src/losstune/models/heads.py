@@ -69,6 +69,22 @@ class RegularisedLinear(nn.Module):
         return F.linear(F.dropout(features, self.dropout, self.training), weight, self.bias)
 
 
+def head_of(network: nn.Module, num_classes: int) -> str | None:
+    """Return the name of the last linear layer, which gives the logits; None if the network has none.
+
+    Example:
+        >>> head_of(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), 3)
+        '2'
+    """
+    linear = (nn.Linear, CosineLinear, RegularisedLinear)
+    names = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, linear) and module.weight.shape[0] == num_classes
+    ]
+    return names[-1] if names else None
+
+
 def adapt_head(
     network: nn.Module,
     num_classes: int,
@@ -96,14 +112,7 @@ def adapt_head(
     replaced = normalised or dropout > 0 or decay > 0
     if not replaced and initial_bias is None:
         return network
-    name = next(
-        (
-            name
-            for name, module in reversed(list(network.named_modules()))
-            if isinstance(module, nn.Linear) and module.out_features == num_classes
-        ),
-        None,
-    )
+    name = head_of(network, num_classes)
     if name is None:
         if replaced:
             raise LosstuneError(

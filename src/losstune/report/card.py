@@ -37,7 +37,9 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
         f"- **Input**: {takes}; the model normalises them itself.",
         f"- **Output**: probabilities of {len(data.class_names)} classes, in this order: {classes}. {link}",
         f"- **Trained with**: {objective}, learning rate {configuration.learning_rate:.3g}, weight decay "
-        f"{configuration.weight_decay:.3g}, seed {record.seed}, on {data.num_train:,} samples; chosen on "
+        f"{configuration.weight_decay:.3g}, "
+        + "".join(f"{name} {value:.3g}, " for name, value in configuration.settings.items())
+        + f"seed {record.seed}, on {data.num_train:,} samples; chosen on "
         f"{data.num_validation:,} others.",
         f"- **Data**: {data.name}, digest `{data.digest[:16]}`; registered as `{results.protocol[:12]}`.",
         f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores.",

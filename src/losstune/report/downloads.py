@@ -140,7 +140,7 @@ def _configurations(diagnostics: Diagnostics) -> tuple[Sequence[str], Iterator[S
             search,
             configuration.learning_rate,
             configuration.weight_decay,
-            " ".join(f"{name}={value:.6g}" for name, value in configuration.hyperparameters.items()),
+            " ".join(f"{name}={value:.6g}" for name, value in configuration.further.items()),
         )
         for search, configuration in found
     )

@@ -68,7 +68,7 @@ def _search_row(search: SearchResult, units: wording.Units) -> dict[str, Any]:
     return {
         "result": search,
         "hyperparameters": ", ".join(
-            f"{name} {wording.number(value)}" for name, value in search.winner.hyperparameters.items()
+            f"{name} {wording.number(value)}" for name, value in search.winner.further.items()
         ),
         "validation": units.score(search.validation),
         "fresh": units.score(search.fresh),

@@ -8,9 +8,12 @@ from pathlib import Path
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.data import imbalance, prepared
+from losstune.data.manifest import Manifest
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import check_model
+from losstune.stages.model_fit import check_model, known_input, pretrained_notes
+from losstune.stages.recipe import require_recipe
+from losstune.stages.setting_notes import setting_notes
 from losstune.stages.study import check_names
 from losstune.study.search import Space
 
@@ -30,15 +33,32 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
         LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
-    return spaces, check_model(params, spaces, folder, source)
+    notes = check_model(params, spaces, folder, source)
+    manifest = _manifest(folder)
+    if manifest is not None and manifest.name == params.data.name and manifest.has_samples:
+        try:
+            notes += require_recipe(params, manifest)
+        except LosstuneError as error:
+            raise LosstuneError(f"{source}: {error}") from None
+    return spaces, notes
 
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
-    found = [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
-    try:
-        manifest = prepared.read_manifest(folder / PREPARED)
-    except LosstuneError:
+    found = [("training", line) for line in setting_notes(params)]
+    found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
+    if (known := known_input(params, folder)) is not None:
+        found = [*(("weights", line) for line in pretrained_notes(params, known[0], known[1])), *found]
+    manifest = _manifest(folder)
+    if manifest is None:
         return found
     lines = imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope)
     return [*found, *(("classes", line) for line in lines)]
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of the prepared data; None if there is none."""
+    try:
+        return prepared.read_manifest(folder / PREPARED)
+    except LosstuneError:
+        return None

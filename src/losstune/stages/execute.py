@@ -121,7 +121,7 @@ def _num_per_gpu(model: str, input_shape: tuple[int, ...]) -> int:
     if model in {"linear", "mlp", "cnn"} or len(input_shape) == 1:
         return 8
     side = input_shape[-1]
-    return 4 if model == "resnet" and side <= 64 else 2 if side <= 64 else 1
+    return 4 if model in {"resnet", "resnet9"} and side <= 64 else 2 if side <= 64 else 1
 
 
 def _counts(entries: list[Entry]) -> dict[str, float]:

@@ -15,22 +15,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from losstune.config.references import digests
 from losstune.config.schema import Params
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, write_json
-from losstune.core.own_code import is_own
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.core.sources import code_digest
 from losstune.data import prepared
 from losstune.data.manifest import Manifest
 from losstune.data.raw import Array
-from losstune.models import adapt_head, build_model
+from losstune.models import build_network, weights_files
 from losstune.models.backbone import split
-from losstune.models.weights import load_weights, weights_digest
+from losstune.models.weights import load_weights
 from losstune.stages.device import resolve_device
+from losstune.stages.identity import digests_of
 from losstune.stages.interrupts import interruptible
 from losstune.stages.layout import FEATURES, PREPARED
 from losstune.study.provenance import public_versions
@@ -66,7 +65,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if _is_current(folder / FEATURES, source):
         print("features: kept")
         return
-    backbone, _ = split(_network(params, base), base.num_classes)
+    backbone = _backbone(params, base)
     device = resolve_device(params.resources.device)
     development = prepared.read_development(folder / PREPARED, verify=True)
     test = prepared.read_test(folder / PREPARED, verify=True)
@@ -127,15 +126,17 @@ def whole(
     Raises:
         LosstuneError: If the file is missing or damaged.
     """
-    backbone, _ = split(_network(params, base), base.num_classes)
-    head = adapt_head(build_model(HEAD, inputs.input_shape, inputs.num_classes), inputs.num_classes, **head_options)
+    head = build_network(HEAD, inputs.input_shape, inputs.num_classes, head_options)
     load_weights(head, weights)
-    return nn.Sequential(backbone, head)
+    return nn.Sequential(_backbone(params, base), nn.Flatten(), head)
 
 
-def _network(params: Params, base: Manifest) -> nn.Module:
+def _backbone(params: Params, base: Manifest) -> nn.Module:
     torch.manual_seed(derive_seed(params.study.seed, "features"))
-    return build_model(params.model, base.input_shape, base.num_classes)
+    settings = params.model.model_copy(update={"freeze": "none"})
+    weights = weights_files.read(settings) if settings.weights is not None else None
+    network = build_network(settings, base.input_shape, base.num_classes, {}, weights)
+    return split(network, base.num_classes).backbone
 
 
 class _Backbone:
@@ -155,21 +156,20 @@ class _Backbone:
             # A copy, because the file is mapped read-only.
             stored = torch.from_numpy(np.array(images[start : start + self.size])).to(self.device)
             with torch.inference_mode():
-                yield self.network((stored.float() - self.mean) / self.std).cpu().numpy()
+                yield self.network((stored.float() - self.mean) / self.std).flatten(1).cpu().numpy()
 
 
 def _source(params: Params, base: Manifest) -> str:
     """Return the digest of everything that determines the features."""
-    own = digests(params)
+    own = digests_of(params)
     return digest(
         {
             "data": base.digest,
-            "model": params.model.model_dump(mode="json", exclude={"weights", "download", "backbone_factor"}),
-            "weights": weights_digest(params.model),
-            "own": own.get("model.name") if is_own(params.model.name) else None,
+            "model": params.model.model_dump(mode="json", exclude={"weights", "download", "backbone_factor", "freeze"}),
+            "own": {key: own[key] for key in ("model.name", "model.weights") if key in own},
             "seed": params.study.seed,
             "code": code_digest("losstune.models.build", "losstune.models.backbone"),
-            "versions": public_versions(("torch", "torchvision")),
+            "versions": public_versions(("torch", *filter(None, [params.model.library]))),
         }
     )
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from losstune import __version__
 from losstune.config.load import data_path
-from losstune.config.references import digests
 from losstune.config.schema import FILES, Params
 from losstune.core import own_code
 from losstune.core.files import digest, write_json
 from losstune.core.sources import LOSSTUNE, modules_of_stage
 from losstune.data.walk import files_below
+from losstune.stages.identity import digests_of
 from losstune.stages.layout import FINGERPRINTS
 
 _TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "tune")
@@ -43,7 +43,7 @@ def run(params: Params, folder: Path, *, with_data: bool) -> None:
             tracks. They always do for files that only the training loop reads.
 
     Raises:
-        LosstuneError: If a reference to the user's own code leads nowhere.
+        LosstuneError: If a reference to the user's own code leads nowhere, or the file of weights is missing.
     """
     for stage, fingerprint in fingerprints(params, folder, with_data=with_data).items():
         write_json(folder / FINGERPRINTS / f"{stage}.json", fingerprint)
@@ -61,7 +61,7 @@ def fingerprints(params: Params, folder: Path, *, with_data: bool) -> dict[str, 
 def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tuple[str, ...]) -> dict[str, Any]:
     # The modules' own digests: what the command line imports inside functions belongs to other stages.
     code = {module: LOSSTUNE.module_digest(module) for module in modules_of_stage(stage)}
-    own = _own_data(params) if stage == "prepare" else digests(params)
+    own = _own_data(params) if stage == "prepare" else digests_of(params)
     return {
         "losstune": {"version": __version__, "code": digest(code)},
         "own code": own,

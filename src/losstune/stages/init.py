@@ -21,6 +21,7 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.files import write_atomically
 from losstune.core.git import GitError, NoRepositoryError, run_git
+from losstune.core.own_code import RESERVED
 from losstune.data.survey import MUCH_LARGER, Survey, survey
 from losstune.losses.tools.sets import SETS, losses_of
 from losstune.stages.fingerprint import SETTINGS
@@ -129,7 +130,7 @@ def _as_written(path: str, folder: Path) -> str:
 
 
 def _most_pixels(model: str | None) -> int:
-    return PIXELS_OF_PRETRAINED if model is not None and model.startswith("torchvision:") else PIXELS
+    return PIXELS_OF_PRETRAINED if model is not None and model.startswith(RESERVED) else PIXELS
 
 
 def _values(

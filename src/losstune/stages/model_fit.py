@@ -7,9 +7,10 @@ from pathlib import Path
 
 from losstune.config.schema import FILES, Params
 from losstune.core.errors import LosstuneError
+from losstune.core.own_code import is_own
 from losstune.data import prepared
 from losstune.losses.registry import get
-from losstune.models.fitting import require_fit
+from losstune.models.fitting import require_fit, require_weights
 from losstune.stages.layout import PREPARED
 from losstune.stages.own_checks import check_own
 from losstune.study.search import Space
@@ -36,6 +37,22 @@ def require_model(params: Params, spaces: Mapping[str, Space], input_shape: tupl
     require_fit(params.model, input_shape, num_classes, batch_size=params.training.batch_size, heads=heads)
 
 
+def pretrained_notes(params: Params, input_shape: tuple[int, ...], num_classes: int) -> list[str]:
+    """Return what ``model.weights`` loads, and what is unusual about ``model.freeze``, one sentence each.
+
+    Raises:
+        LosstuneError: If the file is not one of this architecture.
+    """
+    if not params.names_model:
+        return []
+    model = params.model
+    if model.weights is not None:
+        return [require_weights(model, input_shape, num_classes)]
+    if model.freeze != "none" and not is_own(model.name):
+        return ["the layers of model.freeze keep their random weights, because model.weights is null"]
+    return []
+
+
 def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, source: str = "params.yaml") -> list[str]:
     """Check the model and the user's own code before a stage runs.
 
@@ -52,6 +69,7 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
     try:
         if shape is not None and params.names_model:
             require_model(params, spaces, shape, num_classes)
+            pretrained_notes(params, shape, num_classes)
         return check_own(params, shape, num_classes)
     except LosstuneError as error:
         raise LosstuneError(f"{source}: {error}{where}") from None

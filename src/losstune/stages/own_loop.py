@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from losstune.config.schema import FILES, Params
 from losstune.core.errors import LosstuneError
 from losstune.data import files, prepared
 from losstune.losses.registry import get
+from losstune.models import weights_files
 from losstune.stages.device import resolve_device
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import known_input
@@ -36,6 +38,9 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
     if params.training.loop is None or (arrays := _arrays(params, folder)) is None:
         return []
     from losstune.training.own_loop_check import check_loop, try_loop  # only a study with such a loop needs greenlets
+
+    if params.model.weights is not None:
+        arrays = replace(arrays, weights=weights_files.read(params.model))
 
     def task(loss: str) -> Task:
         return Task(

@@ -51,11 +51,7 @@ def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, s
             yield (TRIALS, f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} searches")
             continue
         counts[configuration.loss, record.search] += 1
-        values = {
-            "learning_rate": configuration.learning_rate,
-            "weight_decay": configuration.weight_decay,
-            **configuration.hyperparameters,
-        }
+        values = configuration.values
         for name, searched in space.ranges.items():
             # The first trial uses the defaults, which may lie outside a range that the study narrowed.
             if record.index and not searched.contains(values[name]):

@@ -43,6 +43,7 @@ from losstune.stages.layout import (
     read_records,
 )
 from losstune.stages.own import unverified
+from losstune.stages.recipe import mixing_note
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
@@ -93,7 +94,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         protocol=registration.protocol,
         earlier=registration.earlier,
         data_warnings=imbalance.warnings_on(study.manifest, params.tune.measure.name, params.report.rope),
-        own_notes=unverified(params),
+        more_notes=[*mixing_note(params), *unverified(params)],
         code=_code_facts(study),
     )
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None

@@ -51,7 +51,7 @@ def _source(data: DataSettings, folder: Path) -> str:
 
 
 def _settings(study: Study) -> Mapping[str, str | int | float]:
-    params, augmentation = study.params, study.params.training.augmentation
+    params = study.params
     return {
         "data": study.manifest.name,
         "label_noise": params.data.label_noise,
@@ -64,7 +64,7 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
         "momentum": params.training.momentum,
         "warmup_fraction": params.training.warmup_fraction,
         "schedule": params.training.schedule,
-        "augmentation": augmentation if isinstance(augmentation, str) else augmentation.name,
+        "augmentation": params.training.augmentation_label,
         "precision": params.training.precision,
         "device": study.device,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from losstune.config.load import data_path
-from losstune.config.references import digests, references
+from losstune.config.references import references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
@@ -17,18 +17,22 @@ from losstune.data import files, prepared
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import aliases, get, known, registry, use_own
 from losstune.losses.scale import learning_rate_divisor
-from losstune.models import validate_model_name
+from losstune.models import validate_model_name, weights_files
 from losstune.stages import features
 from losstune.stages.device import FindDevice
+from losstune.stages.identity import digests_of
 from losstune.stages.layout import FEATURES, PREPARED
-from losstune.stages.model_fit import SOME_CLASSES, require_model
+from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
+from losstune.stages.recipe import require_policy_names, require_recipe
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
 from losstune.study.registration import Registration, registration_of
 from losstune.study.search import Space, centred, space_of
+from losstune.training.policies import TRANSFORMS
 from losstune.training.task import Arrays, Task, without_samples
+from losstune.training.update_rules import RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,8 @@ class Study:
         spaces: Search space of each loss.
         registration: Everything that defines the study.
         versions: Public versions of the libraries that compute the results.
-        own: Digest of the user's own code by the key that names it.
+        own: Digest of the user's own code, and of the pretrained weights, by the key that names it.
+        notes: What the user should know before trainings start, a sentence each.
     """
 
     params: Params
@@ -58,6 +63,7 @@ class Study:
     registration: Registration
     versions: dict[str, str]
     own: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def protocol_hash(self) -> str:
@@ -104,6 +110,9 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     try:
         if params.names_model:
             validate_model_name(params.model.name)
+        require_policy_names(params)
+        if params.model.weights is not None:
+            weights_files.find(params.model)
         require_loadable(params)
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
@@ -113,14 +122,16 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
 
 
 def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
-    """Lower the learning rates of losses with larger gradients than cross-entropy, if configured and with SGD only.
+    """Shift the ranges of losses with larger gradients than cross-entropy, if configured.
 
-    AdamW's steps do not depend on the scale of the loss, so its spaces do not change.
+    Only those shift with which the optimiser's steps depend on the scale of the loss: SGD's learning rate, and weight
+    decay where it is an L2 penalty.
     """
-    if not params.search_space.centre_learning_rate or params.training.optimizer != "sgd":
+    scaled = RULES[params.training.optimizer].scaled
+    if not params.search_space.centre_learning_rate or not scaled:
         return dict(spaces)
     return {
-        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), num_classes))
+        name: centred(space, learning_rate_divisor(get(name).bind(space.fixed), num_classes), scaled)
         for name, space in spaces.items()
     }
 
@@ -144,7 +155,11 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     _require_current(manifest, params)
     if params.names_model:
         require_model(params, spaces, manifest.input_shape, manifest.num_classes)
+    notes = pretrained_notes(params, manifest.input_shape, manifest.num_classes)
     check_own(params, manifest.input_shape or None, manifest.num_classes or SOME_CLASSES)
+    if manifest.has_samples:
+        require_recipe(params, manifest)
+    own = digests_of(params)
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
@@ -158,17 +173,20 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
         inputs=inputs,
         device=device,
         spaces=spaces,
-        registration=registration_of(params, manifest.digest, spaces),
+        registration=registration_of(params, manifest.digest, spaces, own.get("model.weights")),
         versions=versions,
-        own=digests(params),
+        own=own,
+        notes=tuple(notes),
     )
 
 
 def _libraries(params: Params) -> tuple[str, ...]:
-    # torchvision's architectures may change with its version; losstune's own models do not use it.
-    return (
-        ("torch", "torchvision") if params.names_model and params.model.name.startswith("torchvision:") else ("torch",)
-    )
+    # A library's architectures and transforms may change with its version; losstune's own models use none.
+    used = {params.model.library} if params.names_model and params.model.library else set()
+    policies = params.training.augmentation if isinstance(params.training.augmentation, tuple) else ()
+    if any(policy.name in TRANSFORMS for policy in policies):
+        used.add("torchvision")
+    return ("torch", *sorted(used))
 
 
 def _require_current(manifest: Manifest, params: Params) -> None:
@@ -210,4 +228,7 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         num_classes=manifest.num_classes,
         digest=manifest.digest if with_test else manifest.development_digest,
         root=str(root),
+        weights=weights_files.read(study.params.model)
+        if study.params.model.weights is not None and not study.params.uses_features
+        else None,
     )

@@ -140,7 +140,7 @@ def _least(task: Task, arrays: Arrays, num_batches: int = 1) -> float:
 
 
 def _shortened(task: Task, passes: float) -> Task:
-    training = task.training.model_copy(update={"epochs": max(1, int(passes))})
+    training = task.training.model_copy(update={"epochs": max(1, int(passes)), "patience": None})
     return replace(task, training=training, test=False, keep_weights=False)
 
 

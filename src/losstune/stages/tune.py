@@ -31,7 +31,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every trial is finished.
     """
     study = open_study(params, folder, root, find_device)
-    for line in identical_lines(study.spaces, known_class_counts(folder)):
+    for line in (*study.notes, *identical_lines(study.spaces, known_class_counts(folder))):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
     with open_ledger(params, root) as ledger, locked(root, "tune"):

@@ -103,14 +103,14 @@ def make_job(
     A key is the hash of everything that determines the result: the content of the data, the task, the training code and
     the code of this loss (not of other losses), the kind of device, and the `versions` of the libraries that compute
     it. Paths, hosts and the number of workers are not part of it. `own` has a digest of the user's own code for each
-    door that it comes in by.
+    door that it comes in by, and of the content of the pretrained weights.
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
     loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
-        "model": _without_place(task.model.model_dump(mode="json")),
+        "model": _without_place(task.model.model_dump(mode="json", exclude={"weights", "download"})),
         "training": {key: _without_place(value) for key, value in task.training.model_dump(mode="json").items()},
         "device": task.device,
         "test": task.test,
@@ -121,7 +121,8 @@ def make_job(
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
-    if task.training.loop:  # which may return scores in the units of the study's metric
+    # A loop of the user's own may return scores in the units of the study's metric, and patience watches it.
+    if task.training.loop or task.training.patience:
         base["score"] = task.score
     keys = tuple(digest({**base, "seed": seed}) for seed in task.seeds)
     return Job(task=task, stage=stage, role=role, search=search, indices=tuple(indices), keys=keys)
@@ -134,6 +135,8 @@ def loop_module(training: TrainingSettings) -> str:
 
 def _without_place(value: Any) -> Any:
     """Return a section that names a user's callable without the callable's file, which may move."""
+    if isinstance(value, list):
+        return [_without_place(item) for item in value]
     if isinstance(value, dict) and is_own(str(value.get("name", ""))):
         return value | {"name": name_of(value["name"])}
     return value

@@ -56,7 +56,9 @@ class Registration(Row):
         return digest(self.terms)
 
 
-def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space]) -> Registration:
+def registration_of(
+    params: Params, data_digest: str, spaces: Mapping[str, Space], weights_digest: str | None = None
+) -> Registration:
     """Return the registration of a study.
 
     The terms exclude the path of the data, the study's name, resources, tracking, and the order of the losses.
@@ -65,6 +67,7 @@ def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space
         params: The study's settings.
         data_digest: Hash of the content of all prepared splits.
         spaces: The search space of each loss.
+        weights_digest: Hash of the content of the pretrained weights, which stands for their path; None without any.
     """
     values = params.model_dump(mode="json")
     terms: dict[str, Any] = {
@@ -78,6 +81,8 @@ def registration_of(params: Params, data_digest: str, spaces: Mapping[str, Space
     }
     for section in _SECTIONS:
         terms |= {f"{section}.{key}": value for key, value in values[section].items()}
+    del terms["model.download"]
+    terms["model.weights"] = weights_digest
     for loss, space in sorted(spaces.items()):
         for name, searched in space.ranges.items():
             terms[f"spaces.{loss}.{name}"] = f"{searched}, first {space.defaults[name]:g}"

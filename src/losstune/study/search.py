@@ -40,24 +40,29 @@ class Space:
 
     Attributes:
         loss: The loss's name.
-        ranges: The searched ranges: ``learning_rate``, ``weight_decay`` and the loss's own hyperparameters.
+        ranges: The searched ranges: ``learning_rate``, ``weight_decay``, `settings` and the loss's own
+            hyperparameters.
         fixed: Hyperparameters of the loss that ``params.yaml`` fixes.
         defaults: A value for each of `ranges`, which the first trial uses.
+        settings: Names of the searched settings of the training.
     """
 
     loss: str
     ranges: dict[str, Range]
     fixed: dict[str, Value]
     defaults: dict[str, Value]
+    settings: tuple[str, ...] = ()
 
     def configuration(self, values: dict[str, Value]) -> Configuration:
         """Turn a value for each of `ranges` into a configuration."""
-        own = {name: value for name, value in values.items() if name not in SHARED}
+        shared = {*SHARED, *self.settings}
+        own = {name: value for name, value in values.items() if name not in shared}
         return Configuration(
             loss=self.loss,
             hyperparameters=dict(sorted((own | self.fixed).items())),
             learning_rate=float(values["learning_rate"]),
             weight_decay=float(values["weight_decay"]),
+            settings={name: float(values[name]) for name in self.settings},
         )
 
 
@@ -76,16 +81,20 @@ def space_of(spec: LossSpec, settings: SearchSpaceSettings) -> Space:
                 f"search_space.losses.{spec.name}: unknown hyperparameter '{name}'{did_you_mean(name, names)} "
                 f"({spec.name} has {', '.join(names) or 'none'})"
             )
-    ranges: dict[str, Range] = {
-        "learning_rate": _range(settings.learning_rate),
-        "weight_decay": _range(settings.weight_decay),
+    shared = {
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        **dict(sorted(settings.training.items())),
     }
-    defaults: dict[str, Value] = {
-        "learning_rate": settings.learning_rate.default,
-        "weight_decay": settings.weight_decay.default,
-    }
+    ranges: dict[str, Range] = {name: _range(span) for name, span in shared.items()}
+    defaults: dict[str, Value] = {name: span.default for name, span in shared.items()}
     fixed: dict[str, Value] = {}
     for hyperparameter in spec.hyperparameters:
+        if hyperparameter.name in settings.training:
+            raise LosstuneError(
+                f"search_space.training.{hyperparameter.name}: {spec.name} has a hyperparameter of that name; rename "
+                "it, or remove the range"
+            )
         key = f"search_space.losses.{spec.name}.{hyperparameter.name}"
         choice = own.get(hyperparameter.name)
         if isinstance(choice, int | float):
@@ -97,15 +106,22 @@ def space_of(spec: LossSpec, settings: SearchSpaceSettings) -> Space:
         if not isinstance(searched, Choice):
             default = _like(min(max(default, searched.low), searched.high), hyperparameter)
         defaults[hyperparameter.name] = default
-    return Space(loss=spec.name, ranges=ranges, fixed=fixed, defaults=defaults)
+    return Space(
+        loss=spec.name, ranges=ranges, fixed=fixed, defaults=defaults, settings=tuple(sorted(settings.training))
+    )
 
 
-def centred(space: Space, scale: float) -> Space:
-    """Return the space for a loss whose gradients are `scale` times cross-entropy's, trained by SGD.
+def centred(space: Space, scale: float, scaled: Sequence[str] = SHARED) -> Space:
+    """Return the space for a loss whose gradients are `scale` times cross-entropy's.
 
     SGD on scale * L with learning rate r and weight decay w takes the same steps as on L with scale * r and w / scale.
     Dividing r and multiplying w by the scale lets every loss start from cross-entropy's range, so that tuning covers
     only the differences beyond the scale.
+
+    Args:
+        space: The loss's space.
+        scale: The factor.
+        scaled: Which of both the scale matters to, see :class:`losstune.training.update_rules.Rule`.
 
     Raises:
         LosstuneError: If the scale is not a positive number.
@@ -117,7 +133,8 @@ def centred(space: Space, scale: float) -> Space:
         )
     factors = {"learning_rate": 1 / scale, "weight_decay": scale}
     ranges, defaults = dict(space.ranges), dict(space.defaults)
-    for name, factor in factors.items():
+    for name in scaled:
+        factor = factors[name]
         span = ranges[name]
         assert isinstance(span, FloatRange)
         ranges[name] = replace(span, low=factor * span.low, high=factor * span.high)
@@ -183,11 +200,7 @@ def _propose_tpe(space: Space, history: Sequence[Record], metric: Metric, seed: 
     sampler = optuna.samplers.TPESampler(n_startup_trials=1, multivariate=True, seed=seed % 2**32)
     study = optuna.create_study(direction="minimize" if metric.minimize else "maximize", sampler=sampler)
     for record in history:
-        point = record.configuration.hyperparameters | {
-            "learning_rate": record.configuration.learning_rate,
-            "weight_decay": record.configuration.weight_decay,
-        }
-        values = {name: point[name] for name in space.ranges}
+        values = {name: record.configuration.values[name] for name in space.ranges}
         score = record.validation[metric.name]
         study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=score))
     return space.configuration(dict(study.ask(distributions).params))

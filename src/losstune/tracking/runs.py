@@ -116,7 +116,7 @@ def name_of(record: Record) -> str:
     who = {"trial": f"{loss} #{number}", "block": f"{loss} · block {number}"}.get(
         record.role, f"{loss} · {record.role}"
     )
-    values = {"lr": configuration.learning_rate, **configuration.hyperparameters}
+    values = {"lr": configuration.learning_rate, **configuration.further}
     return " ".join([who, *(f"{name}={value:.3g}" for name, value in values.items())])
 
 
@@ -197,6 +197,7 @@ def _params_of(record: Record, run: StageRun) -> dict[str, str]:
         "loss": loss,
         "learning_rate": configuration.learning_rate,
         "weight_decay": configuration.weight_decay,
+        **configuration.settings,
         "num_parameters": record.num_parameters,
         **{f"{loss}.{name}": value for name, value in configuration.hyperparameters.items()},
     }

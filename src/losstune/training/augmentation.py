@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from losstune.config.settings import OwnSettings
+from losstune.config.settings import OwnSettings, PolicySettings
 from losstune.core.errors import LosstuneError, in_one_line
-from losstune.core.own_code import load
+from losstune.core.own_code import is_own, load
 from losstune.training.device_data import DeviceData
+from losstune.training.policies import ON_BYTES, TRANSFORMS, Augment, cutout, in_turn, per_image, transform_of
 
 KEY = "training.augmentation"
 NUM_SAMPLES = 4
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""Changes a batch of normalised inputs; all random numbers come from the generator, which is on the CPU."""
+Setting = str | OwnSettings | tuple[PolicySettings, ...]
 
 
-def augmentation_of(setting: str | OwnSettings, data: DeviceData) -> Augment | None:
-    """Return the function that ``training.augmentation`` names; None for ``none``.
+def augmentation_of(setting: Setting, data: DeviceData) -> Augment | None:
+    """Return the function that ``training.augmentation`` names; None for ``none``. A list is applied in its order.
 
     A user's own function, ``augment(images, generator, **options) -> images``, gets images in [0, 1] if they are stored
     as bytes, else in stored units, and returns as many of the same shape and type.
@@ -32,8 +33,65 @@ def augmentation_of(setting: str | OwnSettings, data: DeviceData) -> Augment | N
         return None
     if isinstance(setting, str):
         return lambda images, generator: augment(images, setting, generator)
+    if isinstance(setting, tuple):
+        return in_turn([_policy(policy, data) for policy in setting])
     own = _own(setting)
     return lambda images, generator: data.from_stored(own(data.as_stored(images), generator))
+
+
+def _policy(policy: PolicySettings, data: DeviceData) -> Augment:
+    name, options = policy.name, policy.options
+    if is_own(name):
+        own = _own(OwnSettings(name=name, options=options))
+        return lambda images, generator: data.from_stored(own(data.as_stored(images), generator))
+    if name in TRANSFORMS:
+        return per_image(transform_of(name, options, KEY), data, on_bytes=name in ON_BYTES)
+    if name == "cutout":
+        return partial(cutout, **options)
+    return lambda images, generator: augment(images, name, generator)
+
+
+def require_policies(policies: Sequence[PolicySettings], input_shape: tuple[int, ...], dtype: str) -> list[str]:
+    """Try a list of policies on a few samples.
+
+    Args:
+        policies: The list.
+        input_shape: Shape of one sample.
+        dtype: Type of the stored samples, ``"uint8"`` or ``"float32"``.
+
+    Returns:
+        Notes, one sentence each.
+
+    Raises:
+        LosstuneError: If one does not fit the samples, does not take its options, or as :func:`require_augmentation`.
+    """
+    notes = []
+    for policy in policies:
+        found = f"{KEY}: {policy.name}"
+        if is_own(policy.name):
+            note = require_augmentation(OwnSettings(name=policy.name, options=policy.options), input_shape)
+            notes += [note] if note else []
+            continue
+        if len(input_shape) != 3:
+            raise LosstuneError(f"{found} takes images, found samples of {input_shape[0]} features")
+        if policy.name in ON_BYTES and (dtype != "uint8" or input_shape[0] not in {1, 3}):
+            raise LosstuneError(
+                f"{found} takes images of one or three channels stored as bytes, found {input_shape[0]} of {dtype}"
+            )
+        if policy.name in {"flip", "crop"} and policy.options:
+            raise LosstuneError(f"{found} takes no options, found {', '.join(policy.options)}")
+        images = torch.zeros(NUM_SAMPLES, *input_shape)
+        try:
+            if policy.name in TRANSFORMS:
+                given = images.to(torch.uint8) if policy.name in ON_BYTES else images
+                transform_of(policy.name, policy.options, KEY)(given[0])
+            elif policy.name == "cutout":
+                cutout(images, torch.Generator().manual_seed(0), **policy.options)
+        except LosstuneError:
+            raise
+        except Exception as error:
+            raise LosstuneError(f"{found}: options: {type(error).__name__}: {in_one_line(error)}") from None
+    return notes
 
 
 def require_augmentation(setting: OwnSettings, input_shape: tuple[int, ...]) -> str | None:

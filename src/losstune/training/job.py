@@ -21,7 +21,8 @@ from losstune.core.errors import LosstuneError
 from losstune.core.seeds import derive_seed
 from losstune.losses.module import LossModule, Reduction
 from losstune.losses.spec import BoundLoss
-from losstune.models import adapt_head, build_model
+from losstune.models import adapt_head, build_network
+from losstune.models.pretrained import Weights
 from losstune.training.device_data import DeviceData
 from losstune.training.task import Task
 
@@ -134,6 +135,7 @@ class Job:
         data_root: Path | None = None,
         num_classes: int | None = None,
         is_check: bool = False,
+        weights: Weights | None = None,
     ) -> None:
         self.loss, self.hyperparameters = loss.spec.name, dict(loss.hyperparameters)
         self.learning_rate, self.weight_decay = task.configuration.learning_rate, task.configuration.weight_decay
@@ -151,6 +153,7 @@ class Job:
                 self.test = Samples(data.test_images, data.test_labels, data)
             loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
         self._task, self._root_seed, self._bound, self._report = task, seed, loss, report
+        self._weights = weights
         self.num_parameters: int | None = None
         self.has_required_head = loss.spec.head == "linear"
 
@@ -205,13 +208,18 @@ class Job:
     def build_model(self) -> nn.Module:
         """Build the network that ``model`` in ``params.yaml`` names, as losstune's own loop does, on the job's device.
 
+        It starts from ``model.weights``, and the layers of ``model.freeze`` are frozen: they take no gradient, and stay
+        in evaluation mode when the network is trained.
+
         Raises:
             LosstuneError: If the network can't be built, or the loop reads its data itself.
         """
         if self.input_shape is None or self.num_classes is None:
             raise LosstuneError(f"{KEY}: job.build_model() needs data that losstune reads, not data.name: files")
         torch.manual_seed(derive_seed(self._root_seed, "initialisation"))
-        network = self.adapt_head(build_model(self._task.model, self.input_shape, self.num_classes))
+        head = self._bound.head_options(self.num_classes)
+        network = build_network(self._task.model, self.input_shape, self.num_classes, head, self._weights)
+        self.has_required_head = True
         torch.manual_seed(derive_seed(self._root_seed, "dropout"))
         self.num_parameters = sum(item.numel() for item in network.parameters() if item.requires_grad)
         return network.to(self.device)

@@ -11,21 +11,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from losstune.core import labels
 from losstune.core.records import Epoch, Status
 from losstune.core.seeds import derive_seed
 from losstune.losses.spec import BoundLoss
-from losstune.models import adapt_head, build_model
+from losstune.models import build_network, head_of
+from losstune.models.pretrained import Weights
 from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics
 from losstune.training.augmentation import augmentation_of
+from losstune.training.averaging import averaged
+from losstune.training.best_epoch import BestEpoch
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
+from losstune.training.mixing import Target, mixed
+from losstune.training.objective import Objective, class_weights
 from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
+from losstune.training.sampling import order_of
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -44,10 +50,12 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     data = DeviceData.of(arrays, torch.device(task.device))
     with reproducible(task.device):
         loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
-        trainings = [_Training(task, seed, loss, data) for seed in task.seeds]
+        trainings = [_Training(task, seed, loss, data, arrays.weights) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
                 training.run_epoch(epoch)
+            if all(training.is_over for training in trainings):
+                break
             if epoch in rungs and epoch < task.training.epochs:
                 yield [training.result("stopped") for training in trainings]
         yield [training.finish() for training in trainings]
@@ -56,40 +64,49 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
 class _Training:
     """The state of one model's training."""
 
-    def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData) -> None:
+    def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData, weights: Weights | None) -> None:
         self.task, self.loss, self.data = task, loss, data
         settings = task.training
         self.own_metric = load_metric(task.metric) if task.metric else None
         # Every source of randomness has its own stream, so that all losses of a block share every stream.
         torch.manual_seed(derive_seed(seed, "initialisation"))
-        network = adapt_head(
-            build_model(task.model, data.input_shape, data.num_classes),
-            data.num_classes,
-            **loss.head_options(data.num_classes),
-        )
+        head = loss.head_options(data.num_classes)
+        network = build_network(task.model, data.input_shape, data.num_classes, head, weights)
         self.num_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
         self.memory_format = torch.channels_last if len(data.input_shape) == 3 else torch.contiguous_format
         self.network = network.to(data.device).to(memory_format=self.memory_format)
         torch.manual_seed(derive_seed(seed, "dropout"))
-        self.order = torch.Generator().manual_seed(derive_seed(seed, "order"))
+        order = torch.Generator().manual_seed(derive_seed(seed, "order"))
+        self.draw_order = order_of(settings.sampling, data, order)
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
-        self.optimizer = Optimizer(self.network, task)
+        self.objective = Objective(loss, class_weights(settings, data.train_labels, data.num_classes))
+        self.optimizer = Optimizer(self.network, task, head_of(self.network, data.num_classes))
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
-        self.num_batches = data.num_train // self.batch_size
-        self.num_steps = settings.epochs * self.num_batches
+        num_batches = data.num_train // self.batch_size
+        # Likewise an incomplete last group of batches with a common step.
+        self.accumulation = min(settings.accumulation, num_batches)
+        self.num_batches = num_batches - num_batches % self.accumulation
+        self.num_steps = settings.epochs * (self.num_batches // self.accumulation)
         self.autocast = settings.precision == "bfloat16"
         self.step = 0
+        self.average = averaged(self.network, settings.ema) if settings.ema is not None else None
+        self.scored = self.network if self.average is None else self.average.module
+        self.best = BestEpoch(task.selects, settings.patience) if settings.patience is not None else None
         self.curve: list[Epoch] = []
         self.cause: str | None = None
 
+    @property
+    def is_over(self) -> bool:
+        return self.cause is not None or (self.best is not None and self.best.is_over)
+
     def run_epoch(self, epoch: int) -> None:
-        if self.cause:
+        if self.is_over:
             return
         self.network.train()
         total = torch.zeros((), device=self.data.device)
-        order = torch.randperm(self.data.num_train, generator=self.order).to(self.data.device)
+        order = self.draw_order().to(self.data.device)
         learning_rate, peak = 0.0, self.task.configuration.learning_rate
         for batch in range(self.num_batches):
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
@@ -97,12 +114,14 @@ class _Training:
             inputs, labels = self.data.train_batch(index)
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
-            losses = self.loss(self._logits(inputs), labels)
-            self.optimizer.zero_grad()
-            losses.mean().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(learning_rate)
-            total += losses.detach().sum()
-            self.step += 1
+            target = Target(labels)
+            if self.task.training.mixes:
+                inputs, target = mixed(inputs, labels, self.task.training, self.augmentation)
+            mean, batch_total = self.objective(self._logits(inputs, self.network), target)
+            mean.backward()  # type: ignore[no-untyped-call]
+            if (batch + 1) % self.accumulation == 0:
+                self._update(learning_rate)
+            total += batch_total
         train_loss = total.item() / (self.num_batches * self.batch_size)
         scores = self._scores(self._outputs(self.data.validation_images), self.data.validation_labels)
         if not math.isfinite(train_loss):
@@ -111,6 +130,15 @@ class _Training:
             self.cause = f"the model's outputs became NaN or infinite in epoch {epoch}"
         else:
             self.curve.append(Epoch(epoch=epoch, learning_rate=learning_rate, train_loss=train_loss, validation=scores))
+            if self.best is not None:
+                self.best.add(scores, self.scored)
+
+    def _update(self, learning_rate: float) -> None:
+        self.optimizer.step(learning_rate, self.accumulation)
+        self.optimizer.zero_grad()
+        self.step += 1
+        if self.average is not None:
+            self.average.update_parameters(self.network)
 
     def result(self, status: Status) -> TrainingResult:
         if self.cause:
@@ -120,14 +148,19 @@ class _Training:
             cause=self.cause,
             num_parameters=self.num_parameters,
             curve=tuple(self.curve),
-            validation=self.task.worst_scores() if self.cause else self.curve[-1].validation,
+            validation=self.task.worst_scores() if self.cause else self._reached(),
             test=self.task.worst_scores() if self.cause and self.task.test else None,
         )
+
+    def _reached(self) -> dict[str, float]:
+        return dict(self.best.scores) if self.best is not None else self.curve[-1].validation
 
     def finish(self) -> TrainingResult:
         result = self.result("finished")
         if self.cause:
             return result
+        if self.best is not None:
+            self.best.restore(self.scored)
         if self.task.test:
             if self.data.test_images is None or self.data.test_labels is None:
                 raise ValueError("a task asks for test scores, but was given no test split")
@@ -154,24 +187,24 @@ class _Training:
                 temperature=temperature.item(),
             )
         if self.task.keep_weights:
-            result = replace(result, weights=weights_as_bytes(self.network))
+            result = replace(result, weights=weights_as_bytes(self.scored))
         return result
 
-    def _logits(self, inputs: Tensor) -> Tensor:
+    def _logits(self, inputs: Tensor, network: nn.Module) -> Tensor:
         inputs = inputs.contiguous(memory_format=self.memory_format)
         if not self.autocast:
-            return self.network(inputs)  # type: ignore[no-any-return]
+            return network(inputs)  # type: ignore[no-any-return]
         with torch.autocast(self.data.device.type, dtype=torch.bfloat16):
-            logits = self.network(inputs)
+            logits = network(inputs)
         return logits.float()  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def _outputs(self, images: Tensor) -> Tensor:
-        self.network.eval()
+        self.scored.eval()
         chunks = []
         size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
         for start in range(0, len(images), size):
-            chunks.append(self._logits(self.data.normalised(images[start : start + size])))
+            chunks.append(self._logits(self.data.normalised(images[start : start + size]), self.scored))
         return torch.cat(chunks)
 
     @torch.no_grad()

@@ -85,7 +85,17 @@ class _Training:
         self.scores = Scores(task, loss, data, self.found)
         root = None if arrays.root is None else Path(arrays.root)
         num_classes = arrays.num_classes or None
-        self.job = Job(task, seed, loss, data, self._report, data_root=root, num_classes=num_classes, is_check=is_check)
+        self.job = Job(
+            task,
+            seed,
+            loss,
+            data,
+            self._report,
+            data_root=root,
+            num_classes=num_classes,
+            is_check=is_check,
+            weights=arrays.weights,
+        )
         self.curve: list[Epoch] = []
         self.cause: str | None = None
         self.mistake: LosstuneError | None = None

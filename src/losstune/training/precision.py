@@ -17,7 +17,7 @@ def resolve_precision(training: TrainingSettings, model: ModelSettings, device: 
         return training
     if training.loop is not None:  # which decides itself
         return training.model_copy(update={"precision": "float32"})
-    deep = model.name == "resnet" or model.name.startswith("torchvision:")
+    deep = model.name in {"resnet", "resnet9"} or model.library is not None
     if device == "cuda":
         pays = model.name != "mlp" and torch.cuda.is_bf16_supported()
     else:

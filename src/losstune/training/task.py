@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losstune.config.settings import MetricSettings, ModelSettings, TrainingSettings
-from losstune.core.metric import worst_scores
+from losstune.core.metric import METRICS, Metric, worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
+from losstune.models.pretrained import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What to train. The task and the data alone determine the results.
+
+    Settings that the configuration has a value for are replaced by it in `training` and `model`.
 
     Attributes:
         configuration: Loss, its hyperparameters, learning rate and weight decay.
@@ -27,7 +30,7 @@ class Task:
         keep_weights: Whether to return the trained weights.
         metric: The user's own metric, which is computed beside the built-in ones; None without one.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
-        score: Name of the study's metric, for a loop of the user's own that returns scores in its units.
+        score: Name of the study's metric, which selects.
     """
 
     configuration: Configuration
@@ -40,6 +43,21 @@ class Task:
     metric: MetricSettings | None = None
     early_stopping: str | None = None
     score: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        """Replace the settings that are searched."""
+        for name in ("training", "model"):
+            section = getattr(self, name)
+            values = {
+                key: value for key, value in self.configuration.settings.items() if key in type(section).model_fields
+            }
+            if values:
+                object.__setattr__(self, name, section.model_copy(update=values))
+
+    @property
+    def selects(self) -> Metric:
+        """The metric that selects on validation."""
+        return self.metric.measure if self.metric else METRICS[self.score]
 
     def worst_scores(self) -> dict[str, float]:
         """Return each metric's worst score."""
@@ -60,6 +78,8 @@ class Arrays:
         num_classes: Number of classes; 0 if unknown, without samples only.
         digest: Digest of the content.
         root: The absolute path of the original data; it is not part of its identity.
+        weights: The pretrained weights that ``model.weights`` names, by their names in the file; None without any. They
+            are here because workers may not see the file.
     """
 
     train_images: NDArray[np.generic]
@@ -73,6 +93,7 @@ class Arrays:
     test_images: NDArray[np.generic] | None = None
     test_labels: NDArray[np.int64] | None = None
     root: str | None = None
+    weights: Weights | None = None
 
     @property
     def has_samples(self) -> bool:

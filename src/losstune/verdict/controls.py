@@ -112,8 +112,8 @@ def _check_identity(
 def _first_disagreement(expected: Record, found: Record) -> str:
     if found.seed != expected.seed:
         return "it was trained on another seed"
-    for name in ("learning_rate", "weight_decay"):
-        if getattr(found.configuration, name) != getattr(expected.configuration, name):
+    for name in ("learning_rate", "weight_decay", *expected.configuration.settings):
+        if found.configuration.values.get(name) != expected.configuration.values[name]:
             return f"it was trained with another {name.replace('_', ' ')}"
     if found.status != expected.status:
         return f"it {found.status}, but the baseline {expected.status}"

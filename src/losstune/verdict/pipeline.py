@@ -39,7 +39,7 @@ def build_results(
     protocol: str,
     earlier: tuple[Earlier, ...] = (),
     data_warnings: Sequence[str] = (),
-    own_notes: Sequence[str] = (),
+    more_notes: Sequence[str] = (),
     code: CodeFacts | None = None,
 ) -> Results:
     """Compute all numbers of the report, and the verdict.
@@ -53,7 +53,7 @@ def build_results(
         protocol: Hash of the registration.
         earlier: Earlier registrations of the study, under which the test split was read.
         code: Digests of the code that trained.
-        own_notes: What could not be verified about the user's own code, one sentence each.
+        more_notes: Further notes, such as what could not be verified about the user's own code; one sentence each.
         data_warnings: What limits the verdict, see :func:`losstune.data.imbalance.warnings_on`.
 
     Raises:
@@ -112,7 +112,7 @@ def build_results(
         control=control,
         verdict=verdict,
         warnings=(*(f"{line}." for line in data_warnings), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *own_notes),
+        notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *more_notes),
         code=code,
     )
 

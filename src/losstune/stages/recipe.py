@@ -1,0 +1,74 @@
+"""Check that the recipe of a training fits the data, before anything trains."""
+
+from __future__ import annotations
+
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.local_code import EXPECTED
+from losstune.core.own_code import is_own
+from losstune.data.manifest import Manifest
+from losstune.losses.registry import get
+from losstune.training.augmentation import require_policies
+from losstune.training.objective import takes_mixture
+from losstune.training.policies import NAMES
+from losstune.verdict import wording
+
+
+def require_policy_names(params: Params) -> None:
+    """Check that there is a policy of every name in the list of augmentations.
+
+    Raises:
+        LosstuneError: If there is none; the message gives the nearest name.
+    """
+    policies = params.training.augmentation
+    for number, policy in enumerate(policies if isinstance(policies, tuple) else ()):
+        if policy.name not in NAMES and not is_own(policy.name):
+            raise LosstuneError(
+                f"training.augmentation[{number}]: found {policy.name!r}, expected {', '.join(NAMES)} or {EXPECTED}"
+                f"{did_you_mean(policy.name, NAMES)}"
+            )
+
+
+def require_recipe(params: Params, manifest: Manifest) -> list[str]:
+    """Check augmentation, mixing and class weights.
+
+    Returns:
+        Notes for the user, one sentence each.
+
+    Raises:
+        LosstuneError: The message names the key, what was found and what is expected.
+    """
+    training, notes = params.training, []
+    if isinstance(training.augmentation, tuple):
+        notes = require_policies(training.augmentation, manifest.input_shape, manifest.dtype)
+    if training.cutmix and len(manifest.input_shape) != 3:
+        raise LosstuneError(
+            f"training.cutmix: found {training.cutmix:g}, expected 0: it takes images, and the data has "
+            f"{manifest.input_shape[0]} features; mixup takes both"
+        )
+    weights = training.class_weights
+    if isinstance(weights, tuple) and len(weights) != manifest.num_classes:
+        raise LosstuneError(
+            f"training.class_weights: found {len(weights)} numbers, expected {manifest.num_classes}, one for each "
+            "class in the order of the data"
+        )
+    return notes
+
+
+def mixing_note(params: Params) -> list[str]:
+    """Return a sentence on how each loss is used with mixed samples; none if samples are not mixed."""
+    training = params.training
+    if not training.mixes:
+        return []
+    names = [name for name, alpha in (("mixup", training.mixup), ("CutMix", training.cutmix)) if alpha]
+    has_weights = training.class_weights != "none"
+    takers = [name for name in params.loss_names if takes_mixture(get(name), has_weights=has_weights)]
+    others = "lambda L(y) + (1 - lambda) L(y') for the two classes of a mixed sample"
+    start = f"With {' or '.join(names)}, "
+    if not takers:
+        return [f"{start}every loss minimises {others}."]
+    verb = "gets" if len(takers) == 1 else "get"
+    return [
+        f"{start}{wording.enumeration(takers)} {verb} the mixed distribution as target; every other loss minimises "
+        f"{others}."
+    ]

@@ -1,0 +1,133 @@
+"""Recipes of training in a whole study: they fit the data, pair the losses, and leave the control exact."""
+
+import json
+
+import pytest
+import torch
+
+from losstune.config.load import load_params
+from losstune.config.references import digests
+from losstune.stages.layout import BLOCKS, read_records
+from losstune.stages.recipe import mixing_note
+from tests.commands import losstune
+from tests.test_pipeline import SMALL, write_params
+
+LOSSES = ["cross_entropy", "kl_divergence", "brier", "focal"]
+CNN = {"name": "cnn", "width": 4, "depth": 1}
+
+
+def run(folder, **training):
+    changes = {f"training.{key}": value for key, value in training.items()}
+    write_params(
+        folder, SMALL | {"losses": LOSSES, "model": CNN, "tune.trials_per_loss": 1, "training.epochs": 2} | changes
+    )
+    for stage in ("prepare", "tune", "confirm", "report"):
+        losstune(folder, stage)
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"mixup": 0.4},
+        {"mixup": 0.4, "cutmix": 1.0, "class_weights": "balanced"},
+        {"augmentation": ["crop", "trivial_augment", {"name": "random_erasing", "options": {"p": 0.3}}]},
+    ],
+)
+def test_the_control_is_exact_with_every_recipe(tmp_path, training):
+    results = run(tmp_path, **training)
+    assert results["control"]["identity"]["passed"]
+    assert {loss["loss"] for loss in results["losses"] if loss["blocks"]} == set(LOSSES)
+    assert all(record.status == "finished" for record in read_records(tmp_path / BLOCKS))
+
+
+def test_the_report_says_how_mixed_samples_are_used(tmp_path):
+    results = run(tmp_path, mixup=0.2)
+    told = [note for note in results["notes"] if "mixup" in note]
+    assert told == [
+        "With mixup, brier gets the mixed distribution as target; every other loss minimises lambda L(y) + "
+        "(1 - lambda) L(y') for the two classes of a mixed sample."
+    ]
+    assert "mixup 0.2" in (tmp_path / "report/report.html").read_text()
+
+
+def test_the_note_follows_the_settings(tmp_path):
+    write_params(tmp_path, {"losses": ["cross_entropy", "focal"], "training.cutmix": 1.0})
+    assert mixing_note(load_params()) == [
+        "With CutMix, every loss minimises lambda L(y) + (1 - lambda) L(y') for the two classes of a mixed sample."
+    ]
+    write_params(tmp_path, {"training.cutmix": 0.0})
+    assert mixing_note(load_params()) == []
+
+
+def test_mixing_changes_the_training_and_not_the_evaluation(tmp_path):
+    plain = run(tmp_path)
+    mixed = run(tmp_path, mixup=1.0)
+    assert plain["control"]["identity"]["passed"]
+    before, after = (read["losses"][0]["blocks"] for read in (plain, mixed))
+    assert before != after
+
+
+def test_own_policies_are_part_of_the_identity(tmp_path):
+    (tmp_path / "mine.py").write_text("def darker(images, generator):\n    return images * 0.9\n")
+    write_params(tmp_path, {"training.augmentation": ["flip", "mine.py:darker"]})
+    assert set(digests(load_params())) == {"training.augmentation.1"}
+    losses = []
+    for factor in (0.9, 0.5):
+        (tmp_path / "mine.py").write_text(f"def darker(images, generator):\n    return images * {factor}\n")
+        results = run(tmp_path, augmentation=["flip", "mine.py:darker"])
+        assert "training.augmentation.1" in results["code"]["own"]
+        losses.append(results["losses"][0]["blocks"][0]["nll"])
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"class_weights": [1.0, 2.0]}, "training.class_weights: found 2 numbers, expected 10, one for each class"),
+        ({"augmentation": ["flip", "flop"]}, "training.augmentation[1]: found 'flop', expected flip, crop,"),
+        (
+            {"augmentation": [{"name": "rand_augment", "options": {"depth": 1}}]},
+            "training.augmentation: rand_augment: ",
+        ),
+        ({"mixup": -0.1}, "training.mixup: found -0.1, expected"),
+        ({"class_weights": [1.0, 0.0]}, "training.class_weights"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_trains(tmp_path, training, message):
+    write_params(tmp_path, SMALL | {"model": CNN})
+    losstune(tmp_path, "prepare")
+    write_params(tmp_path, {f"training.{key}": value for key, value in training.items()})
+    for command in ("check", "tune"):
+        done = losstune(tmp_path, command, check=False)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_cutmix_needs_images(tmp_path):
+    import numpy as np
+
+    np.savez(tmp_path / "rows.npz", x=torch.randn(60, 4).numpy(), y=np.arange(60) % 3)
+    write_params(tmp_path, SMALL | {"data.name": "npz", "data.root": "rows.npz", "training.cutmix": 1.0})
+    losstune(tmp_path, "prepare")
+    done = losstune(tmp_path, "tune", check=False)
+    assert "training.cutmix: found 1, expected 0: it takes images, and the data has 4 features; mixup takes both" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("mixup", 0.2), ("cutmix", 1.0), ("class_weights", "balanced"), ("augmentation", ["cutout"])]
+)
+def test_a_loop_of_ones_own_does_not_get_them(tmp_path, key, value):
+    write_params(tmp_path, {f"training.{key}": value, "training.loop": "mine.py:train"})
+    done = losstune(tmp_path, "check", check=False)
+    assert done.returncode == 2
+    assert f"training.{key}: found" in done.stderr
+    assert "which a training.loop of your own would not see" in done.stderr

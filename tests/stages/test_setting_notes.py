@@ -1,0 +1,27 @@
+import pytest
+
+from losstune.config.schema import Params
+from losstune.stages.setting_notes import setting_notes
+
+RANGE = {"low": 0.5, "high": 0.9, "scale": "linear", "default": 0.8}
+LOOP = "training.clip_norm, training.momentum: losstune's own loop alone applies them; yours has to, from job.settings"
+
+
+@pytest.mark.parametrize(
+    ("training", "searched", "notes"),
+    [
+        ({}, {}, []),
+        ({"momentum": 0.8}, {}, ["training.momentum has no effect with training.optimizer: adamw"]),
+        ({"momentum": 0.8, "optimizer": "sgd"}, {}, []),
+        ({}, {"momentum": RANGE}, ["training.momentum has no effect with training.optimizer: adamw"]),
+        ({"optimizer": "rmsprop"}, {"momentum": RANGE}, []),
+        ({"betas": [0.8, 0.9], "optimizer": "sgd"}, {}, ["training.betas has no effect with training.optimizer: sgd"]),
+        ({"step_factor": 0.2}, {}, ["training.step_factor has no effect with training.schedule: cosine"]),
+        ({"step_factor": 0.2, "step_every": 2, "schedule": "step"}, {}, []),
+        ({"loop": "mine.py:train", "betas": [0.8, 0.9]}, {}, []),
+        ({"loop": "mine.py:train", "clip_norm": 1.0}, {"momentum": RANGE, "clip_norm": RANGE}, [LOOP]),
+    ],
+)
+def test_what_has_no_effect_is_said(training, searched, notes):
+    params = Params.model_validate({"training": training, "search_space": {"training": searched}})
+    assert list(setting_notes(params)) == notes
