@@ -9,6 +9,7 @@ from losstune.config.load import load_params
 from losstune.config.references import digests
 from losstune.stages.layout import BLOCKS, read_records
 from losstune.stages.recipe import mixing_note
+from losstune.stages.setting_notes import setting_notes
 from tests.commands import losstune
 from tests.test_pipeline import SMALL, write_params
 
@@ -125,9 +126,9 @@ def test_cutmix_needs_images(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"), [("mixup", 0.2), ("cutmix", 1.0), ("class_weights", "balanced"), ("augmentation", ["cutout"])]
 )
-def test_a_loop_of_ones_own_does_not_get_them(tmp_path, key, value):
+def test_a_loop_of_ones_own_has_to_apply_them(tmp_path, key, value):
     write_params(tmp_path, {f"training.{key}": value, "training.loop": "mine.py:train"})
-    done = losstune(tmp_path, "check", check=False)
-    assert done.returncode == 2
-    assert f"training.{key}: found" in done.stderr
-    assert "which a training.loop of your own would not see" in done.stderr
+    assert list(setting_notes(load_params())) == [
+        f"training.{key}: losstune's own loop alone applies them; yours has to, from job.settings"
+    ]
+    assert mixing_note(load_params()) == []

@@ -69,7 +69,7 @@ def test_the_settings_name_every_rule():
         ({"optimizer": "rmsprop", "momentum": 0.0}, lambda g: torch.optim.RMSprop(g)),
         ({"optimizer": "sgd", "momentum": 0.5}, lambda g: torch.optim.SGD(g, momentum=0.5, nesterov=True, fused=True)),
     ],
-    ids=str,
+    ids=["adamw", "adam", "adam betas", "rmsprop", "rmsprop without momentum", "sgd"],
 )
 def test_equals_torchs_class(settings, make):
     found = trained(small_task(learning_rate=1.0, weight_decay=0.1, **settings))

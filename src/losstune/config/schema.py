@@ -312,7 +312,6 @@ class Params(Section):
     def _require_loop(self) -> None:
         metric = self.tune.own_metric
         if self.training.loop is not None:
-            self._require_recipe_of_loop()
             if self.model.backbone_factor != 1.0:
                 raise ValueError(
                     f"model.backbone_factor: found {self.model.backbone_factor:g}, but with training.loop the loop "
@@ -333,22 +332,6 @@ class Params(Section):
             raise ValueError(
                 f"data.name: found {FILES!r}, which losstune does not read; it needs a training.loop that does"
             )
-
-    def _require_recipe_of_loop(self) -> None:
-        """Reject what only losstune's own loop does, so that no setting is without effect."""
-        training = self.training
-        found = {
-            "mixup": training.mixup or None,
-            "cutmix": training.cutmix or None,
-            "class_weights": None if training.class_weights == "none" else training.class_weights,
-            "augmentation": training.augmentation_label if isinstance(training.augmentation, tuple) else None,
-        }
-        for key, value in found.items():
-            if value is not None:
-                raise ValueError(
-                    f"training.{key}: found {value}, which a training.loop of your own would not see; do it in the "
-                    "loop, and leave the key out"
-                )
 
     def _require_rope(self) -> None:
         metric, rope = self.tune.measure, self.report.rope

@@ -58,7 +58,7 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
 def mixing_note(params: Params) -> list[str]:
     """Return a sentence on how each loss is used with mixed samples; none if samples are not mixed."""
     training = params.training
-    if not training.mixes:
+    if not training.mixes or training.loop is not None:
         return []
     names = [name for name, alpha in (("mixup", training.mixup), ("CutMix", training.cutmix)) if alpha]
     has_weights = training.class_weights != "none"

@@ -9,7 +9,7 @@ from losstune.training.update_rules import RULES
 
 OF_OPTIMIZERS = ("momentum", "betas")
 OF_STEPS = ("step_every", "step_factor")
-OF_THE_LOOP = ("clip_norm", "accumulation", "ema", "sampling")
+OF_THE_LOOP = ("clip_norm", "accumulation", "ema", "sampling", "augmentation", "mixup", "cutmix", "class_weights")
 
 
 def setting_notes(params: Params) -> Iterator[str]:
