@@ -62,6 +62,8 @@ def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tu
     # The modules' own digests: what the command line imports inside functions belongs to other stages.
     code = {module: LOSSTUNE.module_digest(module) for module in modules_of_stage(stage)}
     own = _own_data(params) if stage == "prepare" else digests_of(params)
+    if stage == "features":
+        own = {key: value for key, value in own.items() if key.startswith("model.")}
     return {
         "losstune": {"version": __version__, "code": digest(code)},
         "own code": own,
