@@ -58,7 +58,8 @@ def test_the_content_of_the_weights_counts(study):
     keys, terms, own = identities(study)
     content = hashlib.sha256((study / "w.pt").read_bytes()).hexdigest()
     assert terms["model.weights"] == content
-    assert own == {"prepare": {}} | {
+    stages = ("features", "tune", "confirm", "report")
+    assert own == {"prepare": {}} | {name: {"model.weights": content} for name in stages}
         name: {"model.weights": content} for name in ("features", "tune", "confirm", "report")
     }
     write_weights(study / "w.pt", 2)
