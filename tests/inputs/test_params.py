@@ -163,14 +163,14 @@ VALUES: list[tuple[Changes, str]] = [
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
     ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, files, a torchvision data set"),
-    ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected mlp, cnn … did you mean 'resnet'?"),
+    ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected linear, … did you mean 'resnet'?"),
     ({"model.name": "resnet18"}, "did you mean 'torchvision:resnet18'?"),
     ({"model.name": "torchvision:resnet81"}, "no classification model 'resnet81'; did you mean 'resnet18'?"),
     # Names that are no names
     ({"study.name": "../escape"}, "study.name: found '../escape', expected at most 100 letters"),
     ({"study.name": "a\nb"}, r"study.name: found 'a\nb', expected at most 100 letters"),
     ({"study.name": "\x1b[31mred"}, r"study.name: found '\x1b[31mred', expected at most 100 letters"),
-    ({"model.name": "ml\np"}, r"model.name: unknown model 'ml\np', expected mlp"),
+    ({"model.name": "ml\np"}, r"model.name: unknown model 'ml\np', expected linear"),
     ({"a\nb": 3}, r"unknown key 'a\nb' (allowed here: study"),
 ]  # fmt: skip
 

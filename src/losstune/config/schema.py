@@ -242,6 +242,12 @@ class Params(Section):
         place, _, name = self.training.loop.name.rpartition(":")
         return f"training loop {PurePath(place).stem}.{name}"
 
+    @property
+    def uses_features(self) -> bool:
+        """Whether a training reads features of a frozen backbone, computed once, in place of the samples."""
+        is_frozen = self.model.freeze == "backbone" and self.training.loop is None
+        return is_frozen and self.training.augmentation == "none" and not self.training.mixes
+
     def place(self, data: str) -> str:
         """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.
 
