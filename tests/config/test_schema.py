@@ -145,7 +145,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         {"training.epochs->epoch": None},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
         "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
-        "augmentation, precision, loop)",
+        "augmentation, mixup, cutmix, class_weights, precision, loop)",
     ),
     ({"tune->tuen": None}, f"unknown key 'tuen'; did you mean 'tune'? (allowed here: {TOP_LEVEL})"),
     ({"epochs": 3}, f"unknown key 'epochs'; did you mean 'training.epochs'? (allowed here: {TOP_LEVEL})"),
@@ -216,7 +216,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         {"study.seed": -1, "training.epochs->epoch": None, "tune.sampler": "grid"},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
         "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
-        "augmentation, precision, loop) (and 2 more: study.seed, tune.sampler)",
+        "augmentation, mixup, cutmix, class_weights, precision, loop) (and 2 more: study.seed, tune.sampler)",
     ),
     (
         {"report.rope": -2, "report.alpha": 2},

@@ -46,6 +46,20 @@ def test_json_gives_the_same_entry_back_to_the_last_bit():
     assert isinstance(after.record.confusion[0], tuple)
 
 
+def test_searched_settings_are_written_if_there_are_any():
+    # Rows of studies that search none stay as they were.
+    assert json.loads(CONFIGURATION.model_dump_json()).keys() == {
+        "loss", "hyperparameters", "learning_rate", "weight_decay",
+    }  # fmt: skip
+    assert "settings" not in json.loads(record().model_dump_json())["configuration"]
+    tuned = CONFIGURATION.model_copy(update={"settings": {"momentum": 0.1 + 0.2}})
+    assert json.loads(tuned.model_dump_json())["settings"] == {"momentum": 0.1 + 0.2}
+    for one in (CONFIGURATION, tuned):
+        assert Configuration.model_validate_json(one.model_dump_json()) == one
+    assert tuned.values == {"learning_rate": 1e-3, "weight_decay": 0.1 + 0.2, **tuned.further}
+    assert tuned.further == {"momentum": 0.1 + 0.2, "gamma": 2.0, "order": 3}
+
+
 def test_a_whole_number_stays_one():
     # Configurations are hashed: 3 and 3.0 would be two units of work.
     after = Configuration.model_validate_json(CONFIGURATION.model_dump_json())

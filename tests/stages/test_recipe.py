@@ -7,9 +7,8 @@ import torch
 
 from losstune.config.load import load_params
 from losstune.config.references import digests
-from losstune.stages.layout import BLOCKS, read_records
+from losstune.stages.layout import BLOCKS, TRIALS, read_records
 from losstune.stages.recipe import mixing_note
-from losstune.stages.setting_notes import setting_notes
 from tests.commands import losstune
 from tests.test_pipeline import SMALL, write_params
 
@@ -38,6 +37,8 @@ def here(tmp_path, monkeypatch):
         {"mixup": 0.4},
         {"mixup": 0.4, "cutmix": 1.0, "class_weights": "balanced"},
         {"augmentation": ["crop", "trivial_augment", {"name": "random_erasing", "options": {"p": 0.3}}]},
+        {"optimizer": "sgd", "clip_norm": 1.0, "accumulation": 2, "schedule": "one_cycle"},
+        {"optimizer": "muon", "ema": 0.9, "patience": 1, "sampling": "balanced"},
     ],
 )
 def test_the_control_is_exact_with_every_recipe(tmp_path, training):
@@ -45,6 +46,30 @@ def test_the_control_is_exact_with_every_recipe(tmp_path, training):
     assert results["control"]["identity"]["passed"]
     assert {loss["loss"] for loss in results["losses"] if loss["blocks"]} == set(LOSSES)
     assert all(record.status == "finished" for record in read_records(tmp_path / BLOCKS))
+
+
+def test_settings_are_searched_and_shown_wherever_configurations_are(tmp_path):
+    momentum = {"low": 0.5, "high": 0.95, "scale": "linear", "default": 0.8}
+    space = {"search_space.training": {"momentum": momentum, "ema": momentum}}
+    changes = {"losses": LOSSES, "model": CNN, "tune.trials_per_loss": 3, "training.epochs": 2} | space
+    write_params(tmp_path, SMALL | changes | {"training.optimizer": "sgd", "training.ema": 0.5})
+    for stage in ("check", "prepare", "tune", "confirm", "report"):
+        losstune(tmp_path, stage)
+    trials = [record.configuration.settings for record in read_records(tmp_path / TRIALS)]
+    assert trials[0] == {"ema": 0.8, "momentum": 0.8}
+    assert all(0.5 <= value <= 0.95 for settings in trials for value in settings.values())
+    winner = json.loads((tmp_path / "results.json").read_text())["losses"][0]["searches"][0]["winner"]
+    assert winner["settings"] in trials
+    assert (
+        f"momentum={winner['settings']['momentum']:.6g}" in (tmp_path / "report/plots/configurations.csv").read_text()
+    )
+    assert f"momentum {winner['settings']['momentum']:.3g}" in (tmp_path / "report/report.html").read_text()
+    # A trial outside the range is not the registered study's.
+    text = (tmp_path / TRIALS).read_text()
+    edited = text.replace(f'"momentum":{trials[1]["momentum"]!r}', '"momentum":0.99')
+    assert edited != text
+    (tmp_path / TRIALS).write_text(edited)
+    assert "has momentum 0.99, expected" in losstune(tmp_path, "report", check=False).stderr
 
 
 def test_the_report_says_how_mixed_samples_are_used(tmp_path):
@@ -64,6 +89,9 @@ def test_the_note_follows_the_settings(tmp_path):
     ]
     write_params(tmp_path, {"training.cutmix": 0.0})
     assert mixing_note(load_params()) == []
+    searched = {"mixup": {"low": 0.0, "high": 1.0, "scale": "linear", "default": 0.2}}
+    write_params(tmp_path, {"losses": ["cross_entropy", "focal"], "search_space.training": searched})
+    assert mixing_note(load_params())[0].startswith("With mixup, every loss minimises")
 
 
 def test_mixing_changes_the_training_and_not_the_evaluation(tmp_path):
@@ -126,9 +154,9 @@ def test_cutmix_needs_images(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"), [("mixup", 0.2), ("cutmix", 1.0), ("class_weights", "balanced"), ("augmentation", ["cutout"])]
 )
-def test_a_loop_of_ones_own_has_to_apply_them(tmp_path, key, value):
+def test_a_loop_of_ones_own_does_not_get_them(tmp_path, key, value):
     write_params(tmp_path, {f"training.{key}": value, "training.loop": "mine.py:train"})
-    assert list(setting_notes(load_params())) == [
-        f"training.{key}: losstune's own loop alone applies them; yours has to, from job.settings"
-    ]
-    assert mixing_note(load_params()) == []
+    done = losstune(tmp_path, "check", check=False)
+    assert done.returncode == 2
+    assert f"training.{key}: found" in done.stderr
+    assert "which a training.loop of your own would not see" in done.stderr

@@ -4,7 +4,7 @@ from losstune.config.schema import Params
 from losstune.stages.setting_notes import setting_notes
 
 RANGE = {"low": 0.5, "high": 0.9, "scale": "linear", "default": 0.8}
-LOOP = "training.clip_norm, training.momentum: losstune's own loop alone applies them; yours has to, from job.settings"
+LOOP = "training.momentum: searched, so your loop has to apply it, from job.settings"
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,18 @@ LOOP = "training.clip_norm, training.momentum: losstune's own loop alone applies
         ({"step_factor": 0.2}, {}, ["training.step_factor has no effect with training.schedule: cosine"]),
         ({"step_factor": 0.2, "step_every": 2, "schedule": "step"}, {}, []),
         ({"loop": "mine.py:train", "betas": [0.8, 0.9]}, {}, []),
-        ({"loop": "mine.py:train", "clip_norm": 1.0}, {"momentum": RANGE, "clip_norm": RANGE}, [LOOP]),
+        ({"loop": "mine.py:train"}, {"momentum": RANGE}, [LOOP]),
     ],
 )
 def test_what_has_no_effect_is_said(training, searched, notes):
     params = Params.model_validate({"training": training, "search_space": {"training": searched}})
     assert list(setting_notes(params)) == notes
+
+
+def test_a_factor_of_layers_that_are_frozen():
+    searched = {"training": {"backbone_factor": RANGE}}
+    note = "search_space.training.backbone_factor has no effect with model.freeze: backbone"
+    assert list(setting_notes(Params.model_validate({"search_space": searched}))) == []
+    assert list(setting_notes(Params.model_validate({"search_space": searched, "model": {"freeze": "backbone"}}))) == [
+        note
+    ]

@@ -65,6 +65,14 @@ def test_data_and_torch_change_the_key():
     assert len({key(), key(data="other data"), key(torch="2.11.0")}) == 3
 
 
+def test_searched_settings_and_what_patience_watches_are_part_of_the_key():
+    tuned = TASK.configuration.model_copy(update={"settings": {"momentum": 0.5}})
+    assert key(dataclasses.replace(TASK, configuration=tuned)) != key()
+    assert key(dataclasses.replace(TASK, score="macro_f1")) == key()
+    patient = dataclasses.replace(TASK, training=TASK.training.model_copy(update={"patience": 3}))
+    assert key(dataclasses.replace(patient, score="macro_f1")) != key(patient)
+
+
 def test_stage_role_and_number_do_not():
     assert key(stage="confirm", role="control", index=7) == key()
 

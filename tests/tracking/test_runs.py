@@ -60,6 +60,14 @@ def test_a_finished_trial(facts):
     assert "losstune.cause" not in child.tags
 
 
+def test_searched_settings_are_parameters(facts):
+    entry = make_entry(loss="focal", hyperparameters={"gamma": 2.5})
+    configuration = entry.record.configuration.model_copy(update={"settings": {"momentum": 0.75}})
+    record = entry.record.model_copy(update={"configuration": configuration})
+    assert child_of(entry.model_copy(update={"record": record}), make_run(), facts).params["momentum"] == "0.75"
+    assert name_of(record) == "focal #0.0 lr=0.001 momentum=0.75 gamma=2.5"
+
+
 def test_curves_and_final_values(facts):
     entry = make_entry(curve=[0.5, 0.7, 0.8], accuracy=0.8, stage="confirm", test={"accuracy": 0.75})
     child = child_of(entry, make_run(stage="confirm"), facts)

@@ -141,6 +141,10 @@ CONFIGURATION = FIRST.configuration
             {"configuration": CONFIGURATION.model_copy(update={"weight_decay": 0.5})},
             "it was trained with another weight decay",
         ),
+        (
+            {"configuration": CONFIGURATION.model_copy(update={"settings": {"momentum": 0.5}})},
+            "it was trained with another momentum",
+        ),
         ({"status": "diverged"}, "it diverged, but the baseline finished"),
         (
             changed(1, train_loss=0.25),

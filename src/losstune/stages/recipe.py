@@ -41,9 +41,10 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
     training, notes = params.training, []
     if isinstance(training.augmentation, tuple):
         notes = require_policies(training.augmentation, manifest.input_shape, manifest.dtype)
-    if training.cutmix and len(manifest.input_shape) != 3:
+    if _has(params, "cutmix") and len(manifest.input_shape) != 3:
+        found = "a search range" if "cutmix" in params.search_space.training else f"{training.cutmix:g}"
         raise LosstuneError(
-            f"training.cutmix: found {training.cutmix:g}, expected 0: it takes images, and the data has "
+            f"training.cutmix: found {found}, expected 0: it takes images, and the data has "
             f"{manifest.input_shape[0]} features; mixup takes both"
         )
     weights = training.class_weights
@@ -57,11 +58,10 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
 
 def mixing_note(params: Params) -> list[str]:
     """Return a sentence on how each loss is used with mixed samples; none if samples are not mixed."""
-    training = params.training
-    if not training.mixes or training.loop is not None:
+    names = [label for key, label in (("mixup", "mixup"), ("cutmix", "CutMix")) if _has(params, key)]
+    if not names:
         return []
-    names = [name for name, alpha in (("mixup", training.mixup), ("CutMix", training.cutmix)) if alpha]
-    has_weights = training.class_weights != "none"
+    has_weights = params.training.class_weights != "none"
     takers = [name for name in params.loss_names if takes_mixture(get(name), has_weights=has_weights)]
     others = "lambda L(y) + (1 - lambda) L(y') for the two classes of a mixed sample"
     start = f"With {' or '.join(names)}, "
@@ -72,3 +72,8 @@ def mixing_note(params: Params) -> list[str]:
         f"{start}{wording.enumeration(takers)} {verb} the mixed distribution as target; every other loss minimises "
         f"{others}."
     ]
+
+
+def _has(params: Params, name: str) -> bool:
+    """Whether a training may have this setting."""
+    return bool(getattr(params.training, name)) or name in params.search_space.training

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from losstune.config.load import data_path
 from losstune.config.schema import FILES, DataSettings
-from losstune.config.settings import ModelSettings
+from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.files import digest
 from losstune.core.own_code import is_own
 from losstune.losses.registry import get
@@ -76,5 +76,16 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
         "schedule": params.training.schedule,
         "augmentation": params.training.augmentation_label,
         "precision": params.training.precision,
+        **_other_settings(params.training),
         "device": study.device,
     }
+
+
+RECIPE = ("betas", "clip_norm", "accumulation", "step_every", "step_factor", "ema", "patience", "sampling")
+
+
+def _other_settings(training: TrainingSettings) -> Mapping[str, str]:
+    """Return the settings of optimisation and sampling that differ from their defaults."""
+    defaults = TrainingSettings()
+    changed = [name for name in RECIPE if getattr(training, name) != getattr(defaults, name)]
+    return {name: str(getattr(training, name)) for name in changed}

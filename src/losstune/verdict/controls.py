@@ -112,8 +112,9 @@ def _check_identity(
 def _first_disagreement(expected: Record, found: Record) -> str:
     if found.seed != expected.seed:
         return "it was trained on another seed"
-    for name in ("learning_rate", "weight_decay", *expected.configuration.settings):
-        if found.configuration.values.get(name) != expected.configuration.values[name]:
+    ours, theirs = expected.configuration, found.configuration
+    for name in ("learning_rate", "weight_decay", *(ours.settings | theirs.settings)):
+        if ours.values.get(name) != theirs.values.get(name):
             return f"it was trained with another {name.replace('_', ' ')}"
     if found.status != expected.status:
         return f"it {found.status}, but the baseline {expected.status}"
