@@ -105,5 +105,6 @@ def test_a_study_ends_with_a_verdict_on_frozen_layers(study):
     write_params(study, {"model": MLP | {"weights": "w.pt", "freeze": "backbone"}, "training.epochs": 1})
     for stage in ("features", "tune", "confirm", "report"):
         losstune(study, stage)
-    assert (study / "report" / "report.html").exists()
+    page = (study / "report" / "report.html").read_text(encoding="utf-8")
+    assert "mlp, width 16, depth 1, weights w.pt, frozen backbone</dd>" in page
     assert '"num_parameters":170,' in (study / "results/tune/trials.jsonl").read_text(), "16 x 10 weights and 10 biases"
