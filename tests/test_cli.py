@@ -119,6 +119,7 @@ def test_help_keeps_its_lines(monkeypatch):
             "check",
             "cost",
             "prepare",
+            "features",
             "tune",
             "confirm",
             "report",

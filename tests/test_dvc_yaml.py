@@ -13,7 +13,7 @@ from tests.paths import REPOSITORY
 
 ROOT = REPOSITORY
 DVC_YAML = ROOT / "dvc.yaml"
-STAGES = ("prepare", "tune", "confirm", "report")
+STAGES = ("prepare", "features", "tune", "confirm", "report")
 
 
 @pytest.fixture(scope="module")

@@ -131,10 +131,13 @@ VALUES: list[tuple[Changes, str]] = [
     ({"tune.num_searches": 3}, "confirm.num_blocks: found 2, expected at least tune.num_searches (3)"),
     ({"tune.scheduler": "asha"}, "tune.asha.grace_epochs: found 3, expected less than training.epochs (1)"),
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: npz is not resized"),
-    ({"training.patience": 3, "training.loop": "mine.py:train"}, "training.patience: found 3, expected null, because"),
     (
-        {"training.loop": "mine.py:train", SETTINGS: {"backbone_factor": WIDE | {"low": 0.1, "high": 1}}},
-        "model.backbone_factor: found a search range, but with training.loop the loop makes the optimiser",
+        {"training.patience": 3, "training.loop": "mine.py:train"},
+        "training.patience: found 3, which a training.loop of your own would not see; do it in the loop, and leave",
+    ),
+    (
+        {"training.loop": "mine.py:train", SETTINGS: {"ema": WIDE | {"low": 0.5, "high": 0.9, "default": 0.8}}},
+        "search_space.training.ema: found a range, which a training.loop of your own would not see; do it in the loop",
     ),
     (
         {"training.schedule": "step", "training.epochs": 5},
@@ -160,14 +163,14 @@ VALUES: list[tuple[Changes, str]] = [
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
     ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, files, a torchvision data set"),
-    ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected mlp, cnn … did you mean 'resnet'?"),
+    ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected linear, … did you mean 'resnet'?"),
     ({"model.name": "resnet18"}, "did you mean 'torchvision:resnet18'?"),
     ({"model.name": "torchvision:resnet81"}, "no classification model 'resnet81'; did you mean 'resnet18'?"),
     # Names that are no names
     ({"study.name": "../escape"}, "study.name: found '../escape', expected at most 100 letters"),
     ({"study.name": "a\nb"}, r"study.name: found 'a\nb', expected at most 100 letters"),
     ({"study.name": "\x1b[31mred"}, r"study.name: found '\x1b[31mred', expected at most 100 letters"),
-    ({"model.name": "ml\np"}, r"model.name: unknown model 'ml\np', expected mlp"),
+    ({"model.name": "ml\np"}, r"model.name: unknown model 'ml\np', expected linear"),
     ({"a\nb": 3}, r"unknown key 'a\nb' (allowed here: study"),
 ]  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_a_deep_perceptron_still_has_gradients():
 
 @pytest.mark.parametrize("name", ["cnn", "resnet", "torchvision:resnet18"])
 def test_features_need_the_perceptron(name):
-    with pytest.raises(LosstuneError, match="samples of 16 features; the model for features is 'mlp'"):
+    with pytest.raises(LosstuneError, match="samples of 16 features; the models for features are 'linear' and 'mlp'"):
         build(name, (16,))
 
 
@@ -99,8 +99,8 @@ def test_rejects_shapes_that_are_no_sample(shape):
     [
         (
             "cnnn",
-            "unknown model 'cnnn', expected mlp, cnn, resnet, resnet9, torchvision:<builder>, timm:<model> or your own "
-            "as path/to/file.py:name or module:name; did you mean 'cnn'",
+            "unknown model 'cnnn', expected linear, mlp, cnn, resnet, resnet9, torchvision:<builder>, timm:<model> or "
+            "your own as path/to/file.py:name or module:name; did you mean 'cnn'",
         ),
         ("resnet18", "did you mean 'torchvision:resnet18'"),
         ("torchvision:resnet19", "no classification model 'resnet19'; did you mean 'resnet18'"),

@@ -105,6 +105,23 @@ def test_the_small_first_convolution_of_a_resnet_stays_new_and_is_reported(tmp_p
     assert found.endswith("below its last layer; the last layer (fc) is new")
 
 
+def test_layers_that_the_file_lacks_are_not_frozen_at_random_weights(tmp_path):
+    torch.save(
+        {name: value for name, value in network_of(CNN).state_dict().items() if name != "1.bias"}, tmp_path / "w.pt"
+    )
+    for freeze in ("backbone", ("0", "1"), ("1.bias",)):
+        with pytest.raises(LosstuneError, match=r"w\.pt has no weights that fit 1\.bias, which would stay random"):
+            sentence(tmp_path / "w.pt", freeze=freeze)
+    assert "lacks them: 1.bias" in sentence(tmp_path / "w.pt", freeze=("0",))
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "w.pth")
+    settings = {"name": "torchvision:resnet18", "freeze": "backbone"}
+    with pytest.raises(
+        LosstuneError, match=r"fit conv1\.weight, which would stay random - a ResNet for small images has"
+    ):
+        sentence(tmp_path / "w.pth", **settings, shape=(3, 32, 32))
+    sentence(tmp_path / "w.pth", **settings, shape=(3, 96, 96))
+
+
 @pytest.mark.parametrize("settings", [{"width": 8}, {"name": "mlp"}, {"name": "resnet"}])
 def test_the_file_of_another_architecture_is_an_error(settings, tmp_path):
     torch.save(network_of(CNN).state_dict(), tmp_path / "w.pt")

@@ -118,9 +118,6 @@ def test_a_file_in_the_cache_of_torch_counts_if_its_hash_does(caches):
 
 
 def test_without_timm_the_extra_is_named(monkeypatch):
-    from losstune.models import timm_models
-
     monkeypatch.setitem(sys.modules, "timm", None)
-    timm_models._architectures.cache_clear()
     with pytest.raises(LosstuneError, match=r"needs timm, which is not installed; `pip install 'losstune\[timm\]'`"):
         validate_model_name("timm:resnet18")

@@ -12,7 +12,7 @@ from tests.commands import clean_environment, losstune
 from tests.own_repository import SMALL, write_own_code, write_photos, write_settings
 from tests.paths import REPOSITORY
 
-STAGES = ("prepare", "tune", "confirm", "report")
+STAGES = ("prepare", "features", "tune", "confirm", "report")
 
 
 @pytest.fixture

@@ -58,12 +58,13 @@ def test_the_content_of_the_weights_counts(study):
     keys, terms, own = identities(study)
     content = hashlib.sha256((study / "w.pt").read_bytes()).hexdigest()
     assert terms["model.weights"] == content
-    assert own == {"prepare": {}} | {name: {"model.weights": content} for name in ("tune", "confirm", "report")}
+    stages = ("features", "tune", "confirm", "report")
+    assert own == {"prepare": {}} | {name: {"model.weights": content} for name in stages}
     write_weights(study / "w.pt", 2)
     other_keys, other_terms, other_own = identities(study)
     assert not set(keys) & set(other_keys)
     assert {key for key in terms if terms[key] != other_terms[key]} == {"model.weights"}
-    assert {name for name in own if own[name] != other_own[name]} == {"tune", "confirm", "report"}
+    assert {name for name in own if own[name] != other_own[name]} == {"features", "tune", "confirm", "report"}
     none_keys, none_terms, none_own = identities(study, weights=None)
     assert not set(none_keys) & {*keys, *other_keys}
     assert none_terms["model.weights"] is None
@@ -102,7 +103,8 @@ def test_check_and_tune_tell_what_is_loaded(study):
 
 def test_a_study_ends_with_a_verdict_on_frozen_layers(study):
     write_params(study, {"model": MLP | {"weights": "w.pt", "freeze": "backbone"}, "training.epochs": 1})
-    for stage in ("tune", "confirm", "report"):
+    for stage in ("features", "tune", "confirm", "report"):
         losstune(study, stage)
-    assert (study / "report" / "report.html").exists()
+    page = (study / "report" / "report.html").read_text(encoding="utf-8")
+    assert "mlp, width 16, depth 1, weights w.pt, frozen backbone</dd>" in page
     assert '"num_parameters":170,' in (study / "results/tune/trials.jsonl").read_text(), "16 x 10 weights and 10 biases"

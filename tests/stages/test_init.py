@@ -231,7 +231,7 @@ MISTAKES = [
         ("photos", "--losses", "rubust"),
         "--losses: found 'rubust', expected one of screen, robust, imbalanced, all; did",
     ),
-    (("photos", "--model", "restnet"), "--model: unknown model 'restnet', expected mlp, cnn"),
+    (("photos", "--model", "restnet"), "--model: unknown model 'restnet', expected linear, mlp, cnn"),
     (("photos", "--model", "torchvision:resnet81"), "--model: torchvision has no classification model 'resnet81'"),
     (("photos", "--model", "my_models.py:build"), "--model: found 'my_models.py:build', but"),
     (("photos/class0",), "data.root: found no class folders in"),

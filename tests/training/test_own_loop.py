@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load
 
-from losstune.config.settings import OwnSettings
+from losstune.config.settings import ModelSettings, OwnSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import METRICS
 from losstune.losses.registry import get
+from losstune.models import build_model
 from losstune.study.jobs import train_timed
 from losstune.training import loop, own_loop
 from losstune.training.task import without_samples
@@ -116,6 +118,26 @@ def test_a_loop_that_repeats_the_steps_of_losstune_gives_its_results(write, loss
     for way, fit in found.calibration.items():
         assert fit.nll == pytest.approx(expected.calibration[way].nll, rel=1e-3), way
     assert len(found.weights) > 1000
+
+
+@pytest.mark.parametrize("freeze", ["none", "backbone", ("0", "1")])
+def test_a_loop_starts_from_pretrained_weights_and_leaves_frozen_layers_alone(write, freeze):
+    torch.manual_seed(5)
+    model = ModelSettings(name="cnn", width=16, depth=1)
+    weights = {name: value.numpy() for name, value in build_model(model, (1, 8, 8), 10).state_dict().items()}
+    task = write(PLAIN, model="cnn", epochs=2, keep_weights=True)
+    task = replace(task, model=model.model_copy(update={"freeze": freeze}))
+    arrays = replace(digits_arrays(), weights=weights)
+    ((found,),) = run(task, arrays)
+    plain = replace(task, training=task.training.model_copy(update={"loop": None}))
+    ((expected,),) = loop.train(plain, arrays, get("cross_entropy").bind())
+    assert found.num_parameters == expected.num_parameters
+    assert [epoch.train_loss for epoch in found.curve] == pytest.approx(
+        [epoch.train_loss for epoch in expected.curve], rel=1e-3
+    )
+    trained = load(found.weights)
+    for name in ("0.weight", "1.running_mean"):
+        assert torch.equal(trained[name], torch.from_numpy(weights[name])) == (freeze != "none"), name
 
 
 def test_a_loop_may_return_scores_alone(write):

@@ -19,7 +19,7 @@ from losstune.core.library_logging import configure_environment
 from losstune.core.local_code import use_study_folder
 from losstune.data.sources import check_settings
 from losstune.losses.spec import LossSpec
-from losstune.stages import confirm, prepare, report, tune
+from losstune.stages import confirm, features, prepare, report, tune
 from losstune.stages.device import check_device
 from losstune.stages.study import check_names
 
@@ -117,6 +117,8 @@ class Study:
         places = self._params, self._folder, self._folder
         try:
             prepare.run(*places, raw=self._raw)
+            if self._params.uses_features:
+                features.run(*places)
             tune.run(*places)
             confirm.run(*places)
             report.write(*places)

@@ -26,8 +26,8 @@ def cli(debug: bool) -> None:
     """Which loss should I train this classifier with, and how sure are we?
 
     A study is a folder with params.yaml and dvc.yaml. In it, `dvc repro` runs the stages that are out of date:
-    prepare, tune, confirm, report. You can also run a stage by its name. Finished trainings are kept, so you can
-    interrupt a stage at any time and run it again.
+    prepare, features, tune, confirm, report. You can also run a stage by its name. Finished trainings are kept, so
+    you can interrupt a stage at any time and run it again.
 
     \b
     Exit codes:
@@ -44,6 +44,7 @@ for command in (
     study.check,
     study.cost,
     study.prepare,
+    study.features,
     study.tune,
     study.confirm,
     study.report,

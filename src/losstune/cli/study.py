@@ -113,6 +113,16 @@ def prepare() -> None:
 
 
 @click.command()
+def features() -> None:
+    """Compute the features of a frozen backbone, once.
+
+    With `model.freeze: backbone` and without augmentation, every training sees the same features of an image. They are
+    written to data/features, and trainings are those of the last layer alone. Other studies use none.
+    """
+    run_stage("features")
+
+
+@click.command()
 def tune() -> None:
     """Search the hyperparameters of every loss, with the same budget.
 

@@ -86,7 +86,7 @@ def require_plain_root(root: str, source: str, folder: Path) -> None:
     different paths.
 
     Args:
-        root: ``data.root`` as written.
+        root: The path as written, such as ``data.root``.
         source: Start of the error message.
         folder: The folder that `root` is relative to.
 
@@ -127,7 +127,7 @@ def study_root() -> Path:
 
 
 def data_path(root: str, folder: Path) -> Path:
-    """Return where the data is.
+    """Return where the data is, or another large file such as pretrained weights.
 
     DVC's temporary copies of a work tree have only files that Git or DVC tracks. For other data, a relative path
     starts in the original of the study's folder.

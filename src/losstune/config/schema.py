@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from losstune.config.own_loop import require_own_loop
 from losstune.config.settings import (
     Fraction,
     Int,
@@ -241,6 +242,12 @@ class Params(Section):
         place, _, name = self.training.loop.name.rpartition(":")
         return f"training loop {PurePath(place).stem}.{name}"
 
+    @property
+    def uses_features(self) -> bool:
+        """Whether a training reads features of a frozen backbone, computed once, in place of the samples."""
+        is_frozen = self.model.freeze == "backbone" and self.training.loop is None
+        return is_frozen and self.training.augmentation == "none" and not self.training.mixes
+
     def place(self, data: str) -> str:
         """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.
 
@@ -297,20 +304,14 @@ class Params(Section):
                 f"training.step_every: found {training.step_every}, expected less than training.epochs ({epochs}), or "
                 "the learning rate never falls"
             )
-        if training.patience is not None and training.loop is not None:
-            raise ValueError(
-                f"training.patience: found {training.patience}, expected null, because only losstune's loop can go "
-                "back to the best epoch; training.loop trains all epochs"
-            )
 
     def _require_loop(self) -> None:
         metric = self.tune.own_metric
         if self.training.loop is not None:
-            is_searched = "backbone_factor" in self.search_space.training
-            if self.model.backbone_factor != 1.0 or is_searched:
-                found = "a search range" if is_searched else f"{self.model.backbone_factor:g}"
+            require_own_loop(self.training, self.search_space.training)
+            if self.model.backbone_factor != 1.0:
                 raise ValueError(
-                    f"model.backbone_factor: found {found}, but with training.loop the loop "
+                    f"model.backbone_factor: found {self.model.backbone_factor:g}, but with training.loop the loop "
                     "makes the optimiser; remove the key, and set the learning rates in the loop"
                 )
             if self.data.name == FILES and (self.model.weights is not None or self.model.freeze != "none"):

@@ -41,6 +41,7 @@ class Manifest(Row):
             of the names, order and times of files.
         development_digest: The same for the training and validation arrays.
         test_digest: The same for the test arrays.
+        source: For features, the digest of what they were computed from; None for samples.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -56,6 +57,7 @@ class Manifest(Row):
     digest: str
     development_digest: str
     test_digest: str
+    source: str | None = None
 
     @property
     def has_samples(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,19 +102,18 @@ def write(
     validation_labels = raw.labels[splits.validation]
 
     with replaced(folder) as part:
-        digests = {
-            file: arrays.write_array(part / file, array, indices)
-            for file, array, indices in (
-                (f"{DEVELOPMENT}/train_images.npy", raw.images, splits.train),
-                (f"{DEVELOPMENT}/train_labels.npy", train_labels, np.arange(len(train_labels))),
-                (f"{DEVELOPMENT}/validation_images.npy", raw.images, splits.validation),
-                (f"{DEVELOPMENT}/validation_labels.npy", raw.labels, splits.validation),
-                (f"{TEST}/images.npy", test_images, test_indices),
-                (f"{TEST}/labels.npy", test_labels, np.arange(len(test_labels))),
-            )
-        }
-        development_digest = _digest_of_part(digests, DEVELOPMENT, raw.class_names)
-        test_digest = _digest_of_part(digests, TEST, raw.class_names)
+        development_digest, test_digest = _write_parts(
+            part,
+            raw.class_names,
+            {
+                f"{DEVELOPMENT}/train_images.npy": (raw.images, splits.train),
+                f"{DEVELOPMENT}/train_labels.npy": (train_labels, np.arange(len(train_labels))),
+                f"{DEVELOPMENT}/validation_images.npy": (raw.images, splits.validation),
+                f"{DEVELOPMENT}/validation_labels.npy": (raw.labels, splits.validation),
+                f"{TEST}/images.npy": (test_images, test_indices),
+                f"{TEST}/labels.npy": (test_labels, np.arange(len(test_labels))),
+            },
+        )
         mean, std = arrays.statistics(raw.images, splits.train)
         manifest = Manifest(
             name=name,
@@ -134,7 +133,45 @@ def write(
             development_digest=development_digest,
             test_digest=test_digest,
         )
-        write_json(part / MANIFEST, manifest.model_dump(mode="json"))
+        write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
+    return manifest
+
+
+def write_features(folder: Path, base: Manifest, development: DevelopmentData, test: TestData, source: str) -> Manifest:
+    """Write features of prepared samples in place of the samples, with the same splits and labels.
+
+    They are stored as they are used: their manifest has mean 0 and standard deviation 1.
+
+    Args:
+        folder: The folder to replace.
+        base: Manifest of the samples.
+        development: Features (N, D) float32 of the training and validation split, and their labels.
+        test: Features and labels of the test split.
+        source: What the features were computed from, see :attr:`losstune.data.manifest.Manifest.source`.
+
+    Raises:
+        OSError: If the folder cannot be written; no temporary file remains.
+    """
+    num_features = development.train_images.shape[1]
+    with replaced(folder) as part:
+        contents = {f"{DEVELOPMENT}/{name}.npy": getattr(development, name) for name in DevelopmentData.__slots__}
+        contents |= {f"{TEST}/images.npy": test.images, f"{TEST}/labels.npy": test.labels}
+        development_digest, test_digest = _write_parts(
+            part, base.class_names, {file: (array, np.arange(len(array))) for file, array in contents.items()}
+        )
+        manifest = base.model_copy(
+            update={
+                "input_shape": (num_features,),
+                "dtype": "float32",
+                "mean": (0.0,) * num_features,
+                "std": (1.0,) * num_features,
+                "digest": digest([development_digest, test_digest]),
+                "development_digest": development_digest,
+                "test_digest": test_digest,
+                "source": source,
+            }
+        )
+        write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
 
 
@@ -233,6 +270,14 @@ def _replace(folder: Path, part: Path) -> None:
     os.replace(part, folder)
     shutil.rmtree(old, ignore_errors=True)
     remove_stale_parts(folder)
+
+
+def _write_parts(
+    part: Path, class_names: Sequence[str], contents: Mapping[str, tuple[Array, Labels]]
+) -> tuple[str, str]:
+    """Write ``array[indices]`` for each file, and return the digests of both parts."""
+    digests = {file: arrays.write_array(part / file, array, indices) for file, (array, indices) in contents.items()}
+    return _digest_of_part(digests, DEVELOPMENT, class_names), _digest_of_part(digests, TEST, class_names)
 
 
 def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from losstune.models.pretrained import Weights, load_matching
 from losstune.models.resnet import resnet
 from losstune.models.resnet9 import resnet9
 
-BUILT_IN = ("mlp", "cnn", "resnet", "resnet9")
+BUILT_IN = ("linear", "mlp", "cnn", "resnet", "resnet9")
 TORCHVISION, TIMM = "torchvision:", timm_models.PREFIX
 
 
@@ -83,12 +83,14 @@ def build_model(settings: ModelSettings, input_shape: tuple[int, ...], num_class
         raise LosstuneError(f"model.name: a sample must be (C, H, W) or (D,), found shape {tuple(input_shape)}")
     if is_own(settings.name):
         return build_own(settings, input_shape, num_classes)
+    if settings.name == "linear":
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), num_classes))
     if settings.name == "mlp":
         return mlp(math.prod(input_shape), settings.width, settings.depth, num_classes)
     if len(input_shape) != 3:
         raise LosstuneError(
             f"model.name: '{settings.name}' takes images, found samples of {input_shape[0]} features; "
-            "the model for features is 'mlp'"
+            "the models for features are 'linear' and 'mlp'"
         )
     if settings.name == "cnn":
         return cnn(input_shape, settings.width, settings.depth, num_classes)

@@ -19,7 +19,7 @@ from losstune.models.build import BUILT_IN, build_model, without_weights
 from losstune.models.freezing import freeze
 from losstune.models.heads import adapt_head, head_of
 from losstune.models.own import require_own_fit
-from losstune.models.pretrained import match, require_match
+from losstune.models.pretrained import match, require_frozen_weights, require_match
 
 MAX_WEIGHTS = 2**24
 MAX_PRODUCTS = 2**28
@@ -78,14 +78,16 @@ def require_weights(settings: ModelSettings, input_shape: tuple[int, ...], num_c
         num_classes: Number of logits.
 
     Raises:
-        LosstuneError: If the file is missing or damaged, or is that of another architecture.
+        LosstuneError: If the file is missing or damaged, is that of another architecture, or lacks frozen layers.
     """
     weights = weights_files.read(settings)
     own = is_own(settings.name)
     with torch.random.fork_rng(devices=[]), nullcontext() if own else without_weights():
         network = build_model(settings, input_shape, num_classes)
     found = match(network, weights, head_of(network, num_classes))
-    return require_match(found, network, weights, str(settings.weights), settings.name)
+    sentence = require_match(found, network, weights, str(settings.weights), settings.name)
+    require_frozen_weights(found, settings.freeze, str(settings.weights))
+    return sentence
 
 
 def _build(

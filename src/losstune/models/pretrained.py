@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from losstune.core.errors import LosstuneError
+from losstune.models.freezing import KEY as FREEZE
 from losstune.models.freezing import is_below
 
 KEY = "model.weights"
@@ -124,6 +125,23 @@ def require_match(found: Match, network: nn.Module, weights: Weights, file: str,
     if found.unused:
         parts.append(f"not used from the file: {_listed(found.unused)}")
     return "; ".join(parts)
+
+
+def require_frozen_weights(found: Match, freeze: str | tuple[str, ...], file: str) -> None:
+    """Raise if a layer would be frozen with random weights, because they are not in the file.
+
+    Raises:
+        LosstuneError: The message names the tensors.
+    """
+    new = [*(name for name, *_ in found.reshaped), *found.missing]
+    layers = () if isinstance(freeze, str) else freeze
+    frozen = [name for name in new if freeze == "backbone" or any(is_below(name, layer) for layer in layers)]
+    if frozen:
+        what = freeze if isinstance(freeze, str) else ", ".join(freeze)
+        raise LosstuneError(
+            f"{FREEZE}: found {what}, but {file} has no weights that fit {_listed(frozen)}, which would stay random"
+            f"{_on_small_images(found)}"
+        )
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ A name may have the tag of pretrained weights after a point, as in timm: ``resne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from types import ModuleType
 
 from torch import nn
@@ -41,10 +40,9 @@ def require_name(name: str) -> None:
         LosstuneError: If not; the message gives the nearest name.
     """
     architecture, _, tag = name.partition(".")
-    if architecture not in _architectures():
-        raise LosstuneError(
-            f"model.name: timm has no model '{architecture}'{did_you_mean(architecture, _architectures())}"
-        )
+    known = _timm().list_models()
+    if architecture not in known:
+        raise LosstuneError(f"model.name: timm has no model '{architecture}'{did_you_mean(architecture, known)}")
     if tag:
         _require_tag("model.name", architecture, tag)
 
@@ -112,11 +110,6 @@ def _require_tag(key: str, architecture: str, tag: str) -> None:
             f"{key}: timm has no weights '{tag}' of '{architecture}', expected {', '.join(tags) or 'none'}"
             f"{did_you_mean(tag, tags)}"
         )
-
-
-@cache
-def _architectures() -> tuple[str, ...]:
-    return tuple(_timm().list_models())
 
 
 def _timm() -> ModuleType:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from losstune.config.load import data_path
 from losstune.config.settings import WEIGHTS_FILES, ModelSettings
 from losstune.core.errors import LosstuneError, did_you_mean, in_one_line
 from losstune.core.local_code import study_folder
@@ -39,7 +40,7 @@ def find(settings: ModelSettings) -> Path:
     """
     assert settings.weights is not None, "the caller checks it"
     if settings.has_weights_file:
-        path = study_folder() / settings.weights
+        path = data_path(settings.weights, study_folder())
         if not path.is_file():
             kind = "is a folder" if path.is_dir() else "does not exist"
             others = [other.name for other in path.parent.glob("*") if other.name.endswith(WEIGHTS_FILES)]

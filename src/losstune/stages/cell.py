@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from losstune.config.matrix import MatrixCell
-from losstune.stages import confirm, prepare, report, tune
+from losstune.stages import confirm, features, prepare, report, tune
 from losstune.stages.cell_names import check_cell
 
 
 def run(cell: MatrixCell, folder: Path, root: Path) -> None:
-    """Prepare, tune, confirm and report one cell.
+    """Run all stages of one cell.
 
     All cells share the ledger of the root. A training is identified by everything that determines it, so cells cannot
     mix up their trainings, and a training that two cells need is done once.
@@ -28,5 +28,5 @@ def run(cell: MatrixCell, folder: Path, root: Path) -> None:
     print(f"{cell.name}: in {cell.folder}", flush=True)
     # First, because a data.root such as ../data needs an existing folder.
     (folder / cell.folder).mkdir(parents=True, exist_ok=True)
-    for stage in (prepare, tune, confirm, report):
+    for stage in (prepare, features, tune, confirm, report):
         stage.run(cell.params, folder / cell.folder, root)

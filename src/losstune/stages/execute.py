@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from losstune.config.references import references
-from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
@@ -113,16 +112,16 @@ def resources_of(study: Study) -> trials.TrialResources:
 
     # What a loop of the user's own needs is not known.
     is_own = study.params.training.loop is not None
-    num_per_gpu = 1 if is_own else _num_per_gpu(study.params.model, study.manifest.input_shape)
+    num_per_gpu = 1 if is_own else _num_per_gpu(study.params.model.name, study.inputs.input_shape)
     return trials.resources_of(study.device, study.params.resources, num_per_gpu)
 
 
-def _num_per_gpu(model: ModelSettings, input_shape: tuple[int, ...]) -> int:
+def _num_per_gpu(model: str, input_shape: tuple[int, ...]) -> int:
     """Estimate how many trainings can share a GPU: a small network cannot use all of it."""
-    if model.name == "mlp" or model.name == "cnn":
+    if model in {"linear", "mlp", "cnn"} or len(input_shape) == 1:
         return 8
     side = input_shape[-1]
-    return 4 if model.name in {"resnet", "resnet9"} and side <= 64 else 2 if side <= 64 else 1
+    return 4 if model in {"resnet", "resnet9"} and side <= 64 else 2 if side <= 64 else 1
 
 
 def _counts(entries: list[Entry]) -> dict[str, float]:

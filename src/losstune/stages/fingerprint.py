@@ -25,6 +25,7 @@ _TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "t
 _CONFIRM = ("study", "data", "model", "training", "losses", "baseline", "search_space", "tune", "confirm", "report")
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "prepare": ("study.seed", "data"),
+    "features": ("study.seed", "data", "model", "training"),
     "tune": _TUNE,
     "confirm": _CONFIRM,
     "report": _CONFIRM,
@@ -61,6 +62,8 @@ def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tu
     # The modules' own digests: what the command line imports inside functions belongs to other stages.
     code = {module: LOSSTUNE.module_digest(module) for module in modules_of_stage(stage)}
     own = _own_data(params) if stage == "prepare" else digests_of(params)
+    if stage == "features":
+        own = {key: value for key, value in own.items() if key.startswith("model.")}
     return {
         "losstune": {"version": __version__, "code": digest(code)},
         "own code": own,

@@ -16,6 +16,7 @@ _Row = TypeVar("_Row", bound=Row)
 
 FINGERPRINTS = Path("fingerprints")
 PREPARED = Path("data/prepared")
+FEATURES = Path("data/features")
 TRIALS = Path("results/tune/trials.jsonl")
 TRIAL_EXECUTIONS = Path("results/tune/executions.jsonl")
 BLOCKS = Path("results/confirm/blocks.jsonl")

@@ -59,7 +59,7 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
 def mixing_note(params: Params) -> list[str]:
     """Return a sentence on how each loss is used with mixed samples; none if samples are not mixed."""
     names = [label for key, label in (("mixup", "mixup"), ("cutmix", "CutMix")) if _has(params, key)]
-    if not names or params.training.loop is not None:
+    if not names:
         return []
     has_weights = params.training.class_weights != "none"
     takers = [name for name in params.loss_names if takes_mixture(get(name), has_weights=has_weights)]

@@ -26,6 +26,7 @@ from losstune.report.diagnostics import Diagnostics, gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.terminal import print_report
+from losstune.stages import features
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
@@ -252,12 +253,13 @@ def _model(study: Study, results: Results, record: Record, weights: Path) -> Tra
     manifest, loss = study.manifest, record.configuration.loss
     spec = get(loss)
     bound = spec.bind(record.configuration.hyperparameters)
-    network = adapt_head(
-        build_model(study.params.model, manifest.input_shape, manifest.num_classes),
-        manifest.num_classes,
-        **bound.head_options(manifest.num_classes),
-    )
-    load_weights(network, weights)
+    head_options = bound.head_options(manifest.num_classes)
+    if study.params.uses_features:
+        network = features.whole(study.params, manifest, study.inputs, head_options, weights)
+    else:
+        network = build_model(study.params.model, manifest.input_shape, manifest.num_classes)
+        network = adapt_head(network, manifest.num_classes, **head_options)
+        load_weights(network, weights)
     bound = bound.with_counts(torch.tensor(manifest.counts.train))
     images = len(manifest.input_shape) == 3
     development = prepared.read_development(study.folder / PREPARED)

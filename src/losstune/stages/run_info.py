@@ -7,7 +7,7 @@ from pathlib import Path
 
 from losstune.config.load import data_path
 from losstune.config.schema import FILES, DataSettings
-from losstune.config.settings import TrainingSettings
+from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.files import digest
 from losstune.core.own_code import is_own
 from losstune.losses.registry import get
@@ -51,6 +51,15 @@ def _source(data: DataSettings, folder: Path) -> str:
     return f"torchvision.datasets.{data.name}"
 
 
+def _model_settings(model: ModelSettings) -> dict[str, str | int | float]:
+    found: dict[str, str | int | float] = {"width": model.width, "depth": model.depth}
+    if model.weights is not None:
+        found |= {"weights": model.weights}
+    if model.freeze != "none":
+        found |= {"freeze": model.freeze if isinstance(model.freeze, str) else ", ".join(model.freeze)}
+    return found | ({"backbone_factor": model.backbone_factor} if model.backbone_factor != 1.0 else {})
+
+
 def _settings(study: Study) -> Mapping[str, str | int | float]:
     params = study.params
     return {
@@ -58,7 +67,7 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
         "label_noise": params.data.label_noise,
         "study_seed": params.study.seed,
         "model": params.model_label,
-        **({"width": params.model.width, "depth": params.model.depth} if params.names_model else {}),
+        **(_model_settings(params.model) if params.names_model else {}),
         "epochs": params.training.epochs,
         "batch_size": params.training.batch_size,
         "optimizer": params.training.optimizer,

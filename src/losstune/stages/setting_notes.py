@@ -9,19 +9,18 @@ from losstune.training.update_rules import RULES
 
 OF_OPTIMIZERS = ("momentum", "betas")
 OF_STEPS = ("step_every", "step_factor")
-OF_THE_LOOP = ("clip_norm", "accumulation", "ema", "sampling", "augmentation", "mixup", "cutmix", "class_weights")
 
 
 def setting_notes(params: Params) -> Iterator[str]:
-    """Return a line on each setting that is given or searched, but not read, and on those that a loop has to read."""
+    """Return a line on each setting that has no effect, or that the user's own loop has to read."""
     training, searched = params.training, params.search_space.training
     defaults = type(training)()
     given = {name for name in type(training).model_fields if getattr(training, name) != getattr(defaults, name)}
     given |= searched.keys()
     if training.loop is not None:
-        names = dict.fromkeys(f"training.{name}" for name in (*OF_THE_LOOP, *searched) if name in given)
-        if names:
-            yield f"{', '.join(names)}: losstune's own loop alone applies them; yours has to, from job.settings"
+        if searched:
+            names = ", ".join(f"training.{name}" for name in searched)
+            yield f"{names}: searched, so your loop has to apply it, from job.settings"
         return
     for name in OF_OPTIMIZERS:
         if name in given and name not in RULES[training.optimizer].reads:

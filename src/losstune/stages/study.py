@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from losstune.config.load import data_path
@@ -18,9 +18,10 @@ from losstune.data.manifest import Manifest
 from losstune.losses.registry import aliases, get, known, registry, use_own
 from losstune.losses.scale import learning_rate_divisor
 from losstune.models import validate_model_name, weights_files
+from losstune.stages import features
 from losstune.stages.device import FindDevice
 from losstune.stages.identity import digests_of
-from losstune.stages.layout import PREPARED
+from losstune.stages.layout import FEATURES, PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_model
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
@@ -43,6 +44,7 @@ class Study:
         folder: Folder of the outputs, which is the stage's working directory.
         root: Folder of the ledger and of MLflow's database. Differs from `folder` in DVC's temporary copies.
         manifest: Manifest of the prepared data.
+        inputs: Manifest of what a training reads: the prepared data, or the features of a frozen backbone.
         device: ``"cpu"`` or ``"cuda"``.
         spaces: Search space of each loss.
         registration: Everything that defines the study.
@@ -55,6 +57,7 @@ class Study:
     folder: Path
     root: Path
     manifest: Manifest
+    inputs: Manifest
     device: str
     spaces: dict[str, Space]
     registration: Registration
@@ -69,7 +72,9 @@ class Study:
 
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Make a job. The identity of a job of ``tune`` does not depend on the test split."""
-        data_digest = self.manifest.digest if task.test else self.manifest.development_digest
+        data_digest = self.inputs.digest if task.test else self.inputs.development_digest
+        if self.params.uses_features:
+            task = replace(task, model=features.HEAD)
         other_losses = {f"losses.{name}" for name in self.params.own_losses if name != task.configuration.loss}
         own = {key: digest for key, digest in self.own.items() if key not in other_losses}
         return make_job(task, stage, role, (index,), data_digest, self.versions, search, own)
@@ -158,12 +163,14 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
+    inputs = features.read_manifest(params, folder, manifest) if params.uses_features else manifest
     training = params.training.model_copy(update={"precision": precision})
     return Study(
         params=params.model_copy(update={"training": training}),
         folder=folder,
         root=root,
         manifest=manifest,
+        inputs=inputs,
         device=device,
         spaces=spaces,
         registration=registration_of(params, manifest.digest, spaces, own.get("model.weights")),
@@ -201,7 +208,8 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
     Raises:
         LosstuneError: If a file is missing or damaged.
     """
-    folder, manifest = study.folder / PREPARED, study.manifest
+    manifest = study.inputs
+    folder = study.folder / (FEATURES if study.params.uses_features else PREPARED)
     root = data_path(study.params.data.root, study.folder).absolute()
     if not manifest.has_samples:
         files.require_same(root, manifest)
@@ -220,5 +228,7 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         num_classes=manifest.num_classes,
         digest=manifest.digest if with_test else manifest.development_digest,
         root=str(root),
-        weights=None if study.params.model.weights is None else weights_files.read(study.params.model),
+        weights=weights_files.read(study.params.model)
+        if study.params.model.weights is not None and not study.params.uses_features
+        else None,
     )

@@ -36,7 +36,7 @@ class Optimizer:
                     decay = task.configuration.weight_decay if is_decayed else 0.0
                     groups.setdefault((1.0 if is_head else factor, decay), []).append(parameter)
         self._groups = tuple(groups.items())
-        self._trainable = [parameter for parameters in groups.values() for parameter in parameters]
+        self._trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._rule, self._settings = RULES[task.training.optimizer], task.training
         self._states: dict[nn.Parameter, State] = {}
 
