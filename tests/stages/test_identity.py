@@ -60,8 +60,6 @@ def test_the_content_of_the_weights_counts(study):
     assert terms["model.weights"] == content
     stages = ("features", "tune", "confirm", "report")
     assert own == {"prepare": {}} | {name: {"model.weights": content} for name in stages}
-        name: {"model.weights": content} for name in ("features", "tune", "confirm", "report")
-    }
     write_weights(study / "w.pt", 2)
     other_keys, other_terms, other_own = identities(study)
     assert not set(keys) & set(other_keys)
