@@ -26,6 +26,8 @@ def test_searched_settings_replace_those_of_the_study():
     assert (tuned.training.momentum, tuned.training.ema, tuned.training.clip_norm) == (0.7, 0.99, None)
     assert tuned.training == task.training.model_copy(update={"momentum": 0.7, "ema": 0.99})
     assert tuned.model == task.model
+    factor = task.configuration.model_copy(update={"settings": {"backbone_factor": 0.1}})
+    assert replace(task, configuration=factor).model == task.model.model_copy(update={"backbone_factor": 0.1})
     assert replace(task, configuration=task.configuration) == task
 
 
