@@ -8,7 +8,7 @@ from torch import nn
 
 from losstune.config.settings import TrainingSettings
 from losstune.training.optimisation import Optimizer
-from losstune.training.update_rules import RULES, _as_matrix, _order
+from losstune.training.update_rules import RULES
 from tests.small import small_task
 
 RATES = (1e-2, 3e-2, 1e-3, 0.0, 1e-2)
@@ -84,12 +84,12 @@ class Flat(nn.Module):
         super().__init__()
         self.inner = network()
         convolution = self.inner[0]
-        self.matrix = nn.Parameter(convolution.weight.detach().permute(0, 2, 3, 1).reshape(4, -1).clone())
+        self.matrix = nn.Parameter(convolution.weight.detach().reshape(4, -1).clone())
         self.bias = convolution.bias
         del self.inner[0]
 
     def forward(self, inputs):
-        weight = self.matrix.view(4, 3, 3, 2).permute(0, 3, 1, 2)
+        weight = self.matrix.view(4, 2, 3, 3).contiguous(memory_format=torch.channels_last)
         return self.inner(nn.functional.conv2d(inputs, weight, self.bias))
 
 
@@ -107,21 +107,25 @@ def test_muon_is_torchs_for_matrices_and_adamw_for_vectors(momentum):
             optimizer.step()
             optimizer.zero_grad()
     weight, bias, *others = found
-    torch.testing.assert_close(weight, net.matrix.view(4, 3, 3, 2).permute(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(weight, net.matrix.view(4, 2, 3, 3), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(bias, net.bias, rtol=1e-5, atol=1e-6)
     for one, other in zip(others, net.inner.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-@pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 1, 3, 3), (4, 3, 1, 1), (4, 7)])
-def test_a_matrix_is_a_view_of_every_weight(shape, layout):
-    weight = torch.randn(shape)
-    weight = weight.to(memory_format=layout) if len(shape) == 4 else weight
-    matrix = _as_matrix(weight, _order(weight))
-    assert matrix.shape == (4, weight[0].numel())
-    assert matrix.data_ptr() == weight.data_ptr()
-    torch.testing.assert_close(matrix.sort(1).values, weight.flatten(1).sort(1).values)
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6)])
+def test_the_steps_of_a_matrix_are_torchs(shape):
+    torch.manual_seed(6)
+    ours = nn.Linear(shape[1], shape[0], bias=False)
+    theirs = nn.Parameter(ours.weight.detach().clone())
+    optimizer = Optimizer(ours, small_task(optimizer="muon", weight_decay=0.1))
+    oracle = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        theirs.grad = torch.randn(shape)
+        ours.weight.grad = theirs.grad.clone()
+        optimizer.step(0.02)
+        oracle.step()
+    torch.testing.assert_close(ours.weight, theirs, rtol=1e-5, atol=1e-6)
 
 
 def linear(optimizer, rate, decay, scale):

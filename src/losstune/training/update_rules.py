@@ -1,4 +1,4 @@
-"""The update rules of ``training.optimizer``, by torch's functional optimisers.
+"""The update rules of ``training.optimizer``, by torch's functional optimisers where these are public.
 
 They compute the same as torch's classes. Those import torch's compiler, which no training uses and which takes as long
 to import as torch itself.
@@ -6,7 +6,8 @@ to import as torch itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -145,8 +146,6 @@ def _muon(
     weight_decay: float,
     settings: TrainingSettings,
 ) -> None:
-    from torch.optim._muon import muon  # the class has no public function
-
     matrices: list[tuple[nn.Parameter, Tensor, State]] = []
     vectors: list[tuple[nn.Parameter, Tensor, State]] = []
     for item in zip(used, gradients, states, strict=True):
@@ -154,32 +153,31 @@ def _muon(
     if vectors:
         parameters, slopes, moments = map(list, zip(*vectors, strict=True))
         _adamw(parameters, slopes, moments, learning_rate, weight_decay, settings)
-    orders = [_order(parameter) for parameter, _, _ in matrices]
-    muon(
-        [_as_matrix(item[0].detach(), order) for item, order in zip(matrices, orders, strict=True)],
-        [item[1].permute(0, *order).flatten(1) for item, order in zip(matrices, orders, strict=True)],
-        [_as_matrix(item[2][0], order) for item, order in zip(matrices, orders, strict=True)],
-        lr=learning_rate,
-        weight_decay=weight_decay,
-        momentum=settings.momentum,
-        nesterov=True,
-        ns_coefficients=(3.4445, -4.7750, 2.0315),
-        ns_steps=5,
-        eps=1e-7,
+    for parameter, gradient, (buffer,) in matrices:
+        buffer.lerp_(gradient, 1 - settings.momentum)
+        matrix = gradient.lerp(buffer, settings.momentum).flatten(1)
         # Steps of AdamW's size, so that matrices and vectors share a learning rate.
-        adjust_lr_fn="match_rms_adamw",
-        has_complex=False,
-    )
+        rate = 0.2 * math.sqrt(max(matrix.shape)) * learning_rate
+        parameter.mul_(1 - learning_rate * weight_decay)
+        parameter.add_(_orthogonalised(matrix).view(parameter.shape), alpha=-rate)
 
 
-def _order(parameter: Tensor) -> list[int]:
-    """Return the dimensions from the second on as they lie in memory."""
-    return sorted(range(1, parameter.dim()), key=parameter.stride, reverse=True)
+NEWTON_SCHULZ, NUM_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 
 
-def _as_matrix(tensor: Tensor, order: Sequence[int]) -> Tensor:
-    """Return a view with one row per output; a permutation of the columns changes no step."""
-    return tensor.permute(0, *order).view(len(tensor), -1)
+def _orthogonalised(matrix: Tensor) -> Tensor:
+    """Return about the nearest matrix with orthogonal rows or columns, as ``torch.optim.Muon`` does, in bfloat16.
+
+    torch's function is private, and its arguments differ between versions.
+    """
+    first, third, fifth = NEWTON_SCHULZ
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    found = matrix.bfloat16().T if is_tall else matrix.bfloat16()
+    found = found / found.norm().clamp(min=1e-7)
+    for _ in range(NUM_ITERATIONS):
+        gram = found @ found.T
+        found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=third, alpha=fifth), found, beta=first)
+    return (found.T if is_tall else found).contiguous()
 
 
 RULES = {
