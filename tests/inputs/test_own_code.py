@@ -272,7 +272,7 @@ def test_data(project, case):
         ({"losses": ["mine.py:mine"], "baseline": "mien"}, "baseline: found 'mien', expected one of losses (mine)"),
         ({"data.options": {"a": 1}}, "data: options are the arguments of a data source of your own; 'npz' takes none"),
         ({"training.augmentation": {"options": {"a": 1}}}, "key 'training.augmentation.name' is missing"),
-        ({"training.augmentation": "flipp"}, "expected one of none, flip, crop, flip_crop, or your own as"),
+        ({"training.augmentation": "flipp"}, "expected one of none, flip, crop, flip_crop, your own as"),
     ],
 )
 def test_a_key(project, changes, message):
