@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from losstune.config.schema import Params
+from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, write_atomically
 from losstune.core.records import Row
@@ -22,6 +23,12 @@ from losstune.study.shared_ledger import SharedLedger
 
 FOLDER = Path(".losstune/registrations")
 _SECTIONS = ("model", "training", "tune", "confirm", "report")
+_LATER = {
+    *("weights", "download", "freeze", "backbone_factor", "mixup", "cutmix", "class_weights", "betas", "clip_norm"),
+    *("accumulation", "step_every", "step_factor", "ema", "patience", "sampling"),
+}
+"""Keys of `model` and `training` that earlier versions did not have. At its default, such a key is no term, so that a
+study that does not use it keeps its registration."""
 
 
 class Earlier(Row):
@@ -79,10 +86,15 @@ def registration_of(
         "baseline": params.baseline,
         "selection": rule(params.tune.measure),
     }
+    defaults = {"model": ModelSettings(), "training": TrainingSettings()}
     for section in _SECTIONS:
-        terms |= {f"{section}.{key}": value for key, value in values[section].items()}
-    del terms["model.download"]
-    terms["model.weights"] = weights_digest
+        standard = defaults[section].model_dump(mode="json") if section in defaults else {}
+        for key, value in values[section].items():
+            if key not in _LATER or value != standard[key]:
+                terms[f"{section}.{key}"] = value
+    terms.pop("model.download", None)
+    if weights_digest is not None:
+        terms["model.weights"] = weights_digest
     for loss, space in sorted(spaces.items()):
         for name, searched in space.ranges.items():
             terms[f"spaces.{loss}.{name}"] = f"{searched}, first {space.defaults[name]:g}"
