@@ -29,7 +29,7 @@ from tests.test_dvc_repro import make_checkout
 from tests.test_pipeline import write_params
 
 RECIPES = list(recipes())
-STAGES = ("prepare", "tune", "confirm", "report")
+STAGES = ("prepare", "features", "tune", "confirm", "report")
 SIDE, PER_CLASS = 32, 6
 LOSSES = ["cross_entropy", "kl_divergence", "focal", "gce"]
 
