@@ -1,0 +1,60 @@
+"""Every recipe on a GPU, against the same training on the CPU: the draws are the same, and so is the first epoch.
+
+``LOSSTUNE_TEST_DEVICE=cpu`` tries the tests themselves on a machine without a GPU.
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from losstune.config.settings import PolicySettings
+from losstune.losses.registry import get
+from losstune.training.device_data import DeviceData
+from losstune.training.loop import train
+from tests.small import digits_arrays, small_task
+
+pytestmark = pytest.mark.gpu
+
+DEVICE = os.environ.get("LOSSTUNE_TEST_DEVICE", "cuda")
+RECIPES = {
+    "plain": {},
+    "sgd": {"optimizer": "sgd"},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "muon": {"optimizer": "muon"},
+    "policies": {
+        "augmentation": tuple(
+            PolicySettings(name=name) for name in ("crop", "flip", "trivial_augment", "random_erasing", "cutout")
+        )
+    },
+    "mixup and cutmix": {"mixup": 0.4, "cutmix": 1.0},
+    "class weights": {"class_weights": "balanced", "mixup": 0.2},
+    "clipping and accumulation": {"clip_norm": 0.5, "accumulation": 2},
+    "averaged weights": {"ema": 0.9},
+    "one cycle": {"schedule": "one_cycle"},
+    "patience": {"patience": 1},
+    "balanced sampling": {"sampling": "balanced"},
+}
+
+
+def run(device, loss, **settings):
+    task = replace(small_task(loss, model="cnn", test=True, learning_rate=3e-3, **settings), device=device)
+    DeviceData.forget()
+    (results,) = train(task, digits_arrays(), get(loss).bind({}))
+    return results[0]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "brier"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_the_same_on_a_gpu(recipe, loss):
+    ours, expected = (run(device, loss, **RECIPES[recipe]) for device in (DEVICE, "cpu"))
+    assert ours.status == "finished"
+    assert ours.curve[0].train_loss == pytest.approx(expected.curve[0].train_loss, rel=0.01)
+    assert ours.test["accuracy"] == pytest.approx(expected.test["accuracy"], abs=0.06)
+
+
+def test_the_control_is_exact_on_a_gpu():
+    for settings in RECIPES.values():
+        first, second = (run(DEVICE, loss, **settings) for loss in ("cross_entropy", "kl_divergence"))
+        assert first.curve == second.curve
+        assert first.test == second.test
