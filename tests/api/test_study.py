@@ -244,10 +244,11 @@ def test_a_reference_in_a_file_of_settings_starts_in_its_folder(arrays, tmp_path
     study._check()
 
 
-def test_splits_of_the_data_are_used(arrays):
+@pytest.mark.parametrize("kind", [losstune.Dataset, dict])
+def test_splits_of_the_data_are_used(arrays, kind):
     images, labels = arrays
     verdict = make_study(
-        losstune.Dataset(
+        kind(
             train=(images[:200], labels[:200]),
             validation=(images[200:300], labels[200:300]),
             test=(images[300:], labels[300:]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -77,5 +78,7 @@ def data_of(data: Any) -> tuple[dict[str, Any], RawData | None]:
         return {"data.name": str(data)}, None
     if callable(data):
         return {"data.name": data}, None
+    if isinstance(data, Mapping) and data.keys() <= {field.name for field in fields(Dataset)} and "train" in data:
+        data = Dataset(**data)
     # The same arrays in an .npz file give the same study.
     return {"data.name": "npz"}, as_raw(data if isinstance(data, Dataset) else Dataset(train=data), "data")
