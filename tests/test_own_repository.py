@@ -25,7 +25,8 @@ pytestmark = pytest.mark.integration
 
 LOSSES = ["cross_entropy", "kl_divergence"]
 TRAINED = {"tune", "confirm", "report"}
-ALL = TRAINED | {"prepare"}
+AFTER_DATA = TRAINED | {"features"}
+ALL = AFTER_DATA | {"prepare"}
 
 
 @pytest.fixture
@@ -53,12 +54,12 @@ CHANGES = {
     "nothing": (lambda folder: None, set()),
     "a file that nothing imports": (edit("notebook.py", "import my_models\n"), set()),
     "a comment in the model": (edit("my_models.py", f"# a comment\n{MODEL}"), set()),
-    "the model": (edit("my_models.py", MODEL.replace("nn.Flatten()", "nn.Flatten(1)")), TRAINED),
-    "what the model imports": (edit("layers.py", LAYERS.replace("ReLU", "Tanh")), TRAINED),
+    "the model": (edit("my_models.py", MODEL.replace("nn.Flatten()", "nn.Flatten(1)")), AFTER_DATA),
+    "what the model imports": (edit("layers.py", LAYERS.replace("ReLU", "Tanh")), AFTER_DATA),
     "the loss": (edit("my_losses.py", LOSS.replace("0.1", "0.2")), TRAINED),
     "a photo": (lambda folder: write_photos(folder.parent / "photos", per_class=11), {"prepare"}),
     "a setting of data": (settings(data__validation_fraction=0.3), ALL),
-    "a setting of the training": (settings(training__batch_size=16), TRAINED),
+    "a setting of the training": (settings(training__batch_size=16), AFTER_DATA),
     "a setting of the search": (settings(tune__trials_per_loss=3), TRAINED),
     "a setting of the confirmation": (settings(confirm__num_blocks=4), {"confirm", "report"}),
     "a setting of the verdict": (settings(report__alpha=0.1), {"confirm", "report"}),
@@ -189,4 +190,4 @@ def test_a_study_in_a_subfolder_and_one_without_git(tmp_path):
     for folder, root in ((study, "../../photos"), (outside, "../mono/photos")):
         write_settings(folder, {"data.root": root, "model": {"name": "mlp", "width": 4, "depth": 1}, "losses": LOSSES})
         dvc(folder, "repro", "prepare")
-        assert out_of_date(folder) == TRAINED
+        assert out_of_date(folder) == AFTER_DATA

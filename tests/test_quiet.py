@@ -26,6 +26,7 @@ Use `dvc push` to send your updates to remote storage\.
 OURS = r"""
 digits: [\d,]+ train, .* digest \w{12}
 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\.
+features: not used, because .*
 (tune|confirm): kept 0, to train \d+
 (tune|confirm): \d+ trainings (to go|in [\d:]+)
 (tune|confirm) \d+/\d+, \d+%, [\d:]+ elapsed, about [\d:]+ left, .*
