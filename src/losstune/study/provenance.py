@@ -20,7 +20,17 @@ from losstune.core.records import Row
 from losstune.core.secrets import masked, without_credentials
 
 DISTRIBUTIONS = ("losstune", "torch", "torchvision", "ray", "mlflow", "dvc", "numpy", "scipy", "optuna")
-GENERATED = ("dvc.lock", "metrics.json", "results.json", "results", "report", "data/prepared", "studies", "across")
+GENERATED = (
+    "dvc.lock",
+    "metrics.json",
+    "results.json",
+    "results",
+    "report",
+    "data/prepared",
+    "data/features",
+    "studies",
+    "across",
+)
 COMMAND_PATIENCE_SEC = 20.0
 MAX_DIFFERENCE = 1_000_000
 """Maximum length of a stored patch, in characters."""
