@@ -246,7 +246,12 @@ class Params(Section):
     def uses_features(self) -> bool:
         """Whether a training reads features of a frozen backbone, computed once, in place of the samples."""
         is_frozen = self.model.freeze == "backbone" and self.training.loop is None
-        return is_frozen and self.training.augmentation == "none" and not self.training.mixes
+        is_plain = self.training.augmentation == "none" and not (self.may_have("mixup") or self.may_have("cutmix"))
+        return is_frozen and is_plain
+
+    def may_have(self, setting: str) -> bool:
+        """Return whether a training may have this setting, by its own value or by a search range."""
+        return bool(getattr(self.training, setting)) or setting in self.search_space.training
 
     def place(self, data: str) -> str:
         """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.

@@ -41,7 +41,7 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
     training, notes = params.training, []
     if isinstance(training.augmentation, tuple):
         notes = require_policies(training.augmentation, manifest.input_shape, manifest.dtype)
-    if _has(params, "cutmix") and len(manifest.input_shape) != 3:
+    if params.may_have("cutmix") and len(manifest.input_shape) != 3:
         found = "a search range" if "cutmix" in params.search_space.training else f"{training.cutmix:g}"
         raise LosstuneError(
             f"training.cutmix: found {found}, expected 0: it takes images, and the data has "
@@ -58,7 +58,7 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
 
 def mixing_note(params: Params) -> list[str]:
     """Return a sentence on how each loss is used with mixed samples; none if samples are not mixed."""
-    names = [label for key, label in (("mixup", "mixup"), ("cutmix", "CutMix")) if _has(params, key)]
+    names = [label for key, label in (("mixup", "mixup"), ("cutmix", "CutMix")) if params.may_have(key)]
     if not names:
         return []
     has_weights = params.training.class_weights != "none"
@@ -72,8 +72,3 @@ def mixing_note(params: Params) -> list[str]:
         f"{start}{wording.enumeration(takers)} {verb} the mixed distribution as target; every other loss minimises "
         f"{others}."
     ]
-
-
-def _has(params: Params, name: str) -> bool:
-    """Whether a training may have this setting."""
-    return bool(getattr(params.training, name)) or name in params.search_space.training
