@@ -9,6 +9,9 @@ from losstune.config.load import load_params
 from losstune.config.references import digests
 from losstune.stages.layout import BLOCKS, TRIALS, read_records
 from losstune.stages.recipe import mixing_note
+from losstune.stages.run_info import stage_run
+from losstune.stages.study import open_study
+from losstune.stages.workers import find_device
 from tests.commands import losstune
 from tests.test_pipeline import SMALL, write_params
 
@@ -160,3 +163,12 @@ def test_a_loop_of_ones_own_does_not_get_them(tmp_path, key, value):
     assert done.returncode == 2
     assert f"training.{key}: found" in done.stderr
     assert "which a training.loop of your own would not see" in done.stderr
+
+
+def test_mlflow_gets_every_setting_that_differs_from_its_default(tmp_path):
+    settings = {"mixup": 0.2, "class_weights": "balanced", "ema": 0.9}
+    write_params(tmp_path, SMALL | {f"training.{key}": value for key, value in settings.items()})
+    losstune(tmp_path, "prepare")
+    shown = stage_run(open_study(load_params(), tmp_path, tmp_path, find_device), "tune").params
+    assert {key: shown[key] for key in settings} == {key: str(value) for key, value in settings.items()}
+    assert not {"cutmix", "clip_norm", "patience", "loop"} & shown.keys()

@@ -81,11 +81,16 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
     }
 
 
-RECIPE = ("betas", "clip_norm", "accumulation", "step_every", "step_factor", "ema", "patience", "sampling")
+ALWAYS = {"epochs", "batch_size", "optimizer", "momentum", "warmup_fraction", "schedule", "augmentation", "precision"}
+"""Settings of the training that are shown whatever their value is."""
 
 
 def _other_settings(training: TrainingSettings) -> Mapping[str, str]:
-    """Return the settings of optimisation and sampling that differ from their defaults."""
+    """Return the further settings of the training that differ from their defaults."""
     defaults = TrainingSettings()
-    changed = [name for name in RECIPE if getattr(training, name) != getattr(defaults, name)]
-    return {name: str(getattr(training, name)) for name in changed}
+    others = TrainingSettings.model_fields.keys() - ALWAYS - {"loop"}
+    return {
+        name: str(getattr(training, name))
+        for name in sorted(others)
+        if getattr(training, name) != getattr(defaults, name)
+    }
