@@ -1,13 +1,16 @@
-"""Folders that take seconds to make, made once for all of pytest-xdist's workers."""
+"""What tests of different packages share: folders made once for all workers of pytest-xdist, and a fresh process."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from losstune.core import own_code
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -22,3 +25,10 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             done.touch()
     return folder
+
+
+def forget_own_code() -> None:
+    """Make this process forget the modules of users that studies of other tests have imported."""
+    for name in own_code._loaded:
+        sys.modules.pop(name, None)
+    own_code._loaded.clear()

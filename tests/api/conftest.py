@@ -9,8 +9,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 import losstune
-from losstune.core import live_code, local_code, own_code
+from losstune.core import live_code, local_code
 from losstune.losses import registry
+from tests.shared import forget_own_code
 
 SETTINGS = {
     "model": {"width": 8, "depth": 1},
@@ -31,9 +32,8 @@ def notebook(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_own", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("my_code", "my_losses"):
-        sys.modules.pop(name, None)
-    own_code._loaded.clear()
+    sys.modules.pop("my_code", None)  # which a test imports by itself
+    forget_own_code()
 
 
 @pytest.fixture(scope="session")

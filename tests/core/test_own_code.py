@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from losstune.core import local_code, own_code
+from losstune.core import local_code
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import bundle, code_digest, install, is_own, libraries, load, local_files
+from tests.shared import forget_own_code
 
 
 @pytest.fixture
@@ -14,6 +15,7 @@ def study(tmp_path, monkeypatch):
     """A study's folder, which is the working directory; the process forgets its modules afterwards."""
     folder = tmp_path / "study"
     folder.mkdir()
+    forget_own_code()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(local_code, "_folder", None)
@@ -21,7 +23,7 @@ def study(tmp_path, monkeypatch):
     yield folder
     for name in set(sys.modules) - before:
         del sys.modules[name]
-    own_code._loaded.clear()
+    forget_own_code()
 
 
 def write(folder, files=None, /, **modules):
@@ -137,7 +139,7 @@ def test_the_name_of_a_loaded_module_is_not_taken_over(study):
 
 INSTALL = """
 import pickle, sys
-from losstune.core import local_code, own_code
+from losstune.core import own_code
 own_code.install(pickle.loads(bytes.fromhex(sys.argv[1])))
 print(own_code.load(sys.argv[2], "model.name")())
 """
