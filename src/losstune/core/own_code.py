@@ -129,13 +129,15 @@ def code_digest(reference: str, key: str = "") -> str:
     Raises:
         LosstuneError: As :func:`load`, for what can be found without importing.
     """
-    places = _places(reference, key or reference)
+    if live_code.is_live(reference):
+        examined = _examined(reference, key or reference)
+        places, identity = _places_of(examined), [examined.digest]
+    else:
+        places = [locate(reference, key or reference)]
+        identity = [places[0].module, name_of(reference)]
     modules, libraries = closure(places)
     local = {name: _digest_of_file(path) for name, path in modules.items()}
-    if live_code.is_live(reference):
-        content = live_code.examine(live_code.get(reference), f"{key or reference}: {name_of(reference)}").digest
-        return digest([content, local, sorted(libraries)])
-    return digest([places[0].module, name_of(reference), local, sorted(libraries)])
+    return digest([*identity, local, sorted(libraries)])
 
 
 def require_file(reference: str, key: str) -> None:
@@ -253,7 +255,15 @@ def _places(reference: str, key: str) -> list[Place]:
     """Return the modules that define a callable, or that a live one needs."""
     if not live_code.is_live(reference):
         return [locate(reference, key)]
-    examined = live_code.examine(live_code.get(reference), f"{key}: {name_of(reference)}")
+    return _places_of(_examined(reference, key))
+
+
+def _examined(reference: str, key: str) -> live_code.Examined:
+    # It reads every value that the object uses, which may be large arrays.
+    return live_code.examine(live_code.get(reference), f"{key}: {name_of(reference)}")
+
+
+def _places_of(examined: live_code.Examined) -> list[Place]:
     return [_place_of(name) for name in sorted(examined.modules)]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from losstune.core.errors import LosstuneError
 from losstune.models.initialisation import init_normal
+from losstune.models.sides import require_sides
 
 NUM_STAGES = 3
 MIN_SIDE = 4
@@ -85,9 +85,5 @@ def resnet(input_shape: tuple[int, ...], width: int, depth: int, num_classes: in
         LosstuneError: If the images are too small.
     """
     channels, *sides = input_shape
-    if min(sides) < MIN_SIDE:
-        raise LosstuneError(
-            f"model.name: 'resnet' needs images of at least {MIN_SIDE}x{MIN_SIDE} pixels, found {sides[0]}x{sides[1]}; "
-            "'cnn' and 'mlp' take any size"
-        )
+    require_sides("resnet", sides, MIN_SIDE)
     return ResNet(channels, width, depth, num_classes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from losstune.core.errors import LosstuneError
 from losstune.models.initialisation import init_normal
+from losstune.models.sides import require_sides
 
 MIN_SIDE = 8
 """Minimum side in pixels; the network halves the side three times."""
@@ -69,11 +69,7 @@ def resnet9(input_shape: tuple[int, ...], width: int, num_classes: int) -> ResNe
         LosstuneError: If the images are too small.
     """
     channels, *sides = input_shape
-    if min(sides) < MIN_SIDE:
-        raise LosstuneError(
-            f"model.name: 'resnet9' needs images of at least {MIN_SIDE}x{MIN_SIDE} pixels, found {sides[0]}x{sides[1]}"
-            "; 'cnn' and 'mlp' take any size"
-        )
+    require_sides("resnet9", sides, MIN_SIDE)
     return ResNet9(channels, width, num_classes)
 
 

@@ -144,6 +144,11 @@ def read(settings: ModelSettings) -> Weights:
     return _read(path, _version(path))
 
 
+def read_if_any(settings: ModelSettings) -> Weights | None:
+    """Return :func:`read`, or None without ``model.weights``."""
+    return None if settings.weights is None else read(settings)
+
+
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a file. A process reads the same file once.
 

@@ -6,8 +6,8 @@ training. They take the place of the images, and a training is that of the last 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from losstune.data.manifest import Manifest
 from losstune.data.raw import Array
 from losstune.models import build_network, weights_files
 from losstune.models.backbone import split
+from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
 from losstune.stages.device import resolve_device
 from losstune.stages.identity import digests_of
@@ -71,12 +72,14 @@ def run(params: Params, folder: Path, root: Path) -> None:
     test = prepared.read_test(folder / PREPARED, verify=True)
     parts = (development.train_images, development.validation_images, test.images)
     total = sum(map(len, parts))
-    frozen = _Backbone(backbone, base, device)
+    frozen = Classifier(
+        backbone, base.mean, base.std, partial(torch.flatten, start_dim=1), images=len(base.input_shape) == 3
+    ).to(device)
     done, computed = 0, []
     with interruptible(), Progress(total, "features", unit="sample") as progress:
         for images in parts:
             rows = []
-            for batch in frozen.batches(images):
+            for batch in _batches(frozen, images, device):
                 rows.append(batch)
                 done += len(batch)
                 progress.update(done)
@@ -134,29 +137,19 @@ def whole(
 def _backbone(params: Params, base: Manifest) -> nn.Module:
     torch.manual_seed(derive_seed(params.study.seed, "features"))
     settings = params.model.model_copy(update={"freeze": "none"})
-    weights = weights_files.read(settings) if settings.weights is not None else None
+    weights = weights_files.read_if_any(settings)
     network = build_network(settings, base.input_shape, base.num_classes, {}, weights)
     return split(network, base.num_classes).backbone
 
 
-class _Backbone:
-    """The frozen part of a network on a device, for images as they are stored."""
-
-    def __init__(self, network: nn.Module, base: Manifest, device: str) -> None:
-        self.network = network.to(device).eval()
-        self.device = device
-        self.size = max(1, BATCH_VALUES // math.prod(base.input_shape))
-        shape = (1, -1, 1, 1) if len(base.input_shape) == 3 else (1, -1)
-        self.mean = torch.tensor(base.mean, device=device).view(shape)
-        self.std = torch.tensor(base.std, device=device).view(shape)
-
-    def batches(self, images: Array) -> Iterator[Array]:
-        """Yield the features of one batch after another."""
-        for start in range(0, len(images), self.size):
-            # A copy, because the file is mapped read-only.
-            stored = torch.from_numpy(np.array(images[start : start + self.size])).to(self.device)
-            with torch.inference_mode():
-                yield self.network((stored.float() - self.mean) / self.std).flatten(1).cpu().numpy()
+def _batches(frozen: Classifier, images: Array, device: str) -> Iterator[Array]:
+    """Yield the features of one batch after another."""
+    size = max(1, BATCH_VALUES // images[0].size)
+    for start in range(0, len(images), size):
+        # A copy, because the file is mapped read-only.
+        stored = torch.from_numpy(np.array(images[start : start + size])).to(device)
+        with torch.inference_mode():
+            yield frozen(stored).cpu().numpy()
 
 
 def _source(params: Params, base: Manifest) -> str:

@@ -39,8 +39,7 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
         return []
     from losstune.training.own_loop_check import check_loop, try_loop  # only a study with such a loop needs greenlets
 
-    if params.model.weights is not None:
-        arrays = replace(arrays, weights=weights_files.read(params.model))
+    arrays = replace(arrays, weights=weights_files.read_if_any(params.model))
 
     def task(loss: str) -> Task:
         return Task(

@@ -228,7 +228,5 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         num_classes=manifest.num_classes,
         digest=manifest.digest if with_test else manifest.development_digest,
         root=str(root),
-        weights=weights_files.read(study.params.model)
-        if study.params.model.weights is not None and not study.params.uses_features
-        else None,
+        weights=None if study.params.uses_features else weights_files.read_if_any(study.params.model),
     )

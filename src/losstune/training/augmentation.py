@@ -35,6 +35,10 @@ def augmentation_of(setting: Setting, data: DeviceData) -> Augment | None:
         return lambda images, generator: augment(images, setting, generator)
     if isinstance(setting, tuple):
         return in_turn([_policy(policy, data) for policy in setting])
+    return _on_stored(setting, data)
+
+
+def _on_stored(setting: OwnSettings, data: DeviceData) -> Augment:
     own = _own(setting)
     return lambda images, generator: data.from_stored(own(data.as_stored(images), generator))
 
@@ -42,8 +46,7 @@ def augmentation_of(setting: Setting, data: DeviceData) -> Augment | None:
 def _policy(policy: PolicySettings, data: DeviceData) -> Augment:
     name, options = policy.name, policy.options
     if is_own(name):
-        own = _own(OwnSettings(name=name, options=options))
-        return lambda images, generator: data.from_stored(own(data.as_stored(images), generator))
+        return _on_stored(OwnSettings(name=name, options=options), data)
     if name in TRANSFORMS:
         return per_image(transform_of(name, options, KEY), data, on_bytes=name in ON_BYTES)
     if name == "cutout":

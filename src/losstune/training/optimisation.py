@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from losstune.config.settings import TrainingSettings
 from losstune.models.freezing import is_below
 from losstune.training.task import Task
-from losstune.training.update_rules import RULES, State
+from losstune.training.update_rules import RULES, State, Step
 
 
 class Optimizer:
@@ -64,7 +64,7 @@ class Optimizer:
                 if parameter not in self._states:
                     self._states[parameter] = self._rule.start(parameter, self._settings)
             states = [self._states[parameter] for parameter in used]
-            self._rule.update(used, gradients, states, factor * learning_rate, weight_decay, self._settings)
+            self._rule.update(Step(used, gradients, states, factor * learning_rate, weight_decay, self._settings))
 
 
 ONE_CYCLE_WARMUP, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1 / 25e4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,27 @@ from losstune.config.settings import TrainingSettings
 EPSILON = 1e-8
 
 State = tuple[Tensor, ...]
-Update = Callable[[list[nn.Parameter], list[Tensor], list[State], float, float, TrainingSettings], None]
-"""Updates parameters in place, given their gradients, their states, a learning rate, a weight decay and the settings of
-the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an update of parameters depends on.
+
+    Attributes:
+        parameters: Parameters, which are updated in place.
+        gradients: The gradient of each.
+        states: The state of each, which is updated in place.
+        learning_rate: The learning rate.
+        weight_decay: The weight decay.
+        settings: The settings of the training.
+    """
+
+    parameters: list[nn.Parameter]
+    gradients: list[Tensor]
+    states: list[State]
+    learning_rate: float
+    weight_decay: float
+    settings: TrainingSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +59,7 @@ class Rule:
     """
 
     start: Callable[[Tensor, TrainingSettings], State]
-    update: Update
+    update: Callable[[Step], None]
     reads: tuple[str, ...]
     scaled: tuple[str, ...] = ()
 
@@ -51,29 +69,22 @@ def _moments(parameter: Tensor, _: TrainingSettings) -> State:
     return torch.zeros_like(parameter), torch.zeros_like(parameter), num_steps
 
 
-def _adamw(
-    used: list[nn.Parameter],
-    gradients: list[Tensor],
-    states: list[State],
-    learning_rate: float,
-    weight_decay: float,
-    settings: TrainingSettings,
-) -> None:
+def _adamw(step: Step) -> None:
     # torch's adamw is its adam with a decoupled weight decay.
-    step = adam if settings.optimizer == "adam" else adamw
-    step(
-        list[Tensor](used),
-        gradients,
-        [mean for mean, _, _ in states],
-        [square for _, square, _ in states],
+    update = adam if step.settings.optimizer == "adam" else adamw
+    update(
+        list[Tensor](step.parameters),
+        step.gradients,
+        [mean for mean, _, _ in step.states],
+        [square for _, square, _ in step.states],
         [],
-        [num_steps for _, _, num_steps in states],
+        [num_steps for _, _, num_steps in step.states],
         fused=True,
         amsgrad=False,
-        beta1=settings.betas[0],
-        beta2=settings.betas[1],
-        lr=learning_rate,
-        weight_decay=weight_decay,
+        beta1=step.settings.betas[0],
+        beta2=step.settings.betas[1],
+        lr=step.learning_rate,
+        weight_decay=step.weight_decay,
         eps=EPSILON,
         maximize=False,
     )
@@ -83,24 +94,17 @@ def _momentum(parameter: Tensor, settings: TrainingSettings) -> State:
     return (torch.zeros_like(parameter),) if settings.momentum else ()
 
 
-def _sgd(
-    used: list[nn.Parameter],
-    gradients: list[Tensor],
-    states: list[State],
-    learning_rate: float,
-    weight_decay: float,
-    settings: TrainingSettings,
-) -> None:
+def _sgd(step: Step) -> None:
     sgd(
-        list[Tensor](used),
-        gradients,
-        [buffer for state in states for buffer in state],
+        list[Tensor](step.parameters),
+        step.gradients,
+        [buffer for state in step.states for buffer in state],
         fused=True,
-        weight_decay=weight_decay,
-        momentum=settings.momentum,
-        lr=learning_rate,
+        weight_decay=step.weight_decay,
+        momentum=step.settings.momentum,
+        lr=step.learning_rate,
         dampening=0.0,
-        nesterov=settings.momentum > 0,
+        nesterov=step.settings.momentum > 0,
         maximize=False,
     )
 
@@ -110,26 +114,19 @@ def _squares(parameter: Tensor, settings: TrainingSettings) -> State:
     return torch.zeros((), dtype=torch.float32), torch.zeros_like(parameter), *_momentum(parameter, settings)
 
 
-def _rmsprop(
-    used: list[nn.Parameter],
-    gradients: list[Tensor],
-    states: list[State],
-    learning_rate: float,
-    weight_decay: float,
-    settings: TrainingSettings,
-) -> None:
+def _rmsprop(step: Step) -> None:
     rmsprop(
-        list[Tensor](used),
-        gradients,
-        [square for _, square, *_ in states],
+        list[Tensor](step.parameters),
+        step.gradients,
+        [square for _, square, *_ in step.states],
         [],
-        [buffer for _, _, *buffers in states for buffer in buffers],
-        [num_steps for num_steps, *_ in states],
-        lr=learning_rate,
+        [buffer for _, _, *buffers in step.states for buffer in buffers],
+        [num_steps for num_steps, *_ in step.states],
+        lr=step.learning_rate,
         alpha=0.99,
         eps=EPSILON,
-        weight_decay=weight_decay,
-        momentum=settings.momentum,
+        weight_decay=step.weight_decay,
+        momentum=step.settings.momentum,
         centered=False,
     )
 
@@ -138,27 +135,20 @@ def _orthogonal(parameter: Tensor, settings: TrainingSettings) -> State:
     return (torch.zeros_like(parameter),) if parameter.dim() > 1 else _moments(parameter, settings)
 
 
-def _muon(
-    used: list[nn.Parameter],
-    gradients: list[Tensor],
-    states: list[State],
-    learning_rate: float,
-    weight_decay: float,
-    settings: TrainingSettings,
-) -> None:
+def _muon(step: Step) -> None:
     matrices: list[tuple[nn.Parameter, Tensor, State]] = []
     vectors: list[tuple[nn.Parameter, Tensor, State]] = []
-    for item in zip(used, gradients, states, strict=True):
+    for item in zip(step.parameters, step.gradients, step.states, strict=True):
         (matrices if item[0].dim() > 1 else vectors).append(item)
     if vectors:
         parameters, slopes, moments = map(list, zip(*vectors, strict=True))
-        _adamw(parameters, slopes, moments, learning_rate, weight_decay, settings)
+        _adamw(replace(step, parameters=parameters, gradients=slopes, states=moments))
     for parameter, gradient, (buffer,) in matrices:
-        buffer.lerp_(gradient, 1 - settings.momentum)
-        matrix = gradient.lerp(buffer, settings.momentum).flatten(1)
+        buffer.lerp_(gradient, 1 - step.settings.momentum)
+        matrix = gradient.lerp(buffer, step.settings.momentum).flatten(1)
         # Steps of AdamW's size, so that matrices and vectors share a learning rate.
-        rate = 0.2 * math.sqrt(max(matrix.shape)) * learning_rate
-        parameter.mul_(1 - learning_rate * weight_decay)
+        rate = 0.2 * math.sqrt(max(matrix.shape)) * step.learning_rate
+        parameter.mul_(1 - step.learning_rate * step.weight_decay)
         parameter.add_(_orthogonalised(matrix).view(parameter.shape), alpha=-rate)
 
 
