@@ -59,7 +59,9 @@ def run(params: Params, folder: Path, root: Path) -> None:
     if not params.uses_features:
         with prepared.replaced(folder / FEATURES) as part:
             write_json(part / NOT_USED, {"model.freeze": params.model.freeze})
-        print("features: not used, because the backbone is trained or the images are augmented")
+        is_frozen = params.model.freeze == "backbone"
+        reason = "every training changes or reads the samples itself" if is_frozen else "model.freeze is not backbone"
+        print(f"features: not used, because {reason}")
         return
     base = prepared.read_manifest(folder / PREPARED)
     source = _source(params, base)
