@@ -47,6 +47,7 @@ def message_of(values: Any) -> str:
 
 
 TOP_LEVEL = "study, data, model, training, losses, baseline, search_space, tune, confirm, report, resources, tracking"
+NOISE = "expected a number in [0, 1), a section with pairs or a matrix, or the name of an array or column"
 NAME = "at most 100 letters, digits, spaces and . _ -, the first a letter or digit"
 SEED = "a whole number from 0 to 9007199254740991"
 RATE = "search_space.learning_rate"
@@ -78,8 +79,9 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"losses": ["cross_entropy", 5]}, "losses[1]: found 5, expected the name of a loss"),
     (
         {"data": None},
-        "data: found nothing, expected a section with keys name, root, download, image_size, validation_fraction, "
-        "test_fraction, label_noise, options",
+        "data: found nothing, expected a section with keys name, root, download, image_size, label, drop, "
+        "validation_fraction, test_fraction, own_validation, groups, label_noise, noisy_splits, long_tail, storage, "
+        "on_bad_image, options",
     ),
     ({"tune.asha": 3}, "tune.asha: found 3, expected a section with keys grace_epochs, reduction_factor"),
     ({"tracking.experiment": ["a"]}, "tracking.experiment: found a list, expected null or text"),
@@ -91,8 +93,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"study.name": "n" * 101}, f"study.name: found '{'n' * 56}..., expected {NAME}"),
     ({"data.image_size": 3}, "data.image_size: found 3, expected a whole number from 4 to 1024 or null"),
     ({"data.validation_fraction": 0}, "data.validation_fraction: found 0, expected a number in (0, 1)"),
-    ({"data.label_noise": 1}, "data.label_noise: found 1, expected a number in [0, 1)"),
-    ({"data.label_noise": float("nan")}, "data.label_noise: found nan, expected a number in [0, 1)"),
+    ({"data.label_noise": 1}, f"data.label_noise: found 1, {NOISE}"),
+    ({"data.label_noise": float("nan")}, f"data.label_noise: found nan, {NOISE}"),
     ({"model.width": 0}, "model.width: found 0, expected a whole number from 1 to 4096"),
     ({"model.depth": 21}, "model.depth: found 21, expected a whole number from 1 to 20"),
     ({"training.epochs": 0}, "training.epochs: found 0, expected a whole number from 1 to 100000"),
@@ -145,7 +147,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         {"training.epochs->epoch": None},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
         "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
-        "augmentation, mixup, cutmix, class_weights, precision, loop)",
+        "augmentation, mixup, cutmix, class_weights, soft_labels, precision, loop)",
     ),
     ({"tune->tuen": None}, f"unknown key 'tuen'; did you mean 'tune'? (allowed here: {TOP_LEVEL})"),
     ({"epochs": 3}, f"unknown key 'epochs'; did you mean 'training.epochs'? (allowed here: {TOP_LEVEL})"),
@@ -216,7 +218,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         {"study.seed": -1, "training.epochs->epoch": None, "tune.sampler": "grid"},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
         "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
-        "augmentation, mixup, cutmix, class_weights, precision, loop) (and 2 more: study.seed, tune.sampler)",
+        "augmentation, mixup, cutmix, class_weights, soft_labels, precision, loop) (and 2 more: study.seed, tune.sampler)",
     ),
     (
         {"report.rope": -2, "report.alpha": 2},

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from losstune.config.schema import DataSettings
+from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest
 from losstune.data import files, prepared

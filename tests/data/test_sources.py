@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from losstune.config.schema import DataSettings
+from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.data.sources import NAMES, check_name, load
 from tests.data.test_imagefolder import fill

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losstune.config.schema import DataSettings
+from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.data.sources import load
 from losstune.data.survey import Survey, survey

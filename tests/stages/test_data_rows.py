@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from losstune.config.schema import DataSettings
+from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.stages.data_rows import data_rows
 from tests.data.test_imagefolder import fill, put

@@ -89,6 +89,7 @@ NEW = {
     ("training", "ema"): 0.9,
     ("training", "patience"): 3,
     ("training", "sampling"): "balanced",
+    ("training", "soft_labels"): "mode",
 }
 """Keys that the first studies did not have, each with a value that is not its default."""
 

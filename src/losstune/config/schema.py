@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from losstune.config.data import FILES, DataSettings
 from losstune.config.own_loop import require_own_loop
 from losstune.config.settings import (
-    Fraction,
     Int,
     MetricSettings,
     ModelSettings,
     Number,
-    Options,
     OwnMetric,
     Section,
     Text,
@@ -39,33 +38,6 @@ class StudySettings(Section):
         ),
     ] = "study"
     seed: Annotated[Int, Field(ge=0, le=2**53 - 1)] = 0
-
-
-FILES = "files"
-"""The ``data.name`` of data that only a training loop of the user's own can read."""
-
-
-class DataSettings(Section):
-    """The data set and its splits."""
-
-    name: Annotated[Text, Field(description="the name of a data set")] = "digits"
-    root: Annotated[Text, Field(description="a path")] = "data/raw"
-    download: bool = False
-    image_size: Annotated[Int, Field(ge=4, le=1024)] | None = None
-    validation_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.2
-    test_fraction: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.2
-    label_noise: Fraction = 0.0
-    options: Options = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _has_options_of_its_own(self) -> DataSettings:
-        if self.name == FILES:
-            num_classes = self.options.get("num_classes", 2)
-            if self.options.keys() - {"num_classes"} or not isinstance(num_classes, int) or num_classes < 2:
-                raise ValueError(f"options: found {self.options}, expected {{num_classes: ...}}, 2 or more, or nothing")
-        elif self.options and not is_own(self.name):
-            raise ValueError(f"options are the arguments of a data source of your own; {self.name!r} takes none")
-        return self
 
 
 class RangeSettings(Section):

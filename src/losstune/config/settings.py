@@ -196,6 +196,7 @@ class TrainingSettings(Section):
         | Annotated[tuple[Annotated[Number, Field(gt=0.0)], ...], Field(min_length=2, strict=False)],
         Field(description="one of none, balanced, or a list of a number above 0 for each class"),
     ] = "none"
+    soft_labels: Literal["require", "mode_if_needed", "mode"] = "require"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     loop: Annotated[Own | None, Field(description=f"null, or {EXPECTED}")] = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from losstune.config.schema import FILES, DataSettings
+from losstune.config.data import FILES, DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, write_json
 from losstune.data.manifest import ClassCounts, Manifest

@@ -31,6 +31,13 @@ class RawData:
         test_labels: As `labels`; None if and only if `test_images` is.
         validation: Indices into `images` of the data's own validation split, which is then not drawn; None otherwise.
         notes: Notes for the user on how the data was read, such as files that were not read; one sentence each.
+        targets: Soft labels (N, C) float32 with rows that sum to 1, of which `labels` are the modes; None if every
+            sample has one class. Then `test_targets` is None, too, unless there is no test split.
+        test_targets: As `targets`, of the test split.
+        noisy_labels: Labels as they were given, (N,) int64, beside the true `labels`; None without any.
+        test_noisy_labels: As `noisy_labels`, of the test split.
+        groups: The group of each sample, (N,) int64; no group is to be in two splits. None without groups.
+        skipped: Names of images that could not be read and were left out.
     """
 
     images: Array
@@ -40,6 +47,12 @@ class RawData:
     test_labels: Labels | None = None
     notes: tuple[str, ...] = ()
     validation: Labels | None = None
+    targets: Array | None = None
+    test_targets: Array | None = None
+    noisy_labels: Labels | None = None
+    test_noisy_labels: Labels | None = None
+    groups: Labels | None = None
+    skipped: tuple[str, ...] = ()
 
 
 def require_printable(class_names: Sequence[str], root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from losstune.config.schema import FILES, DataSettings
+from losstune.config.data import FILES, DataSettings
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.local_code import EXPECTED
 from losstune.core.own_code import is_own, require_file

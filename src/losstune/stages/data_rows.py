@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from losstune.config.schema import DataSettings
+from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
 from losstune.data.raw import describe_classes
 from losstune.data.sources import check_settings, inspect

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from losstune import __version__
+from losstune.config.data import FILES
 from losstune.config.load import data_path
-from losstune.config.schema import FILES, Params
+from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.files import digest, write_json
 from losstune.core.sources import LOSSTUNE, modules_of_stage

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from losstune.config.schema import FILES, Params
+from losstune.config.data import FILES
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import is_own
 from losstune.data import prepared

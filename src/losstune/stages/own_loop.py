@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from losstune.config.data import FILES
 from losstune.config.load import data_path
-from losstune.config.schema import FILES, Params
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.data import files, prepared
 from losstune.losses.registry import get

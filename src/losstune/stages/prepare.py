@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from losstune.config.data import FILES, DataSettings
 from losstune.config.load import data_path
-from losstune.config.schema import FILES, DataSettings, Params
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
@@ -51,6 +52,7 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
         )
     except LosstuneError as error:
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
+    assert isinstance(settings.label_noise, float)
     train_labels, num_changed = splits.add_label_noise(
         raw.labels[parts.train],
         len(raw.class_names),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from losstune.config.data import FILES, DataSettings
 from losstune.config.load import data_path
-from losstune.config.schema import FILES, DataSettings
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.files import digest
 from losstune.core.own_code import is_own
@@ -64,7 +64,7 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
     params = study.params
     return {
         "data": study.manifest.name,
-        "label_noise": params.data.label_noise,
+        "label_noise": params.data.noise_label,
         "study_seed": params.study.seed,
         "model": params.model_label,
         **(_model_settings(params.model) if params.names_model else {}),

@@ -25,7 +25,7 @@ FOLDER = Path(".losstune/registrations")
 _SECTIONS = ("model", "training", "tune", "confirm", "report")
 _LATER = {
     *("weights", "download", "freeze", "backbone_factor", "mixup", "cutmix", "class_weights", "betas", "clip_norm"),
-    *("accumulation", "step_every", "step_factor", "ema", "patience", "sampling"),
+    *("accumulation", "step_every", "step_factor", "ema", "patience", "sampling", "soft_labels"),
 }
 """Keys of `model` and `training` that earlier versions did not have. At its default, such a key is no term, so that a
 study that does not use it keeps its registration."""
@@ -80,7 +80,7 @@ def registration_of(
     terms: dict[str, Any] = {
         "study.seed": params.study.seed,
         "data.name": params.data.name,
-        "data.label_noise": params.data.label_noise,
+        "data.label_noise": values["data"]["label_noise"],
         "data.digest": data_digest,
         "losses": sorted(params.loss_names),
         "baseline": params.baseline,

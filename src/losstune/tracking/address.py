@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config.schema import FILES, DataSettings, Params, TrackingSettings
+from losstune.config.data import FILES, DataSettings
+from losstune.config.schema import Params, TrackingSettings
 from losstune.core.secrets import without_credentials
 
 _VARIABLE = "MLFLOW_TRACKING_URI"
