@@ -87,6 +87,7 @@ def registration_of(
         "selection": rule(params.tune.measure),
     }
     defaults = {"model": ModelSettings(), "training": TrainingSettings()}
+    values["tune"].pop("secondary_metrics")  # the verdict does not depend on them
     for section in _SECTIONS:
         standard = defaults[section].model_dump(mode="json") if section in defaults else {}
         for key, value in values[section].items():
