@@ -92,8 +92,8 @@ class CostSettings(Section):
         for label, row in enumerate(self.costs):
             if len(row) != size:
                 raise ValueError(
-                    f"costs[{label}]: found {len(row)} numbers in one of {size} rows, expected {size}: rows are true "
-                    "classes, columns are decided classes"
+                    f"costs[{label}]: found a row of length {len(row)}, expected {size}, the number of rows: rows are "
+                    "true classes, columns are decided classes"
                 )
             if (best := row.index(min(row))) != label and row[best] < row[label]:
                 raise ValueError(

@@ -56,7 +56,7 @@ def mcc(probabilities_NC: Tensor, target_N: Tensor) -> Tensor:
     num, hits = len(target_N), (predicted_N == target_N).sum()
     covariance = num * hits - (support_C * claims_C).sum()
     variances = [(num**2 - counts_C.square().sum()).double() for counts_C in (support_C, claims_C)]
-    scale = variances[0].sqrt() * variances[1].sqrt()
+    scale = (variances[0] * variances[1]).sqrt()
     return torch.where(scale > 0, covariance / scale.clamp(min=1), 0.0)
 
 
