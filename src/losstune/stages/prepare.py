@@ -14,6 +14,7 @@ from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.data import files, imbalance, noise, prepared, sources, splits
+from losstune.data.details import details
 from losstune.data.long_tail import long_tail
 from losstune.data.raw import Labels, RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
@@ -66,7 +67,7 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     )
     print(manifest.summary("data" if is_in_memory else None))
     print(f"{describe_classes(raw.class_names)}.")
-    for note in raw.notes:
+    for note in (*raw.notes, *(f"{detail[0].upper()}{detail[1:]}." for detail in details(manifest, settings))):
         print(note)
     if has_test:
         print("The data has its own test split, so data.test_fraction is ignored.")
