@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from losstune.core.records import Row
 
 SCHEMA_VERSION = 1
@@ -21,6 +23,34 @@ class ClassCounts(Row):
     test: tuple[int, ...]
 
 
+class NoiseFacts(Row):
+    """The label noise of prepared data, as it was measured.
+
+    Attributes:
+        setting: ``data.label_noise``.
+        rates: Share of wrong labels in each split with noisy labels.
+        transitions: Training samples by true class (row) and label (column), (C, C); None for more than 100 classes,
+            and if the training split has the true labels.
+    """
+
+    setting: Any
+    rates: dict[str, float]
+    transitions: tuple[tuple[int, ...], ...] | None = None
+
+
+class SoftLabels(Row):
+    """The soft labels of prepared data.
+
+    Attributes:
+        entropy: Mean entropy of the training split's labels, in nats.
+        ceiling: Highest expected accuracy on the test split that any model can have: the mean probability of the
+            likeliest class.
+    """
+
+    entropy: float
+    ceiling: float
+
+
 class Manifest(Row):
     """Contents of the prepared folder.
 
@@ -35,8 +65,11 @@ class Manifest(Row):
         dtype: Type of the stored samples, ``"uint8"`` or ``"float32"``.
         mean: Mean of the training split per channel (per feature for tabular data), in stored units.
         std: Standard deviation, as `mean`; 1 for a constant channel, so that dividing by it is safe.
-        label_noise: Fraction of the training labels replaced by another class.
-        num_labels_changed: Number of replaced labels.
+        label_noise: Share of wrong labels in the training split.
+        num_labels_changed: Their number.
+        noise: The label noise; None without any.
+        long_tail: ``data.long_tail``; None without it.
+        soft_labels: None if every sample has one class.
         digest: SHA-256 over the contents of all arrays and the class names; independent of the data's location and
             of the names, order and times of files.
         development_digest: The same for the training and validation arrays.
@@ -58,6 +91,9 @@ class Manifest(Row):
     development_digest: str
     test_digest: str
     source: str | None = None
+    noise: NoiseFacts | None = None
+    long_tail: float | None = None
+    soft_labels: SoftLabels | None = None
 
     @property
     def has_samples(self) -> bool:
@@ -78,5 +114,6 @@ class Manifest(Row):
         sizes = (("train", counts.train), ("validation", counts.validation), ("test", counts.test))
         splits = ", ".join(f"{sum(per_class):,} {split}" for split, per_class in sizes)
         shape = "x".join(str(size) for size in self.input_shape)
-        noise = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
-        return f"{name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; digest {self.digest[:12]}"
+        facts = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
+        facts += ", soft labels" if self.soft_labels else ""
+        return f"{name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{facts}; digest {self.digest[:12]}"

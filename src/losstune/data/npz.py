@@ -120,8 +120,20 @@ def _from_arrays(path: Path, archive: Mapping[str, Array]) -> RawData:
     if "validation" in pairs:
         images = np.concatenate([images, samples["validation"]])
         indices = np.concatenate([indices, by_split["validation"]])
-    notes = (*_notes(archive, pairs), *labels.notes)
-    return RawData(images, indices, labels.class_names, samples.get("test"), by_split.get("test"), notes)
+    soft = dict(zip(pairs, labels.targets or (), strict=False))
+    targets = soft.get("")
+    if targets is not None and "validation" in pairs:
+        targets = np.concatenate([targets, soft["validation"]])
+    return RawData(
+        images,
+        indices,
+        labels.class_names,
+        samples.get("test"),
+        by_split.get("test"),
+        notes=(*_notes(archive, pairs), *labels.notes),
+        targets=targets,
+        test_targets=soft.get("test"),
+    )
 
 
 def _find_pairs(path: Path, archive: Mapping[str, Array]) -> dict[str, tuple[str, str]]:

@@ -87,13 +87,17 @@ def registration_of(
         "selection": rule(params.tune.measure),
     }
     defaults = {"model": ModelSettings(), "training": TrainingSettings()}
-    values["tune"].pop("secondary_metrics")  # the verdict does not depend on them
     for section in _SECTIONS:
         standard = defaults[section].model_dump(mode="json") if section in defaults else {}
         for key, value in values[section].items():
             if key not in _LATER or value != standard[key]:
                 terms[f"{section}.{key}"] = value
-    terms.pop("model.download", None)
+    for key in (
+        "model.download",
+        "tune.secondary_metrics",
+        "report.class_groups",
+    ):  # they change no number of the verdict
+        terms.pop(key, None)
     if weights_digest is not None:
         terms["model.weights"] = weights_digest
     for loss, space in sorted(spaces.items()):

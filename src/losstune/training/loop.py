@@ -49,7 +49,7 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     """
     data = DeviceData.of(arrays, torch.device(task.device))
     with reproducible(task.device):
-        loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+        loss = data.with_counts(loss, task.training.soft_labels)
         trainings = [_Training(task, seed, loss, data, arrays.weights) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
@@ -80,7 +80,8 @@ class _Training:
         self.draw_order = order_of(settings.sampling, data, order)
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
-        self.objective = Objective(loss, class_weights(settings, data.train_labels, data.num_classes))
+        self.target = data.train_target(loss, settings.soft_labels)
+        self.objective = Objective(loss, class_weights(settings, self.target, data.num_classes))
         self.optimizer = Optimizer(self.network, task, head_of(self.network, data.num_classes))
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
@@ -106,17 +107,15 @@ class _Training:
             return
         self.network.train()
         total = torch.zeros((), device=self.data.device)
-        order = self.draw_order().to(self.data.device)
         learning_rate, peak = 0.0, self.task.configuration.learning_rate
-        for batch in range(self.num_batches):
+        batches = self.data.train_batches(self.draw_order(), self.batch_size, self.num_batches)
+        for batch, (index, inputs) in enumerate(batches):
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
-            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            inputs, labels = self.data.train_batch(index)
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
-            target = Target(labels)
+            target = Target(self.target[index])
             if self.task.training.mixes:
-                inputs, target = mixed(inputs, labels, self.task.training, self.augmentation)
+                inputs, target = mixed(inputs, target.own, self.task.training, self.augmentation)
             mean, batch_total = self.objective(self._logits(inputs, self.network), target)
             mean.backward()  # type: ignore[no-untyped-call]
             if (batch + 1) % self.accumulation == 0:
@@ -201,11 +200,9 @@ class _Training:
     @torch.no_grad()
     def _outputs(self, images: Tensor) -> Tensor:
         self.scored.eval()
-        chunks = []
-        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
-        for start in range(0, len(images), size):
-            chunks.append(self._logits(self.data.normalised(images[start : start + size]), self.scored))
-        return torch.cat(chunks)
+        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // math.prod(images.shape[1:])))
+        rows = (slice(start, start + size) for start in range(0, len(images), size))
+        return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
     @torch.no_grad()
     def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:

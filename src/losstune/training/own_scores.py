@@ -44,7 +44,7 @@ class Scores:
     def __init__(self, task: Task, loss: BoundLoss, data: DeviceData | None, found: str) -> None:
         self._task, self._data, self._found = task, data, found
         if data is not None:
-            loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+            loss = data.with_counts(loss, task.training.soft_labels)
         self._loss = loss
         self._scorer = Scorer(task)
 
