@@ -72,7 +72,7 @@ def with_secondary(metric="accuracy"):
     loss = rows.baseline(**scored(0.9, nll=0.3, ece=0.1, auroc=0.99, profit=1234.5, cost=0.25))
     named = [("profit", False, False), ("auroc", False, True), ("cost", True, True), ("missing", False, False)]
     secondary = tuple(SecondaryMetric(name=n, minimize=m, percent=p) for n, m, p in named)
-    return results(loss, metric=metric).model_copy(update={"secondary": secondary})
+    return results(loss, metric=metric).model_copy(update={"secondary_metrics": secondary})
 
 
 def test_the_metrics_that_a_study_names_come_before_the_others():
@@ -90,7 +90,7 @@ def test_each_metric_has_its_direction_and_its_unit():
 
 
 def test_secondary_metrics_are_written_only_if_there_are_any():
-    assert "secondary" not in results(BASELINE).model_dump(mode="json")
+    assert "secondary_metrics" not in results(BASELINE).model_dump(mode="json")
     found = with_secondary()
     assert Results.model_validate_json(found.model_dump_json()) == found
 
