@@ -41,6 +41,12 @@ def read_groups(found: Mapping[str, Array]) -> list[Labels]:
     return np.split(numbers, np.cumsum([len(array) for array in arrays])[:-1])
 
 
+def join_splits(arrays: Mapping[str, Labels]) -> Labels | None:
+    """Return what belongs to the samples outside the test split, from arrays by split in order; None without any."""
+    parts = [array for split, array in arrays.items() if split != "test"]
+    return np.concatenate(parts) if parts else None
+
+
 def require_apart(groups: Labels, others: Labels, where: str) -> None:
     """Check that two splits of the data have no group in common.
 
@@ -107,16 +113,16 @@ def draw_groups(
         if not missing.any():
             return np.flatnonzero(is_drawn[numbers]).astype(np.int64)
     raise LosstuneError(
-        f"no split by groups was found that has class {class_names[int(missing.argmax())]!r} in every split; its groups "
-        "hold too much of other classes (data.groups)"
+        f"no split by groups was found that has class {class_names[int(missing.argmax())]!r} in every split; its "
+        "groups hold too much of other classes (data.groups)"
     )
 
 
 def _counts(labels: Labels, groups: Labels, num_classes: int) -> Labels:
     """Return the samples of each group and class, (G, C)."""
     names, numbers = np.unique(groups, return_inverse=True)
-    flat = np.bincount(numbers * num_classes + labels, minlength=len(names) * num_classes)
-    return flat.reshape(len(names), num_classes).astype(np.int64)
+    flat: Labels = np.bincount(numbers * num_classes + labels, minlength=len(names) * num_classes).astype(np.int64)
+    return flat.reshape(len(names), num_classes)
 
 
 def _random(counts: Labels, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -129,7 +135,8 @@ def _random(counts: Labels, fraction: float, generator: np.random.Generator) -> 
 
 def _missing(inside: Array, everywhere: Array, num_left: int) -> Array:
     """Return how many groups each class lacks inside and outside the draw."""
-    return np.maximum(1 - inside, 0) + np.maximum(num_left - (everywhere - inside), 0)
+    lacking: Array = np.maximum(1 - inside, 0) + np.maximum(num_left - (everywhere - inside), 0)
+    return lacking
 
 
 def _improved(
@@ -146,7 +153,8 @@ def _improved(
         classes, size, present = np.split(held, [num_classes, num_classes + 1], axis=-1)
         # A class that is missing outweighs every distance from the fraction.
         distance = np.square(classes - fraction).mean(axis=-1) + np.square(size[..., 0] - fraction)
-        return 2 * _missing(present, everywhere, num_left).sum(axis=-1) + distance
+        weighed: Array = 2 * _missing(present, everywhere, num_left).sum(axis=-1) + distance
+        return weighed
 
     close = np.square(1 / counts.sum(axis=0)).mean() + 1 / counts.sum() ** 2  # within a sample of every class
     most = max(1, int((_MOST_PAIRS / columns.shape[1]) ** 0.5))

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, part_name, remove_stale_parts, write_json
 from losstune.data import arrays
-from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest
+from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, GroupCounts, Manifest
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
 
@@ -132,6 +132,9 @@ def write(
             digest=digest([development_digest, test_digest]),
             development_digest=development_digest,
             test_digest=test_digest,
+            num_groups=_num_groups(raw, splits),
+            skipped=raw.skipped or None,
+            feature_names=raw.feature_names or None,
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
@@ -169,6 +172,7 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
                 "development_digest": development_digest,
                 "test_digest": test_digest,
                 "source": source,
+                "feature_names": None,
             }
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
@@ -293,6 +297,17 @@ def _verify(part: Path, contents: dict[str, Array], class_names: Sequence[str], 
             f"{part}: contents have digest {found[:12]}, the manifest says {expected[:12]}; "
             "`losstune prepare` writes them anew"
         )
+
+
+def _num_groups(raw: RawData, splits: Splits) -> GroupCounts | None:
+    if raw.groups is None:
+        return None
+    test = raw.test_groups if splits.test is None else raw.groups[splits.test]
+    return GroupCounts(
+        train=len(np.unique(raw.groups[splits.train])),
+        validation=len(np.unique(raw.groups[splits.validation])),
+        test=None if test is None else len(np.unique(test)),
+    )
 
 
 def _count(labels: Labels, class_names: Sequence[str]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.data import files, imbalance, prepared, sources, splits
+from losstune.data.groups import require_apart
+from losstune.data.manifest import GroupCounts
 from losstune.data.raw import RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
 
@@ -39,9 +42,14 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     is_in_memory = raw is not None
     raw = raw or _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
+    for key, is_missing in (("own_validation", raw.validation is None), ("groups", raw.groups is None)):
+        if is_missing and (found := getattr(settings, key)):
+            raise LosstuneError(f"data.{key}: found {json.dumps(found)}, and the data has none; remove the key")
     try:
         if raw.test_labels is not None:
             splits.require_two_classes(raw.test_labels, raw.class_names, "test split that the data brings")
+            if raw.groups is not None and raw.test_groups is not None:
+                require_apart(raw.groups, raw.test_groups, "test split that the data brings")
         parts = splits.split(
             raw.labels,
             raw.class_names,
@@ -49,9 +57,11 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
             test_fraction=None if has_test else settings.test_fraction,
             seed=derive_seed(params.study.seed, "split"),
             validation=raw.validation,
+            groups=raw.groups,
         )
     except LosstuneError as error:
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
+    raw = raw.encoded(parts.train)
     assert isinstance(settings.label_noise, float)
     train_labels, num_changed = splits.add_label_noise(
         raw.labels[parts.train],
@@ -76,8 +86,19 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
         print("The data has its own test split, so data.test_fraction is ignored.")
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
+    if manifest.num_groups is not None:
+        print(groups_line(manifest.num_groups))
     for line in imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {line}.")
+
+
+def groups_line(num: GroupCounts) -> str:
+    """Return a sentence on the groups of each split."""
+    test = "unknown" if num.test is None else f"{num.test:,}"
+    sentence = f"Groups: {num.train:,} train, {num.validation:,} validation, {test} test; none is in two splits."
+    if num.test is None:
+        return f"{sentence[:-1]}, as far as known: the test split that the data brings has no groups."
+    return sentence
 
 
 def _load(settings: DataSettings, cache: Path) -> RawData:
