@@ -218,7 +218,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
         {"study.seed": -1, "training.epochs->epoch": None, "tune.sampler": "grid"},
         "unknown key 'training.epoch'; did you mean 'epochs'? (allowed here: epochs, batch_size, optimizer, momentum, "
         "betas, clip_norm, accumulation, schedule, warmup_fraction, step_every, step_factor, ema, patience, sampling, "
-        "augmentation, mixup, cutmix, class_weights, soft_labels, precision, loop) (and 2 more: study.seed, tune.sampler)",
+        "augmentation, mixup, cutmix, class_weights, soft_labels, precision, loop) "
+        "(and 2 more: study.seed, tune.sampler)",
     ),
     (
         {"report.rope": -2, "report.alpha": 2},

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from losstune.core.errors import LosstuneError
-from losstune.data.labels import read_labels
+from losstune.data.labels import read_labels, targets_from_votes
 
 WANTED = [2, 0, 1, 0, 2]
 HOT = np.eye(3)[WANTED]
@@ -99,11 +99,11 @@ def test_two_named_classes_may_be_minus_and_plus_one():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (HOT * 0.8 + 0.2 / 3, r"a distribution over 3 classes per sample.*soft labels is not supported yet"),
-        (np.round(HOT * 0.8 + 0.2 / 3, 3).astype(np.float16), "a distribution over 3 classes per sample"),
         (HOT + np.eye(3)[[0] * 5] * 0.0 + np.array([1.0, 0, 0]) * (HOT[:, :1] == 0), "multi-label"),
         (HOT * 0, r"with 0 to 0 ones per row"),
-        (HOT * 2, r"found shape \(5, 3\), expected \(N,\)"),
+        (HOT * 2, r"found float64 of shape \(5, 3\), expected \(N,\), .* or soft labels \(N, C\), rows that sum to 1$"),
+        ((HOT * 3).astype(int) + 1, r"rows that sum to 1; divide counts of votes by their sum$"),
+        (np.array([[1.5, -0.5], [0.5, 0.5]]), r"found float64 of shape \(2, 2\), expected"),
         (np.zeros((5, 4, 4)), r"found shape \(5, 4, 4\), expected \(N,\)"),
         (np.array(3), r"found shape \(\), expected \(N,\)"),
         (np.array([0.5, 1.0]), r"found 0\.5, expected whole numbers"),
@@ -139,3 +139,49 @@ def test_labels_agree_with_torch():
     target = torch.randint(5, (50,), generator=torch.Generator().manual_seed(0))
     rows = torch.nn.functional.one_hot(target, 5)
     assert read_labels({"labels": rows.numpy()}).indices[0].tolist() == target.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_soft_labels_are_kept_beside_their_modes(dtype):
+    soft = (HOT * 0.7 + 0.1).astype(dtype)
+    read = read_labels({"train": soft, "test": soft[:2]})
+    assert [part.tolist() for part in read.indices] == [WANTED, WANTED[:2]]
+    assert read.class_names == ("0", "1", "2")
+    assert read.notes == ("Labels: a distribution over 3 classes for each sample (soft labels).",)
+    train, test = read.targets
+    assert train.dtype == np.float32
+    np.testing.assert_allclose(train, HOT * 0.7 + 0.1, atol=1e-3)
+    np.testing.assert_allclose(train.sum(axis=1), 1.0, atol=1e-6)
+    assert np.array_equal(test, train[:2])
+
+
+def test_of_several_likeliest_classes_the_first_is_the_mode():
+    assert read_labels({"labels": np.array([[0.2, 0.4, 0.4], [1 / 3] * 3])}).indices[0].tolist() == [1, 0]
+
+
+def test_a_split_with_one_class_per_sample_beside_soft_labels_has_one_hot_rows():
+    soft = HOT * 0.7 + 0.1
+    for hard in (np.array([2, 0]), np.eye(3)[[2, 0]], np.array(["c", "a"])):
+        read = read_labels({"train": soft, "test": hard}, ("a", "b", "c"))
+        assert read.indices[1].tolist() == [2, 0]
+        assert read.targets[1].tolist() == [[0, 0, 1], [1, 0, 0]]
+        assert read.class_names == ("a", "b", "c")
+
+
+def test_soft_labels_of_other_classes_are_one_line():
+    soft = HOT * 0.7 + 0.1
+    with pytest.raises(LosstuneError, match=r"^train: found soft labels over 3 classes, expected 2, the classes"):
+        read_labels({"train": soft}, ("a", "b"))
+    with pytest.raises(LosstuneError, match=r"^test: found soft labels over 2 classes, train has 3$"):
+        read_labels({"train": soft, "test": np.full((4, 2), 0.5)})
+    with pytest.raises(LosstuneError, match=r"^test: found 3, expected 0 to 2"):
+        read_labels({"train": soft, "test": np.array([0, 3])})
+
+
+def test_votes_of_annotators_become_shares():
+    votes = np.array([[0, 0, 1], [2, -1, -1], [1, 2, -1]])
+    assert targets_from_votes(votes, 3).tolist() == [
+        pytest.approx([2 / 3, 1 / 3, 0]),
+        pytest.approx([0, 0, 1]),
+        pytest.approx([0, 0.5, 0.5]),
+    ]

@@ -153,7 +153,7 @@ def test_class_names_are_read(tmp_path):
         ({"images": BYTES, "labels": LABELS * 2}, "none is 1"),
         ({"images": BYTES, "labels": LABELS * 10**8}, "none is 1"),
         ({"images": BYTES, "labels": LABELS * 0.5}, "labels: found 0.5, expected whole numbers"),
-        ({"images": BYTES, "labels": 2 * np.eye(12)}, r"labels: found shape \(12, 12\), expected \(N,\)"),
+        ({"images": BYTES, "labels": 2 * np.eye(12)}, r"labels: found float64 of shape \(12, 12\), expected \(N,\)"),
         ({"images": BYTES, "labels": LABELS, "class_names": np.array(["a", "b"])}, "found 2, expected 0 to 1"),
         ({"images": BYTES, "labels": LABELS, "class_names": np.array(["a", "b", "b"])}, "different texts"),
         (

@@ -2,12 +2,16 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
 from losstune.core.errors import LosstuneError
 from losstune.data import prepared
+from losstune.data.manifest import NoiseFacts
+from losstune.data.noise import NoisyLabels
 from losstune.data.prepared import read_development, read_manifest, read_test, write
 from losstune.data.raw import RawData
 from losstune.data.splits import Splits
@@ -28,6 +32,13 @@ def make_splits(num=30, *, has_test=False):
     return Splits(np.sort(order[:15]), np.sort(order[15:24]), None if has_test else np.sort(order[24:]))
 
 
+def noise_of(raw, splits, train_labels):
+    """Noisy labels of the training split."""
+    test_labels = raw.test_labels if splits.test is None else raw.labels[splits.test]
+    labels = {"train": train_labels, "validation": raw.labels[splits.validation], "test": test_labels}
+    return NoisyLabels(labels, NoiseFacts(setting=0.9, rates={"train": 0.9}), 15)
+
+
 def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -37,7 +48,7 @@ def contents(folder):
 def test_what_is_written_is_read(tmp_path, has_test, dtype):
     raw, splits = make_raw(has_test=has_test, dtype=dtype), make_splits(has_test=has_test)
     noisy = (raw.labels[splits.train] + 1) % 3
-    written = write(tmp_path / "p", raw, splits, name="toy", train_labels=noisy, label_noise=0.9, num_labels_changed=15)
+    written = write(tmp_path / "p", raw, splits, name="toy", noise=noise_of(raw, splits, noisy), long_tail=5.0)
     assert read_manifest(tmp_path / "p") == written
     data = read_development(tmp_path / "p", verify=True)
     test = read_test(tmp_path / "p", verify=True)
@@ -49,6 +60,9 @@ def test_what_is_written_is_read(tmp_path, has_test, dtype):
     assert np.array_equal(test.labels, raw.test_labels if has_test else raw.labels[splits.test])
     assert data.train_images.dtype == test.images.dtype == dtype
 
+    assert (written.label_noise, written.num_labels_changed, written.long_tail) == (0.9, 15, 5.0)
+    assert written.noise.rates == {"train": 0.9}
+    assert (data.train_targets, data.validation_targets, test.targets, written.soft_labels) == (None,) * 4
     assert written.class_names == NAMES
     assert written.num_classes == 3
     assert written.input_shape == (3, 4, 5)
@@ -58,6 +72,29 @@ def test_what_is_written_is_read(tmp_path, has_test, dtype):
     train = raw.images[splits.train].astype(np.float64)
     np.testing.assert_allclose(written.mean, train.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(written.std, train.std(axis=(0, 2, 3)))
+
+
+@pytest.mark.parametrize("has_test", [False, True])
+def test_soft_labels_are_written_beside_their_modes(tmp_path, has_test):
+    plain, splits = make_raw(has_test=has_test), make_splits(has_test=has_test)
+    targets = np.random.default_rng(1).dirichlet([0.3] * 3, 30).astype(np.float32)
+    raw = replace(plain, labels=targets.argmax(1), targets=targets, test_targets=targets[:6] if has_test else None)
+    written = write(tmp_path / "p", raw, splits, name="toy")
+    data, test = read_development(tmp_path / "p", verify=True), read_test(tmp_path / "p", verify=True)
+    of_test = targets[:6] if has_test else targets[splits.test]
+    assert np.array_equal(data.train_targets, targets[splits.train])
+    assert np.array_equal(data.validation_targets, targets[splits.validation])
+    assert np.array_equal(test.targets, of_test)
+    assert written.soft_labels.entropy == pytest.approx(np.mean(entropy(targets[splits.train], axis=1)))
+    assert written.soft_labels.ceiling == pytest.approx(of_test.max(1).mean())
+    assert "soft labels" in written.summary()
+
+    other = replace(raw, targets=targets[:, ::-1])
+    assert write(tmp_path / "p", other, splits, name="toy").development_digest != written.development_digest
+    path = tmp_path / "p/development/train_targets.npy"
+    path.unlink()
+    with pytest.raises(LosstuneError, match=r"train_targets\.npy: no such file"):
+        read_development(tmp_path / "p")
 
 
 def test_written_twice_gives_the_same_bytes_elsewhere_and_in_place(tmp_path):
@@ -113,7 +150,7 @@ def test_digests_follow_the_contents_they_cover(tmp_path):
 
     noisy = raw.labels[splits.train].copy()
     noisy[0] = (noisy[0] + 1) % 3
-    changed = digests(raw, splits, train_labels=noisy)
+    changed = digests(raw, splits, noise=noise_of(raw, splits, noisy))
     assert changed[2] == base[2]
     assert changed[0] != base[0]
     assert changed[1] != base[1]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from losstune.core.errors import LosstuneError
-from losstune.data.splits import add_label_noise, require_every_class, split
+from losstune.data.splits import require_every_class, split
 
 CLASS_SIZES = st.lists(st.integers(3, 60), min_size=2, max_size=8)
 FRACTIONS = st.floats(0.05, 0.6)
@@ -104,35 +104,3 @@ def test_a_class_too_small_is_named():
     assert set(labels[parts.train]) == set(labels[parts.validation]) == {0, 1, 2}
     with pytest.raises(LosstuneError, match=r"class 'd' has 0 samples in the test split.*at least 1$"):
         require_every_class(labels, ["a", "b", "c", "d"], minimum=1, where="test split")
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(2, 12), st.integers(1, 300), st.floats(0, 0.99), st.integers(0, 2**31))
-def test_noise_changes_the_share_asked_for_and_never_to_the_same_class(num_classes, size, rate, seed):
-    labels = np.random.default_rng(seed).integers(0, num_classes, size)
-    before = labels.copy()
-    noisy, num_changed = add_label_noise(labels, num_classes, rate, seed)
-    assert np.array_equal(labels, before)
-    assert (noisy != labels).sum() == num_changed == round(rate * size)
-    assert noisy.min() >= 0
-    assert noisy.max() < num_classes
-    assert noisy.dtype == labels.dtype
-
-
-def test_noise_is_uniform_over_the_other_classes():
-    labels = np.zeros(60_000, dtype=np.int64)
-    noisy, _ = add_label_noise(labels, 5, 0.5, seed=3)
-    counts = np.bincount(noisy, minlength=5)
-    assert counts[0] == 30_000
-    # Binomial(30,000, 1/4): standard deviation 75.
-    assert np.abs(counts[1:] - 7_500).max() < 5 * 75
-
-
-def test_noise_of_a_lower_rate_is_part_of_a_higher():
-    labels = shuffled_labels([40] * 5)
-    low, _ = add_label_noise(labels, 5, 0.1, seed=7)
-    high, _ = add_label_noise(labels, 5, 0.4, seed=7)
-    changed = low != labels
-    assert np.array_equal(low[changed], high[changed])
-    other, _ = add_label_noise(labels, 5, 0.1, seed=8)
-    assert not np.array_equal(low, other)

@@ -62,15 +62,15 @@ ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "past int64": ({"labels": np.full(NUM, 2**64 - 1, np.uint64)}, "labels: found labels from 18446744073709551615"),
     "fractions": ({"labels": LABELS / 2}, "labels: found 0.5, expected whole numbers or names of classes"),
     "NaN labels": ({"labels": np.full(NUM, np.nan)}, "labels: found NaN or infinite values, expected a class for each"),
-    "a distribution": (
-        {"labels": np.eye(3)[LABELS] * 0.7 + 0.1},
-        "labels: found a distribution over 3 classes per sample, expected one class per sample (N,); training on soft",
+    "counts of votes": (
+        {"labels": np.eye(3, dtype=int)[LABELS] * 7 + 1},
+        "labels: found int64 of shape (36, 3), expected (N,), one class per sample, … divide counts of votes by",
     ),
     "several classes": (
         {"labels": np.eye(3, dtype=int)[LABELS] | np.eye(3, dtype=int)[0]},
         "labels: found int64 of shape (36, 3) with 1 to 2 ones per row, expected one class … (multi-label)",
     ),
-    "scores": ({"labels": np.eye(3)[LABELS] * 3}, "labels: found shape (36, 3), expected (N,), one class per sample"),
+    "scores": ({"labels": np.eye(3)[LABELS] * 3}, "labels: found float64 of shape (36, 3), expected (N,), one class"),
     "an unknown name": (
         {"labels": np.array(["a", "b", "d"])[LABELS], "class_names": np.array(["a", "b", "c"])},
         "labels: found the class 'd', expected one of a, b, c",

@@ -193,9 +193,9 @@ DATASETS: dict[str, tuple[str, str]] = {
         "return losstune.Dataset(train=(x, np.array(['a', None] * 30, dtype=object)))",
         "train: labels: found object of shape (60,), expected numbers, or texts as labels, and no missing value",
     ),
-    "a distribution": (
-        "return losstune.Dataset(train=(x, 0.4 * np.eye(3)[y] + 0.2))",
-        "train: labels: found a distribution over 3 classes per sample, expected one class per sample (N,); training",
+    "rows that sum to 2": (
+        "return losstune.Dataset(train=(x, 0.8 * np.eye(3)[y] + 0.4))",
+        "train: labels: found float64 of shape (60, 3), expected (N,), one class per sample, or soft labels",
     ),
     "NaN": ("return losstune.Dataset(train=(x / 0 * 0, y))", "train: samples: found NaN or infinite values"),
     "sizes": (

@@ -59,7 +59,7 @@ def test_images_are_normalised_by_channel_and_labels_are_their_own(shape, dtype,
     data = DeviceData(given, CPU)
     assert data.train_images.dtype == (torch.float32 if is_kept or dtype == np.float32 else torch.uint8)
     index = torch.tensor([3, 1, 19])
-    inputs, labels = data.train_batch(index)
+    inputs, labels = data.train_batch(index), data.train_labels[index]
     assert inputs.dtype == torch.float32
     np.testing.assert_allclose(inputs, by_numpy(given.train_images[index], given), rtol=1e-6)
     assert labels.tolist() == given.train_labels[index].tolist()

@@ -36,7 +36,7 @@ def test_mixup_is_torchvisions(seed):
     expected, distributions = transform(IMAGES, LABELS)
     torch.testing.assert_close(inputs, expected)
     hot = torch.nn.functional.one_hot
-    found = target.share * hot(target.labels_N, 3) + (1 - target.share) * hot(target.others_N, 3)
+    found = target.share * hot(target.own, 3) + (1 - target.share) * hot(target.other, 3)
     torch.testing.assert_close(found, distributions)
 
 
@@ -51,7 +51,7 @@ def test_cutmix_pastes_a_rectangle_of_the_neighbour_and_counts_its_area(seed):
         assert int(is_pasted.sum()) == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
     assert torch.equal(inputs[..., ~is_pasted], IMAGES[..., ~is_pasted])
     assert target.share == pytest.approx(1 - int(is_pasted.sum()) / 80)
-    assert torch.equal(target.others_N, LABELS.roll(1, 0))
+    assert torch.equal(target.other, LABELS.roll(1, 0))
 
 
 def test_the_rectangle_has_the_sides_of_the_paper():

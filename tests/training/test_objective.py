@@ -102,3 +102,41 @@ def test_balanced_weights_are_scikit_learns():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
     assert class_weights(TrainingSettings(), labels, 3) is None
     assert class_weights(TrainingSettings(class_weights=(1, 2.5, 3)), labels, 3).tolist() == [1, 2.5, 3]
+
+
+SOFT = torch.softmax(torch.randn(8, 4, generator=torch.Generator().manual_seed(2)), 1)
+
+
+@pytest.mark.parametrize(("loss", "options"), [("cross_entropy", {}), ("label_smoothing", {"label_smoothing": 0.1})])
+def test_soft_labels_are_torchs(loss, options):
+    torch.testing.assert_close(value(loss, Target(SOFT)), nn.CrossEntropyLoss(**options)(Z, SOFT))
+
+
+def test_soft_labels_with_class_weights_are_divided_by_the_weight_of_the_labels():
+    """torch divides by N instead; for one-hot rows that would not be what it does for classes."""
+    expected = nn.CrossEntropyLoss(WEIGHT, reduction="sum")(Z, SOFT) / (SOFT @ WEIGHT).sum()
+    torch.testing.assert_close(value("cross_entropy", Target(SOFT), WEIGHT), expected)
+    hot = F.one_hot(Y, 4).float()
+    torch.testing.assert_close(value("cross_entropy", Target(hot), WEIGHT), value("cross_entropy", Target(Y), WEIGHT))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "brier", "bi_tempered"])
+def test_mixed_soft_labels_are_the_mixed_distribution(loss):
+    other = SOFT.roll(1, 0)
+    mixture = 0.3 * SOFT + 0.7 * other
+    torch.testing.assert_close(value(loss, Target(SOFT, other, 0.3)), get(loss)(Z, mixture).mean())
+
+
+def test_kl_divergence_of_soft_labels_has_the_gradient_of_cross_entropy_to_the_bit():
+    for target in (Target(SOFT), Target(SOFT, SOFT.roll(1, 0), 0.3)):
+        gradients = []
+        for loss in ("cross_entropy", "kl_divergence"):
+            logits = Z.clone().requires_grad_()
+            Objective(get(loss))(logits, target)[0].backward()
+            gradients.append(logits.grad)
+        assert torch.equal(*gradients)
+
+
+def test_balanced_weights_of_soft_labels_count_probabilities():
+    found = class_weights(TrainingSettings(class_weights="balanced"), SOFT, 4)
+    torch.testing.assert_close(found, 8 / (4 * SOFT.sum(0)))

@@ -8,7 +8,8 @@ import json
 import os
 import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,35 @@ def remove_stale_parts(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     write_atomically(path, json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` at the end; after an error nothing remains.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    is_first = not folder.parent.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(part_name(folder))
+    part.mkdir()
+    try:
+        yield part
+        _replace(folder, part)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if is_first:
+            folder.parent.rmdir()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(folder)  # set by opening, but not by writing
+        raise
+
+
+def _replace(folder: Path, part: Path) -> None:
+    old = part.with_suffix(".old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    remove_stale_parts(folder)

@@ -165,5 +165,3 @@ def _one_kind(arrays: Mapping[Any, Array]) -> dict[Any, Array]:
     if is_counted or present.tolist() == [-1, 1]:
         return dict(arrays)
     return {key: array.astype(str) for key, array in arrays.items()}
-
-

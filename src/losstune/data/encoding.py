@@ -104,13 +104,14 @@ class _Columns:
         notes = [f"Features: {', '.join(kinds)}."]
         if left_out:
             notes.append(f"Left out, as each row has the same value: {shortlist(left_out)}.")
-        missing = [f"{name} in {int(num):,}" for name, num in frame.isna().sum().items() if num and name not in left_out]
+        missing = [
+            f"{name} in {int(num):,}" for name, num in frame.isna().sum().items() if num and name not in left_out
+        ]
         if missing:
             notes.append(f"Missing values, of {len(frame):,} rows: {shortlist(missing)}.")
         notes += [
-            f"{printable(name)} numbers the rows; if it is an identifier, `data.drop: [{printable(name)}]` leaves it out."
-            for name in numbers
-            if _numbers_rows(frame[name])
+            f"{name} numbers the rows; if it is an identifier, `data.drop: [{name}]` leaves it out."
+            for name in map(printable, (name for name in numbers if _numbers_rows(frame[name])))
         ]
         test = frame[:0] if test is None else test
         return cls(
@@ -216,4 +217,8 @@ def _as_numbers(found: str, frame: Any) -> Array:
 
 def _as_texts(frame: Any) -> Array:
     columns = [frame[name].astype(object).where(frame[name].notna(), MISSING).map(str) for name in frame.columns]
-    return np.stack([column.to_numpy(dtype=object) for column in columns], axis=1) if columns else np.empty((len(frame), 0))
+    return (
+        np.stack([column.to_numpy(dtype=object) for column in columns], axis=1)
+        if columns
+        else np.empty((len(frame), 0))
+    )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from losstune.config.data import FILES, DataSettings
 from losstune.core.errors import LosstuneError
-from losstune.core.files import digest, write_json
+from losstune.core.files import digest, replaced, write_json
 from losstune.data.manifest import ClassCounts, Manifest
-from losstune.data.prepared import DEVELOPMENT, MANIFEST, TEST, replaced
+from losstune.data.prepared import DEVELOPMENT, MANIFEST, TEST
 from losstune.data.walk import files_below
 
 LISTING = "files.json"

@@ -137,10 +137,10 @@ class _Folder:
                     has_folders = has_folders or item.is_dir()
                     has_images = has_images or is_image(item)
         kinds = {(True, True): "both", (True, False): "folders", (False, True): "images"}
-        split = _split_named(entry.name)
+        split = split_named(entry.name)
         # Split names such as seg_train, birdsTest and train2017 into words.
         words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", entry.name)
-        near = {named for word in words if (named := _split_named(word))}
+        near = {named for word in words if (named := split_named(word))}
         return cls(
             entry.path,
             split,
@@ -153,7 +153,8 @@ class _Folder:
         return os.path.basename(self.path)
 
 
-def _split_named(name: str) -> str | None:
+def split_named(name: str) -> str | None:
+    """Return the split that a name stands for: train, validation or test; None for another name."""
     return next((split for split, pattern in _SPLITS.items() if pattern.fullmatch(name)), None)
 
 
@@ -272,7 +273,7 @@ def _notes_of_classes(found: Sequence[_Folder]) -> Iterator[str]:
 
 
 def _notes_of_siblings(root: Path) -> Iterator[str]:
-    if _split_named(root.name) != "train":
+    if split_named(root.name) != "train":
         return
     with suppress(OSError):  # the study does not depend on the folders beside the root
         for folder in [_Folder.of(entry) for entry in visible(root.parent) if entry.is_dir()]:
@@ -314,7 +315,7 @@ def _innermost(folder: Path) -> Path | None:
         folders = [entry for entry in entries if entry.is_dir()]
         if any(map(is_image, entries)) or not folders:
             return None
-        if len(folders) > 1 or _split_named(folders[0].name) == "train":
+        if len(folders) > 1 or split_named(folders[0].name) == "train":
             return folder
         folder = Path(folders[0].path)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from losstune.core.errors import LosstuneError
 from losstune.data.conversion import describe
-from losstune.data.raw import Array, Labels
+from losstune.data.manifest import GroupCounts
+from losstune.data.raw import Array, Labels, RawData
 
 _MOST_STARTS = 20
 _MOST_CHANGES = 500
@@ -75,6 +76,18 @@ def require_groups(labels: Labels, groups: Labels, class_names: Sequence[str], *
             f"class {class_names[fewest]!r} is in {found} group{'' if found == 1 else 's'}, expected at least "
             f"{num_splits}, one for each of {num_splits} splits: no group is in two of them (data.groups)"
         )
+
+
+def num_groups(raw: RawData, train: Labels, validation: Labels, test: Labels | None) -> GroupCounts | None:
+    """Count the groups of each split, from the indices of its samples; None if the data has no groups."""
+    if raw.groups is None:
+        return None
+    groups_of_test = raw.test_groups if test is None else raw.groups[test]
+    return GroupCounts(
+        train=len(np.unique(raw.groups[train])),
+        validation=len(np.unique(raw.groups[validation])),
+        test=None if groups_of_test is None else len(np.unique(groups_of_test)),
+    )
 
 
 def draw_groups(

@@ -139,6 +139,26 @@ def _groups(root: Path, files: Sequence[ImageFile], pattern: str | None) -> Labe
     return read_groups({"data.groups": np.array(names)})[0]
 
 
+def require_pattern(pattern: str) -> None:
+    """Check the regular expression of the groups.
+
+    Raises:
+        LosstuneError: If it is none, or has no group.
+    """
+    example = r"such as (patient\d+)_ or ^[^/]+/[^/]+/([^_]+)"
+    try:
+        num_groups = re.compile(pattern).groups
+    except re.error as error:
+        raise LosstuneError(
+            f"data.groups: found {pattern!r}: {error}; expected a regular expression, {example}"
+        ) from None
+    if not num_groups:
+        raise LosstuneError(
+            f"data.groups: found {pattern!r} without a group in parentheses, expected a regular expression whose first "
+            f"group is the name, {example}"
+        )
+
+
 def inspect(root: Path, *, own_validation: bool = False) -> Layout:
     """Return the folder's splits and classes, without opening images or listing the class folders.
 

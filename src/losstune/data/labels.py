@@ -1,4 +1,8 @@
-"""Labels of a user as class indices from 0: class names, other numbers and one-hot rows are understood."""
+"""Labels of a user as class indices from 0: class names, other numbers and one-hot rows are understood.
+
+Soft labels, a distribution over the classes for each sample, are kept beside their modes. Shape suffixes: N samples, C
+classes, A annotators.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +25,36 @@ class ReadLabels:
     """Labels as losstune stores them.
 
     Attributes:
-        indices: Class indices (N,) int64 of each array, in the order given.
+        indices: Class indices (N,) int64 of each array, in the order given. Of soft labels, the modes; of several
+            likeliest classes, the first.
         class_names: Names in the order of the indices, as the user knows the classes.
         notes: How the labels were read, for the user; empty if they were class indices from 0.
+        targets: Soft labels (N, C) float32 of each array; None if every sample of every array has one class.
     """
 
     indices: tuple[Labels, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    targets: tuple[Array, ...] | None = None
 
 
 def read_labels(found: Mapping[str, Array], class_names: Sequence[str] | None = None) -> ReadLabels:
     """Read the labels of all splits of a data set with one mapping.
 
     Understood are class indices from 0, classes numbered from 1, the two classes -1 and +1, truth values, real numbers
-    that are whole, class names as text, and one-hot rows (N, K).
+    that are whole, class names as text, one-hot rows (N, C), and soft labels (N, C): rows of at least 0 that sum to 1.
 
     Args:
         found: The labels by the start of the error message, such as file and array; the training split first.
         class_names: Names of the classes in the order of the indices, if the data brings them.
 
     Raises:
-        LosstuneError: If they are nothing of that: a distribution or several classes per sample, numbers with a
-            fraction, or classes without a sample between others.
+        LosstuneError: If they are nothing of that: several classes per sample, numbers with a fraction, or classes
+            without a sample between others.
     """
+    soft = {name: rows for name, array in found.items() if (rows := _distributions(name, array)) is not None}
+    if soft:
+        return _soft(found, soft, class_names)
     notes: list[str] = []
     arrays = {name: _one_per_sample(name, array, notes) for name, array in found.items()}
     kinds = {name: "text" if array.dtype.kind == "U" else "numbers" for name, array in arrays.items()}
@@ -88,13 +98,66 @@ def _from_rows(name: str, array: Array, notes: list[str]) -> Array:
             f"{name}: found {describe(array)} with {int(sums.min())} to {int(sums.max())} ones per row, expected one "
             "class per sample (N,); several classes per sample (multi-label) are not supported"
         )
-    if bool((array >= 0).all()) and bool((abs(sums - 1) <= SUM_TOLERANCE).all()):
+    hint = "; divide counts of votes by their sum" if array.dtype.kind in "ui" and bool((sums > 0).all()) else ""
+    raise LosstuneError(
+        f"{name}: found {describe(array)}, expected (N,), one class per sample, or soft labels (N, C), rows that sum "
+        f"to 1{hint}"
+    )
+
+
+def _distributions(name: str, array: Array) -> Array | None:
+    """Return soft labels (N, C) float32, with rows that sum to 1 up to rounding; None if the labels are others."""
+    require_array(name, array)
+    if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "buif" or not array.size:
+        return None
+    rows = array.astype(np.float64)
+    sums = rows.sum(axis=1, keepdims=True)
+    if not (bool((rows >= 0).all()) and bool((abs(sums - 1) <= SUM_TOLERANCE).all())):
+        return None
+    if bool(((rows == 0) | (rows == 1)).all()):
+        return None
+    shares: Array = (rows / sums).astype(np.float32)
+    return shares
+
+
+def _soft(found: Mapping[str, Array], soft: Mapping[str, Array], class_names: Sequence[str] | None) -> ReadLabels:
+    """Read labels of which at least one split has soft ones; those of the others become one-hot rows."""
+    first, rows = next(iter(soft.items()))
+    num_classes = rows.shape[1]
+    if class_names is not None and len(class_names) != num_classes:
         raise LosstuneError(
-            f"{name}: found a distribution over {num_columns} classes per sample, expected one class per sample (N,); "
-            "training on soft labels is not supported yet, and labels.argmax(1) would drop what they say beyond the "
-            "likeliest class"
+            f"{first}: found soft labels over {num_classes} classes, expected {len(class_names)}, the classes named"
         )
-    raise LosstuneError(f"{name}: found shape {array.shape}, expected (N,), one class per sample")
+    names = tuple(class_names) if class_names is not None else tuple(str(label) for label in range(num_classes))
+    notes: list[str] = []
+    targets = []
+    for name, array in found.items():
+        if name in soft:
+            target_NC = soft[name]
+            if target_NC.shape[1] != num_classes:
+                raise LosstuneError(
+                    f"{name}: found soft labels over {target_NC.shape[1]} classes, {first} has {num_classes}"
+                )
+        else:
+            (labels_N,) = read_labels({name: _one_per_sample(name, array, notes)}, names).indices
+            target_NC = np.eye(num_classes, dtype=np.float32)[labels_N]
+        targets.append(target_NC)
+    _note(notes, f"Labels: a distribution over {num_classes} classes for each sample (soft labels).")
+    indices = tuple(target_NC.argmax(axis=1).astype(np.int64) for target_NC in targets)
+    return ReadLabels(indices, names, tuple(notes), tuple(targets))
+
+
+def targets_from_votes(votes_NA: Labels, num_classes: int) -> Array:
+    """Return the share of the votes for each class, (N, C) float32.
+
+    Args:
+        votes_NA: The class that each annotator gave each sample, (N, A) int64; -1 where one gave none. Every sample has
+            at least one vote.
+        num_classes: C.
+    """
+    counts_NC = (votes_NA[:, :, None] == np.arange(num_classes)).sum(axis=1)
+    shares_NC: Array = (counts_NC / counts_NC.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares_NC
 
 
 def _named(arrays: Mapping[str, Array], class_names: Sequence[str] | None, notes: list[str]) -> ReadLabels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from losstune.core.records import Row
 
 SCHEMA_VERSION = 1
@@ -34,6 +36,42 @@ class GroupCounts(Row):
     validation: int
     test: int | None
 
+    @property
+    def sentence(self) -> str:
+        """A sentence for the user."""
+        of_both = f"{self.train:,} groups in the training split, {self.validation:,} in the validation split"
+        if self.test is None:
+            return f"{of_both}; none is in both. The test split that the data brings has no groups to compare with."
+        return f"{of_both}, {self.test:,} in the test split; none is in two of them."
+
+
+class NoiseFacts(Row):
+    """The label noise of prepared data, as it was measured.
+
+    Attributes:
+        setting: ``data.label_noise``.
+        rates: Share of wrong labels in each split with noisy labels.
+        transitions: Training samples by true class (row) and label (column), (C, C); None for more than 100 classes,
+            and if the training split has the true labels.
+    """
+
+    setting: Any
+    rates: dict[str, float]
+    transitions: tuple[tuple[int, ...], ...] | None = None
+
+
+class SoftLabels(Row):
+    """The soft labels of prepared data.
+
+    Attributes:
+        entropy: Mean entropy of the training split's labels, in nats.
+        ceiling: Highest expected accuracy on the test split that any model can have: the mean probability of the
+            likeliest class.
+    """
+
+    entropy: float
+    ceiling: float
+
 
 class Manifest(Row):
     """Contents of the prepared folder.
@@ -49,8 +87,11 @@ class Manifest(Row):
         dtype: Type of the stored samples, ``"uint8"`` or ``"float32"``.
         mean: Mean of the training split per channel (per feature for tabular data), in stored units.
         std: Standard deviation, as `mean`; 1 for a constant channel, so that dividing by it is safe.
-        label_noise: Fraction of the training labels replaced by another class.
-        num_labels_changed: Number of replaced labels.
+        label_noise: Share of wrong labels in the training split.
+        num_labels_changed: Their number.
+        noise: The label noise; None without any.
+        long_tail: ``data.long_tail``; None without it.
+        soft_labels: None if every sample has one class.
         digest: SHA-256 over the contents of all arrays and the class names; independent of the data's location and
             of the names, order and times of files.
         development_digest: The same for the training and validation arrays.
@@ -78,6 +119,9 @@ class Manifest(Row):
     num_groups: GroupCounts | None = None
     skipped: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
+    noise: NoiseFacts | None = None
+    long_tail: float | None = None
+    soft_labels: SoftLabels | None = None
 
     @property
     def has_samples(self) -> bool:
@@ -98,5 +142,6 @@ class Manifest(Row):
         sizes = (("train", counts.train), ("validation", counts.validation), ("test", counts.test))
         splits = ", ".join(f"{sum(per_class):,} {split}" for split, per_class in sizes)
         shape = "x".join(str(size) for size in self.input_shape)
-        noise = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
-        return f"{name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{noise}; digest {self.digest[:12]}"
+        facts = f", {self.num_labels_changed:,} training labels changed" if self.label_noise else ""
+        facts += ", soft labels" if self.soft_labels else ""
+        return f"{name}: {splits}; {self.num_classes} classes, {shape} {self.dtype}{facts}; digest {self.digest[:12]}"

@@ -152,6 +152,10 @@ def _from_arrays(
                 raise LosstuneError(
                     f"{path}: {names[split]} has {len(array)} {kind}, {pairs[split][1]} has {len(by_split[split])}"
                 )
+    soft = dict(zip(pairs, labels.targets or (), strict=False))
+    targets = soft.get("")
+    if targets is not None and "validation" in pairs:
+        targets = np.concatenate([targets, soft["validation"]])
     return RawData(
         images,
         indices,
@@ -164,6 +168,8 @@ def _from_arrays(
         test_noisy_labels=noisy.get("test"),
         groups=join_splits(grouped),
         test_groups=grouped.get("test"),
+        targets=targets,
+        test_targets=soft.get("test"),
     )
 
 

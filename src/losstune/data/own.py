@@ -110,11 +110,14 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
     for name, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
             raise LosstuneError(f"{found}: {name} samples are {describe(other)}, train samples {describe(images)}")
-    validation = None
+    soft = dict(zip(splits, read.targets or (), strict=False))
+    validation, targets = None, soft.get("train")
     if "validation" in parts:
         validation = np.arange(len(labels), len(labels) + len(parts["validation"][1]), dtype=np.int64)
         images = np.concatenate([images, parts["validation"][0]])
         labels = np.concatenate([labels, parts["validation"][1]])
+        if targets is not None:
+            targets = np.concatenate([targets, soft["validation"]])
     test_images, test_labels = parts.get("test", (None, None))
     return RawData(
         images,
@@ -124,6 +127,8 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
         test_labels,
         read.notes,
         validation,
+        targets=targets,
+        test_targets=soft.get("test"),
         groups=join_splits(groups),
         test_groups=groups.get("test"),
     )

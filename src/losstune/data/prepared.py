@@ -4,7 +4,8 @@
 
     development/train_images.npy  development/validation_images.npy    what tuning reads, and all it reads
     development/train_labels.npy  development/validation_labels.npy
-    test/images.npy               test/labels.npy                      what confirming reads, once
+    development/train_targets.npy development/validation_targets.npy   soft labels, if the data has them
+    test/images.npy               test/labels.npy  test/targets.npy    what confirming reads, once
     manifest.json
 
 The same data and splits give the same bytes, wherever and whenever they are written.
@@ -12,10 +13,7 @@ The same data and splits give the same bytes, wherever and whenever they are wri
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +21,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from losstune.core.errors import LosstuneError
-from losstune.core.files import digest, part_name, remove_stale_parts, write_json
+from losstune.core.files import digest, replaced, write_json
 from losstune.data import arrays
-from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, GroupCounts, Manifest
+from losstune.data.groups import num_groups
+from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest, SoftLabels
+from losstune.data.noise import NoisyLabels
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
 
@@ -43,12 +43,16 @@ class DevelopmentData:
         train_labels: ``(N,)`` int64.
         validation_images: As `train_images`.
         validation_labels: As `train_labels`.
+        train_targets: Soft labels ``(N, C)`` float32; None if every sample has one class.
+        validation_targets: As `train_targets`.
     """
 
     train_images: Array
     train_labels: Labels
     validation_images: Array
     validation_labels: Labels
+    train_targets: Array | None = None
+    validation_targets: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,14 @@ class TestData:
     Attributes:
         images: ``(N, C, H, W)`` uint8 or float32, or ``(N, D)`` float32.
         labels: ``(N,)`` int64.
+        targets: Soft labels ``(N, C)`` float32; None if every sample has one class.
     """
 
     __test__ = False  # tells pytest that this is no test case
 
     images: Array
     labels: Labels
+    targets: Array | None = None
 
 
 def write(
@@ -72,9 +78,8 @@ def write(
     splits: Splits,
     *,
     name: str,
-    train_labels: Labels | None = None,
-    label_noise: float = 0.0,
-    num_labels_changed: int = 0,
+    noise: NoisyLabels | None = None,
+    long_tail: float | None = None,
 ) -> Manifest:
     """Write the splits of `raw` and replace `folder`; after a crash the folder is complete or absent.
 
@@ -83,23 +88,31 @@ def write(
         raw: All samples.
         splits: Indices into `raw`; if `splits.test` is None, the data's own test split is used.
         name: Name of the data.
-        train_labels: Noisy labels of the training split; by default the true ones.
-        label_noise: Noise rate, for the manifest.
-        num_labels_changed: Number of wrong labels in `train_labels`, for the manifest.
+        noise: Noisy labels of the splits; by default they have the true ones.
+        long_tail: Ratio of a long tail that `splits.train` already has, for the manifest.
 
     Raises:
         OSError: If the folder cannot be written; no temporary file remains.
     """
-    if train_labels is None:
-        train_labels = raw.labels[splits.train]
     if splits.test is None:
         assert raw.test_images is not None
         assert raw.test_labels is not None
-        test_images, test_labels = raw.test_images, raw.test_labels
+        test_images, test_labels, test_targets = raw.test_images, raw.test_labels, raw.test_targets
         test_indices = np.arange(len(test_labels), dtype=np.int64)
     else:
-        test_images, test_labels, test_indices = raw.images, raw.labels[splits.test], splits.test
-    validation_labels = raw.labels[splits.validation]
+        test_images, test_labels, test_targets = raw.images, raw.labels[splits.test], raw.targets
+        test_indices = splits.test
+    train_labels, validation_labels = raw.labels[splits.train], raw.labels[splits.validation]
+    if noise is not None:
+        train_labels, validation_labels = noise.labels["train"], noise.labels["validation"]
+        test_labels = noise.labels["test"]
+    soft = {}
+    if raw.targets is not None and test_targets is not None:
+        soft = {
+            f"{DEVELOPMENT}/train_targets.npy": (raw.targets, splits.train),
+            f"{DEVELOPMENT}/validation_targets.npy": (raw.targets, splits.validation),
+            f"{TEST}/targets.npy": (test_targets, test_indices),
+        }
 
     with replaced(folder) as part:
         development_digest, test_digest = _write_parts(
@@ -109,9 +122,10 @@ def write(
                 f"{DEVELOPMENT}/train_images.npy": (raw.images, splits.train),
                 f"{DEVELOPMENT}/train_labels.npy": (train_labels, np.arange(len(train_labels))),
                 f"{DEVELOPMENT}/validation_images.npy": (raw.images, splits.validation),
-                f"{DEVELOPMENT}/validation_labels.npy": (raw.labels, splits.validation),
+                f"{DEVELOPMENT}/validation_labels.npy": (validation_labels, np.arange(len(validation_labels))),
                 f"{TEST}/images.npy": (test_images, test_indices),
                 f"{TEST}/labels.npy": (test_labels, np.arange(len(test_labels))),
+                **soft,
             },
         )
         mean, std = arrays.statistics(raw.images, splits.train)
@@ -127,14 +141,19 @@ def write(
             dtype=raw.images.dtype.name,
             mean=mean,
             std=std,
-            label_noise=label_noise,
-            num_labels_changed=num_labels_changed,
+            label_noise=noise.facts.rates.get("train", 0.0) if noise else 0.0,
+            num_labels_changed=noise.num_changed if noise else 0,
             digest=digest([development_digest, test_digest]),
             development_digest=development_digest,
             test_digest=test_digest,
-            num_groups=_num_groups(raw, splits),
+            num_groups=num_groups(raw, splits.train, splits.validation, splits.test),
             skipped=raw.skipped or None,
             feature_names=raw.feature_names or None,
+            noise=noise.facts if noise else None,
+            long_tail=long_tail,
+            soft_labels=_facts_of(raw.targets[splits.train], test_targets[test_indices])
+            if raw.targets is not None and test_targets is not None
+            else None,
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
@@ -157,8 +176,8 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
     """
     num_features = development.train_images.shape[1]
     with replaced(folder) as part:
-        contents = {f"{DEVELOPMENT}/{name}.npy": getattr(development, name) for name in DevelopmentData.__slots__}
-        contents |= {f"{TEST}/images.npy": test.images, f"{TEST}/labels.npy": test.labels}
+        contents = {f"{DEVELOPMENT}/{name}.npy": array for name, array in _arrays_of(development).items()}
+        contents |= {f"{TEST}/{name}.npy": array for name, array in _arrays_of(test).items()}
         development_digest, test_digest = _write_parts(
             part, base.class_names, {file: (array, np.arange(len(array))) for file, array in contents.items()}
         )
@@ -177,29 +196,6 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
-
-
-@contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `folder` at the end; after an error nothing remains.
-
-    Raises:
-        OSError: If the folder cannot be written.
-    """
-    is_first = not folder.parent.exists()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(part_name(folder))
-    part.mkdir()
-    try:
-        yield part
-        _replace(folder, part)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if is_first:
-            folder.parent.rmdir()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(folder)  # set by opening, but not by writing
-        raise
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -241,9 +237,11 @@ def read_development(folder: Path, *, verify: bool = False) -> DevelopmentData:
         *_read_pair(
             part / "validation_images.npy", part / "validation_labels.npy", manifest, manifest.counts.validation
         ),
+        _read_targets(part / "train_targets.npy", manifest, manifest.counts.train),
+        _read_targets(part / "validation_targets.npy", manifest, manifest.counts.validation),
     )
     if verify:
-        contents = {f"{DEVELOPMENT}/{field}.npy": getattr(data, field) for field in DevelopmentData.__slots__}
+        contents = {f"{DEVELOPMENT}/{name}.npy": array for name, array in _arrays_of(data).items()}
         _verify(part, contents, manifest.class_names, manifest.development_digest)
     return data
 
@@ -260,20 +258,14 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     """
     manifest = read_manifest(folder)
     part = folder / TEST
-    data = TestData(*_read_pair(part / "images.npy", part / "labels.npy", manifest, manifest.counts.test))
+    data = TestData(
+        *_read_pair(part / "images.npy", part / "labels.npy", manifest, manifest.counts.test),
+        _read_targets(part / "targets.npy", manifest, manifest.counts.test),
+    )
     if verify:
-        contents = {f"{TEST}/images.npy": data.images, f"{TEST}/labels.npy": data.labels}
+        contents = {f"{TEST}/{name}.npy": array for name, array in _arrays_of(data).items()}
         _verify(part, contents, manifest.class_names, manifest.test_digest)
     return data
-
-
-def _replace(folder: Path, part: Path) -> None:
-    old = part.with_suffix(".old")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(part, folder)
-    shutil.rmtree(old, ignore_errors=True)
-    remove_stale_parts(folder)
 
 
 def _write_parts(
@@ -299,15 +291,24 @@ def _verify(part: Path, contents: dict[str, Array], class_names: Sequence[str], 
         )
 
 
-def _num_groups(raw: RawData, splits: Splits) -> GroupCounts | None:
-    if raw.groups is None:
-        return None
-    test = raw.test_groups if splits.test is None else raw.groups[splits.test]
-    return GroupCounts(
-        train=len(np.unique(raw.groups[splits.train])),
-        validation=len(np.unique(raw.groups[splits.validation])),
-        test=None if test is None else len(np.unique(test)),
+def _arrays_of(data: DevelopmentData | TestData) -> dict[str, Array]:
+    return {name: array for name in data.__slots__ if (array := getattr(data, name)) is not None}
+
+
+def _facts_of(train_targets_NC: Array, test_targets_NC: Array) -> SoftLabels:
+    """Return what the manifest says about soft labels."""
+    probabilities_NC = train_targets_NC.astype(np.float64)
+    logs_NC = np.log(probabilities_NC, out=np.zeros_like(probabilities_NC), where=probabilities_NC > 0)
+    return SoftLabels(
+        entropy=float(-(probabilities_NC * logs_NC).sum(axis=1).mean()),
+        ceiling=float(test_targets_NC.max(axis=1).mean(dtype=np.float64)),
     )
+
+
+def _read_targets(path: Path, manifest: Manifest, counts: tuple[int, ...]) -> Array | None:
+    if manifest.soft_labels is None:
+        return None
+    return _read_array(path, (sum(counts), manifest.num_classes), "float32", mapped=False)
 
 
 def _count(labels: Labels, class_names: Sequence[str]) -> tuple[int, ...]:

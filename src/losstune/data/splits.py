@@ -1,11 +1,13 @@
-"""Stratified, seeded, disjoint splits, and label noise. Takes arrays of labels, returns indices and labels."""
+"""Stratified, seeded, disjoint splits. Takes arrays of labels, returns indices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from losstune.core.errors import LosstuneError
 from losstune.data.groups import draw_groups, require_apart, require_groups
@@ -141,30 +143,6 @@ def require_two_classes(labels: Labels, class_names: Sequence[str], where: str) 
         raise LosstuneError(f"the {where} has samples {only}, expected two classes or more")
 
 
-def add_label_noise(labels: Labels, num_classes: int, rate: float, seed: int) -> tuple[Labels, int]:
-    """Replace a fraction of the labels by another class, each with equal probability (symmetric noise).
-
-    Exactly ``round(rate * N)`` labels change. With the same seed, a higher rate changes the same labels in the same
-    way as a lower one, and more, so that studies of several rates are paired.
-
-    Args:
-        labels: ``(N,)``; not modified.
-        num_classes: At least 2.
-        rate: In [0, 1).
-        seed: Seed of the choice of labels and of their new classes.
-
-    Returns:
-        The noisy labels and the number of changed labels.
-    """
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(labels))
-    offsets = generator.integers(1, num_classes, size=len(labels))
-    changed = order[: round(rate * len(labels))]
-    noisy = labels.copy()
-    noisy[changed] = (labels[changed] + offsets[changed]) % num_classes
-    return noisy, len(changed)
-
-
 def _draw(
     labels: Labels, num_classes: int, fraction: float, *, num_left: int, generator: np.random.Generator
 ) -> Labels:
@@ -179,9 +157,17 @@ def _draw(
 
 
 def _apportion(counts: Labels, fraction: float) -> Labels:
-    # Largest-remainder method: every class is within one sample of its fraction, and so is the total.
+    # Every class is within one sample of its fraction, and so is the total.
     exact = counts * fraction
-    shares: Labels = np.floor(exact).astype(np.int64)
-    missing = round(float(exact.sum())) - int(shares.sum())
-    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
-    return shares
+    return _largest_remainders(exact, round(float(exact.sum())))
+
+
+def apportion(number: int, shares: NDArray[np.float64]) -> Labels:
+    """Divide a number of samples by shares that sum to 1, each rounded up or down (largest-remainder method)."""
+    return _largest_remainders(number * shares, number)
+
+
+def _largest_remainders(exact: NDArray[np.floating[Any]], total: int) -> Labels:
+    whole: Labels = np.floor(exact).astype(np.int64)
+    whole[np.argsort(whole - exact, kind="stable")[: total - int(whole.sum())]] += 1
+    return whole

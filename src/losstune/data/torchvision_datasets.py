@@ -91,6 +91,10 @@ SOURCES: dict[str, Source] = {
 }
 
 
+WITH_VALIDATION = tuple(name for name, source in SOURCES.items() if len(source.train) == 2)
+"""Data sets with a validation split beside their training and test splits."""
+
+
 def load(
     name: str,
     root: Path,

@@ -7,6 +7,7 @@ training. They take the place of the images, and a training is that of the last 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import nn
 from losstune.config.schema import Params
 from losstune.config.settings import ModelSettings
 from losstune.core.errors import LosstuneError
-from losstune.core.files import digest, write_json
+from losstune.core.files import digest, replaced, write_json
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.core.sources import code_digest
@@ -57,7 +58,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         LosstuneError: If the prepared data is missing, or the model does not fit it.
     """
     if not params.uses_features:
-        with prepared.replaced(folder / FEATURES) as part:
+        with replaced(folder / FEATURES) as part:
             write_json(part / NOT_USED, {"model.freeze": params.model.freeze})
         is_frozen = params.model.freeze == "backbone"
         reason = "every training changes or reads the samples itself" if is_frozen else "model.freeze is not backbone"
@@ -90,8 +91,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     manifest = prepared.write_features(
         folder / FEATURES,
         base,
-        prepared.DevelopmentData(train, development.train_labels, validation, development.validation_labels),
-        prepared.TestData(tested, test.labels),
+        replace(development, train_images=train, validation_images=validation),
+        replace(test, images=tested),
         source,
     )
     print(f"features: {manifest.input_shape[0]:,} of each of {total:,} samples; digest {manifest.digest[:12]}")

@@ -88,6 +88,8 @@ def _arrays(params: Params, folder: Path) -> Arrays | None:
                 train_labels=development.train_labels,
                 validation_images=development.validation_images,
                 validation_labels=development.validation_labels,
+                train_targets=development.train_targets,
+                validation_targets=development.validation_targets,
                 mean=manifest.mean,
                 std=manifest.std,
                 num_classes=manifest.num_classes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from losstune.config.data import FILES, DataSettings
@@ -13,10 +14,10 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
-from losstune.data import files, imbalance, prepared, sources, splits
+from losstune.data import files, imbalance, noise, prepared, sources, splits
 from losstune.data.groups import require_apart
-from losstune.data.manifest import GroupCounts
-from losstune.data.raw import RawData, ReportProgress, describe_classes
+from losstune.data.long_tail import long_tail
+from losstune.data.raw import Labels, RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
 
 DECODED = Path(".losstune/decoded")
@@ -61,22 +62,16 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
         )
     except LosstuneError as error:
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
+    if settings.long_tail is not None:
+        parts = replace(parts, train=_tail(raw, parts, settings.long_tail, params.study.seed))
     raw = raw.encoded(parts.train)
-    assert isinstance(settings.label_noise, float)
-    train_labels, num_changed = splits.add_label_noise(
-        raw.labels[parts.train],
-        len(raw.class_names),
-        settings.label_noise,
-        seed=derive_seed(params.study.seed, "label_noise"),
-    )
     manifest = prepared.write(
         folder / PREPARED,
         raw,
         parts,
         name=settings.name,
-        train_labels=train_labels,
-        label_noise=settings.label_noise,
-        num_labels_changed=num_changed,
+        noise=noise.noisy_labels(raw, parts, settings, params.study.seed),
+        long_tail=settings.long_tail,
     )
     print(manifest.summary("data" if is_in_memory else None))
     print(f"{describe_classes(raw.class_names)}.")
@@ -87,18 +82,15 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
     if manifest.num_groups is not None:
-        print(groups_line(manifest.num_groups))
+        print(manifest.num_groups.sentence)
     for line in imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {line}.")
 
 
-def groups_line(num: GroupCounts) -> str:
-    """Return a sentence on the groups of each split."""
-    test = "unknown" if num.test is None else f"{num.test:,}"
-    sentence = f"Groups: {num.train:,} train, {num.validation:,} validation, {test} test; none is in two splits."
-    if num.test is None:
-        return f"{sentence[:-1]}, as far as known: the test split that the data brings has no groups."
-    return sentence
+def _tail(raw: RawData, parts: splits.Splits, ratio: float, seed: int) -> Labels:
+    kept = long_tail(raw.labels[parts.train], len(raw.class_names), ratio, derive_seed(seed, "long_tail"))
+    tail: Labels = parts.train[kept]
+    return tail
 
 
 def _load(settings: DataSettings, cache: Path) -> RawData:

@@ -191,9 +191,11 @@ def _libraries(params: Params) -> tuple[str, ...]:
 
 def _require_current(manifest: Manifest, params: Params) -> None:
     """Raise if the data was prepared under other settings, as far as the manifest shows. DVC checks this itself."""
+    noise = manifest.noise.setting if manifest.noise else manifest.label_noise
     for key, found, wanted in (
         ("data.name", manifest.name, params.data.name),
-        ("data.label_noise", manifest.label_noise, params.data.label_noise),
+        ("data.label_noise", noise, params.data.model_dump(mode="json")["label_noise"]),
+        ("data.long_tail", manifest.long_tail, params.data.long_tail),
     ):
         if found != wanted:
             raise LosstuneError(
@@ -223,6 +225,9 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         validation_labels=development.validation_labels,
         test_images=test.images if test else None,
         test_labels=test.labels if test else None,
+        train_targets=development.train_targets,
+        validation_targets=development.validation_targets,
+        test_targets=test.targets if test else None,
         mean=manifest.mean,
         std=manifest.std,
         num_classes=manifest.num_classes,

@@ -150,11 +150,4 @@ def _part(arrays: Arrays, share: float) -> Arrays:
         return arrays
     num_train = math.ceil(share * len(arrays.train_labels))
     num_validation = math.ceil(share * len(arrays.validation_labels))
-    return replace(
-        arrays,
-        train_images=arrays.train_images[:num_train],
-        train_labels=arrays.train_labels[:num_train],
-        validation_images=arrays.validation_images[:num_validation],
-        validation_labels=arrays.validation_labels[:num_validation],
-        digest=f"{arrays.digest}, the first {num_train}",
-    )
+    return arrays.part(slice(num_train), slice(num_validation), f"the first {num_train}")

@@ -35,6 +35,9 @@ class DeviceData:
         self.validation_labels = self._labels(arrays.validation_labels)
         self.test_images = None if arrays.test_images is None else self._load(arrays.test_images)
         self.test_labels = None if arrays.test_labels is None else self._labels(arrays.test_labels)
+        self.train_targets = None if arrays.train_targets is None else self._labels(arrays.train_targets)
+        self.validation_targets = None if arrays.validation_targets is None else self._labels(arrays.validation_targets)
+        self.test_targets = None if arrays.test_targets is None else self._labels(arrays.test_targets)
 
     @classmethod
     def of(cls, arrays: Arrays, device: torch.device) -> DeviceData:
@@ -53,11 +56,12 @@ class DeviceData:
     def tensors(self) -> list[Tensor]:
         """Return all samples and labels."""
         found = (self.train_images, self.train_labels, self.validation_images, self.validation_labels)
-        return [tensor for tensor in (*found, self.test_images, self.test_labels) if tensor is not None]
+        soft = (self.train_targets, self.validation_targets, self.test_targets)
+        return [tensor for tensor in (*found, self.test_images, self.test_labels, *soft) if tensor is not None]
 
-    def train_batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normalised inputs and labels of the training samples at `index`."""
-        return self.normalised(self.train_images[index]), self.train_labels[index]
+    def train_batch(self, index: Tensor) -> Tensor:
+        """Return normalised inputs of the training samples at `index`."""
+        return self.normalised(self.train_images[index])
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
@@ -76,5 +80,5 @@ class DeviceData:
         tensor = torch.from_numpy(np.array(images)).to(self.device)
         return (tensor.float() - self.mean) / self.std if self.is_normalised else tensor
 
-    def _labels(self, labels: NDArray[np.int64]) -> Tensor:
+    def _labels(self, labels: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.array(labels)).to(self.device)

@@ -24,6 +24,7 @@ from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_network
 from losstune.models.pretrained import Weights
 from losstune.training.device_data import DeviceData
+from losstune.training.soft_labels import train_target, with_counts
 from losstune.training.task import Task
 
 KEY = "training.loop"
@@ -70,17 +71,20 @@ class Result:
 
 
 class Samples:
-    """A split of the prepared data: a map-style dataset of pairs (input, class), in a fixed order.
+    """A split of the prepared data: a map-style dataset of pairs (input, target), in a fixed order.
 
     ``samples[index]`` takes a number, a list or a tensor of indices. The tensors are on the job's device. Don't change
     them in place, as other trainings use them.
 
     Attributes:
-        labels: Class indices (N,), int64.
+        labels: Class indices (N,), int64; of soft labels, the modes.
+        targets: What the loss is trained on: `labels`, or soft labels (N, C) in the training split if the data has them
+            and the loss takes them.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, data: DeviceData) -> None:
+    def __init__(self, inputs: Tensor, labels: Tensor, data: DeviceData, targets: Tensor | None = None) -> None:
         self._inputs, self.labels, self._data = inputs, labels, data
+        self.targets = labels if targets is None else targets
 
     @property
     def inputs(self) -> Tensor:
@@ -92,8 +96,8 @@ class Samples:
 
     def __getitem__(self, index: int | Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(index, int):
-            return self._data.normalised(self._inputs[[index]])[0], self.labels[index]
-        return self._data.normalised(self._inputs[index]), self.labels[index]
+            return self._data.normalised(self._inputs[[index]])[0], self.targets[index]
+        return self._data.normalised(self._inputs[index]), self.targets[index]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return (self[index] for index in range(len(self)))
@@ -147,11 +151,13 @@ class Job:
         self.input_shape = data.input_shape if data else None
         self.train = self.validation = self.test = None
         if data is not None:
-            self.train = Samples(data.train_images, data.train_labels, data)
+            self.train = Samples(
+                data.train_images, data.train_labels, data, train_target(data, loss, task.training.soft_labels)
+            )
             self.validation = Samples(data.validation_images, data.validation_labels, data)
             if task.test and data.test_images is not None and data.test_labels is not None:
                 self.test = Samples(data.test_images, data.test_labels, data)
-            loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+            loss = with_counts(loss, data, task.training.soft_labels)
         self._task, self._root_seed, self._bound, self._report = task, seed, loss, report
         self._weights = weights
         self.num_parameters: int | None = None

@@ -32,6 +32,7 @@ from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
 from losstune.training.sampling import order_of
+from losstune.training.soft_labels import train_target, with_counts
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -49,7 +50,7 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     """
     data = DeviceData.of(arrays, torch.device(task.device))
     with reproducible(task.device):
-        loss = loss.with_counts(torch.bincount(data.train_labels, minlength=data.num_classes))
+        loss = with_counts(loss, data, task.training.soft_labels)
         trainings = [_Training(task, seed, loss, data, arrays.weights) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
@@ -80,7 +81,8 @@ class _Training:
         self.draw_order = order_of(settings.sampling, data, order)
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
-        self.objective = Objective(loss, class_weights(settings, data.train_labels, data.num_classes))
+        self.target = train_target(data, loss, settings.soft_labels)
+        self.objective = Objective(loss, class_weights(settings, self.target, data.num_classes))
         self.optimizer = Optimizer(self.network, task, head_of(self.network, data.num_classes))
         self.batch_size = min(settings.batch_size, data.num_train)
         # An incomplete last batch is skipped, because batch normalisation fails with a single sample.
@@ -111,12 +113,12 @@ class _Training:
         for batch in range(self.num_batches):
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            inputs, labels = self.data.train_batch(index)
+            inputs = self.data.train_batch(index)
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
-            target = Target(labels)
+            target = Target(self.target[index])
             if self.task.training.mixes:
-                inputs, target = mixed(inputs, labels, self.task.training, self.augmentation)
+                inputs, target = mixed(inputs, target.own, self.task.training, self.augmentation)
             mean, batch_total = self.objective(self._logits(inputs, self.network), target)
             mean.backward()  # type: ignore[no-untyped-call]
             if (batch + 1) % self.accumulation == 0:

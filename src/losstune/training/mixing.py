@@ -1,6 +1,6 @@
 """Mixup and CutMix: a batch mixed with itself, shifted by one sample.
 
-Shape suffixes: N samples.
+Shape suffixes: N samples, C classes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from losstune.config.settings import TrainingSettings
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The target of a batch.
+    """The target of a batch: class indices (N,), or distributions (N, C).
 
     Attributes:
-        labels_N: Class indices.
-        others_N: Class indices of the samples that are mixed in; None if none are.
-        share: Share of `labels_N` in the mixed samples, in [0, 1].
+        own: Target of the samples.
+        other: Target of the samples that are mixed in; None if none are.
+        share: Share of `own` in the mixed samples, in [0, 1].
     """
 
-    labels_N: Tensor
-    others_N: Tensor | None = None
+    own: Tensor
+    other: Tensor | None = None
     share: float = 1.0
 
 
 def mixed(
-    inputs: Tensor, labels_N: Tensor, settings: TrainingSettings, generator: torch.Generator
+    inputs: Tensor, target: Tensor, settings: TrainingSettings, generator: torch.Generator
 ) -> tuple[Tensor, Target]:
     """Mix a batch with itself, as ``torchvision.transforms.v2.MixUp`` and ``CutMix`` do.
 
@@ -41,7 +41,7 @@ def mixed(
 
     Args:
         inputs: Samples (N, ...).
-        labels_N: Their classes.
+        target: Their classes (N,) or distributions (N, C).
         settings: ``mixup`` and ``cutmix`` are the alphas; 0 for none.
         generator: Source of the random numbers, on the CPU, so that they do not depend on the device.
 
@@ -52,9 +52,9 @@ def mixed(
     is_mixup = settings.mixup > 0 and (settings.cutmix == 0 or draws.random() < 0.5)
     alpha = settings.mixup if is_mixup else settings.cutmix
     share = float(draws.beta(alpha, alpha))
-    others, others_N = inputs.roll(1, 0), labels_N.roll(1, 0)
+    others, other = inputs.roll(1, 0), target.roll(1, 0)
     if is_mixup:
-        return torch.lerp(others, inputs, share), Target(labels_N, others_N, share)
+        return torch.lerp(others, inputs, share), Target(target, other, share)
     height, width = inputs.shape[-2:]
     row, column = int(draws.integers(height)), int(draws.integers(width))
     half = 0.5 * math.sqrt(1.0 - share)
@@ -62,4 +62,4 @@ def mixed(
     left, right = max(column - int(half * width), 0), min(column + int(half * width), width)
     result = inputs.clone()
     result[..., top:bottom, left:right] = others[..., top:bottom, left:right]
-    return result, Target(labels_N, others_N, 1.0 - (bottom - top) * (right - left) / (height * width))
+    return result, Target(target, other, 1.0 - (bottom - top) * (right - left) / (height * width))

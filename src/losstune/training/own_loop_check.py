@@ -92,16 +92,9 @@ def _few(arrays: Arrays) -> Arrays:
     """Return a few samples of each class, with validation samples in place of the test split."""
     train = _stratified(arrays.train_labels, TRAIN_SAMPLES, arrays.num_classes)
     validation = _stratified(arrays.validation_labels, VALIDATION_SAMPLES, arrays.num_classes)
-    images, labels = arrays.validation_images[validation], arrays.validation_labels[validation]
+    few = arrays.part(train, validation, "a few samples")
     return replace(
-        arrays,
-        train_images=arrays.train_images[train],
-        train_labels=arrays.train_labels[train],
-        validation_images=images,
-        validation_labels=labels,
-        test_images=images,
-        test_labels=labels,
-        digest=f"{arrays.digest}, a few samples",
+        few, test_images=few.validation_images, test_labels=few.validation_labels, test_targets=few.validation_targets
     )
 
 

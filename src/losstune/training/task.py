@@ -64,6 +64,10 @@ class Task:
         return worst_scores(self.metric.measure if self.metric else None)
 
 
+Rows = slice | NDArray[np.int64]
+"""Which samples of a split."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
     """The prepared data as stored on disk.
@@ -75,6 +79,8 @@ class Arrays:
         train_labels: Class indices, (N,) int64; likewise for the other splits.
         mean: Mean of each channel over the training split, in stored units.
         std: Standard deviation of each channel over the training split, in stored units; above 0.
+        train_targets: Soft labels (N, C) float32, of which `train_labels` are the modes; None if every sample has one
+            class. Likewise for the other splits.
         num_classes: Number of classes; 0 if unknown, without samples only.
         digest: Digest of the content.
         root: The absolute path of the original data; it is not part of its identity.
@@ -92,6 +98,9 @@ class Arrays:
     digest: str
     test_images: NDArray[np.generic] | None = None
     test_labels: NDArray[np.int64] | None = None
+    train_targets: NDArray[np.float32] | None = None
+    validation_targets: NDArray[np.float32] | None = None
+    test_targets: NDArray[np.float32] | None = None
     root: str | None = None
     weights: Weights | None = None
 
@@ -99,6 +108,19 @@ class Arrays:
     def has_samples(self) -> bool:
         """Whether there are any."""
         return len(self.train_labels) > 0
+
+    def part(self, train: Rows, validation: Rows, description: str) -> Arrays:
+        """Return some samples of the training and validation split, with an identity of their own."""
+        return replace(
+            self,
+            train_images=self.train_images[train],
+            train_labels=self.train_labels[train],
+            validation_images=self.validation_images[validation],
+            validation_labels=self.validation_labels[validation],
+            digest=f"{self.digest}, {description}",
+            train_targets=None if self.train_targets is None else self.train_targets[train],
+            validation_targets=None if self.validation_targets is None else self.validation_targets[validation],
+        )
 
 
 def without_samples(num_classes: int, digest: str, root: str) -> Arrays:

@@ -1,0 +1,81 @@
+"""Training on soft labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import entropy
+
+from losstune.losses import get
+from losstune.training.device_data import DeviceData
+from losstune.training.loop import train
+from losstune.training.soft_labels import class_counts, train_target, with_counts
+from tests.small import digits_arrays, small_task
+
+
+def soft(labels, seed):
+    """Labels of which the true class has the largest probability, but not all."""
+    generator = np.random.default_rng(seed)
+    rows = generator.dirichlet(np.ones(10), len(labels)) * 0.3
+    rows[np.arange(len(labels)), labels] += 0.7
+    return rows.astype(np.float32)
+
+
+def soft_arrays():
+    arrays = digits_arrays()
+    names = ("train", "validation", "test")
+    targets = {f"{name}_targets": soft(getattr(arrays, f"{name}_labels"), seed) for seed, name in enumerate(names)}
+    return replace(arrays, digest="soft digits", **targets)
+
+
+def result(loss="cross_entropy", arrays=None, **settings):
+    task = small_task(loss, test=True, keep_weights=True, **settings)
+    (found,) = list(train(task, arrays or soft_arrays(), get(loss)))[-1]
+    return found
+
+
+def data_of(arrays):
+    return DeviceData(arrays, torch.device("cpu"))
+
+
+def test_what_a_loss_is_trained_on():
+    data = data_of(soft_arrays())
+    assert train_target(data, get("brier"), "require") is data.train_targets
+    assert train_target(data, get("brier"), "mode_if_needed") is data.train_targets
+    assert train_target(data, get("brier"), "mode") is data.train_labels
+    assert train_target(data, get("gce"), "mode_if_needed") is data.train_labels
+    hard = data_of(digits_arrays())
+    assert train_target(hard, get("brier"), "require") is hard.train_labels
+
+
+def test_counts_are_those_of_the_target():
+    data = data_of(soft_arrays())
+    assert class_counts(data.train_labels, 10).tolist() == np.bincount(data.train_labels, minlength=10).tolist()
+    torch.testing.assert_close(class_counts(data.train_targets, 10), data.train_targets.sum(0))
+    loss = with_counts(get("logit_adjusted"), data, "mode")
+    assert loss.counts.tolist() == np.bincount(data.train_labels, minlength=10).tolist()
+
+
+def test_one_hot_rows_train_as_classes_do():
+    arrays = digits_arrays()
+    hot = {f"{name}_targets": np.eye(10, dtype=np.float32)[getattr(arrays, f"{name}_labels")] for name in ("train",)}
+    found, expected = result(arrays=replace(arrays, digest="hot", **hot)), result(arrays=arrays)
+    assert found.validation == pytest.approx(expected.validation, abs=1e-6)
+
+
+def test_the_modes_train_as_the_same_classes_do():
+    assert result(soft_labels="mode").weights == result(arrays=digits_arrays()).weights
+    assert result("gce", soft_labels="mode_if_needed").weights == result("gce", arrays=digits_arrays()).weights
+    assert result().weights != result(arrays=digits_arrays()).weights
+
+
+def test_kl_divergence_is_cross_entropy_but_for_the_value_of_the_loss():
+    arrays = soft_arrays()
+    for settings in ({}, {"mixup": 0.4}):
+        ours, theirs = result(**settings), result("kl_divergence", **settings)
+        assert ours.weights == theirs.weights
+        assert (ours.validation, ours.test) == (theirs.validation, theirs.test)
+        if not settings:
+            difference = ours.curve[0].train_loss - theirs.curve[0].train_loss
+            assert difference == pytest.approx(np.mean(entropy(arrays.train_targets, axis=1)), rel=1e-5)
