@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from losstune.data.decoded import Decode, decoded, require_most, skipped_note
 from losstune.data.decoding import decode
 from losstune.data.encoding import from_frames
 from losstune.data.folders import split_named
-from losstune.data.raw import RawData, ReportProgress, shortlist
+from losstune.data.raw import Labels, RawData, ReportProgress, shortlist
 
 _MARKS = ("dataset_dict.json", "state.json")
 _EXPECTED = "expected a folder that save_to_disk of the library datasets wrote"
@@ -46,7 +47,7 @@ def load(
     Raises:
         LosstuneError: If ``datasets`` is not installed, or the folder, a column or an image is missing or not usable.
     """
-    saved = _Saved.of(root.absolute(), settings)
+    saved = Saved.of(root.absolute(), settings)
     if saved.image is not None:
         return _load_images(saved, settings, progress, cache)
     if settings.image_size is not None:
@@ -64,12 +65,12 @@ def inspect(root: Path, settings: DataSettings) -> tuple[tuple[str, ...], tuple[
     Raises:
         LosstuneError: As :func:`load`, for what can be found without reading all rows.
     """
-    saved = _Saved.of(root.absolute(), settings)
+    saved = Saved.of(root.absolute(), settings)
     return saved.class_names or (), saved.notes
 
 
 @dataclass(frozen=True, slots=True)
-class _Saved:
+class Saved:
     """A saved data set, with its rows still on the disk.
 
     Attributes:
@@ -89,7 +90,12 @@ class _Saved:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, root: Path, settings: DataSettings) -> _Saved:
+    def of(cls, root: Path, settings: DataSettings) -> Saved:
+        """Open the data set and decide what its columns are.
+
+        Raises:
+            LosstuneError: If ``datasets`` is not installed, or the folder or a column is missing or not usable.
+        """
         parts, notes = _splits(root, settings)
         features = parts[""].features
         images = [name for name, kind in features.items() if _is(kind, "Image") and name not in settings.drop]
@@ -126,6 +132,24 @@ class _Saved:
     def others(self) -> list[str]:
         """The columns that are no features."""
         return list(dict.fromkeys(filter(None, (*self.roles.labels, self.roles.groups, self.roles.noisy))))
+
+    def images(self) -> Images:
+        """Return the images of all splits; there must be a column of images."""
+        assert self.image is not None
+        sizes = [len(part) for part in self.parts.values()]
+        columns = tuple(part.data.table.column(self.image) for part in self.parts.values())
+        return Images(self.image, tuple(self.parts), columns, np.cumsum([0, *sizes], dtype=np.int64))
+
+    def labelled(self, frames: Mapping[str, Any]) -> dict[str, Any]:
+        """Return labels and groups as arguments of :class:`RawData`, from the columns :attr:`others` of each split.
+
+        Raises:
+            LosstuneError: If a split is empty, or labels or groups are missing or not understood.
+        """
+        for split, frame in frames.items():
+            if not len(frame):
+                raise LosstuneError(f"{self.root}: found no row{f' in {split}' if split else ''}, expected samples")
+        return labels_of(f"{self.root}", frames, self.roles, self.class_names)
 
     def frame(self, split: str, columns: list[str]) -> Any:
         """Return columns as a pandas frame; classes of labels are numbers, other classes names; -1 is missing."""
@@ -184,63 +208,78 @@ def _splits(root: Path, settings: DataSettings) -> tuple[dict[str, Any], list[st
     return {_SPLITS[split]: by_split[split] for split in _SPLITS if split in by_split}, notes
 
 
-def _load_images(saved: _Saved, settings: DataSettings, progress: ReportProgress | None, cache: Path | None) -> RawData:
-    found = f"{saved.root}"
-    frames = {split: saved.frame(split, saved.others) for split in saved.parts}
-    for split, frame in frames.items():
-        if not len(frame):
-            raise LosstuneError(f"{found}: found no row{f' in {split}' if split else ''}, expected samples")
-    labelled = labels_of(found, frames, saved.roles, saved.class_names)  # fails before minutes of decoding
-    starts = np.cumsum([0, *map(len, frames.values())])
-    columns = [part.data.table.column(saved.image) for part in saved.parts.values()]
-    skip_bad = settings.on_bad_image == "skip"
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of all splits, one split after the other.
 
-    def place(index: int) -> tuple[int, int]:
-        part = int(np.searchsorted(starts, index, side="right")) - 1
-        return part, index - int(starts[part])
+    Attributes:
+        column: Name of their column.
+        splits: Name of each split.
+        columns: Their Arrow columns, with the content of each image's file.
+        starts: Number of images before each split, and of all.
+    """
 
-    def open_image(index: int) -> Image.Image:
-        part, row = place(index)
-        content = columns[part][row]["bytes"].as_py()
+    column: str
+    splits: tuple[str, ...]
+    columns: tuple[Any, ...]
+    starts: Labels
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def open(self, index: int) -> Image.Image:
+        """Open an image, by its content alone: the file that a path names is not read."""
+        part, row = self._place(index)
+        content = self.columns[part][row]["bytes"].as_py()
         if content is None:
-            raise ValueError("the folder does not hold it, only a path or nothing")
+            raise ValueError("the folder has no content of it")
         return Image.open(io.BytesIO(content))
 
-    def name_of(index: int) -> str:
-        part, row = place(index)
-        split = list(frames)[part]
-        return f"{f'{split}: ' if split else ''}{saved.image} {row + 1}"
+    def name_of(self, index: int) -> str:
+        """Return a name for messages: the split, the column and the row from 1."""
+        part, row = self._place(index)
+        split = f"{self.splits[part]}: " if self.splits[part] else ""
+        return f"{split}{self.column} {row + 1}"
 
+    def _place(self, index: int) -> tuple[int, int]:
+        part = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return part, index - int(self.starts[part])
+
+
+def _load_images(saved: Saved, settings: DataSettings, progress: ReportProgress | None, cache: Path | None) -> RawData:
+    frames = {split: saved.frame(split, saved.others) for split in saved.parts}
+    labelled = saved.labelled(frames)  # fails before minutes of decoding
+    images = saved.images()
     decode_images: Decode = partial(
         decode,
-        int(starts[-1]),
-        open_image,
-        lambda index: f"{found}: {name_of(index)}",
+        len(images),
+        images.open,
+        lambda index: f"{saved.root}: {images.name_of(index)}",
         image_size=settings.image_size,
         progress=progress,
     )
-    path = None if cache is None else cache / f"{_key(saved, settings, starts.tolist())}.npy"
-    images, missing = decoded(decode_images, int(starts[-1]), path, skip_bad=skip_bad)
-    skipped = tuple(name_of(index) for index in missing.tolist())
+    path = None if cache is None else cache / f"{_key(saved, settings, images.starts.tolist())}.npy"
+    pixels, missing = decoded(decode_images, len(images), path, skip_bad=settings.on_bad_image == "skip")
+    skipped = tuple(images.name_of(index) for index in missing.tolist())
     if skipped:
         everywhere = [labelled["labels"], *([labelled["test_labels"]] if "test" in frames else [])]
-        require_most(np.concatenate(everywhere), missing, labelled["class_names"], found)
-        is_kept = np.isin(np.arange(starts[-1]), missing, invert=True)
-        parts = zip(frames.items(), np.split(is_kept, starts[1:-1]), strict=True)
+        require_most(np.concatenate(everywhere), missing, labelled["class_names"], f"{saved.root}")
+        is_kept = np.isin(np.arange(len(images)), missing, invert=True)
+        parts = zip(frames.items(), np.split(is_kept, images.starts[1:-1]), strict=True)
         frames = {split: frame[is_kept_of_split] for (split, frame), is_kept_of_split in parts}
-        labelled = labels_of(found, frames, saved.roles, saved.class_names)
+        labelled = saved.labelled(frames)
     num_rest = len(labelled["labels"])
     labelled["notes"] = (*saved.notes, *labelled["notes"], *skipped_note(skipped))
     return RawData(
-        images=images[:num_rest],
-        test_images=images[num_rest:] if "test" in frames else None,
+        images=pixels[:num_rest],
+        test_images=pixels[num_rest:] if "test" in frames else None,
         validation=np.arange(len(frames[""]), num_rest, dtype=np.int64) if settings.own_validation else None,
         skipped=skipped,
         **labelled,
     )
 
 
-def _key(saved: _Saved, settings: DataSettings, starts: list[int]) -> str:
+def _key(saved: Saved, settings: DataSettings, starts: list[int]) -> str:
     hasher = hashlib.sha256(
         f"huggingface {saved.image} {settings.image_size} {settings.on_bad_image} {starts}".encode()
     )
