@@ -10,7 +10,7 @@ from scipy.stats import entropy
 from losstune.losses import get
 from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
-from losstune.training.soft_labels import class_counts, train_target, with_counts
+from losstune.training.soft_labels import class_counts
 from tests.small import digits_arrays, small_task
 
 
@@ -41,19 +41,19 @@ def data_of(arrays):
 
 def test_what_a_loss_is_trained_on():
     data = data_of(soft_arrays())
-    assert train_target(data, get("brier"), "require") is data.train_targets
-    assert train_target(data, get("brier"), "mode_if_needed") is data.train_targets
-    assert train_target(data, get("brier"), "mode") is data.train_labels
-    assert train_target(data, get("gce"), "mode_if_needed") is data.train_labels
+    assert data.train_target(get("brier"), "require") is data.train_targets
+    assert data.train_target(get("brier"), "mode_if_needed") is data.train_targets
+    assert data.train_target(get("brier"), "mode") is data.train_labels
+    assert data.train_target(get("gce"), "mode_if_needed") is data.train_labels
     hard = data_of(digits_arrays())
-    assert train_target(hard, get("brier"), "require") is hard.train_labels
+    assert hard.train_target(get("brier"), "require") is hard.train_labels
 
 
 def test_counts_are_those_of_the_target():
     data = data_of(soft_arrays())
     assert class_counts(data.train_labels, 10).tolist() == np.bincount(data.train_labels, minlength=10).tolist()
     torch.testing.assert_close(class_counts(data.train_targets, 10), data.train_targets.sum(0))
-    loss = with_counts(get("logit_adjusted"), data, "mode")
+    loss = data.with_counts(get("logit_adjusted"), "mode")
     assert loss.counts.tolist() == np.bincount(data.train_labels, minlength=10).tolist()
 
 

@@ -148,6 +148,11 @@ class ReportSettings(Section):
     alpha: Annotated[Number, Field(gt=0.0, lt=0.5)] = 0.05
     rope: Annotated[Number, Field(ge=0.0)] = 0.005
     power: Annotated[Number, Field(gt=0.5, lt=1.0)] = 0.8
+    class_groups: Annotated[
+        Literal["auto", "none"]
+        | Annotated[tuple[Annotated[Int, Field(ge=1)], Annotated[Int, Field(ge=1)]], Field(strict=False)],
+        Field(description="auto, none, or a list of two numbers of samples, such as [20, 100]"),
+    ] = "auto"
 
 
 class ResourceSettings(Section):

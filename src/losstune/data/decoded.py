@@ -16,7 +16,7 @@ from losstune.core.errors import LosstuneError
 from losstune.core.files import write_json
 from losstune.data.arrays import write_array
 from losstune.data.decoding import Allocate
-from losstune.data.raw import Array, Labels, shortlist
+from losstune.data.raw import Array, Labels
 
 
 class Decode(Protocol):
@@ -122,11 +122,3 @@ def require_most(labels: Labels, missing: Labels, class_names: Sequence[str], wh
             f"{where}: {num_bad[worst]:,} of {num_all[worst]:,} images of class {class_names[worst]!r} cannot be read, "
             "expected at most half of them (data.on_bad_image: skip leaves images out)"
         )
-
-
-def skipped_note(names: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on the images that were left out; none if there are none."""
-    if not names:
-        return ()
-    plural = "" if len(names) == 1 else "s"
-    return (f"Left out, as they cannot be read: {len(names):,} image{plural} ({shortlist(names, 3)}).",)

@@ -16,7 +16,7 @@ from PIL import Image
 from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.data.columns import LABEL, Roles, labels_of
-from losstune.data.decoded import Decode, decoded, require_most, skipped_note
+from losstune.data.decoded import Decode, decoded, require_most
 from losstune.data.decoding import decode
 from losstune.data.encoding import from_frames
 from losstune.data.folders import split_named
@@ -269,7 +269,7 @@ def _load_images(saved: Saved, settings: DataSettings, progress: ReportProgress 
         frames = {split: frame[is_kept_of_split] for (split, frame), is_kept_of_split in parts}
         labelled = saved.labelled(frames)
     num_rest = len(labelled["labels"])
-    labelled["notes"] = (*saved.notes, *labelled["notes"], *skipped_note(skipped))
+    labelled["notes"] = (*saved.notes, *labelled["notes"])
     return RawData(
         images=pixels[:num_rest],
         test_images=pixels[num_rest:] if "test" in frames else None,

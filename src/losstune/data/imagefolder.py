@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from losstune.core.errors import LosstuneError
-from losstune.data.decoded import Decode, decoded, require_most, skipped_note
+from losstune.data.decoded import Decode, decoded, require_most
 from losstune.data.decoding import SKIP, decode
 from losstune.data.filetypes import describe_file
 from losstune.data.folders import Layout, find_layout
@@ -102,7 +102,6 @@ def load(
     skipped = tuple(os.path.relpath(files[index].path, root) for index in missing.tolist())
     if skipped:
         require_most(labels, missing, class_names, f"data.root: {root}")
-        notes += skipped_note(skipped)
         kept = np.delete(np.arange(len(files)), missing)
         labels, number_of_split = labels[kept], number_of_split[kept]
         group_of = None if group_of is None else group_of[kept]

@@ -36,14 +36,6 @@ class GroupCounts(Row):
     validation: int
     test: int | None
 
-    @property
-    def sentence(self) -> str:
-        """A sentence for the user."""
-        of_both = f"{self.train:,} groups in the training split, {self.validation:,} in the validation split"
-        if self.test is None:
-            return f"{of_both}; none is in both. The test split that the data brings has no groups to compare with."
-        return f"{of_both}, {self.test:,} in the test split; none is in two of them."
-
 
 class NoiseFacts(Row):
     """The label noise of prepared data, as it was measured.

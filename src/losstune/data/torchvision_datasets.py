@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from losstune.core.errors import LosstuneError, in_one_line
-from losstune.data.decoded import Decode, decoded, skipped_note
+from losstune.data.decoded import Decode, decoded
 from losstune.data.decoding import decode
 from losstune.data.raw import Array, Labels, RawData, ReportProgress
 
@@ -161,7 +161,6 @@ def load(
         labels=_join(labels[:num_train]),
         class_names=class_names,
         validation=validation,
-        notes=skipped_note(skipped),
         skipped=skipped,
         test_images=images[-1] if has_test else None,
         test_labels=labels[-1] if has_test else None,

@@ -14,6 +14,7 @@ from losstune.report.diagnostics import MOST_EXAMPLES, Diagnostics
 from losstune.report.reliability import WAYS
 from losstune.report.tables import confusion_counts
 from losstune.verdict import wording
+from losstune.verdict.numbers import Score
 from losstune.verdict.results import CalibrationResult, LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
@@ -46,6 +47,9 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
             for name, value in loss.scores.items()
             if name != results.metric
         },
+        "groups": [_group_cell(loss.group_recalls.get(group)) for group in results.data.class_groups]
+        if loss.group_recalls
+        else [],
         "searches": [_search_row(search, units) for search in loss.searches],
         "default_validation": units.score(loss.default_validation) if loss.default_validation is not None else "",
         "optimism": units.difference(loss.optimism.mean) if loss.optimism else "",
@@ -56,6 +60,15 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
         "calibration": [_calibration(loss.calibration.get(way)) for way in WAYS] if loss.calibration else [],
         "temperature": wording.number(loss.temperature) if loss.temperature is not None else "",
     }
+
+
+def _group_cell(recall: Score | None) -> tuple[str, str, float | str]:
+    """Return the recall, its interval and the value; empty for a group without test samples."""
+    if recall is None:
+        return "–", "", ""
+    bounds = (recall.low, recall.high)
+    interval = " to ".join(f"{100 * bound:.2f}" for bound in bounds if bound is not None)
+    return f"{100 * recall.mean:.2f}%", interval, recall.mean
 
 
 def _calibration(fit: CalibrationResult | None) -> tuple[str, str, str]:

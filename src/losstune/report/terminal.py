@@ -9,6 +9,7 @@ from rich.text import Text
 
 from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
 from losstune.verdict import wording
+from losstune.verdict.numbers import Score
 from losstune.verdict.results import LossResult, Results
 
 MAX_LINES = 23
@@ -38,6 +39,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
         Column("Holm p", right=True),
         Column("decision"),
+        *(Column(group, right=True, optional=True) for group in results.data.class_groups),
         *(Column(name.upper(), right=True, optional=True) for name in _known_scores(results)),
         *(Column(title, right=True, optional=True) for title in ("training", "failed")),
     ]
@@ -110,7 +112,12 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(units.with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
+        *(_recall(result.group_recalls.get(group)) for group in results.data.class_groups),
         *(Text(wording.score(name, scores[name].mean) if name in scores else "") for name in _known_scores(results)),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),
     ]
+
+
+def _recall(recall: Score | None) -> Text:
+    return Text(f"{100 * recall.mean:.1f}%" if recall is not None else "")

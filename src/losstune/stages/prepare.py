@@ -15,6 +15,7 @@ from losstune.core.errors import LosstuneError
 from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.data import files, imbalance, noise, prepared, sources, splits
+from losstune.data.details import details
 from losstune.data.groups import require_apart
 from losstune.data.long_tail import long_tail
 from losstune.data.raw import Labels, RawData, ReportProgress, describe_classes
@@ -75,14 +76,12 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     )
     print(manifest.summary("data" if is_in_memory else None))
     print(f"{describe_classes(raw.class_names)}.")
-    for note in raw.notes:
+    for note in (*raw.notes, *(f"{detail[0].upper()}{detail[1:]}." for detail in details(manifest, settings))):
         print(note)
     if has_test:
         print("The data has its own test split, so data.test_fraction is ignored.")
     if raw.validation is not None:
         print("The data has its own validation split, so data.validation_fraction is ignored.")
-    if manifest.num_groups is not None:
-        print(manifest.num_groups.sentence)
     for line in imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope):
         print(f"note: {line}.")
 

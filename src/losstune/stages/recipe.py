@@ -30,7 +30,7 @@ def require_policy_names(params: Params) -> None:
 
 
 def require_recipe(params: Params, manifest: Manifest) -> list[str]:
-    """Check augmentation, mixing and class weights.
+    """Check augmentation, mixing, class weights and soft labels.
 
     Returns:
         Notes for the user, one sentence each.
@@ -53,7 +53,37 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
             f"training.class_weights: found {len(weights)} numbers, expected {manifest.num_classes}, one for each "
             "class in the order of the data"
         )
-    return notes
+    return notes + soft_label_notes(params, manifest)
+
+
+def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
+    """Return sentences on losses that are not trained on the data's soft labels.
+
+    Raises:
+        LosstuneError: If a loss cannot be trained on them and the settings do not say what else.
+    """
+    if manifest.soft_labels is None:
+        return []
+    setting, bound = params.training.soft_labels, {name: get(name).bind() for name in params.loss_names}
+    if setting == "mode":
+        return ["The data has soft labels, and every loss is trained on the likeliest class of a sample."]
+    hard = [name for name, loss in bound.items() if not loss.takes_distributions]
+    if hard and setting == "require":
+        raise LosstuneError(
+            f"losses: found {wording.enumeration(hard)}, but the data has soft labels, and "
+            f"{'it takes' if len(hard) == 1 else 'they take'} one class for each sample; remove "
+            f"{'it' if len(hard) == 1 else 'them'}, or train on the likeliest class with training.soft_labels: "
+            "mode_if_needed"
+        )
+    curved = [name for name, loss in bound.items() if name not in hard and not loss.spec.linear_in_target]
+    if curved and params.training.class_weights != "none":
+        raise LosstuneError(
+            f"training.class_weights: found {params.training.class_weights!r}, but the data has soft labels, and "
+            f"{wording.enumeration(curved)} {'is' if len(curved) == 1 else 'are'} not linear in them, so that weights "
+            "of classes are not defined; expected none, or training.soft_labels: mode"
+        )
+    verb = "is" if len(hard) == 1 else "are"
+    return [f"{wording.enumeration(hard)} {verb} trained on the likeliest class of a sample."] if hard else []
 
 
 def mixing_note(params: Params) -> list[str]:

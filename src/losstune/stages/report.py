@@ -27,6 +27,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.terminal import print_report
 from losstune.stages import features
+from losstune.stages.data_facts import data_facts, groups_note
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
@@ -43,7 +44,7 @@ from losstune.stages.layout import (
     read_records,
 )
 from losstune.stages.own import unverified
-from losstune.stages.recipe import mixing_note
+from losstune.stages.recipe import mixing_note, soft_label_notes
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study, open_study
@@ -51,9 +52,10 @@ from losstune.study import provenance
 from losstune.study.jobs import loop_module
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
-from losstune.tracking import TrackingSummary, TrainedModel, data_name, experiment_of, open_tracker
+from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
+from losstune.training.soft_labels import class_counts, train_target
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import CodeFacts, DataFacts, Results
+from losstune.verdict.results import CodeFacts, Results
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""
@@ -87,14 +89,19 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
     block_executions = read_executions(folder / BLOCK_EXECUTIONS)
     results = build_results(
         params,
-        _data_facts(study),
+        data_facts(params, study.manifest),
         trials,
         blocks,
         equals={name: spec.equals for name, spec in registry().items() if spec.equals},
         protocol=registration.protocol,
         earlier=registration.earlier,
         data_warnings=imbalance.warnings_on(study.manifest, params.tune.measure.name, params.report.rope),
-        more_notes=[*mixing_note(params), *unverified(params)],
+        more_notes=[
+            *mixing_note(params),
+            *groups_note(study.manifest),
+            *soft_label_notes(params, study.manifest),
+            *unverified(params),
+        ],
         code=_code_facts(study),
     )
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
@@ -160,18 +167,6 @@ def read_results(folder: Path) -> Results:
         return Results.model_validate_json((folder / RESULTS).read_bytes())
     except (OSError, ValidationError) as error:
         raise LosstuneError(f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`") from None
-
-
-def _data_facts(study: Study) -> DataFacts:
-    counts = study.manifest.counts
-    return DataFacts(
-        name=study.manifest.name if study.manifest.has_samples else data_name(study.params.data),
-        digest=study.manifest.digest,
-        num_train=sum(counts.train),
-        num_validation=sum(counts.validation),
-        num_test=sum(counts.test),
-        class_names=study.manifest.class_names,
-    )
 
 
 def _code_facts(study: Study) -> CodeFacts:
@@ -260,9 +255,12 @@ def _model(study: Study, results: Results, record: Record, weights: Path) -> Tra
         network = build_model(study.params.model, manifest.input_shape, manifest.num_classes)
         network = adapt_head(network, manifest.num_classes, **head_options)
         load_weights(network, weights)
-    bound = bound.with_counts(torch.tensor(manifest.counts.train))
     images = len(manifest.input_shape) == 3
     development = prepared.read_development(study.folder / PREPARED)
+    targets = None if development.train_targets is None else torch.from_numpy(development.train_targets)
+    labels = torch.from_numpy(development.train_labels)
+    target = train_target(labels, targets, bound, study.params.training.soft_labels)
+    bound = bound.with_counts(class_counts(target, manifest.num_classes))
     # A copy, because the file is mapped read-only.
     example = np.array(development.validation_images[:NUM_EXAMPLES])
     shape = ", ".join(str(size) for size in manifest.input_shape)

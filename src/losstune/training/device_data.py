@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from losstune.losses.spec import BoundLoss
+from losstune.training.soft_labels import class_counts, train_target
 from losstune.training.task import Arrays
 
 FLOAT_CACHE_BYTES = 256 * 2**20
@@ -58,6 +60,14 @@ class DeviceData:
         found = (self.train_images, self.train_labels, self.validation_images, self.validation_labels)
         soft = (self.train_targets, self.validation_targets, self.test_targets)
         return [tensor for tensor in (*found, self.test_images, self.test_labels, *soft) if tensor is not None]
+
+    def train_target(self, loss: BoundLoss, setting: str) -> Tensor:
+        """Return what `loss` is trained on, see :func:`losstune.training.soft_labels.train_target`."""
+        return train_target(self.train_labels, self.train_targets, loss, setting)
+
+    def with_counts(self, loss: BoundLoss, setting: str) -> BoundLoss:
+        """Return `loss` with the class counts of the training split, if it needs them."""
+        return loss.with_counts(class_counts(self.train_target(loss, setting), self.num_classes))
 
     def train_batch(self, index: Tensor) -> Tensor:
         """Return normalised inputs of the training samples at `index`."""

@@ -24,7 +24,6 @@ from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_network
 from losstune.models.pretrained import Weights
 from losstune.training.device_data import DeviceData
-from losstune.training.soft_labels import train_target, with_counts
 from losstune.training.task import Task
 
 KEY = "training.loop"
@@ -151,13 +150,12 @@ class Job:
         self.input_shape = data.input_shape if data else None
         self.train = self.validation = self.test = None
         if data is not None:
-            self.train = Samples(
-                data.train_images, data.train_labels, data, train_target(data, loss, task.training.soft_labels)
-            )
+            target = data.train_target(loss, task.training.soft_labels)
+            self.train = Samples(data.train_images, data.train_labels, data, target)
             self.validation = Samples(data.validation_images, data.validation_labels, data)
             if task.test and data.test_images is not None and data.test_labels is not None:
                 self.test = Samples(data.test_images, data.test_labels, data)
-            loss = with_counts(loss, data, task.training.soft_labels)
+            loss = data.with_counts(loss, task.training.soft_labels)
         self._task, self._root_seed, self._bound, self._report = task, seed, loss, report
         self._weights = weights
         self.num_parameters: int | None = None

@@ -32,7 +32,6 @@ from losstune.training.optimisation import Optimizer, learning_rate_at
 from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
 from losstune.training.sampling import order_of
-from losstune.training.soft_labels import train_target, with_counts
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -50,7 +49,7 @@ def train(task: Task, arrays: Arrays, loss: BoundLoss, rungs: tuple[int, ...] = 
     """
     data = DeviceData.of(arrays, torch.device(task.device))
     with reproducible(task.device):
-        loss = with_counts(loss, data, task.training.soft_labels)
+        loss = data.with_counts(loss, task.training.soft_labels)
         trainings = [_Training(task, seed, loss, data, arrays.weights) for seed in task.seeds]
         for epoch in range(1, task.training.epochs + 1):
             for training in trainings:
@@ -81,7 +80,7 @@ class _Training:
         self.draw_order = order_of(settings.sampling, data, order)
         self.augmentation = torch.Generator().manual_seed(derive_seed(seed, "augmentation"))
         self.augment = augmentation_of(settings.augmentation, data)
-        self.target = train_target(data, loss, settings.soft_labels)
+        self.target = data.train_target(loss, settings.soft_labels)
         self.objective = Objective(loss, class_weights(settings, self.target, data.num_classes))
         self.optimizer = Optimizer(self.network, task, head_of(self.network, data.num_classes))
         self.batch_size = min(settings.batch_size, data.num_train)

@@ -21,7 +21,6 @@ from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
 from losstune.training.job import Logits
 from losstune.training.own_metric import load_metric
-from losstune.training.soft_labels import with_counts
 from losstune.training.task import Task
 
 EXPECTED = "expected a number, class probabilities (N, C), or losstune.Logits of outputs (N, C)"
@@ -45,7 +44,7 @@ class Scores:
     def __init__(self, task: Task, loss: BoundLoss, data: DeviceData | None, found: str) -> None:
         self._task, self._data, self._found = task, data, found
         if data is not None:
-            loss = with_counts(loss, data, task.training.soft_labels)
+            loss = data.with_counts(loss, task.training.soft_labels)
         self._loss = loss
         own = task.metric if task.metric is not None and task.metric.is_function else None
         self._own_metric = load_metric(own) if own else None

@@ -25,6 +25,8 @@ def control_of(
     rules: Rules,
     metric: str,
     generator: Generator,
+    *,
+    same_values: bool = True,
 ) -> Control:
     """Return the results of all controls.
 
@@ -36,6 +38,8 @@ def control_of(
         rules: The study's rules.
         metric: Name of the verdict's metric.
         generator: Returns a random stream for coordinates.
+        same_values: Whether identical losses have the same values, and not the same gradients only: on soft labels, KL
+            divergence is cross-entropy minus the entropy of the labels.
     """
     scores = {loss: scores_of(records, metric) for loss, records in blocks.items()}
     pairs = tuple(
@@ -49,7 +53,7 @@ def control_of(
     )
     degraded = [record for record in confirm_records if record.role == "degraded"]
     return Control(
-        identity=_check_identity(baseline, identical, blocks, confirm_records),
+        identity=_check_identity(baseline, identical, blocks, confirm_records, same_values=same_values),
         positive=_positive(degraded, scores.get(baseline, []), rules, metric, generator),
         pairs=pairs,
         noise_floor=max((abs(pair.difference.mean) for pair in pairs), default=None),
@@ -90,6 +94,8 @@ def _check_identity(
     identical: Mapping[str, str],
     blocks: Mapping[str, Sequence[Record]],
     confirm_records: Iterable[Record],
+    *,
+    same_values: bool,
 ) -> IdentityCheck | None:
     equal_losses = [loss for loss, equal_loss in identical.items() if equal_loss == baseline]
     if not equal_losses or baseline not in blocks:
@@ -99,14 +105,23 @@ def _check_identity(
     if not controls:
         return IdentityCheck(loss=equal_losses[0], passed=False, detail="it was not trained")
     for control in controls:
-        detail = _first_disagreement(expected, control)
-        if detail:
+        found = control if same_values else _with_losses_of(expected, control)
+        if detail := _first_disagreement(expected, found):
             return IdentityCheck(loss=control.configuration.loss, passed=False, detail=detail)
     return IdentityCheck(
         loss=controls[0].configuration.loss,
         passed=True,
         detail=f"{wording.count(len(expected.curve), 'epoch')} and all test scores agree to the bit",
     )
+
+
+def _with_losses_of(expected: Record, found: Record) -> Record:
+    """Return a record with the training losses of another one in its curve."""
+    curve = [
+        theirs.model_copy(update={"train_loss": ours.train_loss})
+        for ours, theirs in zip(expected.curve, found.curve, strict=False)
+    ]
+    return found.model_copy(update={"curve": (*curve, *found.curve[len(curve) :])})
 
 
 def _first_disagreement(expected: Record, found: Record) -> str:

@@ -13,6 +13,7 @@ from losstune import statistics
 from losstune.config.schema import Params
 from losstune.core.records import Record
 from losstune.study import selection
+from losstune.verdict.class_groups import group_recalls
 from losstune.verdict.diagnostics import calibration_of, optimism_of
 from losstune.verdict.failures import has_failed
 from losstune.verdict.numbers import Score
@@ -27,6 +28,7 @@ def loss_result(
     winners: Sequence[Record],
     blocks: Sequence[Record],
     identical: Mapping[str, str],
+    groups: Mapping[str, Sequence[int]],
 ) -> LossResult:
     """Return the results of a loss, without a comparison.
 
@@ -37,6 +39,7 @@ def loss_result(
         winners: The winner of each of its searches; none if one search had no winner.
         blocks: The blocks of its winners, in order.
         identical: Maps a loss to the loss of this study that it is identical to.
+        groups: Classes by group, see :func:`losstune.verdict.class_groups.class_groups`.
     """
     measure = params.tune.measure
     metric = measure.name
@@ -75,6 +78,11 @@ def loss_result(
         scores={
             name: _score([block[name] for block in scores], params, generator_of(params, "score", loss, name))
             for name in names
+        },
+        group_recalls={
+            name: _score(recalls, params, generator_of(params, "recall", loss, name))
+            for name, labels in groups.items()
+            if (recalls := group_recalls(blocks, labels))
         },
         optimism=optimism_of(
             winners, blocks, metric, confidence=1.0 - params.report.alpha, rng=generator_of(params, "optimism", loss)

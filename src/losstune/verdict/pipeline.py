@@ -69,11 +69,21 @@ def build_results(
     winners = {loss: winners[loss] for loss in params.loss_names if loss in winners}
     blocks = blocks_of_winners(winners, confirm_records, params)
     identical = identical_losses(params.loss_names, baseline, equals)
+    groups = {name: [data.class_names.index(label) for label in labels] for name, labels in data.class_groups.items()}
     losses = [
-        loss_result(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical)
+        loss_result(loss, params, trials[loss], winners.get(loss, ()), blocks.get(loss, []), identical, groups)
         for loss in params.loss_names
     ]
-    control = control_of(baseline, identical, blocks, confirm_records, rules, metric, partial(generator_of, params))
+    control = control_of(
+        baseline,
+        identical,
+        blocks,
+        confirm_records,
+        rules,
+        metric,
+        partial(generator_of, params),
+        same_values=not data.has_soft_labels or params.training.soft_labels == "mode",
+    )
     if baseline in blocks:
         losses = compare_with_baseline(losses, params, rules)
         require_stopping(losses, params)

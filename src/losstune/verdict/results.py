@@ -37,6 +37,12 @@ class DataFacts(Row):
         num_validation: Validation samples, for selection.
         num_test: Test samples, for confirmation.
         class_names: Names of the classes, in the order of the labels; empty if only the training loop knows them.
+        class_groups: Names of the classes by their frequency in the training split: many, medium, few; empty if they
+            are not shown.
+        details: What was changed in the data or is special about it, a phrase each.
+        has_soft_labels: Whether a sample has a distribution over the classes.
+        num_groups: Groups in each split, none of which is in two; None for a test split that the data brings without
+            groups. Empty if the splits keep no groups together.
     """
 
     name: str
@@ -45,6 +51,10 @@ class DataFacts(Row):
     num_validation: int
     num_test: int
     class_names: tuple[str, ...]
+    class_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    details: tuple[str, ...] = ()
+    has_soft_labels: bool = False
+    num_groups: dict[str, int | None] = Field(default_factory=dict)
 
 
 class CodeFacts(Row):
@@ -118,6 +128,7 @@ class LossResult(Row):
         num_failed_blocks: Number of blocks that diverged or failed. They count with the worst scores.
         blocks: Test scores of every block, in order: the first of every search, then the second of every search.
         scores: Mean test score by metric.
+        group_recalls: Mean test recall by group of classes, see :attr:`DataFacts.class_groups`.
         difference: Difference from the baseline in the study's metric; None for the baseline.
         decision: Decision on the loss; None unless it is a candidate and the controls passed.
         blocks_needed: For an undecided loss, the approximate number of further blocks for a decision; None if no number
@@ -145,6 +156,7 @@ class LossResult(Row):
     num_failed_blocks: int = Field(0, validation_alias=AliasChoices("num_failed_blocks", "num_lost_blocks"))
     blocks: tuple[dict[str, Real], ...] = ()
     scores: dict[str, Score] = Field(default_factory=dict)
+    group_recalls: dict[str, Score] = Field(default_factory=dict)
     difference: Difference | None = None
     decision: Decision | None = Field(None, validation_alias=AliasChoices("decision", "outcome"))
     blocks_needed: int | None = None
