@@ -35,10 +35,15 @@ def details(manifest: Manifest, settings: DataSettings) -> list[str]:
 
 
 def _groups(num: GroupCounts) -> str:
-    development = f"{num.train:,} groups in the training split and {num.validation:,} in the validation split"
     if num.test is None:
-        return f"{development}, none in both; the groups of the test split that the data brings are unknown"
-    return f"{development}, {num.test:,} in the test split, none in two of them"
+        return (
+            f"{num.train:,} groups in the training split and {num.validation:,} in the validation split, none in both; "
+            "those of the test split that the data brings are unknown"
+        )
+    return (
+        f"{num.train:,} groups in the training split, {num.validation:,} in the validation split and {num.test:,} in "
+        "the test split, none in two of them"
+    )
 
 
 def _kind(settings: DataSettings) -> str:

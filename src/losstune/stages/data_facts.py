@@ -38,6 +38,6 @@ def groups_note(manifest: Manifest) -> list[str]:
     if manifest.num_groups is None:
         return []
     return [
-        "The splits keep groups together (data.groups). Intervals and p-values are about seeds and searches on this one "
-        "split by groups: how much the result depends on which groups are in the test split, they do not say."
+        "The splits keep groups together (data.groups). Intervals and p-values are about seeds and searches on this "
+        "one split by groups: how much the result depends on the groups in the test split, they do not say."
     ]
