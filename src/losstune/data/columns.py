@@ -64,9 +64,9 @@ class Roles:
                     f"{key}: found {name!r}, and {found} has no such column; expected one of {shortlist(columns)}"
                     f"{did_you_mean(name, columns)}"
                 )
-        of_key = dict(reversed([(name, key) for key, name in named]))
+        of_key: dict[str, str] = {}
         for key, name in named:
-            if of_key[name] != key and {of_key[name], key} != {"data.groups", "data.drop"}:
+            if of_key.setdefault(name, key) != key and {of_key[name], key} != {"data.groups", "data.drop"}:
                 raise LosstuneError(f"{key}: found {name!r}, which is {of_key[name]}, too; expected another column")
         if len(set(labels)) < len(labels):
             raise LosstuneError(f"data.label: found a column twice in {shortlist(labels)}, expected different ones")

@@ -128,6 +128,8 @@ def _first_line(path: Path) -> tuple[list[str], str]:
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         line = file.readline()
+        if "\0" in line:
+            raise ValueError("it is no text")
         delimiter = max(_DELIMITERS, key=line.count)
         file.seek(0)
         names = next(csv.reader(file, delimiter=delimiter, skipinitialspace=True), [])
