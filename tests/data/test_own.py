@@ -102,6 +102,16 @@ def test_groups_of_the_training_data(loaded):
     assert raw.test_groups is None
 
 
+def test_the_groups_of_the_test_split_may_be_unknown(loaded):
+    raw = loaded(lambda: losstune.Dataset(train=(X, Y), test=(X, Y), groups=np.arange(12)))
+    assert raw.groups.tolist() == list(range(12))
+    assert raw.test_groups is None
+    with pytest.raises(
+        LosstuneError, match="groups: found those of train, expected a dictionary with those of train, v"
+    ):
+        loaded(lambda: losstune.Dataset(train=(X, Y), validation=(X, Y), groups=np.arange(12)))
+
+
 def test_groups_of_every_split(loaded):
     pair = (X, Y)
     groups = {"train": np.arange(12), "validation": torch.arange(12) + 5, "test": np.arange(12) + 50}
@@ -113,8 +123,11 @@ def test_groups_of_every_split(loaded):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"train": np.arange(12)}, r"groups: found those of train, expected a dictionary with those of train, test"),
-        (np.arange(12), "groups: found those of train, expected a dictionary with those of train, test"),
+        ({"test": np.arange(12)}, "groups: found those of test, expected a dictionary with those of train, test"),
+        (
+            {"train": Y, "validation": Y},
+            "groups: found those of train, validation, expected a dictionary with those of",
+        ),
         ({"train": np.arange(11), "test": np.arange(12)}, "groups: train: found 11, expected 12, one for each sample"),
         ({"train": np.full(12, np.nan), "test": np.arange(12)}, "groups: train: found 12 samples without a group"),
     ],

@@ -169,7 +169,8 @@ def _improved(
         weighed: Array = 2 * _missing(present, everywhere, num_left).sum(axis=-1) + distance
         return weighed
 
-    close = np.square(1 / counts.sum(axis=0)).mean() + 1 / counts.sum() ** 2  # within a sample of every class
+    # Half a sample of every class: no draw can be asked to be closer.
+    close = np.square(0.5 / counts.sum(axis=0)).mean() + (0.5 / counts.sum()) ** 2
     most = max(1, int((_MOST_PAIRS / columns.shape[1]) ** 0.5))
     for _ in range(_MOST_CHANGES):
         held = columns[is_drawn].sum(axis=0)

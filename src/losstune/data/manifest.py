@@ -34,7 +34,7 @@ class GroupCounts(Row):
 
     train: int
     validation: int
-    test: int | None
+    test: int | None = None
 
 
 class NoiseFacts(Row):

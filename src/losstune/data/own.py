@@ -33,8 +33,8 @@ class Dataset:
         test: The split for the verdict; None draws ``data.test_fraction`` of `train`.
         class_names: Names in the order of the class indices; None for the labels themselves.
         groups: The group of each sample of `train`, such as the patient, as names or numbers; no group is then in two
-            of the splits that are drawn. With own validation or test splits, a dictionary of one such list for each
-            split: ``{"train": ..., "test": ...}``. None without groups.
+            of the splits that are drawn. With an own validation split, or to compare with an own test split, a
+            dictionary of one such list for each split: ``{"train": ..., "test": ...}``. None without groups.
     """
 
     train: Any
@@ -139,18 +139,18 @@ def _groups(found: str, given: Any, sizes: Mapping[str, int]) -> dict[str, Label
     if given is None:
         return {}
     by_split = given if isinstance(given, Mapping) else {"train": given}
-    if by_split.keys() != sizes.keys():
+    if by_split.keys() - sizes.keys() or sizes.keys() - by_split.keys() - {"test"}:
         raise LosstuneError(
             f"{found}: groups: found those of {', '.join(map(str, by_split)) or 'nothing'}, expected a dictionary with "
             f"those of {', '.join(sizes)}"
         )
-    where = {name: f"{found}: groups: {name}" for name in sizes}
-    arrays = {name: _array(where[name], by_split[name]) for name in sizes}
+    where = {name: f"{found}: groups: {name}" for name in sizes if name in by_split}
+    arrays = {name: _array(where[name], by_split[name]) for name in where}
     for name, array in arrays.items():
         if len(array) != sizes[name]:
             raise LosstuneError(f"{where[name]}: found {len(array)}, expected {sizes[name]}, one for each sample")
     read = read_groups({where[name]: array for name, array in arrays.items()})
-    return dict(zip(sizes, read, strict=True))
+    return dict(zip(arrays, read, strict=True))
 
 
 def _pair(where: str, split: Any) -> tuple[Array, Array]:
