@@ -59,7 +59,7 @@ def test_images_are_normalised_by_channel_and_labels_are_their_own(shape, dtype,
     data = DeviceData(given, CPU)
     assert data.train_images.dtype == (torch.float32 if is_kept or dtype == np.float32 else torch.uint8)
     index = torch.tensor([3, 1, 19])
-    inputs, labels = data.train_batch(index), data.train_labels[index]
+    inputs, labels = data.inputs(data.train_images, index), data.train_labels[index]
     assert inputs.dtype == torch.float32
     np.testing.assert_allclose(inputs, by_numpy(given.train_images[index], given), rtol=1e-6)
     assert labels.tolist() == given.train_labels[index].tolist()
@@ -92,3 +92,44 @@ def test_the_tensors_of_the_last_task_are_kept_and_no_others(monkeypatch):
         assert DeviceData.of(given, CPU) is not DeviceData.of(other, CPU)
         np.testing.assert_allclose(DeviceData.of(other, CPU).mean.flatten(), np.float32(other.mean))
     assert DeviceData.of(given, torch.device("meta")) is not DeviceData.of(given, CPU)
+
+
+def test_large_data_is_not_copied_and_its_batches_are_the_same_to_the_bit(monkeypatch, tmp_path):
+    given = arrays()
+    small = DeviceData(given, CPU)
+    monkeypatch.setattr(device_data, "FLOAT_CACHE_BYTES", 0)
+    np.save(tmp_path / "images.npy", given.train_images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    large = DeviceData(replace(given, train_images=mapped), CPU)
+    assert large.train_images.data_ptr() == mapped.ctypes.data
+    order = torch.randperm(20)
+    for ours, theirs in zip(small.train_batches(order, 6, 3), large.train_batches(order, 6, 3), strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+
+
+def test_the_batches_of_an_epoch_follow_its_order(monkeypatch, is_kept):
+    given = arrays()
+    data = DeviceData(given, CPU)
+    order = torch.randperm(20)
+    found = list(data.train_batches(order, 6, 2))
+    assert torch.cat([index for index, _ in found]).tolist() == order[:12].tolist()
+    images = torch.cat([inputs for _, inputs in found])
+    np.testing.assert_allclose(images, by_numpy(given.train_images[order[:12]], given), rtol=1e-6)
+
+
+def test_batches_that_are_fetched_ahead_are_the_same(monkeypatch):
+    """As to a GPU that the data does not fit on."""
+    monkeypatch.setattr(device_data, "FLOAT_CACHE_BYTES", 0)
+    data = DeviceData(arrays(), CPU)
+    order = torch.randperm(20)
+    expected = [inputs for _, inputs in data.train_batches(order, 3, 6)]
+    monkeypatch.setattr(data, "is_resident", False)
+    found = [inputs for _, inputs in data.train_batches(order, 3, 6)]
+    assert len(found) == 6
+    assert all(map(torch.equal, found, expected))
+    first, *_ = data.batches(data.validation_images, [slice(0, 2), slice(2, 4)])
+    assert torch.equal(first, data.inputs(data.validation_images, slice(0, 2)))
+    abandoned = data.batches(data.train_images, torch.split(order, 3))
+    next(abandoned)
+    abandoned.close()

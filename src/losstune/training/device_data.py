@@ -1,6 +1,17 @@
-"""The prepared data as tensors on the training device. Nothing is copied to it during a training."""
+"""The prepared data for the training device.
+
+On a CPU, images stay where they lie: in a file that all workers of a machine map, or in Ray's object store. Small data
+is copied and normalised once. On a GPU, data that fits is copied to it; other data follows batch by batch.
+"""
 
 from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -11,13 +22,22 @@ from losstune.losses.spec import BoundLoss
 from losstune.training.soft_labels import class_counts, train_target
 from losstune.training.task import Arrays
 
-FLOAT_CACHE_BYTES = 256 * 2**20
-"""Data up to this size is normalised once and kept as float32. Larger data keeps its stored type, and each batch is
-normalised when it is drawn."""
+FLOAT_CACHE_BYTES = 32 * 2**20
+"""Training images up to this size as float32 are normalised once and kept. Larger data keeps its stored type, and each
+batch is normalised when it is drawn; every worker would otherwise hold a copy."""
+
+DEVICE_SHARE = 0.25
+"""Data is copied to a GPU if it takes at most this share of the free memory."""
+
+MAX_THREADS = 8
+"""Threads that bring batches to a GPU."""
+
+Rows = Tensor | slice
+"""Which samples of a split; a tensor is on the CPU."""
 
 
 class DeviceData:
-    """The arrays as tensors on a device."""
+    """The arrays of a training, as tensors."""
 
     _latest: DeviceData | None = None
 
@@ -31,15 +51,17 @@ class DeviceData:
         self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
         self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
         self.unit = 255.0 if arrays.train_images.dtype == np.uint8 else 1.0
-        self.is_normalised = arrays.train_images.size * 4 <= FLOAT_CACHE_BYTES
-        self.train_images, self.train_labels = (self._load(arrays.train_images), self._labels(arrays.train_labels))
-        self.validation_images = self._load(arrays.validation_images)
-        self.validation_labels = self._labels(arrays.validation_labels)
-        self.test_images = None if arrays.test_images is None else self._load(arrays.test_images)
-        self.test_labels = None if arrays.test_labels is None else self._labels(arrays.test_labels)
-        self.train_targets = None if arrays.train_targets is None else self._labels(arrays.train_targets)
-        self.validation_targets = None if arrays.validation_targets is None else self._labels(arrays.validation_targets)
-        self.test_targets = None if arrays.test_targets is None else self._labels(arrays.test_targets)
+        self.is_normalised = math.prod(arrays.train_images.shape) * 4 <= FLOAT_CACHE_BYTES
+        images = (arrays.train_images, arrays.validation_images, arrays.test_images)
+        self.is_resident = device.type != "cuda" or _fits(images)
+        self.train_images, self.validation_images = self._images(images[0]), self._images(images[1])
+        self.test_images = None if images[2] is None else self._images(images[2])
+        self.train_labels = self._copy(arrays.train_labels)
+        self.validation_labels = self._copy(arrays.validation_labels)
+        self.test_labels = None if arrays.test_labels is None else self._copy(arrays.test_labels)
+        self.train_targets = None if arrays.train_targets is None else self._copy(arrays.train_targets)
+        self.validation_targets = None if arrays.validation_targets is None else self._copy(arrays.validation_targets)
+        self.test_targets = None if arrays.test_targets is None else self._copy(arrays.test_targets)
 
     @classmethod
     def of(cls, arrays: Arrays, device: torch.device) -> DeviceData:
@@ -69,9 +91,35 @@ class DeviceData:
         """Return `loss` with the class counts of the training split, if it needs them."""
         return loss.with_counts(class_counts(self.train_target(loss, setting), self.num_classes))
 
-    def train_batch(self, index: Tensor) -> Tensor:
-        """Return normalised inputs of the training samples at `index`."""
-        return self.normalised(self.train_images[index])
+    def train_batches(self, order: Tensor, size: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the indices, on the device, and normalised inputs of one training batch after another.
+
+        Args:
+            order: Indices of the training samples in the order of the epoch, on the CPU.
+            size: Samples of a batch.
+            number: Number of batches.
+        """
+        index = order.to(self.device)
+        places = torch.split(index, size)[:number]
+        rows = places if self.is_resident else torch.split(order, size)[:number]
+        return zip(places, self.batches(self.train_images, rows), strict=True)
+
+    def batches(self, images: Tensor, rows: Iterable[Rows]) -> Iterator[Tensor]:
+        """Yield normalised inputs of some samples after another.
+
+        Samples that do not lie on the device are brought there ahead of time, in threads.
+
+        Args:
+            images: Those of a split.
+            rows: Samples of each batch.
+        """
+        if self.is_resident:
+            return (self.inputs(images, index) for index in rows)
+        return self._fetched(images, rows)
+
+    def inputs(self, images: Tensor, rows: Rows) -> Tensor:
+        """Return normalised inputs of some samples of a split, on the device."""
+        return self.normalised(self._rows(images, rows).to(self.device))
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
@@ -85,10 +133,42 @@ class DeviceData:
         """Undo :meth:`as_stored`."""
         return (images * self.unit - self.mean) / self.std
 
-    def _load(self, images: NDArray[np.generic]) -> Tensor:
-        # Workers get read-only views of shared memory, which torch does not support: copy.
-        tensor = torch.from_numpy(np.array(images)).to(self.device)
-        return (tensor.float() - self.mean) / self.std if self.is_normalised else tensor
+    def _images(self, images: NDArray[np.generic]) -> Tensor:
+        if self.is_normalised:
+            return (self._copy(images).float() - self.mean) / self.std
+        with warnings.catch_warnings():
+            # The memory is shared and read-only, which torch does not know. All access is by batches, which are copies.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            tensor = torch.from_numpy(images)
+        return tensor.to(self.device) if self.is_resident else tensor
 
-    def _labels(self, labels: NDArray[np.int64] | NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.array(labels)).to(self.device)
+    def _copy(self, values: NDArray[np.generic]) -> Tensor:
+        # What workers get is read-only, which torch does not support.
+        return torch.from_numpy(np.array(values)).to(self.device)
+
+    def _rows(self, images: Tensor, rows: Rows) -> Tensor:
+        return images[rows if isinstance(rows, slice) else rows.to(images.device)]
+
+    def _fetched(self, images: Tensor, rows: Iterable[Rows]) -> Iterator[Tensor]:
+        def fetch(index: Rows) -> Tensor:
+            found = self._rows(images, index)
+            return found.pin_memory() if self.device.type == "cuda" else found
+
+        num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+        ahead: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(num_threads) as pool:
+            try:
+                for index in rows:
+                    ahead.append(pool.submit(fetch, index))
+                    if len(ahead) > num_threads:
+                        yield self.normalised(ahead.popleft().result().to(self.device, non_blocking=True))
+                while ahead:
+                    yield self.normalised(ahead.popleft().result().to(self.device, non_blocking=True))
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+
+def _fits(images: Iterable[NDArray[np.generic] | None]) -> bool:
+    free, _ = torch.cuda.mem_get_info()
+    return sum(split.nbytes for split in images if split is not None) <= DEVICE_SHARE * free

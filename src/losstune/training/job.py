@@ -88,15 +88,16 @@ class Samples:
     @property
     def inputs(self) -> Tensor:
         """All inputs: float32, (N, C, H, W) or (N, D), with mean 0 and standard deviation 1 in each channel."""
-        return self._data.normalised(self._inputs)
+        return self._data.inputs(self._inputs, slice(None))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int | Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(index, int):
-            return self._data.normalised(self._inputs[[index]])[0], self.targets[index]
-        return self._data.normalised(self._inputs[index]), self.targets[index]
+            return self._data.inputs(self._inputs, torch.tensor([index]))[0], self.targets[index]
+        rows = index if isinstance(index, slice) else torch.as_tensor(index)
+        return self._data.inputs(self._inputs, rows), self.targets[index]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return (self[index] for index in range(len(self)))

@@ -107,12 +107,10 @@ class _Training:
             return
         self.network.train()
         total = torch.zeros((), device=self.data.device)
-        order = self.draw_order().to(self.data.device)
         learning_rate, peak = 0.0, self.task.configuration.learning_rate
-        for batch in range(self.num_batches):
+        batches = self.data.train_batches(self.draw_order(), self.batch_size, self.num_batches)
+        for batch, (index, inputs) in enumerate(batches):
             learning_rate = learning_rate_at(self.step, self.num_steps, peak, self.task.training)
-            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            inputs = self.data.train_batch(index)
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
             target = Target(self.target[index])
@@ -202,11 +200,9 @@ class _Training:
     @torch.no_grad()
     def _outputs(self, images: Tensor) -> Tensor:
         self.scored.eval()
-        chunks = []
-        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // images[0].numel()))
-        for start in range(0, len(images), size):
-            chunks.append(self._logits(self.data.normalised(images[start : start + size]), self.scored))
-        return torch.cat(chunks)
+        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // math.prod(images.shape[1:])))
+        rows = (slice(start, start + size) for start in range(0, len(images), size))
+        return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
     @torch.no_grad()
     def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:

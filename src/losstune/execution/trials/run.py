@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 
 from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
-from losstune.execution.cluster import address_source
+from losstune.execution.cluster import address_source, cluster_address
 from losstune.execution.trials.connection import connected
 from losstune.execution.trials.resources import TrialResources
 from losstune.execution.trials.retries import MAX_RETRIES, Attempt, FailureKind, Retries
@@ -25,6 +25,7 @@ from losstune.study.asha import Brackets
 from losstune.study.jobs import Job, Timed, Train
 from losstune.study.plan import Plan
 from losstune.study.provenance import public_versions
+from losstune.training.sharing import SharedArrays
 from losstune.training.task import Arrays, failed
 
 MIN_PENDING = 16
@@ -58,7 +59,8 @@ def run(
     Args:
         plan: What to train; `on_finished` must report finished jobs to it.
         train: The training function; workers must be able to import it by name.
-        arrays: The data, which is put into Ray's object store once.
+        arrays: The data. Workers on this machine map its files; to a cluster, it goes through Ray's object store, once
+            a node.
         brackets: Early stopping, or None.
         on_finished: Called in this process with each job and its result.
         resources: Concurrency and the address of a cluster.
@@ -85,7 +87,7 @@ def run(
         )
         trainable = tune.with_parameters(
             _Trial,
-            arrays=arrays,
+            arrays=arrays if cluster_address(resources) else SharedArrays.of(arrays),
             train=train,
             rungs=brackets.rungs if brackets is not None else (),
             versions=dict(versions or {}),
@@ -126,12 +128,19 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
     """Runs in a worker. Each step trains a job up to its next rung. One worker trains many jobs, one after another."""
 
     def setup(
-        self, config: dict[str, Any], *, arrays: Arrays, train: Train, rungs: tuple[int, ...], versions: dict[str, str]
+        self,
+        config: dict[str, Any],
+        *,
+        arrays: Arrays | SharedArrays,
+        train: Train,
+        rungs: tuple[int, ...],
+        versions: dict[str, str],
     ) -> None:
         # Nodes may join a cluster while the study runs.
         if versions and (found := public_versions(tuple(versions))) != versions:
             raise _OtherLibrariesError(f"{OTHER_LIBRARIES} {found}, expected {versions}")
-        self._arrays, self._train, self._rungs = arrays, train, rungs
+        self._arrays = arrays.opened() if isinstance(arrays, SharedArrays) else arrays
+        self._train, self._rungs = train, rungs
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -1,0 +1,23 @@
+"""Data for other processes of this machine."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+
+from losstune.training.sharing import SharedArrays
+from tests.small import digits_arrays
+
+
+def test_samples_in_files_travel_as_paths_and_others_as_they_are(tmp_path):
+    arrays = digits_arrays()
+    np.save(tmp_path / "train.npy", arrays.train_images)
+    mapped = replace(arrays, train_images=np.load(tmp_path / "train.npy", mmap_mode="r"), test_images=None)
+    sent = pickle.dumps(SharedArrays.of(mapped))
+    assert len(sent) < len(pickle.dumps(mapped)) - arrays.train_images.nbytes / 2
+    found = pickle.loads(sent).opened()
+    assert isinstance(found.train_images, np.memmap)
+    assert np.array_equal(found.train_images, arrays.train_images)
+    assert np.array_equal(found.validation_images, arrays.validation_images)
+    assert found.test_images is None
+    assert found.digest == arrays.digest
