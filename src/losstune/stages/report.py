@@ -27,7 +27,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.terminal import print_report
 from losstune.stages import features
-from losstune.stages.data_facts import data_facts
+from losstune.stages.data_facts import data_facts, groups_note
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
@@ -96,7 +96,12 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         protocol=registration.protocol,
         earlier=registration.earlier,
         data_warnings=imbalance.warnings_on(study.manifest, params.tune.measure.name, params.report.rope),
-        more_notes=[*mixing_note(params), *soft_label_notes(params, study.manifest), *unverified(params)],
+        more_notes=[
+            *mixing_note(params),
+            *groups_note(study.manifest),
+            *soft_label_notes(params, study.manifest),
+            *unverified(params),
+        ],
         code=_code_facts(study),
     )
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
