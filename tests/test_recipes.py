@@ -247,15 +247,31 @@ def made_for(data):
     pixels = np.random.default_rng(0).integers(0, 256, (3 * PER_CLASS, SIDE, SIDE, 3), dtype=np.uint8)
     labels = np.arange(3 * PER_CLASS) % 3
     if data["name"] == "imagefolder":
-        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-            path = Path("birds", f"class{label}", f"{number}.png").absolute()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+        for split in ("train", "val", "test") if data.get("own_validation") else ("",):
+            for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+                path = Path("birds", split, f"class{label}", f"patient{number % 9}_{number}.png").absolute()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(path)
         return {"root": str(Path("birds").absolute())}
+    if data["name"] == "table":
+        rows = [f"{i},{20 + i % 41},{'abc'[i % 3]},{i % 12},{('ill', 'well')[i % 2]}" for i in range(60)]
+        Path("people.csv").write_text("\n".join(["id,age,city,hospital,diagnosis", *rows]), encoding="utf-8")
+        return {"root": str(Path("people.csv").absolute())}
+    if data["name"] == "huggingface":
+        save_data_set(pixels, labels)
+        return {"root": str(Path("saved").absolute())}
     if data["name"] == "npz" and data["root"] != "two.npz":
         np.savez("sensors.npz", x=pixels[:, 0, 0].astype(np.float32), y=labels)
         return {"root": str(Path("sensors.npz").absolute())}
     return {}
+
+
+def save_data_set(pixels, labels):
+    datasets = pytest.importorskip("datasets")
+    kinds = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b", "c"]))
+    rows = {"image": [Image.fromarray(image) for image in pixels], "label": labels.tolist()}
+    part = datasets.Dataset.from_dict(rows, features=kinds)
+    datasets.DatasetDict(train=part, validation=part).save_to_disk("saved")
 
 
 def instead_of_a_download(*_, **__):

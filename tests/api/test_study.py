@@ -212,6 +212,10 @@ def test_data_in_a_folder_and_by_name(tmp_path):
     (tmp_path / "photos").mkdir()
     params = make_study(tmp_path / "photos").params
     assert (params.data.name, params.data.root) == ("imagefolder", str(tmp_path / "photos"))
+    (tmp_path / "photos/state.json").touch()
+    assert make_study("photos").params.data.name == "huggingface"
+    params = make_study("people.csv").params
+    assert (params.data.name, params.data.root) == ("table", str(tmp_path / "people.csv"))
     assert make_study("digits").params.data.name == "digits"
 
 

@@ -278,3 +278,120 @@ class TestCache:
         raw = load(tmp_path / "data", cache=tmp_path / "cache")
         assert raw.images.shape == (201, 3, 4, 4)
         assert np.array_equal(raw.images, load(tmp_path / "data").images)
+
+
+class TestOwnValidation:
+    def test_val_is_the_validation_split(self, tmp_path):
+        for number, name in enumerate(("train", "val", "test")):
+            fill(tmp_path / name, num=2, first=100 * number)
+        raw = load(tmp_path, own_validation=True)
+        assert values(raw.images) == [0, 1, 20, 21, 100, 101, 120, 121]
+        assert raw.validation.tolist() == [4, 5, 6, 7]
+        assert values(raw.test_images) == [200, 201, 220, 221]
+        assert "val/ is the validation split, test/ is the test split." in raw.notes
+
+    def test_without_test_the_test_split_is_drawn(self, tmp_path):
+        fill(tmp_path / "train")
+        fill(tmp_path / "valid", first=100, num=1)
+        raw = load(tmp_path, own_validation=True)
+        assert raw.test_images is None
+        assert raw.validation.tolist() == [6, 7]
+        assert "valid/ is the validation split, the test split is drawn from train/." in raw.notes
+        assert load(tmp_path).test_labels.tolist() == [0, 1]
+
+    @pytest.mark.parametrize("layout", ["", "train"])
+    def test_without_val_it_is_an_error(self, tmp_path, layout):
+        fill(tmp_path / layout)
+        with pytest.raises(LosstuneError, match=r"data\.own_validation: found true, and .* has no val folder"):
+            load(tmp_path, own_validation=True)
+
+
+class TestGroups:
+    def test_the_first_group_of_the_pattern_is_the_name(self, tmp_path):
+        for split, number in (("train", 4), ("test", 2)):
+            for name in ("ant", "bee"):
+                for index in range(number):
+                    put(tmp_path / split / name / f"p{index // 2}_{index}.png", index)
+        raw = load(tmp_path, groups=r"(p\d+)_\d+\.png$")
+        assert raw.groups.tolist() == [0, 0, 1, 1] * 2
+        assert raw.test_groups.tolist() == [0, 0] * 2
+        by_folder = load(tmp_path, groups=r"^(\w+/\w+)/")
+        assert len(set(by_folder.groups.tolist())) == 2
+        assert not set(by_folder.groups.tolist()) & set(by_folder.test_groups.tolist())
+
+    def test_a_file_that_does_not_match_is_named(self, tmp_path):
+        fill(tmp_path)
+        with pytest.raises(LosstuneError, match=r"data\.groups: '\(p\.\)_' does not match 'ant/000\.png'"):
+            load(tmp_path, groups="(p.)_")
+
+    def test_a_pattern_without_a_group_is_an_error(self):
+        imagefolder.require_pattern(r"(patient\d+)_")
+        for pattern in ("patient", "(patient"):
+            with pytest.raises(LosstuneError, match=r"data\.groups: found .*expected a regular expression"):
+                imagefolder.require_pattern(pattern)
+
+
+class TestSkip:
+    @pytest.fixture
+    def root(self, tmp_path):
+        for number, name in enumerate(("train", "val", "test")):
+            fill(tmp_path / "data" / name, first=100 * number)
+        (tmp_path / "data/train/ant/000.png").write_bytes(b"broken")
+        (tmp_path / "data/val/bee/001.png").write_bytes(b"")
+        (tmp_path / "data/test/ant/002.png").write_bytes(b"\xff\xd8\xff\xe0 broken")
+        return tmp_path / "data"
+
+    @pytest.mark.parametrize("cached", [False, True])
+    def test_bad_images_are_left_out_and_listed(self, root, tmp_path, cached, monkeypatch):
+        arguments = {"skip_bad": True, "own_validation": True, "groups": r"(\d+)\.png"}
+        arguments["cache"] = tmp_path / "cache" if cached else None
+        with pytest.raises(LosstuneError, match=r"data\.on_bad_image: skip leaves such images out"):
+            load(root)
+        raw = load(root, **arguments)
+        if cached:
+            monkeypatch.setattr(Image, "open", None)
+            raw = load(root, **arguments)
+            assert isinstance(raw.images.base, np.memmap)
+        assert raw.skipped == ("train/ant/000.png", "val/bee/001.png", "test/ant/002.png")
+        assert values(raw.images) == [1, 2, 20, 21, 22, 100, 101, 102, 120, 122]
+        assert raw.labels.tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 1, 1]
+        assert raw.validation.tolist() == [5, 6, 7, 8, 9]
+        assert raw.groups.tolist() == [1, 2, 0, 1, 2, 0, 1, 2, 0, 2]
+        assert values(raw.test_images) == [200, 201, 220, 221, 222]
+        assert raw.test_labels.tolist() == [0, 0, 1, 1, 1]
+        assert raw.test_groups.tolist() == [0, 1, 0, 1, 2]
+
+    def test_a_repaired_image_is_read(self, root, tmp_path):
+        cache = tmp_path / "cache"
+        assert len(load(root, skip_bad=True, cache=cache).skipped) == 3
+        put(root / "train/ant/000.png", 7)
+        raw = load(root, skip_bad=True, cache=cache)
+        assert values(raw.images)[0] == 7
+        assert len(raw.skipped) == 2
+
+    def test_without_a_bad_image_nothing_changes(self, tmp_path):
+        fill(tmp_path / "data")
+        for _ in range(2):
+            raw = load(tmp_path / "data", skip_bad=True, cache=tmp_path / "cache")
+            assert raw.skipped == ()
+            assert np.array_equal(raw.images, load(tmp_path / "data").images)
+
+    def test_more_than_half_of_a_class_is_an_error(self, tmp_path):
+        fill(tmp_path, num=4)
+        for index in range(3):
+            (tmp_path / "bee" / f"00{index}.png").write_bytes(b"broken")
+        with pytest.raises(LosstuneError, match=r"3 of 4 images of class 'bee' cannot be read, expected at most half"):
+            load(tmp_path, skip_bad=True)
+
+    def test_no_image_at_all_is_an_error(self, tmp_path):
+        for path in sorted(fill(tmp_path).rglob("*.png")):
+            path.write_bytes(b"broken")
+        with pytest.raises(LosstuneError, match="not a readable image"):
+            load(tmp_path, skip_bad=True)
+
+    def test_another_size_is_an_error_still(self, tmp_path):
+        fill(tmp_path)
+        (tmp_path / "ant/000.png").write_bytes(b"broken")
+        put(tmp_path / "bee/002.png", size=(9, 9))
+        with pytest.raises(LosstuneError, match=r"002\.png is 9x9 pixels and .*ant/001\.png is 4x4"):
+            load(tmp_path, skip_bad=True)

@@ -191,3 +191,80 @@ def test_a_single_array_or_no_file_is_named(tmp_path):
         npz.load(tmp_path / "b.npz")
     with pytest.raises(LosstuneError, match=r"is a folder; expected an \.npz file"):
         npz.load(tmp_path)
+
+
+SPLITS = {
+    "x_train": np.arange(12.0)[:, None],
+    "y_train": LABELS,
+    "x_val": np.arange(20.0, 26)[:, None],
+    "y_val": LABELS[:6],
+    "x_test": np.arange(30.0, 33)[:, None],
+    "y_test": LABELS[:3],
+}
+
+
+def load_with(tmp_path, arguments, **arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    return npz.load(tmp_path / "a.npz", **arguments)
+
+
+@pytest.mark.parametrize("own_validation", [False, True])
+def test_a_validation_split_is_used_as_such_by_choice(tmp_path, own_validation):
+    raw = load_with(tmp_path, {"own_validation": own_validation}, **SPLITS)
+    assert raw.images[:, 0].tolist() == [*range(12), *range(20, 26)]
+    assert (raw.validation.tolist() if own_validation else raw.validation) == (
+        list(range(12, 18)) if own_validation else None
+    )
+
+
+def test_a_validation_split_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(LosstuneError, match=r"data\.own_validation: found true, and .*a\.npz has no validation split"):
+        load_with(tmp_path, {"own_validation": True}, x=BYTES, y=LABELS)
+    with pytest.raises(LosstuneError, match=r"data\.own_validation: found true"):
+        npz.inspect(tmp_path / "a.npz", own_validation=True)
+
+
+@pytest.mark.parametrize("style", ["{}_{}", "{1}_{0}"])
+def test_groups_of_every_split(tmp_path, style):
+    groups = {"train": np.arange(12) // 3, "val": np.arange(6) + 100, "test": np.array([3, 100, 7])}
+    arrays = {style.format(split, "patient"): array for split, array in groups.items()}
+    raw = load_with(tmp_path, {"groups": "patient"}, **SPLITS, **arrays)
+    together = np.unique(np.concatenate(list(groups.values())), return_inverse=True)[1]
+    assert np.array_equal(np.concatenate([raw.groups, raw.test_groups]), together)
+    assert not raw.notes
+
+
+def test_groups_without_those_of_the_test_split(tmp_path):
+    raw = load_with(tmp_path, {"groups": "groups"}, x=BYTES, y=LABELS, test_x=BYTES, test_y=LABELS, groups=LABELS)
+    assert raw.test_groups is None
+    assert raw.groups.tolist() == LABELS.tolist()
+
+
+def test_noisy_labels_have_the_mapping_of_the_true_ones(tmp_path):
+    names = np.array(["b", "c", "a"])
+    noisy = names[np.roll(LABELS, 1)]
+    raw = load_with(tmp_path, {"noisy_labels": "given"}, x=BYTES, y=names[LABELS % 2], given=noisy)
+    assert raw.class_names == ("a", "b", "c")
+    assert np.array_equal(np.array(raw.class_names)[raw.noisy_labels], noisy)
+    assert np.array_equal(np.array(raw.class_names)[raw.labels], names[LABELS % 2])
+    assert raw.test_noisy_labels is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "arrays", "message"),
+    [
+        ({"groups": "patients"}, {"patient": LABELS}, r"data\.groups: found 'patients', .*did you mean 'patient'"),
+        ({"groups": "g"}, {"g": LABELS[:5]}, "g has 5 groups, y has 12"),
+        ({"groups": "g"}, {"g": np.full(12, np.nan)}, "g: found 12 samples without a group"),
+        ({"noisy_labels": "n"}, {}, r"data\.label_noise: found 'n', and .* has no array n or train_n or n_train"),
+        ({"noisy_labels": "n"}, {"n": LABELS[:5]}, "n has 5 labels, y has 12"),
+    ],
+)
+def test_arrays_beside_the_samples_that_are_wrong(tmp_path, arguments, arrays, message):
+    with pytest.raises(LosstuneError, match=message):
+        load_with(tmp_path, arguments, x=BYTES, y=LABELS, **arrays)
+
+
+def test_an_array_of_groups_is_named_by_the_note(tmp_path):
+    (note,) = load(tmp_path, x=BYTES, y=LABELS, groups=LABELS).notes
+    assert note.startswith("Not read: array groups. `data.groups: groups` keeps its groups together.")

@@ -94,3 +94,44 @@ def test_a_validation_split_is_taken_as_it_is():
     parts = split(labels, ("a", "b"), validation_fraction=0.5, test_fraction=None, seed=3, validation=given)
     assert parts.train.tolist() == list(range(40))
     assert parts.test is None
+
+
+def test_groups_of_the_training_data(loaded):
+    raw = loaded(lambda: losstune.Dataset(train=(X, Y), groups=[f"p{row // 2}" for row in range(12)]))
+    assert raw.groups.tolist() == [row // 2 for row in range(12)]
+    assert raw.test_groups is None
+
+
+def test_the_groups_of_the_test_split_may_be_unknown(loaded):
+    raw = loaded(lambda: losstune.Dataset(train=(X, Y), test=(X, Y), groups=np.arange(12)))
+    assert raw.groups.tolist() == list(range(12))
+    assert raw.test_groups is None
+    with pytest.raises(
+        LosstuneError, match="groups: found those of train, expected a dictionary with those of train, v"
+    ):
+        loaded(lambda: losstune.Dataset(train=(X, Y), validation=(X, Y), groups=np.arange(12)))
+
+
+def test_groups_of_every_split(loaded):
+    pair = (X, Y)
+    groups = {"train": np.arange(12), "validation": torch.arange(12) + 5, "test": np.arange(12) + 50}
+    raw = loaded(lambda: losstune.Dataset(train=pair, validation=pair, test=pair, groups=groups))
+    expected = np.unique(np.concatenate([np.asarray(groups[name]) for name in groups]), return_inverse=True)[1]
+    assert np.array_equal(np.concatenate([raw.groups, raw.test_groups]), expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"test": np.arange(12)}, "groups: found those of test, expected a dictionary with those of train, test"),
+        (
+            {"train": Y, "validation": Y},
+            "groups: found those of train, validation, expected a dictionary with those of",
+        ),
+        ({"train": np.arange(11), "test": np.arange(12)}, "groups: train: found 11, expected 12, one for each sample"),
+        ({"train": np.full(12, np.nan), "test": np.arange(12)}, "groups: train: found 12 samples without a group"),
+    ],
+)
+def test_groups_that_do_not_fit(loaded, groups, message):
+    with pytest.raises(LosstuneError, match=message):
+        loaded(lambda: losstune.Dataset(train=(X, Y), test=(X, Y), groups=groups))

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 
 from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
-from losstune.data.sources import NAMES, check_name, load
+from losstune.data.sources import NAMES, check_name, check_settings, inspect, load
 from tests.data.test_imagefolder import fill
 
 
@@ -74,6 +74,50 @@ def test_an_image_size_that_would_be_ignored_is_refused(name):
 
 
 def test_importing_the_sources_imports_nothing_heavy():
-    code = "import sys, losstune.data.sources; print(*{'torch', 'torchvision', 'sklearn'} & set(sys.modules))"
+    heavy = {"torch", "torchvision", "sklearn", "pandas", "pyarrow", "datasets"}
+    code = f"import sys, losstune.data.sources; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_tables_and_saved_data_sets_are_reached_by_their_name(tmp_path):
+    (tmp_path / "t.csv").write_text("a,label\n1,x\n2,y\n3,x\n")
+    assert load(settings("table", tmp_path / "t.csv")).labels.tolist() == [0, 1, 0]
+    assert inspect(settings("table", tmp_path / "t.csv")) == ((), ("Label: column label.",))
+    with pytest.raises(LosstuneError, match=r"data\.root: no folder"):
+        load(settings("huggingface", tmp_path / "nowhere"))
+
+
+KEYS = [
+    ("digits", {"label": "x"}, 'data.label: found "x", expected null: digits does not read it'),
+    ("npz", {"drop": ["x"]}, "data.drop: found"),
+    ("digits", {"groups": "x"}, "data.groups: found"),
+    ("my_data.py:load", {"groups": "x"}, "does not read it; losstune.Dataset(groups=...) brings groups"),
+    ("CIFAR10", {"own_validation": True}, "data.own_validation: found true, expected false: CIFAR10 does not read it"),
+    ("table", {"own_validation": True}, "data.own_validation: found true"),
+    ("npz", {"on_bad_image": "skip"}, 'data.on_bad_image: found "skip", expected "error": npz does not read it'),
+    ("imagefolder", {"groups": "patient"}, "data.groups: found 'patient' without a group in parentheses"),
+    ("table", {"image_size": 8}, "data.image_size: found 8, expected null"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "message"), KEYS)
+def test_keys_that_a_source_would_ignore_are_refused(tmp_path, monkeypatch, name, data, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_data.py").write_text("def load(): ...")
+    with pytest.raises(LosstuneError) as caught:
+        check_settings(DataSettings(name=name, **data))
+    assert message in str(caught.value)
+
+
+def test_keys_that_a_source_reads_are_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_data.py").write_text("def load(): ...")
+    for name, data in (
+        ("table", {"label": ["a", "b"], "drop": ["c"], "groups": "d"}),
+        ("huggingface", {"label": "a", "on_bad_image": "skip", "own_validation": True}),
+        ("imagefolder", {"groups": "(p)", "own_validation": True, "on_bad_image": "skip"}),
+        ("DTD", {"own_validation": True, "on_bad_image": "skip"}),
+        ("my_data.py:load", {"own_validation": True}),
+    ):
+        check_settings(DataSettings(name=name, **data))

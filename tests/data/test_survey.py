@@ -183,3 +183,36 @@ def test_a_misspelt_data_set_and_a_loader_that_is_not_there():
         look("mnist")
     with pytest.raises(LosstuneError, match=r"^PATH: found 'my_data.py:load', but .* does not exist"):
         look("my_data.py:load")
+
+
+def test_a_table(folder):
+    rows = [f"{row},{'Rome' if row % 3 else 'Oslo'},{'ab'[row % 2]}" for row in range(12)]
+    (folder / "t.csv").write_text("\n".join(["age,city,label", *rows]))
+    found = look("t.csv")
+    assert found.settings == {"name": "table", "root": "t.csv"}
+    assert found.input_shape == (3,)
+    assert found.class_counts == (6, 6)
+    assert found.facts[0] == "labels are in the column label"
+    (folder / "u.csv").write_text("\n".join(["age,city,kind", *rows]))
+    found = look("u.csv")
+    assert found.settings == {"name": "table", "root": "u.csv", "label": "kind"}
+    assert found.facts[0] == "labels are in the column kind, the last one; data.label names another"
+
+
+def test_a_saved_data_set(folder):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    kinds = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["ant", "bee"]))
+    pixels = [Image.new("L", (90, 70), index) for index in range(8)]
+    data = datasets.Dataset.from_dict({"image": pixels, "label": [0, 1] * 4}, features=kinds)
+    datasets.DatasetDict(train=data, test=data).save_to_disk("photos")
+    found = look("photos")
+    assert found.settings == {"name": "huggingface", "root": "photos", "image_size": 64}
+    assert found.class_names == ("ant", "bee")
+    assert found.class_counts == (8, 8)
+    assert found.input_shape == (1, 64, 64)
+    assert "16 images, 8 per class" in found.facts
+    data.remove_columns("image").add_column("age", list(range(0, 16, 2))).save_to_disk("rows")
+    found = look("rows")
+    assert found.settings == {"name": "huggingface", "root": "rows"}
+    assert found.input_shape == (1,)

@@ -236,6 +236,28 @@ def test_a_validation_split_joins_the_training_data(tmp_path):
     assert values(raw.images) == [0, 1, 100, 101]
     assert raw.labels.tolist() == [0, 1, 0, 1]
     assert values(raw.test_images) == [200, 201]
+    assert raw.validation is None
+    raw = load("Country211", tmp_path, own_validation=True)
+    assert values(raw.images) == [0, 1, 100, 101]
+    assert raw.validation.tolist() == [2, 3]
+
+
+def test_bad_images_are_left_out_by_choice(tmp_path):
+    for offset, split in enumerate(("train", "valid", "test")):
+        for label, name in enumerate(("AD", "AE")):
+            for index in range(2):
+                save_image(tmp_path / f"country211/{split}/{name}/{index}.png", 100 * offset + 10 * label + index)
+    (tmp_path / "country211/train/AE/0.png").write_bytes(b"broken")
+    (tmp_path / "country211/test/AD/1.png").write_bytes(b"broken")
+    with pytest.raises(LosstuneError, match="Country211: image 2: not a readable image"):
+        load("Country211", tmp_path)
+    raw = load("Country211", tmp_path, own_validation=True, skip_bad=True)
+    assert values(raw.images) == [0, 1, 11, 100, 101, 110, 111]
+    assert raw.labels.tolist() == [0, 0, 1, 0, 0, 1, 1]
+    assert raw.validation.tolist() == [3, 4, 5, 6]
+    assert values(raw.test_images) == [200, 210, 211]
+    assert raw.test_labels.tolist() == [0, 1, 1]
+    assert raw.skipped == ("Country211: image 2", "Country211: image 1")
 
 
 def test_a_validation_split_is_the_test_split_where_that_has_no_labels(tmp_path):

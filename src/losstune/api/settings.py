@@ -13,6 +13,7 @@ from losstune.config.load import parse_params, read_settings, require_plain_root
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.local_code import study_folder
+from losstune.data import huggingface, table
 from losstune.data.own import Dataset, as_raw
 from losstune.data.raw import RawData
 
@@ -72,7 +73,10 @@ def data_of(data: Any) -> tuple[dict[str, Any], RawData | None]:
     if isinstance(data, str | os.PathLike):
         path = Path(data)
         if path.is_dir():
-            return {"data.name": "imagefolder", "data.root": str(path.absolute())}, None
+            name = "huggingface" if huggingface.is_saved(path) else "imagefolder"
+            return {"data.name": name, "data.root": str(path.absolute())}, None
+        if table.is_table(path):
+            return {"data.name": "table", "data.root": str(path.absolute())}, None
         if path.suffix == ".npz" or isinstance(data, os.PathLike):
             return {"data.name": "npz", "data.root": str(path.absolute())}, None
         return {"data.name": str(data)}, None

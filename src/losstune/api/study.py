@@ -37,7 +37,8 @@ class Study:
     Args:
         data: Samples and labels, ``(images, labels)``; a map-style dataset of such pairs; a :class:`losstune.Dataset`,
             which may bring its own splits, or a dictionary of these; a function that returns a data set; the path of a
-            folder of images or of an ``.npz`` file; or a name such as ``"digits"``. None if `settings` name the data.
+            folder of images or of Hugging Face's ``save_to_disk``, of an ``.npz`` file or of a table (CSV, Parquet); or
+            a name such as ``"digits"``. None if `settings` name the data.
         model: A function or class ``build(num_classes, input_shape) -> nn.Module``, or the name of a model, such as
             ``"mlp"``, ``"cnn"`` or ``"torchvision:resnet18"``. None for that of `settings`, or else the default.
         losses: Names of the catalogue (:func:`losstune.losses.list_losses`), functions ``loss(logits, target)`` of one

@@ -16,6 +16,9 @@ from losstune.data.raw import Array, ReportProgress
 Open = Callable[[int], Image.Image]
 Allocate = Callable[[tuple[int, ...]], Array]
 
+SKIP = "data.on_bad_image: skip leaves such images out"
+"""End of the message on an image that cannot be read."""
+
 _BLOCK = 64
 _MAX_THREADS = 16
 _ORIENTATION_TAG = 0x0112
@@ -30,6 +33,7 @@ def decode(
     image_size: int | None,
     progress: ReportProgress | None = None,
     allocate: Allocate | None = None,
+    bad: set[int] | None = None,
 ) -> Array:
     """Decode images into ``(N, C, H, W)`` uint8; C is 1 if all of them are greyscale, else 3.
 
@@ -44,12 +48,15 @@ def decode(
             the size, which must then be the same for all.
         progress: Called after every few images.
         allocate: Allocates the array, given its shape; in memory by default.
+        bad: Collects the indices of images that cannot be decoded; their pixels are undefined. If it is None, such an
+            image is an error.
 
     Raises:
-        LosstuneError: If an image cannot be decoded, or sizes differ; the message names the image.
+        LosstuneError: If an image cannot be decoded, or sizes differ; the message names the image. Also if none can be
+            decoded.
     """
     allocate = allocate or (lambda shape: np.empty(shape, dtype=np.uint8))
-    first = _pixels(0, open_image, name_of, image_size)
+    first, index_of_first = _first(num_images, open_image, name_of, image_size, is_strict=bad is None)
     # Guess from the first image: nearly always right, and a wrong guess costs a second pass.
     num_channels = 1 if first.ndim == 2 else 3
     while True:
@@ -58,11 +65,24 @@ def decode(
             with warnings.catch_warnings():
                 # Pillow warns about minor defects, such as in EXIF data. Images that cannot be decoded are errors.
                 warnings.filterwarnings("ignore", module=r"PIL\.")
-                _fill(out, open_image, name_of, image_size, progress)
+                _fill(out, open_image, name_of, image_size, progress, index_of_first, bad)
         except _ColourAfterGrey:
             num_channels = 3
             continue
         return out
+
+
+def _first(
+    num_images: int, open_image: Open, name_of: Callable[[int], str], image_size: int | None, *, is_strict: bool
+) -> tuple[Array, int]:
+    """Return the first image that can be decoded, and its index."""
+    for index in range(num_images):
+        try:
+            return _pixels(index, open_image, name_of, image_size), index
+        except LosstuneError:
+            if is_strict or index == num_images - 1:
+                raise
+    raise AssertionError("no image")
 
 
 class _ColourAfterGrey(Exception):  # noqa: N818 - a signal, not an error
@@ -70,7 +90,13 @@ class _ColourAfterGrey(Exception):  # noqa: N818 - a signal, not an error
 
 
 def _fill(
-    out: Array, open_image: Open, name_of: Callable[[int], str], image_size: int | None, progress: ReportProgress | None
+    out: Array,
+    open_image: Open,
+    name_of: Callable[[int], str],
+    image_size: int | None,
+    progress: ReportProgress | None,
+    index_of_first: int,
+    bad: set[int] | None,
 ) -> None:
     num_images = len(out)
     num_channels, height, width = out.shape[1:]
@@ -78,11 +104,17 @@ def _fill(
     def fill_block(start: int) -> int:
         stop = min(start + _BLOCK, num_images)
         for index in range(start, stop):
-            pixels = _pixels(index, open_image, name_of, image_size)
+            try:
+                pixels = _pixels(index, open_image, name_of, image_size)
+            except LosstuneError:
+                if bad is None:
+                    raise
+                bad.add(index)
+                continue
             if pixels.shape[:2] != (height, width):
                 raise LosstuneError(
                     f"{name_of(index)} is {pixels.shape[1]}x{pixels.shape[0]} pixels and "
-                    f"{name_of(0)} is {width}x{height}; set data.image_size to resize all to one size"
+                    f"{name_of(index_of_first)} is {width}x{height}; set data.image_size to resize all to one size"
                 )
             if pixels.ndim == 2:
                 out[index] = pixels
@@ -107,7 +139,7 @@ def _pixels(index: int, open_image: Open, name_of: Callable[[int], str], image_s
             return np.asarray(_as_grey_or_rgb(image, image_size))
     except Exception as error:  # decoders raise errors of nearly any type on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise LosstuneError(f"{name_of(index)}: not a readable image ({reason})") from None
+        raise LosstuneError(f"{name_of(index)}: not a readable image ({reason}); {SKIP}") from None
 
 
 def _as_grey_or_rgb(image: Image.Image, image_size: int | None) -> Image.Image:

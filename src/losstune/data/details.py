@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from losstune.config.data import DataSettings, NoiseSettings
-from losstune.data.manifest import Manifest
+from losstune.data.manifest import GroupCounts, Manifest
+from losstune.data.raw import shortlist
 
 
 def details(manifest: Manifest, settings: DataSettings) -> list[str]:
@@ -24,7 +25,25 @@ def details(manifest: Manifest, settings: DataSettings) -> list[str]:
             f"soft labels, with a mean entropy of {manifest.soft_labels.entropy:.3f} nats; no model can have an "
             f"expected accuracy above {100 * manifest.soft_labels.ceiling:.2f}% on the test split"
         )
+    if manifest.num_groups is not None:
+        found.append(_groups(manifest.num_groups))
+    if manifest.skipped:
+        plural = "" if len(manifest.skipped) == 1 else "s"
+        names = shortlist(manifest.skipped, most=3)
+        found.append(f"{len(manifest.skipped):,} image{plural} that cannot be read left out ({names})")
     return found
+
+
+def _groups(num: GroupCounts) -> str:
+    if num.test is None:
+        return (
+            f"{num.train:,} groups in the training split and {num.validation:,} in the validation split, none in both; "
+            "those of the test split that the data brings are unknown"
+        )
+    return (
+        f"{num.train:,} groups in the training split, {num.validation:,} in the validation split and {num.test:,} in "
+        "the test split, none in two of them"
+    )
 
 
 def _kind(settings: DataSettings) -> str:

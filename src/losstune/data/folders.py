@@ -44,12 +44,15 @@ class Layout:
         classes: For each of `folders`, the class names with the paths of their folders, in order. A split beside the
             training data may lack classes.
         has_test: Whether the last of `folders` is the test split.
+        has_validation: Whether the second of `folders` is used as the validation split; else it joins the training
+            data, or is the test split.
         notes: How folders are used, and what is not read; one sentence each.
     """
 
     folders: tuple[Path, ...]
     classes: tuple[Mapping[str, str], ...]
     has_test: bool
+    has_validation: bool
     notes: tuple[str, ...]
 
     @property
@@ -58,8 +61,12 @@ class Layout:
         return tuple(self.classes[0])
 
 
-def find_layout(root: Path) -> Layout:
+def find_layout(root: Path, *, own_validation: bool = False) -> Layout:
     """Find the splits and classes below a root from names alone, without opening an image.
+
+    Args:
+        root: The root.
+        own_validation: Whether to use a folder of validation images as the validation split.
 
     Raises:
         LosstuneError: If there are fewer than two classes, the splits' classes differ, or a folder may be a split
@@ -81,12 +88,17 @@ def find_layout(root: Path) -> Layout:
         raise _no_train(root, _names(splits.values()), rest)
     if not splits:
         _require_no_splits(root, found)
+    if own_validation and "validation" not in splits:
+        raise LosstuneError(
+            f"data.own_validation: found true, and {root} has no val folder with class folders beside a train folder; "
+            "expected false"
+        )
     folders = tuple(Path(splits[split].path) for split in _WORDS if split in splits) or (root,)
     classes = tuple(_class_folders(folder, is_split=bool(splits)) for folder in folders)
     require_printable(tuple(classes[0]), root)
     _require_known_classes(folders, classes)
     if splits:
-        notes = [_roles(splits), *_notes_beside(root, splits, rest, classes[0])]
+        notes = [_roles(splits, own_validation), *_notes_beside(root, splits, rest, classes[0])]
         ignored = [f"{folder.name}/" for folder in rest]
     else:
         notes = [*_notes_of_classes(found), *_notes_of_siblings(root)]
@@ -96,7 +108,8 @@ def find_layout(root: Path) -> Layout:
     ignored += _hidden_folders(root)
     if ignored:
         notes.append(f"Not read in {root}: {shortlist(ignored)}.")
-    return Layout(folders, classes, len(folders) > 1, tuple(map(printable, notes)))
+    has_test = "test" in splits if own_validation else len(folders) > 1
+    return Layout(folders, classes, has_test, own_validation, tuple(map(printable, notes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +137,10 @@ class _Folder:
                     has_folders = has_folders or item.is_dir()
                     has_images = has_images or is_image(item)
         kinds = {(True, True): "both", (True, False): "folders", (False, True): "images"}
-        split = _split_named(entry.name)
+        split = split_named(entry.name)
         # Split names such as seg_train, birdsTest and train2017 into words.
         words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", entry.name)
-        near = {named for word in words if (named := _split_named(word))}
+        near = {named for word in words if (named := split_named(word))}
         return cls(
             entry.path,
             split,
@@ -140,7 +153,8 @@ class _Folder:
         return os.path.basename(self.path)
 
 
-def _split_named(name: str) -> str | None:
+def split_named(name: str) -> str | None:
+    """Return the split that a name stands for: train, validation or test; None for another name."""
     return next((split for split, pattern in _SPLITS.items() if pattern.fullmatch(name)), None)
 
 
@@ -206,8 +220,16 @@ def _are_splits(filled: list[_Folder], trains: list[_Folder], others: list[_Fold
     )
 
 
-def _roles(splits: Mapping[str, _Folder]) -> str:
+def _roles(splits: Mapping[str, _Folder], own_validation: bool) -> str:
     """Return a sentence on how the splits are used."""
+    if own_validation:
+        names = {split: f"{folder.name}/" for split, folder in splits.items()}
+        test = (
+            f"{names['test']} is the test split"
+            if "test" in names
+            else f"the test split is drawn from {names['train']}"
+        )
+        return f"{names['validation']} is the validation split, {test}."
     train, *others = [f"{splits[split].name}/" for split in _WORDS if split in splits]
     if not others:
         return f"The test split is drawn from {train}, as there is no test/ or val/ with class folders beside it."
@@ -251,7 +273,7 @@ def _notes_of_classes(found: Sequence[_Folder]) -> Iterator[str]:
 
 
 def _notes_of_siblings(root: Path) -> Iterator[str]:
-    if _split_named(root.name) != "train":
+    if split_named(root.name) != "train":
         return
     with suppress(OSError):  # the study does not depend on the folders beside the root
         for folder in [_Folder.of(entry) for entry in visible(root.parent) if entry.is_dir()]:
@@ -293,7 +315,7 @@ def _innermost(folder: Path) -> Path | None:
         folders = [entry for entry in entries if entry.is_dir()]
         if any(map(is_image, entries)) or not folders:
             return None
-        if len(folders) > 1 or _split_named(folders[0].name) == "train":
+        if len(folders) > 1 or split_named(folders[0].name) == "train":
             return folder
         folder = Path(folders[0].path)
 

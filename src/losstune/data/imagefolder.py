@@ -2,17 +2,17 @@
 
 If there is a ``train`` folder with class folders in it, the folders are splits. ``test``, or else ``val``, is the test
 split. If both exist, ``val`` joins the training data, and ``data.validation_fraction`` of that is held out. Without a
-``train`` folder every folder is a class, and the splits are drawn. See :mod:`losstune.data.folders`.
+``train`` folder every folder is a class, and the splits are drawn. With ``data.own_validation``, ``val`` is the
+validation split. See :mod:`losstune.data.folders`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,12 @@ import numpy as np
 from PIL import Image
 
 from losstune.core.errors import LosstuneError
-from losstune.data.decoding import decode
+from losstune.data.decoded import Decode, decoded, require_most
+from losstune.data.decoding import SKIP, decode
 from losstune.data.filetypes import describe_file
 from losstune.data.folders import Layout, find_layout
-from losstune.data.raw import Array, Labels, RawData, ReportProgress, shortlist
+from losstune.data.groups import read_groups
+from losstune.data.raw import Labels, RawData, ReportProgress, printable, shortlist
 from losstune.data.splits import require_splittable
 from losstune.data.walk import files_below, is_image
 
@@ -48,6 +50,9 @@ def load(
     progress: ReportProgress | None = None,
     cache: Path | None = None,
     to_split: bool = False,
+    own_validation: bool = False,
+    groups: str | None = None,
+    skip_bad: bool = False,
 ) -> RawData:
     """Read all images below `root`, without hidden files and files whose extension is not an image's.
 
@@ -58,27 +63,33 @@ def load(
         cache: A folder for the decoded images, keyed by the files' relative paths, sizes and times, and by
             `image_size`.
         to_split: Whether to check that every class has an image for each split that is still to be drawn.
+        own_validation: Whether a folder of validation images is the validation split.
+        groups: A regular expression that is searched for in each file's path relative to the root; its first group is
+            the group of the image. None without groups.
+        skip_bad: Whether images that cannot be read are left out; else one is an error.
 
     Raises:
         LosstuneError: If the folder or its images are missing or invalid; the message names the file or folder.
     """
     root = root.absolute()
-    layout = inspect(root)
+    layout = inspect(root, own_validation=own_validation)
     passed_over: Counter[str] = Counter()
-    files_per_split = list_images(layout, passed_over)
+    files_per_split = list_images(layout, passed_over, skip_bad=skip_bad)
     files = [file for files_of_split in files_per_split for file in files_of_split]
     labels: Labels = np.array([file.label for file in files], dtype=np.int64)
+    number_of_split = np.repeat(np.arange(len(files_per_split)), [len(split) for split in files_per_split])
     num_test = len(files_per_split[-1]) if layout.has_test else 0
+    group_of = _groups(root, files, groups)
     class_names, notes = layout.class_names, layout.notes
     if passed_over:
         endings = shortlist([f"{number:,} {ending}" for ending, number in passed_over.most_common()])
         notes += (f"Not read in the class folders, as the extension is not an image's: {endings}.",)
-    if to_split:  # fails before minutes of decoding
+    if to_split and not layout.has_validation:  # fails before minutes of decoding
         try:
             require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
         except LosstuneError as error:
             raise LosstuneError(f"data.root: {root}: {error}") from None
-    decode_files = partial(
+    decode_files: Decode = partial(
         decode,
         len(files),
         lambda index: Image.open(files[index].path),
@@ -86,17 +97,73 @@ def load(
         image_size=image_size,
         progress=progress,
     )
-    if cache is None:
-        images = decode_files()
-    else:
-        images = _decode_into(cache / f"{_key(root, files, image_size)}.npy", decode_files)
-    if not num_test:
-        return RawData(images, labels, class_names, notes=notes)
-    return RawData(images[:-num_test], labels[:-num_test], class_names, images[-num_test:], labels[-num_test:], notes)
+    path = None if cache is None else cache / f"{_key(root, files, image_size, skip_bad)}.npy"
+    images, missing = decoded(decode_files, len(files), path, skip_bad=skip_bad)
+    skipped = tuple(os.path.relpath(files[index].path, root) for index in missing.tolist())
+    if skipped:
+        require_most(labels, missing, class_names, f"data.root: {root}")
+        kept = np.delete(np.arange(len(files)), missing)
+        labels, number_of_split = labels[kept], number_of_split[kept]
+        group_of = None if group_of is None else group_of[kept]
+    num_rest = int((number_of_split < len(files_per_split) - layout.has_test).sum())
+    return RawData(
+        images[:num_rest],
+        labels[:num_rest],
+        class_names,
+        images[num_rest:] if layout.has_test else None,
+        labels[num_rest:] if layout.has_test else None,
+        notes,
+        np.flatnonzero(number_of_split == 1) if layout.has_validation else None,
+        groups=None if group_of is None else group_of[:num_rest],
+        test_groups=group_of[num_rest:] if group_of is not None and layout.has_test else None,
+        skipped=tuple(map(printable, skipped)),
+    )
 
 
-def inspect(root: Path) -> Layout:
+def _groups(root: Path, files: Sequence[ImageFile], pattern: str | None) -> Labels | None:
+    """Return the group of each image, by its path."""
+    if pattern is None:
+        return None
+    search = re.compile(pattern).search
+    names = []
+    for file in files:
+        path = Path(os.path.relpath(file.path, root)).as_posix()
+        match = search(path)
+        if match is None or match[1] is None:
+            raise LosstuneError(
+                f"data.groups: {pattern!r} does not match {printable(path)!r}, a path relative to {root}; expected a "
+                "regular expression whose first group is found in each"
+            )
+        names.append(match[1])
+    return read_groups({"data.groups": np.array(names)})[0]
+
+
+def require_pattern(pattern: str) -> None:
+    """Check the regular expression of the groups.
+
+    Raises:
+        LosstuneError: If it is none, or has no group.
+    """
+    example = r"such as (patient\d+)_ or ^[^/]+/[^/]+/([^_]+)"
+    try:
+        num_groups = re.compile(pattern).groups
+    except re.error as error:
+        raise LosstuneError(
+            f"data.groups: found {pattern!r}: {error}; expected a regular expression, {example}"
+        ) from None
+    if not num_groups:
+        raise LosstuneError(
+            f"data.groups: found {pattern!r} without a group in parentheses, expected a regular expression whose first "
+            f"group is the name, {example}"
+        )
+
+
+def inspect(root: Path, *, own_validation: bool = False) -> Layout:
     """Return the folder's splits and classes, without opening images or listing the class folders.
+
+    Args:
+        root: Root folder.
+        own_validation: Whether a folder of validation images is the validation split.
 
     Raises:
         LosstuneError: If the folder does not exist or has none of the layouts.
@@ -108,17 +175,20 @@ def inspect(root: Path) -> Layout:
             f"data.root: no folder {root}; expected one with a folder per class, or with train/ and test/{there}"
         )
     try:
-        return find_layout(root)
+        return find_layout(root, own_validation=own_validation)
     except OSError as error:
         raise LosstuneError(f"data.root: cannot be read: {error}") from None
 
 
-def list_images(layout: Layout, passed_over: Counter[str] | None = None) -> list[list[ImageFile]]:
+def list_images(
+    layout: Layout, passed_over: Counter[str] | None = None, *, skip_bad: bool = False
+) -> list[list[ImageFile]]:
     """Return the images of each split of a layout, without opening them.
 
     Args:
         layout: As :func:`inspect` returns it.
         passed_over: Counts the other files by their extension.
+        skip_bad: Whether an empty file is listed; else it is an error.
 
     Raises:
         LosstuneError: If a class has no image, or a file is empty.
@@ -126,14 +196,18 @@ def list_images(layout: Layout, passed_over: Counter[str] | None = None) -> list
     others = Counter[str]() if passed_over is None else passed_over
     try:
         return [
-            _list_files([paths.get(name) for name in layout.class_names], others, may_lack=number > 0)
+            _list_files(
+                [paths.get(name) for name in layout.class_names], others, may_lack=number > 0, skip_bad=skip_bad
+            )
             for number, paths in enumerate(layout.classes)
         ]
     except OSError as error:
         raise LosstuneError(f"data.root: cannot be read: {error}") from None
 
 
-def _list_files(class_folders: Sequence[str | None], passed_over: Counter[str], *, may_lack: bool) -> list[ImageFile]:
+def _list_files(
+    class_folders: Sequence[str | None], passed_over: Counter[str], *, may_lack: bool, skip_bad: bool
+) -> list[ImageFile]:
     files: list[ImageFile] = []
     for label, folder in enumerate(class_folders):
         if folder is None:
@@ -152,50 +226,14 @@ def _list_files(class_folders: Sequence[str | None], passed_over: Counter[str], 
         folder = os.path.dirname(next(filter(None, class_folders)))
         raise LosstuneError(f"data.root: the class folders in {folder} have no images (files with .png, .jpg, ...)")
     empty = next((file for file in files if file.num_bytes == 0), None)
-    if empty is not None:
-        raise LosstuneError(f"{empty.path}: not a readable image (the file is empty)")
+    if empty is not None and not skip_bad:
+        raise LosstuneError(f"{empty.path}: not a readable image (the file is empty); {SKIP}")
     return files
 
 
-def _key(root: Path, files: Sequence[ImageFile], image_size: int | None) -> str:
-    hasher = hashlib.sha256(f"{_CACHE_VERSION} {image_size}".encode())
+def _key(root: Path, files: Sequence[ImageFile], image_size: int | None, skip_bad: bool) -> str:
+    hasher = hashlib.sha256(f"{_CACHE_VERSION} {image_size}{' skip' if skip_bad else ''}".encode())
     for file in files:
         hasher.update(os.fsencode(os.path.relpath(file.path, root)))
         hasher.update(f"\0{file.num_bytes} {file.modified_ns} {file.label}\n".encode())
     return hasher.hexdigest()
-
-
-def _decode_into(path: Path, decode_files: Callable[..., Array]) -> Array:
-    """Return the memory-mapped cache file; if there is none, decode into it. A crash leaves no partial file."""
-    try:
-        return _open_mapped(path)
-    except (OSError, ValueError):
-        pass
-    made = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-
-    def allocate(shape: tuple[int, ...]) -> Array:
-        images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            # Writing to a mapped file on a full disk would kill the process without a message.
-            with open(part, "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-        return images
-
-    try:
-        decode_files(allocate=allocate)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        with suppress(OSError):  # a folder that is no longer empty stays
-            for folder in made:
-                folder.rmdir()
-        raise
-    return _open_mapped(path)
-
-
-def _open_mapped(path: Path) -> Array:
-    images: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return images

@@ -23,6 +23,20 @@ class ClassCounts(Row):
     test: tuple[int, ...]
 
 
+class GroupCounts(Row):
+    """Groups per split, such as patients; none is in two splits.
+
+    Attributes:
+        train: Number of groups in the training split.
+        validation: Number in the validation split.
+        test: Number in the test split; None if the data brings it without groups.
+    """
+
+    train: int
+    validation: int
+    test: int | None = None
+
+
 class NoiseFacts(Row):
     """The label noise of prepared data, as it was measured.
 
@@ -75,6 +89,9 @@ class Manifest(Row):
         development_digest: The same for the training and validation arrays.
         test_digest: The same for the test arrays.
         source: For features, the digest of what they were computed from; None for samples.
+        num_groups: Groups per split; None if the splits keep no groups together.
+        skipped: Names of images that could not be read and were left out, relative to the root; None without any.
+        feature_names: Names of the features of a table, in order; None for other data.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -91,6 +108,9 @@ class Manifest(Row):
     development_digest: str
     test_digest: str
     source: str | None = None
+    num_groups: GroupCounts | None = None
+    skipped: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
     noise: NoiseFacts | None = None
     long_tail: float | None = None
     soft_labels: SoftLabels | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.own_code import load
 from losstune.data.conversion import as_stored, describe
+from losstune.data.groups import join_splits, read_groups
 from losstune.data.labels import read_labels
-from losstune.data.raw import Array, RawData
+from losstune.data.raw import Array, Labels, RawData
 
 KEY = "data.name"
 
@@ -31,12 +32,16 @@ class Dataset:
         validation: The split for selection; None draws ``data.validation_fraction`` of `train`.
         test: The split for the verdict; None draws ``data.test_fraction`` of `train`.
         class_names: Names in the order of the class indices; None for the labels themselves.
+        groups: The group of each sample of `train`, such as the patient, as names or numbers; no group is then in two
+            of the splits that are drawn. With an own validation split, or to compare with an own test split, a
+            dictionary of one such list for each split: ``{"train": ..., "test": ...}``. None without groups.
     """
 
     train: Any
     validation: Any = None
     test: Any = None
     class_names: Sequence[str] | None = None
+    groups: Any = None
 
 
 def load_own(reference: str, root: str, options: dict[str, Any]) -> RawData:
@@ -100,6 +105,7 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
         if len(images) != len(indices):
             raise LosstuneError(f"{where}: found {len(images)} samples and {len(indices)} labels, expected as many")
         parts[name] = images, indices
+    groups = _groups(found, dataset.groups, {name: len(labels) for name, (_, labels) in parts.items()})
     images, labels = parts["train"]
     for name, (other, _) in parts.items():
         if other.shape[1:] != images.shape[1:] or other.dtype != images.dtype:
@@ -123,7 +129,28 @@ def as_raw(dataset: Dataset, found: str) -> RawData:
         validation,
         targets=targets,
         test_targets=soft.get("test"),
+        groups=join_splits(groups),
+        test_groups=groups.get("test"),
     )
+
+
+def _groups(found: str, given: Any, sizes: Mapping[str, int]) -> dict[str, Labels]:
+    """Return the groups of the samples of each split."""
+    if given is None:
+        return {}
+    by_split = given if isinstance(given, Mapping) else {"train": given}
+    if by_split.keys() - sizes.keys() or sizes.keys() - by_split.keys() - {"test"}:
+        raise LosstuneError(
+            f"{found}: groups: found those of {', '.join(map(str, by_split)) or 'nothing'}, expected a dictionary with "
+            f"those of {', '.join(sizes)}"
+        )
+    where = {name: f"{found}: groups: {name}" for name in sizes if name in by_split}
+    arrays = {name: _array(where[name], by_split[name]) for name in where}
+    for name, array in arrays.items():
+        if len(array) != sizes[name]:
+            raise LosstuneError(f"{where[name]}: found {len(array)}, expected {sizes[name]}, one for each sample")
+    read = read_groups({where[name]: array for name, array in arrays.items()})
+    return dict(zip(arrays, read, strict=True))
 
 
 def _pair(where: str, split: Any) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, replaced, write_json
 from losstune.data import arrays
+from losstune.data.groups import num_groups
 from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest, SoftLabels
 from losstune.data.noise import NoisyLabels
 from losstune.data.raw import Array, Labels, RawData
@@ -145,6 +146,9 @@ def write(
             digest=digest([development_digest, test_digest]),
             development_digest=development_digest,
             test_digest=test_digest,
+            num_groups=num_groups(raw, splits.train, splits.validation, splits.test),
+            skipped=raw.skipped or None,
+            feature_names=raw.feature_names or None,
             noise=noise.facts if noise else None,
             long_tail=long_tail,
             soft_labels=_facts_of(raw.targets[splits.train], test_targets[test_indices])
@@ -187,6 +191,7 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
                 "development_digest": development_digest,
                 "test_digest": test_digest,
                 "source": source,
+                "feature_names": None,
             }
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))

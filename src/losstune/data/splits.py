@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losstune.core.errors import LosstuneError
+from losstune.data.groups import draw_groups, require_apart, require_groups
 from losstune.data.raw import Labels
 
 
@@ -36,11 +37,13 @@ def split(
     test_fraction: float | None,
     seed: int,
     validation: Labels | None = None,
+    groups: Labels | None = None,
 ) -> Splits:
     """Split the data stratified by class: every class has its fraction in every split, within one sample.
 
     First the test split is drawn from all samples, then the validation split from the rest. A class that is too
-    small for its fractions keeps at least one sample in every split.
+    small for its fractions keeps at least one sample in every split. With groups, whole groups are drawn, and the
+    fractions are as close as these allow.
 
     Args:
         labels: ``(N,)``.
@@ -48,38 +51,57 @@ def split(
         validation_fraction: Fraction of the samples outside the test split, in (0, 1).
         test_fraction: Fraction of all samples, in (0, 1); None if the data has its own test split.
         validation: Indices of the data's own validation split, which is then not drawn.
+        groups: ``(N,)``, the group of each sample; no group is in two splits. None without groups.
         seed: Seed of the draws; the same seed and labels give the same splits.
 
     Raises:
-        LosstuneError: If a class has fewer samples than there are splits; the message names it.
+        LosstuneError: If a class has fewer samples, or groups, than there are splits; the message names it. Also if
+            the given validation split shares a group with the other samples.
     """
-    if validation is not None:
-        return _around(labels, class_names, validation, test_fraction, seed)
-    require_splittable(labels, class_names, has_test=test_fraction is None)
     generator = np.random.default_rng(seed)
     everything = np.arange(len(labels), dtype=np.int64)
-    if test_fraction is None:
-        development, test = everything, None
-    else:
-        test = _draw(labels, len(class_names), test_fraction, num_left=2, generator=generator)
-        development = np.setdiff1d(everything, test, assume_unique=True)
-    held_out = _draw(labels[development], len(class_names), validation_fraction, num_left=1, generator=generator)
-    validation = development[held_out]
+
+    def drawn(among: Labels, fraction: float, num_left: int) -> Labels:
+        if groups is None:
+            found = _draw(labels[among], len(class_names), fraction, num_left=num_left, generator=generator)
+        else:
+            found = draw_groups(
+                labels[among], groups[among], class_names, fraction, num_left=num_left, generator=generator
+            )
+        return among[found]
+
+    if validation is not None:
+        return _around(labels, class_names, validation, test_fraction, groups, drawn)
+    require_splittable(labels, class_names, has_test=test_fraction is None)
+    if groups is not None:
+        require_groups(labels, groups, class_names, num_splits=2 if test_fraction is None else 3)
+    test = None if test_fraction is None else drawn(everything, test_fraction, 2)
+    development = everything if test is None else np.setdiff1d(everything, test, assume_unique=True)
+    validation = drawn(development, validation_fraction, 1)
     return Splits(np.setdiff1d(development, validation, assume_unique=True), validation, test)
 
 
 def _around(
-    labels: Labels, class_names: Sequence[str], validation: Labels, test_fraction: float | None, seed: int
+    labels: Labels,
+    class_names: Sequence[str],
+    validation: Labels,
+    test_fraction: float | None,
+    groups: Labels | None,
+    drawn: Callable[[Labels, float, int], Labels],
 ) -> Splits:
     """Split the samples outside a given validation split into training and test."""
     others = np.setdiff1d(np.arange(len(labels), dtype=np.int64), validation)
     minimum = 1 if test_fraction is None else 2
     require_every_class(labels[validation], class_names, minimum=1, where="validation split that the data brings")
     require_every_class(labels[others], class_names, minimum=minimum, where=f"data to split {minimum} ways")
+    if groups is not None:
+        require_apart(groups[others], groups[validation], "validation split that the data brings")
     if test_fraction is None:
         return Splits(others, np.sort(validation), None)
-    held_out = _draw(labels[others], len(class_names), test_fraction, num_left=1, generator=np.random.default_rng(seed))
-    return Splits(np.setdiff1d(others, others[held_out], assume_unique=True), np.sort(validation), others[held_out])
+    if groups is not None:
+        require_groups(labels[others], groups[others], class_names, num_splits=2)
+    test = drawn(others, test_fraction, 1)
+    return Splits(np.setdiff1d(others, test, assume_unique=True), np.sort(validation), test)
 
 
 def require_splittable(labels: Labels, class_names: Sequence[str], *, has_test: bool) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from losstune.config.data import DataSettings
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
-from losstune.data import digits, imagefolder, npz, torchvision_datasets
+from losstune.data import columns, digits, huggingface, imagefolder, npz, table, torchvision_datasets
 from losstune.data.filetypes import ARRAYS, describe_file
 from losstune.data.raw import RawData, describe_classes
 from losstune.data.sources import NAMES
@@ -63,7 +65,8 @@ def survey(name: str, *, most_pixels: int) -> Survey:
     """Look at a data set, without decoding images.
 
     Args:
-        name: A folder of images, an ``.npz`` file, the name of a data set, or a reference to a user's loader.
+        name: A folder of images or of Hugging Face's ``save_to_disk``, an ``.npz`` file, a table, the name of a data
+            set, or a reference to a user's loader.
         most_pixels: The most pixels a side that the model needs; larger images are to be resized.
 
     Raises:
@@ -72,26 +75,53 @@ def survey(name: str, *, most_pixels: int) -> Survey:
     path = Path(name)
     if name == "digits":
         return _of_arrays({"name": "digits"}, digits.load())
-    if name in NAMES and name not in ("imagefolder", "npz"):
+    if name in torchvision_datasets.SOURCES:
         return _of_torchvision(name)
     if own_code.is_own(name) and not path.exists():
         own_code.code_digest(name, "PATH")
         facts = ("read by your own code; if you name its files as data.root, DVC notices when they change",)
         return Survey(settings={"name": name}, has_files=True, facts=facts)
+    if path.is_dir() and huggingface.is_saved(path):
+        return _of_saved(path, most_pixels)
     if path.is_dir():
         return _of_folder(path, most_pixels)
     if not path.exists():
         near = did_you_mean(name, [*NAMES, *(entry.name for entry in path.absolute().parent.glob("*"))])
         raise LosstuneError(
             f"{name}: no such file or folder, and no data set of that name{near}; expected a folder of images, an .npz "
-            "file, digits, a torchvision data set such as MNIST, or your own loader as my_data.py:load"
+            "file, a table (.csv, .parquet), digits, a torchvision data set such as MNIST, or your own loader as "
+            "my_data.py:load"
         )
+    if table.is_table(path):
+        return _of_table(path)
     if (kind := describe_file(path)) != ARRAYS:
         raise LosstuneError(f"{name}: found {kind}; expected a folder of images or an .npz file with images and labels")
     if path.stat().st_size > MOST_BYTES:
         settings = {"name": "npz", "root": name}
         return Survey(settings=settings, has_files=True, facts=(*npz.inspect(path), "too large to be read here"))
     return _of_arrays({"name": "npz", "root": name}, npz.load(path), has_files=True, place=name)
+
+
+def _of_table(path: Path) -> Survey:
+    names = table.names(path)
+    label = columns.LABEL if columns.LABEL in names else names[-1]
+    settings: dict[str, Any] = {"name": "table", "root": path.as_posix()} | (
+        {} if label == columns.LABEL else {"label": label}
+    )
+    found = _of_arrays(settings, table.load(path, DataSettings(**settings)), has_files=True, place=str(path))
+    guess = "" if label == columns.LABEL else ", the last one; data.label names another"
+    return replace(found, facts=(f"labels are in the column {label}{guess}", *found.facts))
+
+
+def _of_saved(root: Path, most_pixels: int) -> Survey:
+    settings: dict[str, Any] = {"name": "huggingface", "root": root.as_posix()}
+    saved = huggingface.Saved.of(root.absolute(), DataSettings(**settings))
+    if saved.image is None:
+        return _of_arrays(settings, huggingface.load(root, DataSettings(**settings)), has_files=True, place=str(root))
+    labelled = saved.labelled({split: saved.frame(split, saved.others) for split in saved.parts})
+    images = saved.images()
+    openers = [(images.name_of(index), partial(images.open, index)) for index in range(len(images))]
+    return _of_images(settings, labelled, openers, saved.notes, most_pixels, str(root))
 
 
 def _of_torchvision(name: str) -> Survey:
@@ -104,6 +134,7 @@ def _of_torchvision(name: str) -> Survey:
 
 
 def _of_arrays(settings: dict[str, Any], raw: RawData, *, has_files: bool = False, place: str = "digits") -> Survey:
+    raw = raw.encoded(np.arange(len(raw.labels)))
     _require_classes(raw.class_names, place)
     _require_splittable(raw.labels, raw.class_names, raw.test_labels is not None, place)
     labels = raw.labels if raw.test_labels is None else np.concatenate([raw.labels, raw.test_labels])
@@ -127,28 +158,54 @@ def _of_arrays(settings: dict[str, Any], raw: RawData, *, has_files: bool = Fals
 
 def _of_folder(root: Path, most_pixels: int) -> Survey:
     layout = imagefolder.inspect(root)
-    _require_classes(layout.class_names, str(root))
-    files = imagefolder.list_images(layout)
-    labels = np.array([file.label for split in files for file in split])
-    num_test = len(files[-1]) if layout.has_test else 0
-    num_rest = len(labels) - num_test
-    _require_splittable(labels[:num_rest], layout.class_names, num_test > 0, str(root))
-    counts = np.bincount(labels, minlength=len(layout.class_names)).tolist()
-    sizes, is_grey = _sizes([file.path for split in files for file in split])
+    splits = imagefolder.list_images(layout)
+    files = [file for split in splits for file in split]
+    labels = np.array([file.label for file in files])
+    num_rest = len(labels) - (len(splits[-1]) if layout.has_test else 0)
+    test_labels = labels[num_rest:] if layout.has_test else None
+    labelled = {"labels": labels[:num_rest], "class_names": layout.class_names, "test_labels": test_labels}
+    openers = [(file.path, partial(Image.open, file.path)) for file in files]
+    settings = {"name": "imagefolder", "root": root.as_posix()}
+    return _of_images(settings, labelled, openers, layout.notes, most_pixels, str(root))
+
+
+def _of_images(
+    settings: dict[str, Any],
+    labelled: Mapping[str, Any],
+    images: Sequence[tuple[str, Callable[[], Image.Image]]],
+    notes: Sequence[str],
+    most_pixels: int,
+    place: str,
+) -> Survey:
+    """Return the survey of images that are not decoded.
+
+    Args:
+        settings: As the survey's, without the image size.
+        labelled: Labels and names of classes, as arguments of :class:`RawData`.
+        images: Name of each image, and what opens it.
+        notes: How the data is read, one sentence each.
+        most_pixels: As for :func:`survey`.
+        place: Start of error messages.
+    """
+    class_names, labels, test_labels = (labelled[name] for name in ("class_names", "labels", "test_labels"))
+    _require_classes(class_names, place)
+    _require_splittable(labels, class_names, test_labels is not None, place)
+    everywhere = labels if test_labels is None else np.concatenate([labels, test_labels])
+    counts = np.bincount(everywhere, minlength=len(class_names)).tolist()
+    sizes, is_grey = _sizes(images)
     side = _side(sizes, most_pixels)
-    settings = {"name": "imagefolder", "root": root.as_posix()} | ({"image_size": side} if side else {})
     width, height = (side, side) if side else sizes[0]
     return Survey(
-        settings=settings,
+        settings=settings | ({"image_size": side} if side else {}),
         has_files=True,
-        class_names=layout.class_names,
+        class_names=class_names,
         class_counts=tuple(counts),
         input_shape=(1 if is_grey else 3, height, width),
         facts=(
-            describe_classes(layout.class_names),
-            f"{len(labels):,} images, {_per_class(counts)}",
-            _test_split(num_test),
-            *(note.rstrip(".") for note in layout.notes),
+            describe_classes(class_names),
+            f"{len(images):,} images, {_per_class(counts)}",
+            _test_split(0 if test_labels is None else len(test_labels)),
+            *(note.rstrip(".") for note in notes),
             _describe_sizes(sizes, side),
         ),
     )
@@ -182,19 +239,19 @@ def _test_split(num_test: int) -> str:
     return "the test split is drawn from them, as a fifth"
 
 
-def _sizes(paths: Sequence[str]) -> tuple[list[tuple[int, int]], bool]:
+def _sizes(images: Sequence[tuple[str, Callable[[], Image.Image]]]) -> tuple[list[tuple[int, int]], bool]:
     """Return width and height of images spread over the files, upright, and whether all of them are grey."""
-    step = max(1, len(paths) // MOST_HEADERS)
+    step = max(1, len(images) // MOST_HEADERS)
     sizes, is_grey = [], True
-    for path in paths[::step]:
+    for name, open_image in images[::step]:
         try:
-            with Image.open(path) as image:
+            with open_image() as image:
                 width, height = image.size
                 is_turned = image.getexif().get(_ORIENTATION_TAG, 1) in _TURNED
                 is_grey = is_grey and image.mode in _GREY
         except Exception as error:  # decoders raise errors of nearly any type on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise LosstuneError(f"{path}: not a readable image ({reason})") from None
+            raise LosstuneError(f"{name}: not a readable image ({reason})") from None
         sizes.append((height, width) if is_turned else (width, height))
     return sizes, is_grey
 

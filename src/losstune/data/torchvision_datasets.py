@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.data.decoded import Decode, decoded
 from losstune.data.decoding import decode
 from losstune.data.raw import Array, Labels, RawData, ReportProgress
 
@@ -45,8 +47,9 @@ def _idx(folder: str) -> Source:
     return Source(f"{folder}/raw/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte, not compressed")
 
 
-# A validation split is added to the training data, of which data.validation_fraction is held out. If the test
-# labels are not public, the validation split serves as the test split.
+# A second part of the training data is the validation split: it joins the training data, of which
+# data.validation_fraction is held out, or is used as such with data.own_validation. If the test labels are not public,
+# the validation split serves as the test split.
 SOURCES: dict[str, Source] = {
     "CIFAR10": Source("cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}"),
     "CIFAR100": Source("cifar-100-python/{train,test,meta}"),
@@ -88,8 +91,19 @@ SOURCES: dict[str, Source] = {
 }
 
 
+WITH_VALIDATION = tuple(name for name, source in SOURCES.items() if len(source.train) == 2)
+"""Data sets with a validation split beside their training and test splits."""
+
+
 def load(
-    name: str, root: Path, *, download: bool, image_size: int | None, progress: ReportProgress | None = None
+    name: str,
+    root: Path,
+    *,
+    download: bool,
+    image_size: int | None,
+    progress: ReportProgress | None = None,
+    own_validation: bool = False,
+    skip_bad: bool = False,
 ) -> RawData:
     """Read the data set `name` from `root`, in torchvision's layout.
 
@@ -103,6 +117,8 @@ def load(
         image_size: Side in pixels to which every image is resized; None keeps the size, which must then be the same
             for all.
         progress: Called with the number of decoded images.
+        own_validation: Whether the data set's validation split is used as such; else it joins the training data.
+        skip_bad: Whether images that cannot be read are left out; else one is an error.
 
     Raises:
         LosstuneError: If the data is missing and is not downloaded; the message names the root and the expected
@@ -112,7 +128,8 @@ def load(
     root = root.absolute()
     variants = [*source.train, *([source.test] if source.test is not None else [])]
     parts = [_construct(name, arguments, source, root, download=download) for arguments in variants]
-    num_per_part = [len(part) for part in parts]
+    number_of_part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    skipped: tuple[str, ...] = ()
     arrays = [_arrays(part, image_size) for part in parts]
     for pair in arrays:
         if pair is not None and len(pair[0]) != len(pair[1]):
@@ -125,17 +142,26 @@ def load(
         images = [pair[0] for pair in in_memory]
         labels = [pair[1] for pair in in_memory]
     else:
-        all_images, all_labels = _decode_items(name, parts, image_size, progress)
-        borders = np.cumsum(num_per_part)[:-1]
+        decode_items, all_labels, name_of = _items(name, parts, image_size, progress)
+        all_images, missing = decoded(decode_items, len(all_labels), None, skip_bad=skip_bad)
+        if len(missing):
+            skipped = tuple(name_of(index) for index in missing.tolist())
+            all_labels, number_of_part = np.delete(all_labels, missing), np.delete(number_of_part, missing)
+        borders = np.searchsorted(number_of_part, np.arange(1, len(parts)))
         images, labels = np.split(all_images, borders), np.split(all_labels, borders)
 
     has_test = source.test is not None and bool((labels[-1] >= 0).all())
     num_train = len(source.train)
     labels, class_names = _name_classes(parts[0], labels[: num_train + has_test])
+    validation = None
+    if own_validation:
+        validation = np.arange(len(labels[0]), sum(map(len, labels[:num_train])), dtype=np.int64)
     return RawData(
         images=_join(images[:num_train]),
         labels=_join(labels[:num_train]),
         class_names=class_names,
+        validation=validation,
+        skipped=skipped,
         test_images=images[-1] if has_test else None,
         test_labels=labels[-1] if has_test else None,
     )
@@ -183,9 +209,10 @@ def _arrays(part: Any, image_size: int | None) -> tuple[Array, Labels] | None:
     return np.ascontiguousarray(images), targets if targets.ndim == 1 else np.ascontiguousarray(targets[:, 0])
 
 
-def _decode_items(
+def _items(
     name: str, parts: Sequence[Any], image_size: int | None, progress: ReportProgress | None
-) -> tuple[Array, Labels]:
+) -> tuple[Decode, Labels, Callable[[int], str]]:
+    """Return what decodes the images of all parts, their labels (filled while decoding), and their names."""
     items = [(part, index) for part in parts for index in range(len(part))]
     labels = np.full(len(items), -1, dtype=np.int64)
 
@@ -197,14 +224,11 @@ def _decode_items(
         assert isinstance(image, Image.Image)
         return image
 
-    images = decode(
-        len(items),
-        open_image,
-        lambda index: f"{name}: image {items[index][1]}",
-        image_size=image_size,
-        progress=progress,
-    )
-    return images, labels
+    def name_of(index: int) -> str:
+        return f"{name}: image {items[index][1]}"
+
+    decode_items: Decode = partial(decode, len(items), open_image, name_of, image_size=image_size, progress=progress)
+    return decode_items, labels, name_of
 
 
 def _name_classes(part: Any, labels: Sequence[Labels]) -> tuple[list[Labels], tuple[str, ...]]:

@@ -29,4 +29,15 @@ def data_facts(params: Params, manifest: Manifest) -> DataFacts:
         class_groups={group: tuple(names[label] for label in labels) for group, labels in groups.items()},
         details=tuple(details(manifest, params.data)),
         has_soft_labels=manifest.soft_labels is not None,
+        num_groups=manifest.num_groups.model_dump() if manifest.num_groups else {},
     )
+
+
+def groups_note(manifest: Manifest) -> list[str]:
+    """Return a note on what intervals mean if the splits keep groups together; none if they do not."""
+    if manifest.num_groups is None:
+        return []
+    return [
+        "The splits keep groups together (data.groups). Intervals and p-values are about seeds and searches on this "
+        "one split by groups: how much the result depends on the groups in the test split, they do not say."
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.data import files, imbalance, noise, prepared, sources, splits
 from losstune.data.details import details
+from losstune.data.groups import require_apart
 from losstune.data.long_tail import long_tail
 from losstune.data.raw import Labels, RawData, ReportProgress, describe_classes
 from losstune.stages.layout import PREPARED
@@ -42,9 +44,14 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     is_in_memory = raw is not None
     raw = raw or _load(settings, cache=root / DECODED)
     has_test = raw.test_labels is not None
+    for key, is_missing in (("own_validation", raw.validation is None), ("groups", raw.groups is None)):
+        if is_missing and (found := getattr(settings, key)):
+            raise LosstuneError(f"data.{key}: found {json.dumps(found)}, and the data has none; remove the key")
     try:
         if raw.test_labels is not None:
             splits.require_two_classes(raw.test_labels, raw.class_names, "test split that the data brings")
+            if raw.groups is not None and raw.test_groups is not None:
+                require_apart(raw.groups, raw.test_groups, "test split that the data brings")
         parts = splits.split(
             raw.labels,
             raw.class_names,
@@ -52,11 +59,13 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
             test_fraction=None if has_test else settings.test_fraction,
             seed=derive_seed(params.study.seed, "split"),
             validation=raw.validation,
+            groups=raw.groups,
         )
     except LosstuneError as error:
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
     if settings.long_tail is not None:
         parts = replace(parts, train=_tail(raw, parts, settings.long_tail, params.study.seed))
+    raw = raw.encoded(parts.train)
     manifest = prepared.write(
         folder / PREPARED,
         raw,

@@ -28,7 +28,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.terminal import print_report
 from losstune.stages import features
-from losstune.stages.data_facts import data_facts
+from losstune.stages.data_facts import data_facts, groups_note
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
@@ -83,6 +83,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         LosstuneError: If the output of an earlier stage is missing or damaged.
     """
     study = open_study(params, folder, root, recorded_device)
+    params = params.model_copy(update={"tune": study.params.tune})
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
     registration = read_registration(folder / REGISTRATION)
     require_registered(registration, study, trials, blocks)
@@ -97,7 +98,12 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         protocol=registration.protocol,
         earlier=registration.earlier,
         data_warnings=imbalance.warnings_on(study.manifest, params.tune.measure.name, params.report.rope),
-        more_notes=[*mixing_note(params), *soft_label_notes(params, study.manifest), *unverified(params)],
+        more_notes=[
+            *mixing_note(params),
+            *groups_note(study.manifest),
+            *soft_label_notes(params, study.manifest),
+            *unverified(params),
+        ],
         code=_code_facts(study),
     )
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None

@@ -39,6 +39,8 @@ class DataFacts(Row):
             are not shown.
         details: What was changed in the data or is special about it, a phrase each.
         has_soft_labels: Whether a sample has a distribution over the classes.
+        num_groups: Groups in each split, none of which is in two; None for a test split that the data brings without
+            groups. Empty if the splits keep no groups together.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataFacts(Row):
     class_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     details: tuple[str, ...] = ()
     has_soft_labels: bool = False
+    num_groups: dict[str, int | None] = Field(default_factory=dict)
 
 
 class CodeFacts(Row):
