@@ -41,7 +41,7 @@ def small_task(
     weight_decay=1e-3,
     **settings,
 ):
-    task = {name: settings.pop(name) for name in ("test", "keep_weights", "metric") if name in settings}
+    task = {name: settings.pop(name) for name in ("test", "keep_weights", "metrics", "score") if name in settings}
     training = {
         "epochs": 3,
         "batch_size": 32,

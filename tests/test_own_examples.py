@@ -98,7 +98,7 @@ def test_an_augmentation_of_ones_own(tmp_path):
 
 def test_a_metric_of_ones_own_by_which_the_lower_cost_wins(tmp_path):
     costs = (1.0 - np.eye(10)) * np.where(np.arange(10) == 8, 20.0, 1.0)[:, None]  # an 8 must not be missed
-    metric = {"name": "my_metrics.py:expected_cost", "minimize": True, "options": {"costs": costs.tolist()}}
+    metric = {"name": "my_metrics.py:reviewed_cost", "minimize": True, "options": {"costs": costs.tolist()}}
     settings = {
         "model": {"name": "mlp"},
         "training": {"epochs": 5, "batch_size": 32},
@@ -112,25 +112,25 @@ def test_a_metric_of_ones_own_by_which_the_lower_cost_wins(tmp_path):
     }
     results = run(tmp_path, settings, "my_metrics.py")
     mae, cross_entropy = results["losses"]
-    cost = {loss["loss"]: loss["scores"]["expected_cost"]["mean"] for loss in (mae, cross_entropy)}
+    cost = {loss["loss"]: loss["scores"]["reviewed_cost"]["mean"] for loss in (mae, cross_entropy)}
     assert cost["cross_entropy"] < cost["mae"]
     assert cross_entropy["difference"]["mean"] == pytest.approx(cost["cross_entropy"] - cost["mae"])
     assert cross_entropy["decision"] == "better"
     assert results["verdict"]["loss"] == "cross_entropy"
-    assert "in expected_cost, lower in 8 of 8 blocks" in results["verdict"]["sentence"]
+    assert "in reviewed_cost, lower in 8 of 8 blocks" in results["verdict"]["sentence"]
     trials = [json.loads(line) for line in (tmp_path / "results/tune/trials.jsonl").read_text().splitlines()]
     for loss in (mae, cross_entropy):
         for number, search in enumerate(loss["searches"]):
             rivals = [t for t in trials if (t["configuration"]["loss"], t["search"]) == (loss["loss"], number)]
-            assert search["validation"] == min(trial["validation"]["expected_cost"] for trial in rivals)
+            assert search["validation"] == min(trial["validation"]["reviewed_cost"] for trial in rivals)
     assert json.loads((tmp_path / "metrics.json").read_text())["winner"] == "cross_entropy"
     assert "lower is better" in (tmp_path / "report/report.html").read_text(encoding="utf-8")
 
 
 def test_a_metric_that_raises_is_found_before_anything_trains(tmp_path):
-    metric = {"name": "my_metrics.py:expected_cost", "minimize": True, "options": {"costs": [[0, 1], [5, 0]]}}
+    metric = {"name": "my_metrics.py:reviewed_cost", "minimize": True, "options": {"costs": [[0, 1], [5, 0]]}}
     with pytest.raises(AssertionError) as caught:
         run(tmp_path, {"tune": {"metric": metric}, "report": {"rope": 0.05}}, "my_metrics.py")
     (line,) = str(caught.value).splitlines()[:1]
-    assert "tune.metric: found 'my_metrics.py:expected_cost', which raises on 20 samples of 10 classes" in line
+    assert "tune.metric: found 'my_metrics.py:reviewed_cost', which raises on 20 samples of 10 classes" in line
     assert not (tmp_path / "results/tune").exists()

@@ -149,7 +149,7 @@ def test_a_page_has_the_same_elements_as_on_github(path, site):
 
 def test_a_link_out_of_the_pages_leads_to_a_page_that_shows_the_file(site):
     shown = (site / "repository/examples/own/index.html").read_text(encoding="utf-8")
-    assert "expected_cost" in shown
+    assert "reviewed_cost" in shown
     assert 'href="../../../your-own.html"' in shown
     assert 'href="repository/CONTRIBUTING.html"' in (site / "index.html").read_text(encoding="utf-8")
 

@@ -127,7 +127,9 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"tune.scheduler": "ASHA"}, "tune.scheduler: found 'ASHA', expected one of fifo, asha; did you mean 'asha'?"),
     (
         {"tune.metric": "f1"},
-        f"tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}",
+        "tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, top_5_accuracy, nll, brier, "
+        "auroc, average_precision, kappa, quadratic_kappa, mcc, {name: expected_cost, costs: ...}, or "
+        f"{EXPECTED}; did you mean 'macro_f1'?",
     ),
     (
         {"training.optimizer": "AdamW"},
@@ -359,8 +361,8 @@ def test_a_message_is_one_line_without_a_library_s_name():
             "of this metric; where it is a fraction, write `percent: true` in tune.metric",
         ),
         (
-            {"tune": {"metric": {"name": "m.py:kappa", "percent": True}}, "report": {"rope": 1.0}},
-            "report.rope: found 1, expected a number in [0, 1), because kappa is a fraction",
+            {"tune": {"metric": {"name": "m.py:mean_iou", "percent": True}}, "report": {"rope": 1.0}},
+            "report.rope: found 1, expected a number in [0, 1), because mean_iou is a fraction",
         ),
         ({"report": {"rope": 2}}, "report.rope: found 2, expected a number in [0, 1), because accuracy is a fraction"),
         (
@@ -406,8 +408,8 @@ def test_a_metric_of_the_user_s_own_is_a_reference_or_a_section():
     assert (plain.tune.measure.name, plain.tune.measure.minimize, plain.report.rope) == ("cost", False, 250.0)
     section = {"name": "m.py:cost", "minimize": True, "options": {"costs": [[0, 1], [5, 0]]}}
     whole = Params.model_validate({"tune": {"metric": section}, "report": {"rope": 0.1}})
-    assert (whole.tune.measure.minimize, whole.tune.own_metric.options) == (True, section["options"])
-    fraction = Params.model_validate({"tune": {"metric": {"name": "m.py:kappa", "percent": True}}})
+    assert (whole.tune.measure.minimize, whole.tune.metric.options) == (True, section["options"])
+    fraction = Params.model_validate({"tune": {"metric": {"name": "m.py:mean_iou", "percent": True}}})
     assert (fraction.tune.measure.percent, fraction.report.rope) == (True, 0.005)
-    assert Params().tune.own_metric is None
+    assert Params().tune.own_metrics == {}
     assert Params().tune.measure.name == "accuracy"

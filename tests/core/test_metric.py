@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from losstune.core.metric import METRICS, Metric, worst_scores
+from losstune.core.metric import METRICS, STANDARD, Metric, worst_scores
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -16,6 +16,11 @@ def test_the_worst_score_is_the_bound_of_the_worse_side(name):
 def test_nothing_bounds_a_metric_of_the_user_s_own(minimize, worst):
     own = Metric.own("cost", minimize=minimize, percent=False)
     assert (own.worst, own.label) == (worst, "cost")
-    assert list(worst_scores(own)) == [*METRICS, "cost"]
-    assert worst_scores(own)["cost"] == worst
+    assert list(worst_scores([METRICS["mcc"], own])) == [*STANDARD, "mcc", "cost"]
+    assert worst_scores([own])["cost"] == worst
     assert "cost" not in worst_scores()
+
+
+def test_the_standard_metrics_are_what_every_training_has():
+    assert list(worst_scores()) == list(STANDARD)
+    assert set(STANDARD) < METRICS.keys()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from losstune.config.load import load_params
+from losstune.config.metrics import MetricSettings
 from losstune.config.schema import Params
-from losstune.config.settings import MetricSettings
 from losstune.core.records import Record, place_of
 from losstune.verdict.pipeline import build_results
 from losstune.verdict.results import DataFacts, Results

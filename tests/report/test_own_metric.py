@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import MetricSettings
 from losstune.report import figures, tables
 from losstune.report.card import model_card
 from losstune.report.differences import difference_rows

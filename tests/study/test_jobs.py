@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from losstune.config.metrics import CostSettings, MetricSettings
 from losstune.config.settings import ModelSettings, OwnSettings, TrainingSettings
 from losstune.core.records import Configuration
 from losstune.core.sources import code_digest
@@ -71,6 +72,22 @@ def test_searched_settings_and_what_patience_watches_are_part_of_the_key():
     assert key(dataclasses.replace(TASK, score="macro_f1")) == key()
     patient = dataclasses.replace(TASK, training=TASK.training.model_copy(update={"patience": 3}))
     assert key(dataclasses.replace(patient, score="macro_f1")) != key(patient)
+
+
+def test_the_metrics_that_a_study_names_are_part_of_the_key():
+    own = MetricSettings(name="mine.py:cost", minimize=True)
+    costs = CostSettings(name="expected_cost", costs=((0.0, 1.0), (5.0, 0.0)))
+    others = CostSettings(name="expected_cost", costs=((0.0, 1.0), (6.0, 0.0)))
+    named = [(), ("auroc",), ("mcc",), ("auroc", "mcc"), (costs,), (others,), (own,), ("auroc", own)]
+    assert len({key(dataclasses.replace(TASK, metrics=metrics)) for metrics in named}) == len(named)
+
+
+def test_which_of_the_metrics_selects_is_not():
+    """Every training has all of them, so a study that judges by another one of them trains nothing again."""
+    own = MetricSettings(name="mine.py:cost", minimize=True, percent=True)
+    moved = MetricSettings(name="elsewhere.py:cost", minimize=True)
+    by_auroc = dataclasses.replace(TASK, metrics=("auroc", "mcc", own), score="auroc")
+    assert key(by_auroc) == key(dataclasses.replace(TASK, metrics=(moved, "auroc", "mcc"), score="cost"))
 
 
 def test_stage_role_and_number_do_not():

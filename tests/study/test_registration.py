@@ -119,7 +119,7 @@ def test_the_terms_are_what_is_written_out_here():
         f"{section}.{key}": value
         for section in ("model", "training", "tune", "confirm", "report")
         for key, value in getattr(params, section).model_dump(mode="json").items()
-        if (section, key) not in NEW and key not in {"download", "weights", "class_groups"}
+        if (section, key) not in NEW and key not in {"download", "weights", "secondary_metrics", "class_groups"}
     }
     rate, decay = params.search_space.learning_rate, params.search_space.weight_decay
     for loss in ("focal", "cross_entropy"):
@@ -195,6 +195,7 @@ def test_the_terms_cover_losses_and_data():
         ("data", "download", True),
         ("resources", "executor", "inline"),
         ("tracking", "enabled", False),
+        ("tune", "secondary_metrics", ["nll", "auroc"]),
     ],
 )
 def test_the_terms_do_not_depend_on(section, key, value):

@@ -10,8 +10,9 @@ import pytest
 import torch
 from scipy.stats import qmc
 
-from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import MetricSettings
+from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings
+from losstune.config.tune import TuneSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.seeds import derive_seed
 from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange

@@ -9,7 +9,7 @@ from safetensors.torch import load
 
 from losstune.config.settings import ModelSettings, OwnSettings
 from losstune.core.errors import LosstuneError
-from losstune.core.metric import METRICS
+from losstune.core.metric import STANDARD
 from losstune.losses.registry import get
 from losstune.models import build_model
 from losstune.study.jobs import train_timed
@@ -106,7 +106,7 @@ def test_a_loop_that_repeats_the_steps_of_losstune_gives_its_results(write, loss
     ((expected,),) = loop.train(plain, digits_arrays(), get(loss).bind())
     assert found.status == "finished"
     assert found.num_parameters == expected.num_parameters
-    for name in METRICS:
+    for name in STANDARD:
         assert found.validation[name] == pytest.approx(expected.validation[name], rel=1e-3), name
         assert found.test[name] == pytest.approx(expected.test[name], rel=1e-3), name
     assert [epoch.train_loss for epoch in found.curve] == pytest.approx(
@@ -371,7 +371,7 @@ def test_probabilities_of_another_link_give_no_softmax_calibration(write):
     for loss in ("cross_entropy", "sigmoid_bce"):
         ((result,),) = run(write(linear(back=back), loss=loss, test=True))
         ways[loss] = set(result.calibration)
-        assert result.test.keys() == METRICS.keys()
+        assert result.test.keys() == set(STANDARD)
     assert ways == {"cross_entropy": {"softmax", "link", "scaled"}, "sigmoid_bce": {"link"}}
 
 

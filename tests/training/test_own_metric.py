@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import MetricSettings
 from losstune.core.errors import LosstuneError
 from losstune.losses.registry import get
 from losstune.training.loop import train
@@ -75,7 +75,7 @@ def own(name, **options):
 
 
 def results_of(metric, **settings):
-    task = small_task(metric=metric, test=True, seeds=(1, 2), **settings)
+    task = small_task(metrics=() if metric is None else (metric,), test=True, seeds=(1, 2), **settings)
     return list(train(task, digits_arrays(), get("cross_entropy").bind({})))[-1]
 
 
@@ -114,7 +114,7 @@ def test_it_is_scikit_learns_on_the_same_samples():
 @pytest.mark.parametrize(("minimize", "worst"), [(True, math.inf), (False, -math.inf)])
 def test_a_failed_or_diverged_training_has_its_worst_score(minimize, worst):
     metric = MetricSettings(name="metrics.py:top", minimize=minimize)
-    (result,) = failed(small_task(metric=metric, test=True), "a cause")
+    (result,) = failed(small_task(metrics=(metric,), test=True), "a cause")
     assert result.validation["top"] == result.test["top"] == worst
     diverged = results_of(metric, learning_rate=1e30, optimizer="sgd")[0]
     assert diverged.status == "diverged"
@@ -160,12 +160,16 @@ def test_a_mistake_is_one_line(metric, message):
 
 
 def test_the_example_is_the_cost_of_the_cheapest_decision():
-    metric = MetricSettings(name=str(EXAMPLE) + ":expected_cost", options={"costs": [[0, 1], [10, 0]]}, minimize=True)
+    metric = MetricSettings(name=str(EXAMPLE) + ":reviewed_cost", options={"costs": [[0, 1], [10, 0]]}, minimize=True)
     check_metric(metric, 2)
     # At 0.2 for the second class, deciding the first one costs 10 * 0.2, more than 1 * 0.8.
     probabilities = torch.tensor([[0.8, 0.2], [0.95, 0.05]])
     assert load_metric(metric)(probabilities, torch.tensor([0, 1])) == pytest.approx((1 + 10) / 2)
-    plain = MetricSettings(name=str(EXAMPLE) + ":expected_cost", options={"costs": (1 - np.eye(3)).tolist()})
+    plain = MetricSettings(name=str(EXAMPLE) + ":reviewed_cost", options={"costs": (1 - np.eye(3)).tolist()})
     p = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).softmax(1)
     labels = torch.arange(40) % 3
     assert load_metric(plain)(p, labels) == pytest.approx(reference.zero_one_loss(labels, p.argmax(1)))
+    # A decision costs (0.2, 0.8) or (0.5, 0.5) at equal costs: the review at 0.3 takes the second sample alone.
+    reviewed = MetricSettings(name=str(EXAMPLE) + ":reviewed_cost", options={"costs": [[0, 1], [1, 0]], "review": 0.3})
+    probabilities = torch.tensor([[0.8, 0.2], [0.5, 0.5]])
+    assert load_metric(reviewed)(probabilities, torch.tensor([1, 1])) == pytest.approx((1 + 0.3) / 2)

@@ -1,9 +1,10 @@
+import math
 from dataclasses import replace
 
 import pytest
 
-from losstune.config.settings import MetricSettings
-from losstune.core.metric import METRICS
+from losstune.config.metrics import CostSettings, MetricSettings
+from losstune.core.metric import METRICS, STANDARD
 from losstune.training.task import failed
 from tests.small import small_task
 
@@ -11,7 +12,7 @@ from tests.small import small_task
 @pytest.mark.parametrize("test", [True, False])
 def test_a_task_that_raised_has_the_worst_scores_for_every_seed(test):
     results = failed(small_task(seeds=(1, 2, 3), test=test), "ValueError: no")
-    worst = {name: metric.worst for name, metric in METRICS.items()}
+    worst = {name: METRICS[name].worst for name in STANDARD}
     assert len(results) == 3
     for result in results:
         assert (result.status, result.cause, result.num_parameters) == ("failed", "ValueError: no", 0)
@@ -35,4 +36,13 @@ def test_the_metric_that_selects():
     own = MetricSettings(name="mine.py:cost", minimize=True)
     assert small_task().selects.name == "accuracy"
     assert replace(small_task(), score="macro_f1").selects.name == "macro_f1"
-    assert (small_task(metric=own).selects.name, small_task(metric=own).selects.sign) == ("cost", -1)
+    selects = small_task(metrics=("auroc", own), score="cost").selects
+    assert (selects.name, selects.sign) == ("cost", -1)
+
+
+def test_every_metric_has_a_worst_score():
+    costs = CostSettings(name="expected_cost", costs=((0.0, 1.0), (5.0, 0.0)))
+    own = MetricSettings(name="mine.py:gain")
+    worst = small_task(metrics=("mcc", costs, own)).worst_scores()
+    assert list(worst) == [*STANDARD, "mcc", "expected_cost", "gain"]
+    assert (worst["mcc"], worst["expected_cost"], worst["gain"]) == (-1.0, 5.0, -math.inf)

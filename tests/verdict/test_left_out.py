@@ -8,7 +8,7 @@ import pytest
 from losstune.verdict.left_out import left_out
 
 ALL = {"softmax": 1, "link": 1, "scaled": 1}
-SCORES = {"nll": 0.5, "mean_iou": 0.5}
+SCORES = {"ece": 0.5, "mean_iou": 0.5}
 
 
 @dataclass
@@ -18,6 +18,10 @@ class Loss:
     calibration: dict[str, Any] = field(default_factory=dict)
     num_failed_blocks: int = 0
     blocks: tuple[int, ...] = (1, 2)
+
+    @property
+    def has_predictions(self) -> bool:
+        return "ece" in self.scores
 
 
 @dataclass

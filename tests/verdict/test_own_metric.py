@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import MetricSettings
 from losstune.core.errors import LosstuneError
 from losstune.verdict.failures import with_worst, worst_score
 from losstune.verdict.results import Results

@@ -6,7 +6,8 @@ from scipy import stats
 
 from losstune.core.errors import LosstuneError
 from losstune.core.files import canonical_json
-from losstune.verdict.results import METRICS, Results
+from losstune.core.metric import STANDARD
+from losstune.verdict.results import Results
 from tests.report.studies import make_block, make_study
 
 CROSS_ENTROPY = [0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.91]
@@ -56,7 +57,7 @@ def test_numbers_of_a_loss_against_numpy_and_scipy():
     assert focal.difference.p_value == max(focal.difference.p_blocks, focal.difference.p_search)
     assert focal.scores["accuracy"].mean == pytest.approx(np.mean(scores))
     assert [block["accuracy"] for block in focal.blocks] == scores
-    assert set(focal.scores) == set(METRICS)
+    assert set(focal.scores) == set(STANDARD)
     assert focal.num_trials == {"diverged": 2, "finished": 4}
     assert (focal.winner_index, focal.winner_validation, focal.default_validation) == (1, 0.90, 0.88)
 

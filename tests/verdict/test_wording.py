@@ -81,7 +81,7 @@ def test_a_fraction_is_shown_in_percent():
 
 
 def test_an_own_metric_has_the_name_of_its_function():
-    assert [wording.metric_name(name) for name in ("macro_f1", "expected_cost")] == ["macro-F1", "expected_cost"]
+    assert [wording.metric_name(name) for name in ("macro_f1", "mean_iou")] == ["macro-F1", "mean_iou"]
     assert COST.axis == "cost (lower is better)"
     assert POINTS.axis == "accuracy, %"
 

@@ -18,7 +18,23 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from losstune.core.errors import did_you_mean
 
 _SWITCHES = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
-_OTHER_WORDS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16", "acc": "accuracy"}
+_OTHER_WORDS = {
+    "gpu": "cuda",
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "acc": "accuracy",
+    "f1": "macro_f1",
+    "top5": "top_5_accuracy",
+    "top_5": "top_5_accuracy",
+    "log_loss": "nll",
+    "cross_entropy": "nll",
+    "roc_auc": "auroc",
+    "auc": "auroc",
+    "ap": "average_precision",
+    "cohen_kappa": "kappa",
+    "qwk": "quadratic_kappa",
+    "matthews": "mcc",
+}
 """Other names of allowed values that the nearest spelling would not find."""
 
 

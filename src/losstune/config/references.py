@@ -10,12 +10,12 @@ from losstune.core.own_code import is_own
 
 def references(params: Params) -> dict[str, str]:
     """Return the reference of every callable of the user's own that a training runs, by its key in ``params.yaml``."""
-    training, metric = params.training, params.tune.metric
+    training = params.training
     found = {"model.name": params.model.name if is_own(params.model.name) else None}
     for key, setting in (
         ("training.augmentation", training.augmentation),
         ("training.loop", training.loop),
-        ("tune.metric", metric),
+        *params.tune.own_metrics.items(),
     ):
         found[key] = setting.name if isinstance(setting, OwnSettings) and is_own(setting.name) else None
     if isinstance(training.augmentation, tuple):

@@ -8,21 +8,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from losstune.config.data import FILES, DataSettings
+from losstune.config.metrics import MetricSettings
 from losstune.config.own_loop import require_own_loop
-from losstune.config.settings import (
-    Int,
-    MetricSettings,
-    ModelSettings,
-    Number,
-    OwnMetric,
-    Section,
-    Text,
-    TrainingSettings,
-)
+from losstune.config.settings import Int, ModelSettings, Number, Section, Text, TrainingSettings
 from losstune.config.tunable import require_tunable
+from losstune.config.tune import TuneSettings
 from losstune.core.errors import did_you_mean
 from losstune.core.local_code import EXPECTED
-from losstune.core.metric import METRICS, Metric
 from losstune.core.own_code import is_own, name_of
 
 
@@ -101,37 +93,6 @@ class SearchSpaceSettings(Section):
         if self.weight_decay.low < 0:
             raise ValueError(f"weight_decay.low must not be negative, found {self.weight_decay.low:g}")
         return self
-
-
-class AshaSettings(Section):
-    """Early stopping by ASHA within one search."""
-
-    grace_epochs: Annotated[Int, Field(ge=1)] = 3
-    reduction_factor: Annotated[Int, Field(ge=2, le=16)] = 3
-
-
-class TuneSettings(Section):
-    """The budget, sampler, scheduler and selection metric of the search."""
-
-    num_searches: Annotated[Int, Field(ge=2, le=1000)] = 2
-    trials_per_loss: Annotated[Int, Field(ge=1, le=100_000)] = 12
-    sampler: Literal["sobol", "random", "tpe"] = "sobol"
-    scheduler: Literal["fifo", "asha"] = "fifo"
-    asha: AshaSettings = Field(default_factory=AshaSettings)
-    metric: Annotated[
-        Literal["accuracy", "balanced_accuracy", "macro_f1"] | OwnMetric,
-        Field(description=f"one of accuracy, balanced_accuracy, macro_f1, or {EXPECTED}"),
-    ] = "accuracy"
-
-    @property
-    def own_metric(self) -> MetricSettings | None:
-        """The user's own metric, if it is one."""
-        return self.metric if isinstance(self.metric, MetricSettings) else None
-
-    @property
-    def measure(self) -> Metric:
-        """The metric that selects on validation and that the verdict is about."""
-        return self.metric.measure if isinstance(self.metric, MetricSettings) else METRICS[self.metric]
 
 
 class ConfirmSettings(Section):
@@ -288,7 +249,7 @@ class Params(Section):
             )
 
     def _require_loop(self) -> None:
-        metric = self.tune.own_metric
+        metric = self.tune.metric
         if self.training.loop is not None:
             require_own_loop(self.training, self.search_space.training)
             if self.model.backbone_factor != 1.0:
@@ -302,7 +263,7 @@ class Params(Section):
                     "network itself; remove these keys"
                 )
             return
-        if metric is not None and not metric.is_function:
+        if isinstance(metric, MetricSettings) and not metric.is_function:
             raise ValueError(
                 f"tune.metric.name: found {metric.name!r}, expected {EXPECTED}; other names need a training.loop that "
                 "returns its scores"
@@ -319,7 +280,8 @@ class Params(Section):
                 f"report.rope: found {rope:g}, expected a number in [0, 1), because {metric.name} is a fraction"
             )
         if not metric.percent and "rope" not in self.report.model_fields_set:
+            of_own = "; where it is a fraction, write `percent: true` in tune.metric"
             raise ValueError(
                 f"report.rope: is missing, expected the smallest difference of {metric.name} that matters in practice, "
-                "in the units of this metric; where it is a fraction, write `percent: true` in tune.metric"
+                f"in the units of this metric{of_own if isinstance(self.tune.metric, MetricSettings) else ''}"
             )

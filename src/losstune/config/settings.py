@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from losstune.core.local_code import EXPECTED
-from losstune.core.metric import METRICS, Metric
-from losstune.core.own_code import RESERVED, is_own, name_of
+from losstune.core.own_code import RESERVED, is_own
 
 WEIGHTS_FILES = (".safetensors", ".pt", ".pth")
 """How the name of a file of weights ends."""
@@ -60,37 +59,6 @@ class OwnSettings(Section):
 Own = Annotated[OwnSettings, BeforeValidator(_section_of_reference)]
 
 
-class MetricSettings(OwnSettings):
-    """A user's own metric. Its name alone stands for the section without options.
-
-    Attributes:
-        name: A reference; or any name, for a training loop of the user's own that returns scores.
-        minimize: Whether lower is better.
-        percent: Whether it is a fraction, which is shown in per cent, with differences in percentage points.
-    """
-
-    name: Annotated[Text, Field(description=f"{EXPECTED}, or a name if training.loop returns its scores")]
-    minimize: bool = False
-    percent: bool = False
-
-    @property
-    def is_function(self) -> bool:
-        """Whether losstune can compute it."""
-        return is_own(self.name)
-
-    @model_validator(mode="after")
-    def _has_a_name_of_its_own(self) -> MetricSettings:
-        name = name_of(self.name)
-        if name in METRICS:
-            raise ValueError(f"name: found {self.name!r}, but {name} is a metric of losstune; rename the function")
-        return self
-
-    @property
-    def measure(self) -> Metric:
-        """The metric, named after the function."""
-        return Metric.own(name_of(self.name), minimize=self.minimize, percent=self.percent)
-
-
 def _section_of_policy(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -106,8 +74,6 @@ class PolicySettings(Section):
 
 
 Policy = Annotated[PolicySettings, BeforeValidator(_section_of_policy)]
-
-OwnMetric = Annotated[MetricSettings, BeforeValidator(_section_of_reference)]
 
 
 class ModelSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -42,6 +42,8 @@ class Metric:
         return cls(name=name, label=name, minimize=minimize, percent=percent, worst=worst)
 
 
+EXPECTED_COST = "expected_cost"
+
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
@@ -71,6 +73,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 bounds=(0.0, 1.0),
             ),
             Metric(
+                name="top_5_accuracy",
+                label="top-5 accuracy",
+                summary="Fraction of samples whose true class is among the five most probable ones.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
                 name="nll",
                 label="NLL",
                 summary="Mean negative log of the true class's probability, in nats.",
@@ -95,16 +105,63 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 worst=1.0,
                 bounds=(0.0, 1.0),
             ),
+            Metric(
+                name="auroc",
+                label="AUROC",
+                summary="Mean over the classes of the area under the ROC curve of the class against the others.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="average_precision",
+                label="average precision",
+                summary="Mean over the classes of the average precision of the class against the others.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="kappa",
+                label="Cohen's kappa",
+                summary="Agreement of predicted and true classes beyond chance, -1 to 1.",
+                worst=-1.0,
+                bounds=(-1.0, 1.0),
+            ),
+            Metric(
+                name="quadratic_kappa",
+                label="quadratic kappa",
+                summary="Cohen's kappa with errors weighted by the squared distance of the class indices, -1 to 1.",
+                worst=-1.0,
+                bounds=(-1.0, 1.0),
+            ),
+            Metric(
+                name="mcc",
+                label="MCC",
+                summary="Matthews' correlation coefficient of predicted and true classes, -1 to 1.",
+                worst=-1.0,
+                bounds=(-1.0, 1.0),
+            ),
+            Metric(
+                name=EXPECTED_COST,
+                label="expected cost",
+                summary="Mean cost of the decisions with the least expected cost, in units of the costs.",
+                minimize=True,
+                worst=math.inf,
+            ),
         )
     }
 )
-"""The built-in metrics by name, in display order. Every training has them."""
+"""The built-in metrics by name, in display order."""
+
+STANDARD = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
+"""Names of the metrics that every training has. Others are computed where a study names them."""
 
 
-def worst_scores(own: Metric | None = None) -> dict[str, float]:
+def worst_scores(further: Iterable[Metric] = ()) -> dict[str, float]:
     """Return each metric's worst score, which the record of a diverged or failed training contains.
 
     Args:
-        own: The user's own metric, if the study has one.
+        further: The metrics that the study has besides the standard ones.
     """
-    return {metric.name: metric.worst for metric in (*METRICS.values(), *([own] if own else []))}
+    return {metric.name: metric.worst for metric in (*(METRICS[name] for name in STANDARD), *further)}

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from losstune.core.metric import METRICS
 from losstune.report import tables
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
 from losstune.report.parts.text import csv_text
 from losstune.report.reliability import reliability_rows
 from losstune.verdict.blocks import confirmed_configurations
-from losstune.verdict.results import METRICS, LossResult, Results
+from losstune.verdict.results import LossResult, Results
 
 _COST = ["loss", "num_trainings", "mean_sec", "sd_sec", "relative", "search_min", "confirm_min", "share_failed"]
 _COST_NAMES = {"num_trainings": "trainings", "relative": "relative_to_baseline"}
@@ -112,7 +113,7 @@ def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
 
 def _metrics(results: Results) -> list[str]:
     """Return the metrics that a loss has, the user's own last."""
-    names = dict.fromkeys((*METRICS, results.metric))
+    names = dict.fromkeys((*METRICS, results.metric, *results.other_metrics))
     return [name for name in names if any(name in loss.scores for loss in results.losses)]
 
 

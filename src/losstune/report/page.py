@@ -13,11 +13,10 @@ from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
 from losstune.report.weights import SURE
 from losstune.verdict import wording
-from losstune.verdict.results import METRICS, Results
+from losstune.verdict.results import Results
 
-# More columns would not fit the page. Balanced accuracy is in results.json, and comes first if it is the metric.
-_SHOWN_METRICS = tuple(name for name in METRICS if name != "balanced_accuracy")
-
+_HIDDEN = {"balanced_accuracy"}
+"""Without it, all standard metrics fit the page. It is shown where the study names it."""
 
 LABELS = {
     "differences.svg": "Paired differences against the baseline, with intervals",
@@ -51,6 +50,8 @@ def render_page(
         commit: Commit that trained the models, or None outside Git.
         versions: Version by package or device, in display order.
     """
+    hidden = _HIDDEN - {metric.name for metric in results.secondary}
+    other_metrics = [(name, wording.metric_name(name)) for name in results.other_metrics if name not in hidden]
     names, focus = results.data.class_names, results.losses_in_focus()
     by_loss = {cost.loss: cost for cost in diagnostics.costs}
     return render(
@@ -60,11 +61,8 @@ def render_page(
         params=params,
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
         units=results.units,
-        other_metrics=[
-            (name, wording.metric_name(name))
-            for name in _SHOWN_METRICS
-            if name != results.metric and any(name in loss.scores for loss in results.losses)
-        ],
+        other_metrics=other_metrics,
+        minimised=wording.enumeration([title for name, title in other_metrics if results.is_minimised(name)]),
         figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(

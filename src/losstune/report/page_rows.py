@@ -43,7 +43,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
         "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
         "p_better_value": difference.probability_better if difference else "",
         "metrics": {
-            name: (wording.score(name, value.mean), value.mean)
+            name: (results.score(name, value.mean), value.mean)
             for name, value in loss.scores.items()
             if name != results.metric
         },

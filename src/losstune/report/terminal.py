@@ -40,7 +40,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         Column("Holm p", right=True),
         Column("decision"),
         *(Column(group, right=True, optional=True) for group in results.data.class_groups),
-        *(Column(name.upper(), right=True, optional=True) for name in _known_scores(results)),
+        *(Column(wording.metric_name(name), right=True, optional=True) for name in _other_metrics(results)),
         *(Column(title, right=True, optional=True) for title in ("training", "failed")),
     ]
     print_table(console, columns, [_cells(result, results, durations_sec) for result in shown])
@@ -96,9 +96,10 @@ def control_line(results: Results) -> str:
     return " ".join(parts)
 
 
-def _known_scores(results: Results) -> tuple[str, ...]:
-    # A training loop of the user's own may return scores of the study's metric alone.
-    return ("nll", "ece") if results.has_predictions else ()
+def _other_metrics(results: Results) -> list[str]:
+    """Return the metrics that the study names, then NLL and ECE; the page has all."""
+    shown = {metric.name for metric in results.secondary} | {"nll", "ece"}
+    return [name for name in results.other_metrics if name in shown]
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
@@ -113,7 +114,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
         *(_recall(result.group_recalls.get(group)) for group in results.data.class_groups),
-        *(Text(wording.score(name, scores[name].mean) if name in scores else "") for name in _known_scores(results)),
+        *(Text(results.score(name, scores[name].mean) if name in scores else "") for name in _other_metrics(results)),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),
     ]

@@ -175,7 +175,7 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
             model=params.model,
             training=params.training,
             device=study.device,
-            metric=params.tune.own_metric,
+            metrics=params.tune.further_metrics,
             test=True,
             keep_weights=index == 0 and role == "block",
             score=params.tune.measure.name,

@@ -45,8 +45,9 @@ def check_own(params: Params, input_shape: tuple[int, ...] | None, num_classes: 
         if isinstance(augmentation, OwnSettings) and input_shape is not None:
             note = require_augmentation(augmentation, input_shape)
             notes += [note] if note else []
-        if params.tune.own_metric is not None and params.tune.own_metric.is_function and input_shape:
-            check_metric(params.tune.own_metric, num_classes)
+        for key, metric in params.tune.own_metrics.items():
+            if metric.is_function and input_shape:
+                check_metric(metric, num_classes, key)
     return [*notes, *printed_note(printed.getvalue())]
 
 

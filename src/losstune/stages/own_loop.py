@@ -49,7 +49,7 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
             model=params.model,
             training=params.training.model_copy(update={"precision": "float32"}),
             device=resolve_device(params.resources.device),
-            metric=params.tune.own_metric,
+            metrics=params.tune.further_metrics,
             score=params.tune.measure.name,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from losstune.config.metrics import CostSettings
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.local_code import EXPECTED
@@ -9,6 +10,7 @@ from losstune.core.own_code import is_own
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import get
 from losstune.training.augmentation import require_policies
+from losstune.training.decision_metrics import TOP
 from losstune.training.objective import takes_mixture
 from losstune.training.policies import NAMES
 from losstune.verdict import wording
@@ -30,7 +32,7 @@ def require_policy_names(params: Params) -> None:
 
 
 def require_recipe(params: Params, manifest: Manifest) -> list[str]:
-    """Check augmentation, mixing, class weights and soft labels.
+    """Check augmentation, mixing, class weights, soft labels and metrics.
 
     Returns:
         Notes for the user, one sentence each.
@@ -53,6 +55,7 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
             f"training.class_weights: found {len(weights)} numbers, expected {manifest.num_classes}, one for each "
             "class in the order of the data"
         )
+    _require_metrics(params, manifest.num_classes)
     return notes + soft_label_notes(params, manifest)
 
 
@@ -84,6 +87,20 @@ def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
         )
     verb = "is" if len(hard) == 1 else "are"
     return [f"{wording.enumeration(hard)} {verb} trained on the likeliest class of a sample."] if hard else []
+
+
+def _require_metrics(params: Params, num_classes: int) -> None:
+    for key, metric in params.tune.metrics.items():
+        if metric == "top_5_accuracy" and num_classes <= TOP:
+            raise LosstuneError(
+                f"{key}: found {metric!r}, expected another metric: of {num_classes} classes, each is among the {TOP} "
+                "most probable ones"
+            )
+        if isinstance(metric, CostSettings) and len(metric.costs) != num_classes:
+            raise LosstuneError(
+                f"{key}.costs: found {len(metric.costs)} rows, expected {num_classes}, one for each class in the order "
+                "of the data"
+            )
 
 
 def mixing_note(params: Params) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -190,8 +191,12 @@ def _commit(executions: list[Execution]) -> str | None:
 
 
 def _flat(results: Results) -> dict[str, float]:
-    metric = results.metric
-    scores = {f"test_{metric}.{result.loss}": result.scores[metric].mean for result in results.losses if result.scores}
+    scores = {
+        f"test_{metric}.{result.loss}": result.scores[metric].mean
+        for metric in (results.metric, *(secondary.name for secondary in results.secondary))
+        for result in results.losses
+        if metric in result.scores and math.isfinite(result.scores[metric].mean)
+    }
     differences = {
         f"difference.{result.loss}": result.difference.mean for result in results.losses if result.difference
     }

@@ -40,6 +40,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
         families={name: get(name).family for name in params.loss_names},
         metric=params.tune.measure.name,
         minimize=params.tune.measure.minimize,
+        secondary=tuple(metric.name for metric in params.tune.secondary),
     )
 
 

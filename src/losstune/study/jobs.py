@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from losstune.config.metrics import Named, measure_of
 from losstune.config.settings import TrainingSettings
 from losstune.core import own_code
 from losstune.core.errors import in_one_line
@@ -117,7 +118,7 @@ def make_job(
         "weights": task.keep_weights,
         "code": code_digest(loop_module(task.training), loss_module),
         "own": dict(own or {}),
-        "metric": _without_place(task.metric.model_dump(mode="json", exclude={"percent"})) if task.metric else None,
+        "metric": [_metric(metric) for metric in sorted(task.metrics, key=lambda m: measure_of(m).name)] or None,
         "early_stopping": task.early_stopping,
         "versions": dict(versions),
     }
@@ -131,6 +132,10 @@ def make_job(
 def loop_module(training: TrainingSettings) -> str:
     """Return the module that trains: losstune's own loop, or what runs a loop of the user's own."""
     return "losstune.training.loop" if training.loop is None else "losstune.training.own_loop"
+
+
+def _metric(metric: Named) -> Any:
+    return metric if isinstance(metric, str) else _without_place(metric.model_dump(mode="json", exclude={"percent"}))
 
 
 def _without_place(value: Any) -> Any:

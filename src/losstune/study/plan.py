@@ -213,7 +213,7 @@ class SearchPlan(Plan):
                 model=params.model,
                 training=params.training,
                 device=self._device,
-                metric=params.tune.own_metric,
+                metrics=params.tune.further_metrics,
                 early_stopping=self._early_stopping,
                 score=params.tune.measure.name,
             )

@@ -92,7 +92,11 @@ def registration_of(
         for key, value in values[section].items():
             if key not in _LATER or value != standard[key]:
                 terms[f"{section}.{key}"] = value
-    for key in ("model.download", "report.class_groups"):  # they change no number of the verdict
+    for key in (
+        "model.download",
+        "tune.secondary_metrics",
+        "report.class_groups",
+    ):  # they change no number of the verdict
         terms.pop(key, None)
     if weights_digest is not None:
         terms["model.weights"] = weights_digest

@@ -16,7 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings, TuneSettings
+from losstune.config.schema import LossRangeSettings, RangeSettings, SearchSpaceSettings
+from losstune.config.tune import TuneSettings
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.metric import Metric
 from losstune.core.records import Configuration, Record

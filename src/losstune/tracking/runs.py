@@ -55,6 +55,7 @@ class StageRun:
         families: Family of each loss, which becomes a tag for filters.
         metric: The study's metric, by which the views of a new experiment are ordered.
         minimize: Whether a lower value of it is better.
+        secondary: The metrics that the study names besides it, which the views show, too.
     """
 
     stage: str
@@ -66,6 +67,7 @@ class StageRun:
     families: Mapping[str, str] = field(default_factory=dict)
     metric: str = "accuracy"
     minimize: bool = False
+    secondary: tuple[str, ...] = ()
 
 
 class Point(NamedTuple):

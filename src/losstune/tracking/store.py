@@ -81,7 +81,7 @@ class Store:
         self._is_over = False
         self._idle_ms = 0
         self._client = connect(address)
-        self._experiment = self._open_experiment(experiment, view_tags(run.metric, run.minimize))
+        self._experiment = self._open_experiment(experiment, view_tags(run.metric, run.minimize, run.secondary))
         self._known = {
             key: _Known(
                 run_id=found.info.run_id,

@@ -19,16 +19,18 @@ STUDY_VIEW, NESTED_VIEW = "losstune-study", "losstune-nested"
 TRIALS_VIEW, BLOCKS_VIEW = "losstune-trials", "losstune-blocks"
 
 
-def view_tags(metric: str = "accuracy", minimize: bool = False) -> Mapping[str, str]:
+def view_tags(metric: str = "accuracy", minimize: bool = False, secondary: tuple[str, ...] = ()) -> Mapping[str, str]:
     """Return the experiment's tags that contain the views, and the tag for the kind of experiment.
 
     Args:
         metric: Metric by which trainings are ordered, the best first.
         minimize: Whether lower is better.
+        secondary: Further metrics to show.
     """
+    others = [name for name in dict.fromkeys((*secondary, "nll", "ece")) if name != metric]
     validation, test = f"metrics.`val_{metric}`", f"metrics.`test_{metric}`"
-    of_trainings = (*_OF_ALL, validation, "metrics.`val_nll`", "metrics.`val_ece`", *_LAST)
-    of_blocks = (*_OF_ALL, validation, test, "metrics.`test_nll`", "metrics.`test_ece`", *_LAST)
+    of_trainings = (*_OF_ALL, validation, *(f"metrics.`val_{name}`" for name in others), *_LAST)
+    of_blocks = (*_OF_ALL, validation, test, *(f"metrics.`test_{name}`" for name in others), *_LAST)
     stage, trial = "tags.`losstune.role` = 'stage'", "tags.`losstune.stage` = 'tune'"
     block = "tags.`losstune.stage` = 'confirm' and tags.`losstune.role` != 'stage'"
     trial += " and tags.`losstune.role` != 'stage'"

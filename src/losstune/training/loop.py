@@ -29,9 +29,9 @@ from losstune.training.device_data import DeviceData
 from losstune.training.mixing import Target, mixed
 from losstune.training.objective import Objective, class_weights
 from losstune.training.optimisation import Optimizer, learning_rate_at
-from losstune.training.own_metric import load_metric
 from losstune.training.reproducible import reproducible
 from losstune.training.sampling import order_of
+from losstune.training.scores import Scorer
 from losstune.training.task import Arrays, Task, TrainingResult
 
 EVALUATION_VALUES = 2048 * 3 * 32 * 32
@@ -67,7 +67,7 @@ class _Training:
     def __init__(self, task: Task, seed: int, loss: BoundLoss, data: DeviceData, weights: Weights | None) -> None:
         self.task, self.loss, self.data = task, loss, data
         settings = task.training
-        self.own_metric = load_metric(task.metric) if task.metric else None
+        self.scorer = Scorer(task)
         # Every source of randomness has its own stream, so that all losses of a block share every stream.
         torch.manual_seed(derive_seed(seed, "initialisation"))
         head = loss.head_options(data.num_classes)
@@ -211,7 +211,4 @@ class _Training:
         if not bool(torch.isfinite(probabilities).all()):
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
-        scores = metrics.evaluate(probabilities, target, balanced)
-        if self.task.metric is not None and self.own_metric is not None:
-            scores[self.task.metric.measure.name] = self.own_metric(probabilities, target)
-        return scores
+        return self.scorer.scores(probabilities, target, balanced)

@@ -6,6 +6,8 @@ Shape suffixes: N samples, C classes, B bins.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -20,9 +22,18 @@ ECE_NUM_BINS = 15
 MAX_LOG_TEMPERATURE = math.log(50.0)
 
 
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""Class probabilities (N, C) and true classes (N,) to a score, float64, on their device."""
+
+
 @torch.no_grad()
-def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None) -> dict[str, float]:
-    """Compute all metrics of :data:`losstune.core.metric.METRICS`, with one transfer from the device.
+def evaluate(
+    probabilities_NC: Tensor,
+    target_N: Tensor,
+    balanced_N: Tensor | None = None,
+    further: Mapping[str, Metric] = MappingProxyType({}),
+) -> dict[str, float]:
+    """Compute the metrics of :data:`losstune.core.metric.STANDARD`, and others, with one transfer from the device.
 
     With predicted class k_n = argmax_k p_nk (the first on ties) and confidence c_n = max_k p_nk:
 
@@ -45,6 +56,7 @@ def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | No
         balanced_N: Predicted classes (N,) for balanced accuracy, if they differ from k_n. The class with the largest
             posterior minimises the error; the class with the largest ratio of posterior to prior minimises the
             balanced error.
+        further: Further metrics by name.
 
     Raises:
         ValueError: If the shapes do not match or there is no sample.
@@ -83,8 +95,9 @@ def evaluate(probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | No
     gap_B = (bin_N.clamp(0, ECE_NUM_BINS - 1) == bins_B1).double() @ (is_hit_N - confidence_N)
     ece = gap_B.abs().sum() / num_samples
 
-    names = "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece"
-    values = torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece]).tolist()
+    names = "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece", *further
+    others = [metric(probabilities_NC, target_N) for metric in further.values()]
+    values = torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece, *others]).tolist()
     return dict(zip(names, values, strict=True))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from losstune.config.settings import OwnSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.core.metric import STANDARD
 from losstune.core.own_code import local_files
 from losstune.losses.spec import BoundLoss
 from losstune.training.job import KEY
@@ -46,7 +47,8 @@ def check_loop(task: Task, arrays: Arrays, loss: BoundLoss) -> list[str]:
     for result in (first, again, *others):
         if result.status == "diverged":
             return [f"{own.name} diverged on a few samples: {result.cause}"]
-    notes = []
+    missing = [name for name in task.worst_scores().keys() - STANDARD if name not in first.validation]
+    notes = [f"{own.name} returns a number, so {', '.join(sorted(missing))} can't be computed"] if missing else []
     if first.validation != again.validation:
         notes.append(
             f"{own.name}: the same seed gives different scores, so no result can be repeated, and losses are not "

@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import KEY, MetricSettings
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, in_one_line
 
-KEY = "tune.metric"
 CONTRACT = "expected metric(probabilities (N, K), labels (N,), **options) -> float"
 SAMPLES_PER_CLASS = 2
 
@@ -26,7 +25,7 @@ Score = Callable[[Tensor, Tensor], float]
 """Class probabilities (N, C) and true classes (N,) to the score."""
 
 
-def load_metric(settings: MetricSettings) -> Score:
+def load_metric(settings: MetricSettings, key: str = KEY) -> Score:
     """Load the metric for one training.
 
     Its score raises a :class:`LosstuneError` if the metric returns no finite number.
@@ -34,7 +33,7 @@ def load_metric(settings: MetricSettings) -> Score:
     Raises:
         LosstuneError: If there is no such function, or importing it fails.
     """
-    metric, found = own_code.load(settings.name, KEY), _found(settings)
+    metric, found = own_code.load(settings.name, key), _found(settings, key)
 
     def score(probabilities_NC: Tensor, target_N: Tensor) -> float:
         value = metric(*_arrays(probabilities_NC, target_N), **settings.options)
@@ -43,14 +42,14 @@ def load_metric(settings: MetricSettings) -> Score:
     return score
 
 
-def check_metric(settings: MetricSettings, num_classes: int) -> None:
+def check_metric(settings: MetricSettings, num_classes: int, key: str = KEY) -> None:
     """Call the metric on made-up probabilities of a few samples, so that a mistake is found before anything trains.
 
     Raises:
         LosstuneError: If there is no such function, it does not take the arguments, raises, changes its input, returns
             no finite number, or does not depend on its arguments alone.
     """
-    metric, found = own_code.load(settings.name, KEY), _found(settings)
+    metric, found = own_code.load(settings.name, key), _found(settings, key)
     _require_signature(metric, settings, found)
     generator = torch.Generator().manual_seed(0)
     logits_NC = torch.randn(SAMPLES_PER_CLASS * num_classes, num_classes, generator=generator, dtype=torch.float64)
@@ -78,8 +77,8 @@ def _tried(
     return _number(value, f"{found}, which returned for {shape}")
 
 
-def _found(settings: MetricSettings) -> str:
-    return f"{KEY}: found {settings.name!r}"
+def _found(settings: MetricSettings, key: str) -> str:
+    return f"{key}: found {settings.name!r}"
 
 
 def _require_signature(metric: Callable[..., Any], settings: MetricSettings, found: str) -> None:

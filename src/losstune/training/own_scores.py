@@ -20,7 +20,7 @@ from losstune.training import metrics
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData
 from losstune.training.job import Logits
-from losstune.training.own_metric import load_metric
+from losstune.training.scores import Scorer
 from losstune.training.task import Task
 
 EXPECTED = "expected a number, class probabilities (N, C), or losstune.Logits of outputs (N, C)"
@@ -46,8 +46,7 @@ class Scores:
         if data is not None:
             loss = data.with_counts(loss, task.training.soft_labels)
         self._loss = loss
-        own = task.metric if task.metric is not None and task.metric.is_function else None
-        self._own_metric = load_metric(own) if own else None
+        self._scorer = Scorer(task)
 
     def of(self, value: Any, split: Split, how: str) -> dict[str, float] | None:
         """Return the metrics of a score or of probabilities; None if it is not finite.
@@ -71,9 +70,7 @@ class Scores:
             )
         is_balanced = outputs_NC is not None and self._loss.spec.balanced_outputs
         balanced_N = outputs_NC.argmax(1) if is_balanced and outputs_NC is not None else None
-        scores = metrics.evaluate(probabilities_NC, self._labels(split), balanced_N)
-        if self._own_metric is not None:
-            scores[self._task.score] = self._own_metric(probabilities_NC, self._labels(split))
+        scores = self._scorer.scores(probabilities_NC, self._labels(split), balanced_N)
         if self._task.score not in scores:
             raise LosstuneError(
                 f"{self._found} {how} class probabilities, of which losstune can't compute {self._task.score}; "

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.config.settings import MetricSettings, ModelSettings, TrainingSettings
+from losstune.config.metrics import Named, measure_of
+from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.metric import METRICS, Metric, worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
 from losstune.models.pretrained import Weights
@@ -28,7 +29,7 @@ class Task:
         device: ``"cpu"`` or ``"cuda"``.
         test: Whether to score the trained model on the test split.
         keep_weights: Whether to return the trained weights.
-        metric: The user's own metric, which is computed beside the built-in ones; None without one.
+        metrics: The metrics that are computed besides the standard ones.
         early_stopping: Description of the rule that may stop the training early; None if it runs to the end.
         score: Name of the study's metric, which selects.
     """
@@ -40,7 +41,7 @@ class Task:
     device: str
     test: bool = False
     keep_weights: bool = False
-    metric: MetricSettings | None = None
+    metrics: tuple[Named, ...] = ()
     early_stopping: str | None = None
     score: str = "accuracy"
 
@@ -57,11 +58,12 @@ class Task:
     @property
     def selects(self) -> Metric:
         """The metric that selects on validation."""
-        return self.metric.measure if self.metric else METRICS[self.score]
+        named = {metric.name: metric for metric in map(measure_of, self.metrics)}
+        return named.get(self.score) or METRICS[self.score]
 
     def worst_scores(self) -> dict[str, float]:
         """Return each metric's worst score."""
-        return worst_scores(self.metric.measure if self.metric else None)
+        return worst_scores(map(measure_of, self.metrics))
 
 
 Rows = slice | NDArray[np.int64]

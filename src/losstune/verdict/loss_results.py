@@ -11,13 +11,14 @@ import numpy as np
 
 from losstune import statistics
 from losstune.config.schema import Params
+from losstune.core.metric import METRICS
 from losstune.core.records import Record
 from losstune.study import selection
 from losstune.verdict.class_groups import group_recalls
 from losstune.verdict.diagnostics import calibration_of, optimism_of
 from losstune.verdict.failures import has_failed
 from losstune.verdict.numbers import Score
-from losstune.verdict.results import METRICS, LossResult, Part, SearchResult
+from losstune.verdict.results import LossResult, Part, SearchResult
 from losstune.verdict.rules import generator_of
 
 
@@ -62,7 +63,8 @@ def loss_result(
         return LossResult(**facts)
     winner = selection.best_of_searches(winners, measure)
     # A training loop of the user's own may yield the study's metric alone.
-    names = [name for name in dict.fromkeys((*METRICS, metric)) if all(name in (block.test or {}) for block in blocks)]
+    named = dict.fromkeys((*METRICS, metric, *(secondary.name for secondary in params.tune.secondary)))
+    names = [name for name in named if all(name in (block.test or {}) for block in blocks)]
     scores = tuple({name: (block.test or {})[name] for name in names} for block in blocks)
     calibration, temperature = calibration_of(blocks)
     return LossResult(
@@ -105,6 +107,6 @@ def _search_result(winner: Record, blocks: Sequence[Record], metric: str) -> Sea
 
 def _score(values: Sequence[float], params: Params, rng: np.random.Generator) -> Score:
     if not all(math.isfinite(value) for value in values):
-        return Score(mean=math.inf, low=None, high=None)
+        return Score(mean=math.fsum(values), low=None, high=None)
     estimate = statistics.mean_with_interval(values, confidence=1.0 - params.report.alpha, rng=rng)
     return Score(mean=estimate.value, low=estimate.low, high=estimate.high)

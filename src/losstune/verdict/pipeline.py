@@ -22,7 +22,7 @@ from losstune.verdict.left_out import left_out
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
-from losstune.verdict.results import CodeFacts, DataFacts, Results
+from losstune.verdict.results import CodeFacts, DataFacts, Results, SecondaryMetric
 from losstune.verdict.rules import Rules, generator_of
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.stopping import require_stopping
@@ -106,6 +106,10 @@ def build_results(
         metric=metric,
         minimize=measure.minimize,
         percent=measure.percent,
+        secondary=tuple(
+            SecondaryMetric(name=metric.name, minimize=metric.minimize, percent=metric.percent)
+            for metric in params.tune.secondary
+        ),
         worst=worst,
         alpha=rules.alpha,
         rope=rules.rope,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SerializerFunctionWrapHandler, model_serializer
 
-from losstune.core import metric
+from losstune.core.metric import METRICS
 from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
+from losstune.verdict import wording
 from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference, Real, Score
 from losstune.verdict.wording import Units
@@ -22,9 +23,6 @@ Decision = Literal["better", "equivalent", "worse", "undecided"]
 Part = Literal["baseline", "candidate", "control", "alias"]
 """Role of a loss in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
 candidate. Neither is a candidate, because one loss under two names must not be tested twice."""
-
-METRICS = tuple(metric.METRICS)
-"""The test metrics of every block, in display order."""
 
 
 class DataFacts(Row):
@@ -167,6 +165,11 @@ class LossResult(Row):
     temperature: float | None = None
 
     @property
+    def has_predictions(self) -> bool:
+        """Whether class predictions are known. ECE needs them, and it is no metric that a training loop may return."""
+        return "ece" in self.scores
+
+    @property
     def standing(self) -> str:
         """Return the decision in one or two words, or why there is none."""
         if self.winner is None:
@@ -200,6 +203,20 @@ class Verdict(Row):
     sentence: str
 
 
+class SecondaryMetric(Row):
+    """A metric that is reported and that the verdict does not depend on.
+
+    Attributes:
+        name: Its name.
+        minimize: Whether lower is better.
+        percent: Whether it is a fraction, which is shown in per cent.
+    """
+
+    name: str
+    minimize: bool
+    percent: bool
+
+
 class Results(Row):
     """A study's numbers and its verdict.
 
@@ -213,6 +230,7 @@ class Results(Row):
         metric: Metric of the selection on validation and of the verdict.
         minimize: Whether lower is better.
         percent: Whether it is a fraction, which is shown in per cent.
+        secondary: The metrics that the study names besides; not written if there are none.
         worst: Score with which diverged and failed trainings count; None if no trial has a score.
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
@@ -242,6 +260,7 @@ class Results(Row):
     metric: str
     minimize: bool = False
     percent: bool = True
+    secondary: tuple[SecondaryMetric, ...] = ()
     worst: float | None = 0.0
     alpha: float
     rope: float
@@ -269,7 +288,30 @@ class Results(Row):
     @property
     def has_predictions(self) -> bool:
         """Whether class predictions are known, and not only scores."""
-        return all("nll" in loss.scores for loss in self.losses if loss.scores)
+        return all(loss.has_predictions for loss in self.losses if loss.scores)
+
+    @property
+    def other_metrics(self) -> tuple[str, ...]:
+        """The metrics that a loss has besides the study's: those that the study names, then the others."""
+        names = dict.fromkeys((*(metric.name for metric in self.secondary), *METRICS))
+        return tuple(name for name in names if name != self.metric and any(name in loss.scores for loss in self.losses))
+
+    def score(self, metric: str, value: float) -> str:
+        """Return a score of any metric with its unit."""
+        percent = {secondary.name: secondary.percent for secondary in self.secondary}
+        return self.units.score(value) if metric == self.metric else wording.score(metric, value, percent.get(metric))
+
+    def is_minimised(self, metric: str) -> bool:
+        """Return whether lower is better, of a metric that is not the study's."""
+        own = {secondary.name: secondary.minimize for secondary in self.secondary}
+        return own[metric] if metric in own else METRICS[metric].minimize
+
+    @model_serializer(mode="wrap")
+    def _without_empty_secondary(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if not values.get("secondary", True):
+            del values["secondary"]
+        return values
 
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from losstune.core.metric import METRICS
+from losstune.core.metric import EXPECTED_COST, METRICS
 
 MOST_BLOCKS = 1000
 """A larger number is not shown, because it is no usable plan."""
@@ -69,7 +69,7 @@ class Units:
 
     def score(self, value: float) -> str:
         """Return a score with its unit: ``97.22%`` for a fraction, ``0.1040`` for a value without a unit."""
-        return "∞" if math.isinf(value) else self._number(value) + ("%" if self.percent else "")
+        return _infinite(value) if math.isinf(value) else self._number(value) + ("%" if self.percent else "")
 
     def size(self, value: float) -> str:
         """Return the size of a difference without sign and unit: ``0.28``."""
@@ -106,16 +106,30 @@ class Units:
         return f"{value:{sign}.{min(max(1 - math.floor(math.log10(self.rope)), 0), 12)}f}"
 
 
+def _infinite(value: float) -> str:
+    return "∞" if value > 0 else "−∞"
+
+
 def metric_name(metric: str) -> str:
     """Return a metric's name for display; that of a user's own metric is the function's name."""
     return METRICS[metric].label if metric in METRICS else metric
 
 
-def score(metric: str, value: float) -> str:
-    """Return a score of a built-in metric with its unit: ``97.22%`` for a fraction, ``0.104`` otherwise."""
+def score(metric: str, value: float, percent: bool | None = None) -> str:
+    """Return a score with its unit: ``97.22%`` for a fraction, ``0.104`` otherwise.
+
+    Args:
+        metric: Its name.
+        value: The score.
+        percent: Whether it is a fraction; by default that of the built-in metric.
+    """
     if math.isinf(value):
-        return "∞"
-    return f"{100 * value:.2f}%" if METRICS[metric].percent else f"{value:.3f}"
+        return _infinite(value)
+    if METRICS[metric].percent if percent is None else percent:
+        return f"{100 * value:.2f}%"
+    # The others are at most about 1, or have units of the user's own.
+    has_usual_size = metric in METRICS and metric != EXPECTED_COST
+    return f"{value:.3f}" if has_usual_size else f"{value:.4g}"
 
 
 def p_value(value: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from losstune.config.settings import MetricSettings
+from losstune.config.metrics import MetricSettings
 from losstune.report.compare.comparability import comparability
 from losstune.report.compare.history import Entry
 from losstune.report.compare.history_formats import history_svg, history_text

@@ -1,0 +1,55 @@
+"""The scores of a training: the standard metrics, and those that its task names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from losstune.config.metrics import KEY, SECONDARY_KEY, CostSettings
+from losstune.training import decision_metrics, metrics, ranking_metrics
+from losstune.training.own_metric import Score, load_metric
+from losstune.training.task import Task
+
+BY_NAME: dict[str, metrics.Metric] = {
+    "top_5_accuracy": decision_metrics.top_5_accuracy,
+    "auroc": ranking_metrics.auroc,
+    "average_precision": ranking_metrics.average_precision,
+    "kappa": decision_metrics.kappa,
+    "quadratic_kappa": decision_metrics.quadratic_kappa,
+    "mcc": decision_metrics.mcc,
+}
+
+
+class Scorer:
+    """Computes every metric of a training from class probabilities.
+
+    Args:
+        task: What is trained.
+
+    Raises:
+        LosstuneError: If a metric of the user's own can't be loaded.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._further: dict[str, metrics.Metric] = {}
+        self._own: dict[str, Score] = {}
+        for metric in task.metrics:
+            if isinstance(metric, str):
+                self._further[metric] = BY_NAME[metric]
+            elif isinstance(metric, CostSettings):
+                costs_CC = torch.tensor(metric.costs, dtype=torch.float64, device=task.device)
+                self._further[metric.name] = partial(decision_metrics.expected_cost, costs_CC=costs_CC)
+            elif metric.is_function:  # a training loop returns the others
+                name = metric.measure.name
+                self._own[name] = load_metric(metric, KEY if name == task.score else f"{SECONDARY_KEY}.{name}")
+
+    def scores(self, probabilities_NC: Tensor, target_N: Tensor, balanced_N: Tensor | None = None) -> dict[str, float]:
+        """Return every metric by name; arguments as in :func:`losstune.training.metrics.evaluate`.
+
+        Raises:
+            LosstuneError: If a metric of the user's own returns no finite number.
+        """
+        scores = metrics.evaluate(probabilities_NC, target_N, balanced_N, self._further)
+        return scores | {name: metric(probabilities_NC, target_N) for name, metric in self._own.items()}
