@@ -98,6 +98,13 @@ def test_what_numbers_the_rows_is_noted():
     assert [note.split()[0] for note in notes if "identifier" in note] == ["key", "shuffled"]
 
 
+def test_what_may_be_made_of_the_label_is_noted():
+    kinds = np.arange(N) % 4
+    data = frame(name=np.array(["w", "x", "y", "z"])[kinds], code=kinds * 10, chance=np.arange(N) / 2, other=kinds // 2)
+    (note,) = [note for note in read(data).notes if note.startswith("Each value of")]
+    assert note.startswith("Each value of name, code goes with one class;")
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
