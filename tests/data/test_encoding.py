@@ -109,6 +109,7 @@ def test_what_may_be_made_of_the_label_is_noted():
     ("column", "message"),
     [
         ([f"name {row}" for row in range(N)], "60 different texts in 60 rows, such as 'name 0', like an identifier or"),
+        ([f"{row:03}" for row in range(N)], "such as '000', numbers stored as texts"),
         ([f"{row},5" for row in range(N)], "such as '0,5', numbers with a comma for the point"),
         ([*map(str, range(N - 1)), "none of it"], "numbers, and 'none of it' among them, which stands for a missing"),
         ([f"2024-01-{row % 28 + 1:02}T{row:02}" for row in range(N)], "dates such as '2024-01-01T00'"),

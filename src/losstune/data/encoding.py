@@ -203,6 +203,8 @@ def _like(values: Any) -> str:
     texts = values.astype(str)
     first = repr(printable(texts.iloc[0][:40]))
     is_number = pandas.to_numeric(texts, errors="coerce").notna()
+    if is_number.all():
+        return f"such as {first}, numbers stored as texts"
     if is_number.mean() > 0.5:
         odd = repr(printable(texts[~is_number].iloc[0][:40]))
         return f"numbers, and {odd} among them, which stands for a missing value if it is left empty"
