@@ -12,7 +12,8 @@ from losstune.core.metric import METRICS
 
 EXPECTED = (
     "expected one of accuracy, balanced_accuracy, macro_f1, top_5_accuracy, nll, brier, auroc, average_precision, "
-    "kappa, quadratic_kappa, mcc, {name: expected_cost, costs: ...}, or your own as path/to/file.py:name or module:name"
+    "kappa, quadratic_kappa, mcc, expected_accuracy, soft_nll, {name: expected_cost, costs: ...}, or your own as "
+    "path/to/file.py:name or module:name"
 )
 COSTS = [[0, 1], [5, 0]]
 
@@ -76,7 +77,7 @@ def test_the_metrics_of_a_study_by_the_key_that_names_them():
     ("tune", "message"),
     [
         ({"metric": "ece"}, f"tune.metric: found 'ece', {EXPECTED}"),
-        ({"metric": "expected_cost"}, f"tune.metric: found 'expected_cost', {EXPECTED}"),
+        ({"metric": "expected_cost"}, f"tune.metric: found 'expected_cost', {EXPECTED}; it needs its costs"),
         ({"metric": 3}, f"tune.metric: found 3, {EXPECTED}"),
         ({"metric": ["nll"]}, f"tune.metric: found a list, {EXPECTED}"),
         ({"metric": "roc_auc"}, f"tune.metric: found 'roc_auc', {EXPECTED}; did you mean 'auroc'?"),

@@ -12,13 +12,13 @@ from sklearn import metrics as reference
 from losstune.config.metrics import NAMES, CostSettings, MetricSettings
 from losstune.config.settings import OwnSettings
 from losstune.core.errors import LosstuneError
-from losstune.core.metric import METRICS, STANDARD
+from losstune.core.metric import METRICS, SOFT, STANDARD
 from losstune.losses.registry import get
 from losstune.training import own_loop
 from losstune.training.loop import train
 from losstune.training.metrics import evaluate
 from losstune.training.own_loop_check import check_loop
-from losstune.training.scores import BY_NAME, Scorer
+from losstune.training.scores import BY_NAME, SOFT_BY_NAME, Scorer
 from tests.small import digits_arrays, small_task
 from tests.training.test_metrics import draw
 
@@ -61,14 +61,15 @@ def trained(**settings):
 
 
 def test_every_name_has_a_function():
-    assert set(BY_NAME) == set(FURTHER)
+    assert {*BY_NAME, *SOFT_BY_NAME} == set(FURTHER)
+    assert set(SOFT_BY_NAME) == set(SOFT)
     assert {*NAMES, "ece", "expected_cost"} == METRICS.keys()
 
 
 def test_a_training_has_what_its_task_names_after_every_epoch_and_on_the_test_split():
     own = MetricSettings(name="mine.py:error", minimize=True)
     plain, whole = trained(), trained(metrics=(*FURTHER, COSTS, own))
-    expected = [*STANDARD, *FURTHER, "expected_cost", "error"]
+    expected = [*STANDARD, *(name for name in FURTHER if name not in SOFT), "expected_cost", *SOFT, "error"]
     for scores, before in (
         (whole.test, plain.test),
         *((epoch.validation, old.validation) for epoch, old in zip(whole.curve, plain.curve, strict=True)),

@@ -16,6 +16,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from losstune.core.errors import did_you_mean
+from losstune.core.metric import EXPECTED_COST
 
 _SWITCHES = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 _OTHER_WORDS = {
@@ -159,6 +160,8 @@ class _Mistake:
             meant = _number_meant(self.found)
             if float in kinds and meant is not None and self.expects.allows(meant):
                 return f"; write {meant:g}"
+            if self.found == EXPECTED_COST:
+                return "; it needs its costs"
             meant_word = _OTHER_WORDS.get(self.found.lower())
             if meant_word in self.expects.choices:
                 return f"; did you mean '{meant_word}'?"

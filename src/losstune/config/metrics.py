@@ -26,6 +26,8 @@ Builtin = Literal[
     "kappa",
     "quadratic_kappa",
     "mcc",
+    "expected_accuracy",
+    "soft_nll",
 ]
 """The metrics that a name alone defines. ECE is none of them: it measures calibration, and a model that always predicts
 the shares of the classes has none to lose."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -59,6 +59,12 @@ class TuneSettings(Section):
     def further_metrics(self) -> tuple[Named, ...]:
         """The metrics that a training computes because this study names them."""
         return tuple(metric for metric in self.metrics.values() if metric not in STANDARD)
+
+    def with_secondary(self, names: Iterable[str]) -> TuneSettings:
+        """Return these settings with further secondary metrics, unless they are named already."""
+        named = {self.measure.name, *(metric.name for metric in self.secondary)}
+        more = tuple(name for name in names if name not in named)
+        return self.model_copy(update={"secondary_metrics": (*self.secondary_metrics, *more)})
 
     @model_validator(mode="after")
     def _names_each_metric_once(self) -> TuneSettings:

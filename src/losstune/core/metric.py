@@ -143,6 +143,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 bounds=(-1.0, 1.0),
             ),
             Metric(
+                name="expected_accuracy",
+                label="expected accuracy",
+                summary="Mean probability, in the soft label, of the class that is the most probable one.",
+                percent=True,
+                worst=0.0,
+                bounds=(0.0, 1.0),
+            ),
+            Metric(
+                name="soft_nll",
+                label="soft NLL",
+                summary="Mean cross-entropy of soft labels and probabilities, in nats.",
+                minimize=True,
+                worst=math.inf,
+                bounds=(0.0, math.inf),
+            ),
+            Metric(
                 name=EXPECTED_COST,
                 label="expected cost",
                 summary="Mean cost of the decisions with the least expected cost, in units of the costs.",
@@ -153,6 +169,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     }
 )
 """The built-in metrics by name, in display order."""
+
+SOFT = ("expected_accuracy", "soft_nll")
+"""Names of the metrics that every training on data with soft labels has."""
 
 STANDARD = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
 """Names of the metrics that every training has. Others are computed where a study names them."""

@@ -83,6 +83,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         LosstuneError: If the output of an earlier stage is missing or damaged.
     """
     study = open_study(params, folder, root, recorded_device)
+    params = params.model_copy(update={"tune": study.params.tune})
     trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
     registration = read_registration(folder / REGISTRATION)
     require_registered(registration, study, trials, blocks)

@@ -11,6 +11,7 @@ from losstune.config.references import references
 from losstune.config.schema import Params
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
+from losstune.core.metric import SOFT
 from losstune.core.own_code import is_own
 from losstune.core.records import Role, Stage
 from losstune.data import files, prepared
@@ -165,8 +166,9 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
     inputs = features.read_manifest(params, folder, manifest) if params.uses_features else manifest
     training = params.training.model_copy(update={"precision": precision})
+    tune = params.tune.with_secondary(SOFT) if manifest.soft_labels is not None else params.tune
     return Study(
-        params=params.model_copy(update={"training": training}),
+        params=params.model_copy(update={"training": training, "tune": tune}),
         folder=folder,
         root=root,
         manifest=manifest,

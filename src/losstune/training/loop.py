@@ -122,7 +122,8 @@ class _Training:
                 self._update(learning_rate)
             total += batch_total
         train_loss = total.item() / (self.num_batches * self.batch_size)
-        scores = self._scores(self._outputs(self.data.validation_images), self.data.validation_labels)
+        outputs = self._outputs(self.data.validation_images)
+        scores = self._scores(outputs, self.data.validation_labels, self.data.validation_targets)
         if not math.isfinite(train_loss):
             self.cause = f"the training loss became {train_loss} in epoch {epoch}"
         elif scores is None:
@@ -164,7 +165,7 @@ class _Training:
             if self.data.test_images is None or self.data.test_labels is None:
                 raise ValueError("a task asks for test scores, but was given no test split")
             logits, target = self._outputs(self.data.test_images), self.data.test_labels
-            scores = self._scores(logits, target)
+            scores = self._scores(logits, target, self.data.test_targets)
             if scores is None:
                 self.cause = "the model's outputs became NaN or infinite on the test split"
                 return self.result("diverged")
@@ -205,10 +206,10 @@ class _Training:
         return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
     @torch.no_grad()
-    def _scores(self, logits: Tensor, target: Tensor) -> dict[str, float] | None:
+    def _scores(self, logits: Tensor, target: Tensor, soft: Tensor | None) -> dict[str, float] | None:
         """Return all metrics; None if an output is not finite."""
         probabilities = self.loss.probabilities(logits)
         if not bool(torch.isfinite(probabilities).all()):
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
-        return self.scorer.scores(probabilities, target, balanced)
+        return self.scorer.scores(probabilities, target, balanced, soft)

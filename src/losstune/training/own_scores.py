@@ -70,7 +70,7 @@ class Scores:
             )
         is_balanced = outputs_NC is not None and self._loss.spec.balanced_outputs
         balanced_N = outputs_NC.argmax(1) if is_balanced and outputs_NC is not None else None
-        scores = self._scorer.scores(probabilities_NC, self._labels(split), balanced_N)
+        scores = self._scorer.scores(probabilities_NC, self._labels(split), balanced_N, self._soft(split))
         if self._task.score not in scores:
             raise LosstuneError(
                 f"{self._found} {how} class probabilities, of which losstune can't compute {self._task.score}; "
@@ -145,6 +145,10 @@ class Scores:
         found = self._data.validation_labels if split == "validation" else self._data.test_labels
         assert found is not None, "the test split is scored only where the task has one"
         return found
+
+    def _soft(self, split: Split) -> Tensor | None:
+        assert self._data is not None
+        return self._data.validation_targets if split == "validation" else self._data.test_targets
 
     def _link_is_softmax(self) -> bool:
         if self._loss.spec.needs_counts:
