@@ -26,9 +26,9 @@ from losstune.data.decoding import SKIP, decode
 from losstune.data.encoded import Checked, EncodedImages, Files
 from losstune.data.filetypes import describe_file
 from losstune.data.folders import Layout, find_layout
-from losstune.data.groups import read_groups
+from losstune.data.groups import read_groups, require_groups
 from losstune.data.raw import Array, Labels, RawData, ReportProgress, printable, shortlist
-from losstune.data.splits import require_splittable
+from losstune.data.splits import require_every_class
 from losstune.data.walk import files_below, is_image
 
 _CACHE_VERSION = 1
@@ -82,15 +82,22 @@ def load(
     files = [file for files_of_split in files_per_split for file in files_of_split]
     labels: Labels = np.array([file.label for file in files], dtype=np.int64)
     number_of_split = np.repeat(np.arange(len(files_per_split)), [len(split) for split in files_per_split])
-    num_test = len(files_per_split[-1]) if layout.has_test else 0
     group_of = _groups(root, files, groups)
     class_names, notes = layout.class_names, layout.notes
     if passed_over:
         endings = shortlist([f"{number:,} {ending}" for ending, number in passed_over.most_common()])
         notes += (f"Not read in the class folders, as the extension is not an image's: {endings}.",)
-    if to_split and not layout.has_validation:  # fails before minutes of decoding
+    if to_split:  # fails before minutes of decoding
+        drawn = (
+            number_of_split == 0 if layout.has_validation else number_of_split < len(layout.folders) - layout.has_test
+        )
+        num_splits = 3 - layout.has_test - layout.has_validation
         try:
-            require_splittable(labels[: len(labels) - num_test], class_names, has_test=num_test > 0)
+            require_every_class(
+                labels[drawn], class_names, minimum=num_splits, where=f"data to split {num_splits} ways"
+            )
+            if group_of is not None:
+                require_groups(labels[drawn], group_of[drawn], class_names, num_splits=num_splits)
         except LosstuneError as error:
             raise LosstuneError(f"data.root: {root}: {error}") from None
     decode_files: Decode = partial(
