@@ -30,6 +30,8 @@ DOORS = {
     "mlflow": "losstune.tracking",
     "optuna": "losstune.study.search",
     "fsspec": "losstune.study.shared_ledger",
+    "pyarrow": "losstune.data.table",
+    "datasets": "losstune.data.huggingface",
     "scikit_posthocs": "losstune.statistics",
 }
 DYNAMIC_IMPORTERS = {

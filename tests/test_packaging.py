@@ -133,6 +133,7 @@ def test_every_library_imported_is_required():
     known = {module_of.get(name, name.replace("-", "_")) for name in required} | {"losstune"}
     known.add("IPython")  # only imported where it runs already, in a notebook
     known |= {"timm", "huggingface_hub"}  # the extra timm, which needs the other
+    known.add("datasets")  # the extra huggingface
     assert imported - set(sys.stdlib_module_names) <= known, "what is imported is required by name"
 
 

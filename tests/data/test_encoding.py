@@ -98,10 +98,18 @@ def test_what_numbers_the_rows_is_noted():
     assert [note.split()[0] for note in notes if "identifier" in note] == ["key", "shuffled"]
 
 
+def test_what_may_be_made_of_the_label_is_noted():
+    kinds = np.arange(N) % 4
+    data = frame(name=np.array(["w", "x", "y", "z"])[kinds], code=kinds * 10, chance=np.arange(N) / 2, other=kinds // 2)
+    (note,) = [note for note in read(data).notes if note.startswith("Each value of")]
+    assert note.startswith("Each value of name, code goes with one class;")
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
         ([f"name {row}" for row in range(N)], "60 different texts in 60 rows, such as 'name 0', like an identifier or"),
+        ([f"{row:03}" for row in range(N)], "such as '000', numbers stored as texts"),
         ([f"{row},5" for row in range(N)], "such as '0,5', numbers with a comma for the point"),
         ([*map(str, range(N - 1)), "none of it"], "numbers, and 'none of it' among them, which stands for a missing"),
         ([f"2024-01-{row % 28 + 1:02}T{row:02}" for row in range(N)], "dates such as '2024-01-01T00'"),

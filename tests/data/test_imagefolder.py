@@ -395,3 +395,30 @@ class TestSkip:
         put(tmp_path / "bee/002.png", size=(9, 9))
         with pytest.raises(LosstuneError, match=r"002\.png is 9x9 pixels and .*ant/001\.png is 4x4"):
             load(tmp_path, skip_bad=True)
+
+
+class TestBeforeDecoding:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({}, "class 'bee' has 2 samples in the data to split 3 ways, expected at least 3"),
+            ({"groups": r"(..)\.png"}, "class 'ant' is in 2 groups, expected at least 3, one for each of 3 splits"),
+        ],
+    )
+    def test_what_cannot_be_split_is_found(self, tmp_path, monkeypatch, arguments, message):
+        monkeypatch.setattr(Image, "open", None)
+        for name in ["ant/1_aa", "ant/2_aa", "ant/3_bb", "bee/1_aa", "bee/2_bb"]:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / f"{name}.png").write_bytes(b"any")
+        if arguments:
+            (tmp_path / "bee/3_bb.png").write_bytes(b"any")
+        with pytest.raises(LosstuneError, match=message):
+            load(tmp_path, to_split=True, **arguments)
+
+    def test_own_splits_need_less(self, tmp_path):
+        for name, number in (("train", 1), ("val", 1), ("test", 1)):
+            fill(tmp_path / name, num=number)
+        assert len(load(tmp_path, to_split=True, own_validation=True).images) == 4
+        (tmp_path / "test").rename(tmp_path / "unread")
+        with pytest.raises(LosstuneError, match="class 'ant' has 1 sample in the data to split 2 ways"):
+            load(tmp_path, to_split=True)

@@ -162,7 +162,7 @@ VALUES: list[tuple[Changes, str]] = [
     ({SETTINGS: 3}, f"{SETTINGS}: found 3, expected numeric settings of training, each with a range, or {{}}"),
     # Names of data and models
     ({"data.name": "mnist"}, "data.name: found 'mnist' … did you mean 'MNIST'?"),
-    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, files, a torchvision data set"),
+    ({"data.name": "csv"}, "data.name: found 'csv', expected digits, imagefolder, npz, table, huggingface, files,"),
     ({"model.name": "restnet"}, "model.name: unknown model 'restnet', expected linear, … did you mean 'resnet'?"),
     ({"model.name": "resnet18"}, "did you mean 'torchvision:resnet18'?"),
     ({"model.name": "torchvision:resnet81"}, "no classification model 'resnet81'; did you mean 'resnet18'?"),

@@ -73,6 +73,8 @@ def test_a_taken_port_is_told(tmp_path):
         ({}, None, "digits cnn"),
         ({"name": "imagefolder", "root": "/data/birds"}, None, "birds cnn"),
         ({"name": "npz", "root": "/data/sensors.npz"}, None, "sensors cnn"),
+        ({"name": "table", "root": "/data/people.csv"}, None, "people cnn"),
+        ({"name": "huggingface", "root": "/data/saved"}, None, "saved cnn"),
         ({}, "ours", "ours"),
     ],
 )

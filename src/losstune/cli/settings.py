@@ -23,9 +23,10 @@ from losstune.core.gc_pause import collection_paused
 def init(path: str, model: str | None, losses: str, no_scm: bool) -> None:
     """Lay out a study in this folder, for the data at PATH.
 
-    PATH is a folder of images, an .npz file, the name of a torchvision data set, digits, or a loader of your own
-    (my_data.py:load). Shows what the data is, and writes params.yaml with what it chose, and dvc.yaml. Runs `dvc init`
-    if need be. Overwrites nothing: a second run shows what differs. Trains nothing.
+    PATH is a folder of images or of Hugging Face's save_to_disk, an .npz file, a table (.csv, .parquet), the name of a
+    torchvision data set, digits, or a loader of your own (my_data.py:load). Shows what the data is, and writes
+    params.yaml with what it chose, and dvc.yaml. Runs `dvc init` if need be. Overwrites nothing: a second run shows
+    what differs. Trains nothing.
     """
     with collection_paused():
         from losstune.stages import init as stage

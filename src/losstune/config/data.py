@@ -12,6 +12,9 @@ from losstune.core.own_code import is_own
 FILES = "files"
 """The ``data.name`` of data that only a training loop of the user's own can read."""
 
+OF_ANY_CONTENT = ("imagefolder", "npz", "table", "huggingface")
+"""Values of ``data.name`` that say in which form the user's data is, and not which data."""
+
 Split = Literal["train", "validation", "test"]
 SUM_TOLERANCE = 1e-6
 """Largest distance of the sum of a transition matrix's row from 1."""

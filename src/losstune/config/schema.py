@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from losstune.config.data import FILES, DataSettings
+from losstune.config.data import FILES, OF_ANY_CONTENT, DataSettings
 from losstune.config.metrics import MetricSettings
 from losstune.config.own_loop import require_own_loop
 from losstune.config.settings import Int, ModelSettings, Number, Section, Text, TrainingSettings
@@ -197,7 +197,7 @@ class Params(Section):
         Args:
             data: The name of the data in the report.
         """
-        if self.data.name in {"imagefolder", "npz"} or is_own(self.data.name):
+        if self.data.name in OF_ANY_CONTENT or is_own(self.data.name):
             data = "this data"
         is_own_model = self.training.loop is None and is_own(self.model.name)
         return f"{data} with {'' if is_own_model else 'the '}{self.model_label}"

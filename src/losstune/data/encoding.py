@@ -16,6 +16,9 @@ MOST_CATEGORIES = 1000
 MISSING = "missing"
 """The category of a missing value."""
 
+_ROWS_PER_VALUE = 5
+"""A column with fewer rows for each value, on average, may tell the class by chance."""
+
 _FEW = 10
 """Columns with so few different texts are categories, however few rows there are."""
 
@@ -59,7 +62,24 @@ def from_frames(
     validation = None
     if own_validation and "validation" in frames:
         validation = np.arange(len(frames[""]), len(features), dtype=np.int64)
-    return replace(raw, validation=validation, notes=(*columns.notes, *raw.notes))
+    return replace(raw, validation=validation, notes=(*columns.notes, *_telling(features, raw.labels), *raw.notes))
+
+
+def _telling(features: Any, labels: Labels) -> list[str]:
+    """Return a note on columns from whose few values the class follows, as if they were another name of it."""
+    import pandas
+
+    found = []
+    for name in features.columns:
+        num = features[name].nunique(dropna=False)
+        if 1 < num <= len(features) / _ROWS_PER_VALUE:
+            pairs = pandas.DataFrame({"value": features[name], "label": labels}).drop_duplicates()
+            found += [name] if len(pairs) == num else []
+    if not found:
+        return []
+    return [
+        f"Each value of {shortlist(found)} goes with one class; if it is made of the label, `data.drop` leaves it out."
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +203,8 @@ def _like(values: Any) -> str:
     texts = values.astype(str)
     first = repr(printable(texts.iloc[0][:40]))
     is_number = pandas.to_numeric(texts, errors="coerce").notna()
+    if is_number.all():
+        return f"such as {first}, numbers stored as texts"
     if is_number.mean() > 0.5:
         odd = repr(printable(texts[~is_number].iloc[0][:40]))
         return f"numbers, and {odd} among them, which stands for a missing value if it is left empty"

@@ -14,8 +14,8 @@ from losstune.data.raw import Array, Labels, RawData
 
 _MOST_STARTS = 20
 _MOST_CHANGES = 500
-_MOST_PAIRS = 1 << 20
-"""Numbers that are compared at once for the best exchange of two groups; of more groups, some are tried."""
+_MOST_NUMBERS = 1 << 20
+"""Numbers that are compared at once for the best change of a draw; of very many groups, some are tried."""
 
 
 def read_groups(found: Mapping[str, Array]) -> list[Labels]:
@@ -171,18 +171,18 @@ def _improved(
 
     # Half a sample of every class: no draw can be asked to be closer.
     close = np.square(0.5 / counts.sum(axis=0)).mean() + (0.5 / counts.sum()) ** 2
-    most = max(1, int((_MOST_PAIRS / columns.shape[1]) ** 0.5))
+    most = max(1, int((_MOST_NUMBERS / columns.shape[1]) ** 0.5))
     for _ in range(_MOST_CHANGES):
         held = columns[is_drawn].sum(axis=0)
         now = cost(held)
         if now <= close:
             break
-        turned = cost(held + np.where(is_drawn, -1, 1)[:, None] * columns)
+        some = generator.permutation(len(columns))[: max(1, _MOST_NUMBERS // columns.shape[1])]
+        turned = cost(held + np.where(is_drawn[some], -1, 1)[:, None] * columns[some])
         inside, outside = (generator.permutation(np.flatnonzero(mask))[:most] for mask in (is_drawn, ~is_drawn))
         swapped = cost(held - columns[inside][:, None] + columns[outside][None])
         best_pair = np.unravel_index(int(swapped.argmin()), swapped.shape) if swapped.size else None
-        changed = [int(turned.argmin())]
-        after = turned[changed[0]]
+        changed, after = [int(some[turned.argmin()])], turned.min()
         if best_pair is not None and swapped[best_pair] < after:
             after = swapped[best_pair]
             changed = [int(inside[best_pair[0]]), int(outside[best_pair[1]])]

@@ -117,7 +117,10 @@ def _reason(path: Path, error: Exception) -> str:
     except (OSError, ValueError):
         return reason
     # For an archive of arrays, NumPy's own message says more.
-    return reason if kind == ARRAYS else f"found {kind}; expected {_WANTED}, as numpy.savez writes it"
+    if kind == ARRAYS:
+        return reason
+    hint = " (data.name: table reads tables)" if "table" in kind else ""
+    return f"found {kind}; expected {_WANTED}, as numpy.savez writes it{hint}"
 
 
 def _from_arrays(

@@ -47,7 +47,7 @@ def run(folder: Path, path: str, model: str | None, losses: str, *, no_scm: bool
 
     Args:
         folder: The study's folder, which is the working directory.
-        path: The data: a folder of images, an ``.npz`` file, a data set's name or the user's own loader.
+        path: The data: a folder, an ``.npz`` file, a table, a data set's name or the user's own loader.
         model: ``model.name``; None chooses one that fits the data.
         losses: Name of a set of losses.
         no_scm: Whether DVC does without Git, even if there is a Git repository.

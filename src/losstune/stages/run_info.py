@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from losstune.config.data import FILES, DataSettings
+from losstune.config.data import FILES, OF_ANY_CONTENT, DataSettings
 from losstune.config.load import data_path
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.files import digest
@@ -47,7 +47,7 @@ def stage_run(study: Study, stage: str) -> StageRun:
 def _source(data: DataSettings, folder: Path) -> str:
     if data.name == "digits":
         return "sklearn.datasets.load_digits"
-    if data.name in {"imagefolder", "npz", FILES} or is_own(data.name):
+    if data.name in {*OF_ANY_CONTENT, FILES} or is_own(data.name):
         return str(data_path(data.root, folder).resolve())
     return f"torchvision.datasets.{data.name}"
 

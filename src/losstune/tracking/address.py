@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from losstune.config.data import FILES, DataSettings
+from losstune.config.data import FILES, OF_ANY_CONTENT, DataSettings
 from losstune.config.schema import Params, TrackingSettings
 from losstune.core.secrets import without_credentials
 
@@ -69,5 +69,5 @@ def experiment_of(params: Params) -> str:
 
 def data_name(data: DataSettings) -> str:
     """Return the name of the data set; for the user's own files, the name of the folder or file."""
-    own = Path(data.root).resolve().stem if data.name in {"imagefolder", "npz", FILES} else ""
+    own = Path(data.root).resolve().stem if data.name in {*OF_ANY_CONTENT, FILES} else ""
     return own or data.name

@@ -122,7 +122,15 @@ def test_cells_that_rest_on_the_same_samples_are_known_by_the_datas_name(tmp_pat
     folders = [
         write_study(tmp_path / str(number), SCORES, data=data, digest=digest)
         for number, (data, digest) in enumerate(
-            [("digits", "1"), ("digits", "2"), ("npz", "3"), ("npz", "4"), ("MNIST", "5")]
+            [
+                ("digits", "1"),
+                ("digits", "2"),
+                ("npz", "3"),
+                ("npz", "4"),
+                ("table", "6"),
+                ("table", "7"),
+                ("MNIST", "5"),
+            ]
         )
     ]
-    assert len({cell.source for cell in read_cells(folders)}) == 4
+    assert len({cell.source for cell in read_cells(folders)}) == 6

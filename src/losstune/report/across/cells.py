@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from losstune.config.data import OF_ANY_CONTENT
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.own_code import is_own
 from losstune.verdict import wording
@@ -117,7 +118,7 @@ class Cell:
         """Identity of the original data. Cells with the same one share samples, even if the data was modified."""
         data = self.study.data
         # A user's own files all have the same data name.
-        return data.digest if data.name in ("npz", "imagefolder") or is_own(data.name) else data.name
+        return data.digest if data.name in OF_ANY_CONTENT or is_own(data.name) else data.name
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:
