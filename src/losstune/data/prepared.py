@@ -23,10 +23,11 @@ from pydantic import ValidationError
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, replaced, write_json
 from losstune.data import arrays
-from losstune.data.encoded import Blob, EncodedImages, Images, read_encoded
+from losstune.data.encoded import EncodedImages, Images, read_encoded
 from losstune.data.groups import num_groups
-from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, EncodedFacts, Manifest, SoftLabels
+from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest, SoftLabels
 from losstune.data.noise import NoisyLabels
+from losstune.data.part_digests import digest_of_part, encoded_facts, require_intact
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
 
@@ -129,7 +130,7 @@ def write(
             },
         )
         development_digest, test_digest = (
-            _digest_of_part(digests, name, raw.class_names) for name in (DEVELOPMENT, TEST)
+            digest_of_part(digests, name, raw.class_names) for name in (DEVELOPMENT, TEST)
         )
         mean, std = arrays.statistics(raw.images, splits.train)
         manifest = Manifest(
@@ -152,7 +153,7 @@ def write(
             num_groups=num_groups(raw, splits.train, splits.validation, splits.test),
             skipped=raw.skipped or None,
             feature_names=raw.feature_names or None,
-            encoded=_encoded_facts(part, digests, raw.images) if isinstance(raw.images, EncodedImages) else None,
+            encoded=encoded_facts(part, digests, raw.images) if isinstance(raw.images, EncodedImages) else None,
             noise=noise.facts if noise else None,
             long_tail=long_tail,
             soft_labels=_facts_of(raw.targets[splits.train], test_targets[test_indices])
@@ -184,7 +185,7 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
         contents |= {f"{TEST}/{name}.npy": array for name, array in _arrays_of(test).items()}
         digests = _write_all(part, {file: (array, np.arange(len(array))) for file, array in contents.items()})
         development_digest, test_digest = (
-            _digest_of_part(digests, name, base.class_names) for name in (DEVELOPMENT, TEST)
+            digest_of_part(digests, name, base.class_names) for name in (DEVELOPMENT, TEST)
         )
         manifest = base.model_copy(
             update={
@@ -248,7 +249,7 @@ def read_development(folder: Path, *, verify: bool = False) -> DevelopmentData:
     )
     if verify:
         contents = {f"{DEVELOPMENT}/{name}.npy": array for name, array in _arrays_of(data).items()}
-        _verify(part, contents, manifest, manifest.development_digest)
+        require_intact(part, contents, manifest, manifest.development_digest)
     return data
 
 
@@ -270,42 +271,13 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     )
     if verify:
         contents = {f"{TEST}/{name}.npy": array for name, array in _arrays_of(data).items()}
-        _verify(part, contents, manifest, manifest.test_digest)
+        require_intact(part, contents, manifest, manifest.test_digest)
     return data
 
 
 def _write_all(part: Path, contents: Mapping[str, tuple[Images, Labels]]) -> dict[str, str]:
     """Write ``array[indices]`` for each file, and return the digest of each."""
     return {file: arrays.write_array(part / file, array, indices) for file, (array, indices) in contents.items()}
-
-
-def _encoded_facts(part: Path, digests: Mapping[str, str], images: EncodedImages) -> EncodedFacts:
-    pixels = {file: value for file, value in digests.items() if file.endswith("images.npy")}
-    content = {file: arrays.digest_of_array(np.load(part / file, mmap_mode="r")) for file in pixels}
-    return EncodedFacts(resized=images.resized, pixels=pixels, bytes=content)
-
-
-def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[str]) -> str:
-    contents = {file: value for file, value in digests.items() if file.startswith(f"{part}/")}
-    return digest({"arrays": contents, "class_names": list(class_names)})
-
-
-def _verify(part: Path, contents: Mapping[str, Images], manifest: Manifest, expected: str) -> None:
-    digests = {file: _verified(file, images, manifest) for file, images in contents.items()}
-    found = _digest_of_part(digests, part.name, manifest.class_names)
-    if found != expected:
-        raise LosstuneError(
-            f"{part}: contents have digest {found[:12]}, the manifest says {expected[:12]}; "
-            "`losstune prepare` writes them anew"
-        )
-
-
-def _verified(file: str, images: Images, manifest: Manifest) -> str:
-    """Return a file's digest. Encoded images are not decoded for it if their bytes are right."""
-    if isinstance(images, EncodedImages) and manifest.encoded is not None and isinstance(images.source, Blob):
-        content = arrays.digest_of_array(images.source.data)
-        return manifest.encoded.pixels[file] if content == manifest.encoded.bytes[file] else content
-    return arrays.digest_of_array(images)
 
 
 def _arrays_of(data: DevelopmentData | TestData) -> dict[str, Images]:
