@@ -298,6 +298,24 @@ def test_a_metric_and_an_augmentation_of_the_notebook(arrays):
     assert best.scores["error"].mean == pytest.approx(1 - best.scores["accuracy"].mean)
 
 
+def test_the_metric_is_a_name_or_a_section_and_others_are_shown_beside_it(arrays):
+    gain = cell(
+        "def gain(probabilities, labels):\n    return float((probabilities.argmax(1) == labels).sum())\n", "gain"
+    )
+    costs = {"name": "expected_cost", "costs": (1 - np.eye(10)).tolist()}
+    settings = {**SETTINGS, "report": {"rope": 0.01}}
+    settings["tune"] = {**SETTINGS["tune"], "secondary_metrics": ["auroc", "accuracy", gain]}
+    verdict = make_study(arrays, metric=costs, settings=settings).run()
+    table = verdict.table()
+    assert table["expected_cost"].to_numpy() == pytest.approx(1 - table["accuracy"].to_numpy())
+    assert table["expected_cost"].is_monotonic_increasing
+    assert table["gain"].to_numpy() == pytest.approx(table["accuracy"] * verdict.results.data.num_test)
+    assert (table["auroc"] > table["accuracy"]).all()
+    assert make_study(arrays, metric="auroc").params.tune.measure.percent
+    with pytest.raises(LosstuneError, match=r"report\.rope: is missing, expected the smallest difference of nll"):
+        make_study(arrays, metric="nll")
+
+
 def test_the_verdict_can_be_read_without_training(finished, arrays):
     assert make_study(arrays, folder=finished).verdict().sentence
     with pytest.raises(LosstuneError, match=r"^.*results\.json: cannot be read"):

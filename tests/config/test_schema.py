@@ -128,8 +128,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (
         {"tune.metric": "f1"},
         "tune.metric: found 'f1', expected one of accuracy, balanced_accuracy, macro_f1, top_5_accuracy, nll, brier, "
-        "auroc, average_precision, kappa, quadratic_kappa, mcc, expected_accuracy, soft_nll, {name: expected_cost, costs: "
-        "...}, or "
+        "auroc, average_precision, kappa, quadratic_kappa, mcc, expected_accuracy, soft_nll, {name: expected_cost, "
+        "costs: ...}, or "
         f"{EXPECTED}; did you mean 'macro_f1'?",
     ),
     (

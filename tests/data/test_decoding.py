@@ -121,7 +121,7 @@ def test_one_colour_image_among_greys_makes_three_channels(tmp_path, colour_at):
 
 
 def test_images_keep_their_order_over_many_blocks_and_threads(monkeypatch):
-    monkeypatch.setattr(decoding, "_num_cores", lambda: 4)
+    monkeypatch.setattr(decoding, "num_cores", lambda: 4)
 
     def open_image(index):
         if index % 64 == 0:

@@ -67,7 +67,7 @@ def test_the_control_is_exact_on_soft_labels(tmp_path, training):
     assert all(row.tobytes() in rows for row in data.train_targets)
     assert np.array_equal(data.train_labels, data.train_targets.argmax(1))
     page = (tmp_path / REPORT).read_text(encoding="utf-8")
-    assert [metric["name"] for metric in results["secondary"]] == ["expected_accuracy", "soft_nll"]
+    assert [metric["name"] for metric in results["secondary_metrics"]] == ["expected_accuracy", "soft_nll"]
     assert "expected accuracy" in page
     assert re.search(r"soft labels, with a mean entropy of 0\.\d+ nats; no model can", page)
 

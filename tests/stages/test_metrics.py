@@ -127,8 +127,8 @@ def test_a_higher_score_is_worse(done):
 def test_secondary_metrics_are_in_every_table(done):
     metric, folder, results, said = done
     names = [*(name for name in SCIKIT_LEARN if name != metric), *oracles_of(metric)]
-    assert [row["name"] for row in results["secondary"]] == names
-    assert {row["name"]: row["minimize"] for row in results["secondary"]}["cost"]
+    assert [row["name"] for row in results["secondary_metrics"]] == names
+    assert {row["name"]: row["minimize"] for row in results["secondary_metrics"]}["cost"]
     with (folder / "report/plots/losses.csv").open() as file:
         rows = {row["loss"]: row for row in csv.DictReader(file)}
     for loss in results["losses"]:
@@ -136,6 +136,7 @@ def test_secondary_metrics_are_in_every_table(done):
             values = [block[name] for block in loss["blocks"]]
             assert loss["scores"][name]["mean"] == pytest.approx(math.fsum(values) / len(values))
             assert float(rows[loss["loss"]][name]) == pytest.approx(loss["scores"][name]["mean"], rel=1e-5)
+    assert "tune.secondary_metrics.cost" in results["code"]["own"]
     page = (folder / "report/report.html").read_text()
     for title in ("AUROC", "average precision", "quadratic kappa", "MCC", "top-5 accuracy", "cost"):
         assert f'<button type="button">{title}</button>' in page
@@ -147,7 +148,7 @@ def test_secondary_metrics_are_in_every_table(done):
 def test_the_verdict_does_not_depend_on_them(done, tmp_path):
     metric, _, results, _ = done
     alone, _ = study(tmp_path, metric, **{"tune.secondary_metrics": []})
-    assert "secondary" not in alone
+    assert "secondary_metrics" not in alone
     for key in ("protocol", "verdict", "control", "variances"):
         assert alone[key] == results[key], key
     for ours, theirs in zip(alone["losses"], results["losses"], strict=True):

@@ -7,12 +7,17 @@ import os
 from dataclasses import replace
 
 import pytest
+import torch
 
+from losstune.config.metrics import NAMES, CostSettings
 from losstune.config.settings import PolicySettings
+from losstune.core.metric import STANDARD
 from losstune.losses.registry import get
 from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
+from losstune.training.scores import Scorer
 from tests.small import digits_arrays, small_task
+from tests.training.test_metrics import draw
 
 pytestmark = pytest.mark.gpu
 
@@ -58,3 +63,16 @@ def test_the_control_is_exact_on_a_gpu():
         first, second = (run(DEVICE, loss, **settings) for loss in ("cross_entropy", "kl_divergence"))
         assert first.curve == second.curve
         assert first.test == second.test
+
+
+def test_every_metric_is_the_same_on_a_gpu():
+    """Up to the rounding of sums; counts and rankings are exact."""
+    probabilities, target = draw(2000, 10, seed=8)
+    target[target == 3] = 0
+    costs = CostSettings(name="expected_cost", costs=tuple(map(tuple, (1 - torch.eye(10)).tolist())))
+    task = small_task(metrics=(*(name for name in NAMES if name not in STANDARD), costs))
+    expected = Scorer(task).scores(probabilities, target)
+    scorer, inputs = Scorer(replace(task, device=DEVICE)), (probabilities.to(DEVICE), target.to(DEVICE))
+    found = scorer.scores(*inputs)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert scorer.scores(*inputs) == found

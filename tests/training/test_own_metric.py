@@ -159,6 +159,11 @@ def test_a_mistake_is_one_line(metric, message):
     assert "\n" not in text
 
 
+def test_a_secondary_metric_is_named_by_its_own_key():
+    with pytest.raises(LosstuneError, match=r"^tune.secondary_metrics.raises: found 'metrics.py:raises', which raises"):
+        check_metric(own("raises"), 3, "tune.secondary_metrics.raises")
+
+
 def test_the_example_is_the_cost_of_the_cheapest_decision():
     metric = MetricSettings(name=str(EXAMPLE) + ":reviewed_cost", options={"costs": [[0, 1], [10, 0]]}, minimize=True)
     check_metric(metric, 2)

@@ -4,7 +4,10 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
+from losstune.data import imagefolder
+from losstune.data.encoded import read_encoded, write_encoded
 from losstune.training.sharing import SharedArrays
 from tests.small import digits_arrays
 
@@ -21,3 +24,18 @@ def test_samples_in_files_travel_as_paths_and_others_as_they_are(tmp_path):
     assert np.array_equal(found.validation_images, arrays.validation_images)
     assert found.test_images is None
     assert found.digest == arrays.digest
+
+
+def test_encoded_images_travel_as_the_path_of_their_bytes(tmp_path):
+    arrays = digits_arrays()
+    for label in range(2):
+        (tmp_path / f"images/{label}").mkdir(parents=True)
+        for index in range(200):
+            Image.fromarray(arrays.train_images[index, 0] * 15).save(tmp_path / f"images/{label}/{index}.png")
+    raw = imagefolder.load(tmp_path / "images", image_size=None, encoded=True)
+    write_encoded(tmp_path / "train.npy", raw.images, np.arange(400))
+    stored = read_encoded(tmp_path / "train.npy", (1, 8, 8), resized=False)
+    sent = pickle.dumps(SharedArrays.of(replace(arrays, train_images=stored)))
+    found = pickle.loads(sent).opened()
+    assert isinstance(found.train_images.source.data, np.memmap)
+    assert np.array_equal(found.train_images, raw.images)

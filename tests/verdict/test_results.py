@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from losstune.verdict.numbers import Score
-from losstune.verdict.results import DataFacts, Results, Verdict
+from losstune.verdict.results import DataFacts, Results, SecondaryMetric, Verdict
 from tests.verdict import rows
 
 
@@ -66,3 +66,36 @@ def test_the_loss_to_look_at_is_the_verdicts_or_the_best_candidate():
     assert results(BASELINE, TWIN, LOST).losses_in_focus() == ["cross_entropy"]
     lost_baseline = rows.baseline((), scores={}, winner=None)
     assert results(lost_baseline, FOCAL).losses_in_focus() == ["focal"]
+
+
+def with_secondary(metric="accuracy"):
+    loss = rows.baseline(**scored(0.9, nll=0.3, ece=0.1, auroc=0.99, profit=1234.5, cost=0.25))
+    named = [("profit", False, False), ("auroc", False, True), ("cost", True, True), ("missing", False, False)]
+    secondary = tuple(SecondaryMetric(name=n, minimize=m, percent=p) for n, m, p in named)
+    return results(loss, metric=metric).model_copy(update={"secondary_metrics": secondary})
+
+
+def test_the_metrics_that_a_study_names_come_before_the_others():
+    assert with_secondary().other_metrics == ("profit", "auroc", "cost", "nll", "ece")
+    assert with_secondary("nll").other_metrics == ("profit", "auroc", "cost", "accuracy", "ece")
+    assert results(BASELINE, FOCAL).other_metrics == ("macro_f1",)
+
+
+def test_each_metric_has_its_direction_and_its_unit():
+    found = with_secondary()
+    assert [name for name in found.other_metrics if found.is_minimised(name)] == ["cost", "nll", "ece"]
+    assert [found.score(name, 0.25) for name in ("accuracy", "profit", "auroc", "cost", "nll")] == [
+        *("25.00%", "0.25", "25.00%", "25.00%", "0.250")
+    ]
+
+
+def test_secondary_metrics_are_written_only_if_there_are_any():
+    assert "secondary_metrics" not in results(BASELINE).model_dump(mode="json")
+    found = with_secondary()
+    assert Results.model_validate_json(found.model_dump_json()) == found
+
+
+def test_predictions_are_known_where_ece_is():
+    """Any other metric may be the one number that a training loop of the user's own returns."""
+    assert with_secondary().has_predictions
+    assert not results(rows.baseline(**scored(0.9, nll=0.3)), metric="nll").has_predictions

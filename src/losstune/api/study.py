@@ -45,8 +45,9 @@ class Study:
             value per sample, or ``nn.Module`` classes; see :func:`losstune.loss` for ranges of their hyperparameters.
             None for the usual ones.
         baseline: The loss that the others are compared with; by default ``"cross_entropy"``.
-        metric: ``"accuracy"``, ``"balanced_accuracy"``, ``"macro_f1"``, or a function
-            ``metric(probabilities, labels) -> float``.
+        metric: The name of a metric, such as ``"accuracy"``, ``"balanced_accuracy"``, ``"auroc"`` or ``"nll"``; a
+            section, such as ``{"name": "expected_cost", "costs": [[0, 1], [5, 0]]}``; or a function
+            ``metric(probabilities, labels) -> float``. Those that are no fractions need ``report.rope`` in `settings`.
         epochs: Epochs of each training.
         seed: Root of all random numbers of the study.
         folder: Folder of the study's files, with the report. One folder holds one study.

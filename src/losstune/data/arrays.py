@@ -9,17 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
+from losstune.data.encoded import EncodedImages, Images, write_encoded
 from losstune.data.raw import Array, Labels
 
 _BLOCK_BYTES = 1 << 26
 
 
-def write_array(path: Path, array: Array, indices: Labels) -> str:
+def write_array(path: Path, array: Images, indices: Labels) -> str:
     """Write ``array[indices]`` as a little-endian ``.npy`` file and return its :func:`digest_of_array`.
+
+    Encoded images are written encoded, and the digest is that of their pixels.
 
     Raises:
         OSError: If the file cannot be written.
     """
+    if isinstance(array, EncodedImages):
+        write_encoded(path, array, indices)
+        return _digest(array, indices)
     path.parent.mkdir(exist_ok=True)
     dtype = array.dtype.newbyteorder("<")
     shape = (len(indices), *array.shape[1:])
@@ -37,15 +43,19 @@ def write_array(path: Path, array: Array, indices: Labels) -> str:
     return hasher.hexdigest()
 
 
-def digest_of_array(array: Array) -> str:
+def digest_of_array(array: Images) -> str:
     """Return the SHA-256 (64 hex digits) of type, shape and values; the same on every machine."""
-    hasher = _hasher(array.dtype, array.shape)
-    for rows in _rows(array, np.arange(len(array))):
+    return _digest(array, np.arange(len(array)))
+
+
+def _digest(array: Images, indices: Labels) -> str:
+    hasher = _hasher(array.dtype, (len(indices), *array.shape[1:]))
+    for rows in _rows(array, indices):
         hasher.update(rows.data)
     return hasher.hexdigest()
 
 
-def statistics(images: Array, indices: Labels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(images: Images, indices: Labels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of ``images[indices]`` per channel, in the units of `images`.
 
     Args:
@@ -86,7 +96,7 @@ def statistics(images: Array, indices: Labels) -> tuple[tuple[float, ...], tuple
     return tuple(mean), tuple(std)
 
 
-def _rows(array: Array, indices: Labels) -> Iterator[Array]:
+def _rows(array: Images, indices: Labels) -> Iterator[Array]:
     step = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
     for start in range(0, len(indices), step):
         yield np.ascontiguousarray(array[indices[start : start + step]])

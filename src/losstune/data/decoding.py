@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,7 +15,8 @@ from losstune.core.errors import LosstuneError
 from losstune.data.raw import Array, ReportProgress
 
 Open = Callable[[int], Image.Image]
-Allocate = Callable[[tuple[int, ...]], Array]
+Allocate = Callable[[tuple[int, ...]], Any]
+"""Makes an array of a shape, or something else that takes images by index."""
 
 SKIP = "data.on_bad_image: skip leaves such images out"
 """End of the message on an image that cannot be read."""
@@ -124,7 +126,7 @@ def _fill(
                 raise _ColourAfterGrey
         return stop
 
-    pool = ThreadPoolExecutor(min(_num_cores(), _MAX_THREADS))
+    pool = ThreadPoolExecutor(min(num_cores(), _MAX_THREADS))
     try:
         for done in pool.map(fill_block, range(0, num_images, _BLOCK)):
             if progress is not None:
@@ -134,12 +136,21 @@ def _fill(
 
 
 def _pixels(index: int, open_image: Open, name_of: Callable[[int], str], image_size: int | None) -> Array:
+    return pixels_of(lambda: open_image(index), name_of(index), image_size)
+
+
+def pixels_of(open_image: Callable[[], Image.Image], name: str, image_size: int | None) -> Array:
+    """Return the pixels of one image, (H, W) or (H, W, 3) uint8; see :func:`decode`.
+
+    Raises:
+        LosstuneError: If it cannot be decoded.
+    """
     try:
-        with open_image(index) as image:
+        with open_image() as image:
             return np.asarray(_as_grey_or_rgb(image, image_size))
     except Exception as error:  # decoders raise errors of nearly any type on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise LosstuneError(f"{name_of(index)}: not a readable image ({reason}); {SKIP}") from None
+        raise LosstuneError(f"{name}: not a readable image ({reason}); {SKIP}") from None
 
 
 def _as_grey_or_rgb(image: Image.Image, image_size: int | None) -> Image.Image:
@@ -176,7 +187,8 @@ def _is_grey_palette(image: Image.Image) -> bool:
     return bool((colours == colours[:, :1]).all())
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -23,10 +23,11 @@ from PIL import Image
 from losstune.core.errors import LosstuneError
 from losstune.data.decoded import Decode, decoded, require_most
 from losstune.data.decoding import SKIP, decode
+from losstune.data.encoded import Checked, EncodedImages, Files
 from losstune.data.filetypes import describe_file
 from losstune.data.folders import Layout, find_layout
 from losstune.data.groups import read_groups, require_groups
-from losstune.data.raw import Labels, RawData, ReportProgress, printable, shortlist
+from losstune.data.raw import Array, Labels, RawData, ReportProgress, printable, shortlist
 from losstune.data.splits import require_every_class
 from losstune.data.walk import files_below, is_image
 
@@ -53,6 +54,7 @@ def load(
     own_validation: bool = False,
     groups: str | None = None,
     skip_bad: bool = False,
+    encoded: bool = False,
 ) -> RawData:
     """Read all images below `root`, without hidden files and files whose extension is not an image's.
 
@@ -67,6 +69,8 @@ def load(
         groups: A regular expression that is searched for in each file's path relative to the root; its first group is
             the group of the image. None without groups.
         skip_bad: Whether images that cannot be read are left out; else one is an error.
+        encoded: Whether the images stay encoded, as :class:`losstune.data.encoded.EncodedImages`; each is decoded once,
+            as a check.
 
     Raises:
         LosstuneError: If the folder or its images are missing or invalid; the message names the file or folder.
@@ -104,8 +108,12 @@ def load(
         image_size=image_size,
         progress=progress,
     )
-    path = None if cache is None else cache / f"{_key(root, files, image_size, skip_bad)}.npy"
-    images, missing = decoded(decode_files, len(files), path, skip_bad=skip_bad)
+    images: Array | EncodedImages
+    if encoded:
+        images, missing = _checked(files, decode_files, image_size, skip_bad=skip_bad)
+    else:
+        path = None if cache is None else cache / f"{_key(root, files, image_size, skip_bad)}.npy"
+        images, missing = decoded(decode_files, len(files), path, skip_bad=skip_bad)
     skipped = tuple(os.path.relpath(files[index].path, root) for index in missing.tolist())
     if skipped:
         require_most(labels, missing, class_names, f"data.root: {root}")
@@ -125,6 +133,18 @@ def load(
         test_groups=group_of[num_rest:] if group_of is not None and layout.has_test else None,
         skipped=tuple(map(printable, skipped)),
     )
+
+
+def _checked(
+    files: Sequence[ImageFile], decode_files: Decode, image_size: int | None, *, skip_bad: bool
+) -> tuple[EncodedImages, Labels]:
+    """Return the images that can be decoded, encoded as they are, and the indices of the others."""
+    bad: set[int] | None = set() if skip_bad else None
+    channels, height, width = decode_files(allocate=Checked, bad=bad).shape[1:]
+    missing = bad or set()
+    paths = [file.path for index, file in enumerate(files) if index not in missing]
+    images = EncodedImages(Files(paths), (channels, height, width), resized=image_size is not None)
+    return images, np.array(sorted(missing), dtype=np.int64)
 
 
 def _groups(root: Path, files: Sequence[ImageFile], pattern: str | None) -> Labels | None:

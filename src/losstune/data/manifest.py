@@ -37,6 +37,20 @@ class GroupCounts(Row):
     test: int | None = None
 
 
+class EncodedFacts(Row):
+    """Images that are stored encoded.
+
+    Attributes:
+        resized: Whether they are resized when they are decoded.
+        pixels: Digest of the decoded images of each file, by its name; it is that of a file of arrays.
+        bytes: Digest of the encoded ones.
+    """
+
+    resized: bool
+    pixels: dict[str, str]
+    bytes: dict[str, str]
+
+
 class NoiseFacts(Row):
     """The label noise of prepared data, as it was measured.
 
@@ -81,6 +95,7 @@ class Manifest(Row):
         std: Standard deviation, as `mean`; 1 for a constant channel, so that dividing by it is safe.
         label_noise: Share of wrong labels in the training split.
         num_labels_changed: Their number.
+        encoded: Facts about encoded images; None for arrays.
         noise: The label noise; None without any.
         long_tail: ``data.long_tail``; None without it.
         soft_labels: None if every sample has one class.
@@ -111,6 +126,7 @@ class Manifest(Row):
     num_groups: GroupCounts | None = None
     skipped: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
+    encoded: EncodedFacts | None = None
     noise: NoiseFacts | None = None
     long_tail: float | None = None
     soft_labels: SoftLabels | None = None

@@ -23,8 +23,9 @@ from pydantic import ValidationError
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, replaced, write_json
 from losstune.data import arrays
+from losstune.data.encoded import Blob, EncodedImages, Images, read_encoded
 from losstune.data.groups import num_groups
-from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, Manifest, SoftLabels
+from losstune.data.manifest import SCHEMA_VERSION, ClassCounts, EncodedFacts, Manifest, SoftLabels
 from losstune.data.noise import NoisyLabels
 from losstune.data.raw import Array, Labels, RawData
 from losstune.data.splits import Splits
@@ -47,9 +48,9 @@ class DevelopmentData:
         validation_targets: As `train_targets`.
     """
 
-    train_images: Array
+    train_images: Images
     train_labels: Labels
-    validation_images: Array
+    validation_images: Images
     validation_labels: Labels
     train_targets: Array | None = None
     validation_targets: Array | None = None
@@ -67,7 +68,7 @@ class TestData:
 
     __test__ = False  # tells pytest that this is no test case
 
-    images: Array
+    images: Images
     labels: Labels
     targets: Array | None = None
 
@@ -115,9 +116,8 @@ def write(
         }
 
     with replaced(folder) as part:
-        development_digest, test_digest = _write_parts(
+        digests = _write_all(
             part,
-            raw.class_names,
             {
                 f"{DEVELOPMENT}/train_images.npy": (raw.images, splits.train),
                 f"{DEVELOPMENT}/train_labels.npy": (train_labels, np.arange(len(train_labels))),
@@ -127,6 +127,9 @@ def write(
                 f"{TEST}/labels.npy": (test_labels, np.arange(len(test_labels))),
                 **soft,
             },
+        )
+        development_digest, test_digest = (
+            _digest_of_part(digests, name, raw.class_names) for name in (DEVELOPMENT, TEST)
         )
         mean, std = arrays.statistics(raw.images, splits.train)
         manifest = Manifest(
@@ -149,6 +152,7 @@ def write(
             num_groups=num_groups(raw, splits.train, splits.validation, splits.test),
             skipped=raw.skipped or None,
             feature_names=raw.feature_names or None,
+            encoded=_encoded_facts(part, digests, raw.images) if isinstance(raw.images, EncodedImages) else None,
             noise=noise.facts if noise else None,
             long_tail=long_tail,
             soft_labels=_facts_of(raw.targets[splits.train], test_targets[test_indices])
@@ -178,8 +182,9 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
     with replaced(folder) as part:
         contents = {f"{DEVELOPMENT}/{name}.npy": array for name, array in _arrays_of(development).items()}
         contents |= {f"{TEST}/{name}.npy": array for name, array in _arrays_of(test).items()}
-        development_digest, test_digest = _write_parts(
-            part, base.class_names, {file: (array, np.arange(len(array))) for file, array in contents.items()}
+        digests = _write_all(part, {file: (array, np.arange(len(array))) for file, array in contents.items()})
+        development_digest, test_digest = (
+            _digest_of_part(digests, name, base.class_names) for name in (DEVELOPMENT, TEST)
         )
         manifest = base.model_copy(
             update={
@@ -192,6 +197,7 @@ def write_features(folder: Path, base: Manifest, development: DevelopmentData, t
                 "test_digest": test_digest,
                 "source": source,
                 "feature_names": None,
+                "encoded": None,
             }
         )
         write_json(part / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))
@@ -242,7 +248,7 @@ def read_development(folder: Path, *, verify: bool = False) -> DevelopmentData:
     )
     if verify:
         contents = {f"{DEVELOPMENT}/{name}.npy": array for name, array in _arrays_of(data).items()}
-        _verify(part, contents, manifest.class_names, manifest.development_digest)
+        _verify(part, contents, manifest, manifest.development_digest)
     return data
 
 
@@ -264,16 +270,19 @@ def read_test(folder: Path, *, verify: bool = False) -> TestData:
     )
     if verify:
         contents = {f"{TEST}/{name}.npy": array for name, array in _arrays_of(data).items()}
-        _verify(part, contents, manifest.class_names, manifest.test_digest)
+        _verify(part, contents, manifest, manifest.test_digest)
     return data
 
 
-def _write_parts(
-    part: Path, class_names: Sequence[str], contents: Mapping[str, tuple[Array, Labels]]
-) -> tuple[str, str]:
-    """Write ``array[indices]`` for each file, and return the digests of both parts."""
-    digests = {file: arrays.write_array(part / file, array, indices) for file, (array, indices) in contents.items()}
-    return _digest_of_part(digests, DEVELOPMENT, class_names), _digest_of_part(digests, TEST, class_names)
+def _write_all(part: Path, contents: Mapping[str, tuple[Images, Labels]]) -> dict[str, str]:
+    """Write ``array[indices]`` for each file, and return the digest of each."""
+    return {file: arrays.write_array(part / file, array, indices) for file, (array, indices) in contents.items()}
+
+
+def _encoded_facts(part: Path, digests: Mapping[str, str], images: EncodedImages) -> EncodedFacts:
+    pixels = {file: value for file, value in digests.items() if file.endswith("images.npy")}
+    content = {file: arrays.digest_of_array(np.load(part / file, mmap_mode="r")) for file in pixels}
+    return EncodedFacts(resized=images.resized, pixels=pixels, bytes=content)
 
 
 def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[str]) -> str:
@@ -281,9 +290,9 @@ def _digest_of_part(digests: dict[str, str], part: str, class_names: Sequence[st
     return digest({"arrays": contents, "class_names": list(class_names)})
 
 
-def _verify(part: Path, contents: dict[str, Array], class_names: Sequence[str], expected: str) -> None:
-    digests = {file: arrays.digest_of_array(array) for file, array in contents.items()}
-    found = _digest_of_part(digests, part.name, class_names)
+def _verify(part: Path, contents: Mapping[str, Images], manifest: Manifest, expected: str) -> None:
+    digests = {file: _verified(file, images, manifest) for file, images in contents.items()}
+    found = _digest_of_part(digests, part.name, manifest.class_names)
     if found != expected:
         raise LosstuneError(
             f"{part}: contents have digest {found[:12]}, the manifest says {expected[:12]}; "
@@ -291,7 +300,15 @@ def _verify(part: Path, contents: dict[str, Array], class_names: Sequence[str], 
         )
 
 
-def _arrays_of(data: DevelopmentData | TestData) -> dict[str, Array]:
+def _verified(file: str, images: Images, manifest: Manifest) -> str:
+    """Return a file's digest. Encoded images are not decoded for it if their bytes are right."""
+    if isinstance(images, EncodedImages) and manifest.encoded is not None and isinstance(images.source, Blob):
+        content = arrays.digest_of_array(images.source.data)
+        return manifest.encoded.pixels[file] if content == manifest.encoded.bytes[file] else content
+    return arrays.digest_of_array(images)
+
+
+def _arrays_of(data: DevelopmentData | TestData) -> dict[str, Images]:
     return {name: array for name in data.__slots__ if (array := getattr(data, name)) is not None}
 
 
@@ -317,14 +334,29 @@ def _count(labels: Labels, class_names: Sequence[str]) -> tuple[int, ...]:
 
 def _read_pair(
     images_path: Path, labels_path: Path, manifest: Manifest, counts: tuple[int, ...]
-) -> tuple[Array, Labels]:
-    images = _read_array(images_path, (sum(counts), *manifest.input_shape), manifest.dtype, mapped=True)
+) -> tuple[Images, Labels]:
+    images = _read_images(images_path, manifest, sum(counts))
     labels = _read_array(labels_path, (sum(counts),), "int64", mapped=False)
     if labels.min() < 0 or labels.max() >= manifest.num_classes or _count(labels, manifest.class_names) != counts:
         raise LosstuneError(
             f"{labels_path}: the labels do not match the counts in the manifest; `losstune prepare` writes them anew"
         )
     return images, labels
+
+
+def _read_images(path: Path, manifest: Manifest, number: int) -> Images:
+    if manifest.encoded is None:
+        return _read_array(path, (number, *manifest.input_shape), manifest.dtype, mapped=True)
+    channels, height, width = manifest.input_shape
+    try:
+        images = read_encoded(path, (channels, height, width), resized=manifest.encoded.resized)
+    except (OSError, ValueError, EOFError) as error:
+        raise LosstuneError(f"{path}: damaged ({error}); `losstune prepare` writes it anew") from None
+    if len(images) != number:
+        raise LosstuneError(
+            f"{path}: found {len(images)} images, the manifest says {number}; `losstune prepare` writes it anew"
+        )
+    return images
 
 
 def _read_array(path: Path, shape: tuple[int, ...], dtype: str, *, mapped: bool) -> Array:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from losstune.core.errors import LosstuneError
+
+if TYPE_CHECKING:
+    from losstune.data.encoded import Images
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -44,10 +47,10 @@ class RawData:
         feature_names: Names of the features of a table, in order; empty otherwise.
     """
 
-    images: Array
+    images: Images
     labels: Labels
     class_names: tuple[str, ...]
-    test_images: Array | None = None
+    test_images: Images | None = None
     test_labels: Labels | None = None
     notes: tuple[str, ...] = ()
     validation: Labels | None = None

@@ -26,6 +26,7 @@ _READ_BY = {
     "groups": (*_TABLES, "npz", "imagefolder"),
     "own_validation": ("npz", "imagefolder", "huggingface", *torchvision_datasets.WITH_VALIDATION),
     "on_bad_image": _IMAGES,
+    "storage": ("imagefolder",),
 }
 """The keys that only some sources read, with the names of these."""
 
@@ -63,6 +64,7 @@ def load(settings: DataSettings, progress: ReportProgress | None = None, *, cach
             own_validation=settings.own_validation,
             groups=settings.groups,
             skip_bad=settings.on_bad_image == "skip",
+            encoded=settings.storage == "encoded",
         )
     else:
         raw = torchvision_datasets.load(

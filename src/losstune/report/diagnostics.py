@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from losstune.core.records import Execution, Record
+from losstune.data.encoded import Images
 from losstune.report.confusion import Counts, confusion_difference
 from losstune.report.cost import Cost, costs_of
 from losstune.report.examples import Exchange, Labels, exchange_of
@@ -67,7 +65,7 @@ def gather(
     executions: Sequence[Execution],
     *,
     learning_rates: Mapping[str, tuple[float, float]],
-    test_images: NDArray[Any] | None = None,
+    test_images: Images | None = None,
     test_labels: Labels | None = None,
 ) -> Diagnostics:
     """Compute the diagnostics.

@@ -50,7 +50,7 @@ def render_page(
         commit: Commit that trained the models, or None outside Git.
         versions: Version by package or device, in display order.
     """
-    hidden = _HIDDEN - {metric.name for metric in results.secondary}
+    hidden = _HIDDEN - {metric.name for metric in results.secondary_metrics}
     other_metrics = [(name, wording.metric_name(name)) for name in results.other_metrics if name not in hidden]
     names, focus = results.data.class_names, results.losses_in_focus()
     by_loss = {cost.loss: cost for cost in diagnostics.costs}

@@ -98,7 +98,7 @@ def control_line(results: Results) -> str:
 
 def _other_metrics(results: Results) -> list[str]:
     """Return the metrics that the study names, then NLL and ECE; the page has all."""
-    shown = {metric.name for metric in results.secondary} | {"nll", "ece"}
+    shown = {metric.name for metric in results.secondary_metrics} | {"nll", "ece"}
     return [name for name in results.other_metrics if name in shown]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from losstune.data.encoded import Images
 
 MOST_PIXELS = 64
 """Side in pixels. Larger images are reduced to it."""
@@ -17,7 +18,7 @@ MOST_PIXELS = 64
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def thumbnails(images: NDArray[Any], indices: Iterable[int]) -> dict[int, str]:
+def thumbnails(images: Images, indices: Iterable[int]) -> dict[int, str]:
     """Return chosen images by index as data URIs of PNG files, the same bytes for the same images.
 
     uint8 images with a value above 127 are not changed. Other values are scaled so that the lowest

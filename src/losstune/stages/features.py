@@ -6,6 +6,7 @@ training. They take the place of the images, and a training is that of the last 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from losstune.core.progress import Progress
 from losstune.core.seeds import derive_seed
 from losstune.core.sources import code_digest
 from losstune.data import prepared
+from losstune.data.encoded import Images
 from losstune.data.manifest import Manifest
 from losstune.data.raw import Array
 from losstune.models import build_network, weights_files
@@ -145,9 +147,9 @@ def _backbone(params: Params, base: Manifest) -> nn.Module:
     return split(network, base.num_classes).backbone
 
 
-def _batches(frozen: Classifier, images: Array, device: str) -> Iterator[Array]:
+def _batches(frozen: Classifier, images: Images, device: str) -> Iterator[Array]:
     """Yield the features of one batch after another."""
-    size = max(1, BATCH_VALUES // images[0].size)
+    size = max(1, BATCH_VALUES // math.prod(images.shape[1:]))
     for start in range(0, len(images), size):
         # A copy, because the file is mapped read-only.
         stored = torch.from_numpy(np.array(images[start : start + size])).to(device)

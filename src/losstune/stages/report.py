@@ -194,7 +194,7 @@ def _commit(executions: list[Execution]) -> str | None:
 def _flat(results: Results) -> dict[str, float]:
     scores = {
         f"test_{metric}.{result.loss}": result.scores[metric].mean
-        for metric in (results.metric, *(secondary.name for secondary in results.secondary))
+        for metric in (results.metric, *(secondary.name for secondary in results.secondary_metrics))
         for result in results.losses
         if metric in result.scores and math.isfinite(result.scores[metric].mean)
     }

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from losstune.data.encoded import EncodedImages, Images
 from losstune.losses.spec import BoundLoss
 from losstune.training.soft_labels import class_counts, train_target
 from losstune.training.task import Arrays
@@ -31,6 +32,9 @@ DEVICE_SHARE = 0.25
 
 MAX_THREADS = 8
 """Threads that bring batches to a GPU."""
+
+Samples = Tensor | EncodedImages
+"""Samples of a split: a tensor, or images that are decoded when they are read."""
 
 Rows = Tensor | slice
 """Which samples of a split; a tensor is on the CPU."""
@@ -51,9 +55,10 @@ class DeviceData:
         self.mean = torch.tensor(arrays.mean, dtype=torch.float32, device=device).view(shape)
         self.std = torch.tensor(arrays.std, dtype=torch.float32, device=device).view(shape)
         self.unit = 255.0 if arrays.train_images.dtype == np.uint8 else 1.0
-        self.is_normalised = math.prod(arrays.train_images.shape) * 4 <= FLOAT_CACHE_BYTES
+        is_encoded = isinstance(arrays.train_images, EncodedImages)
+        self.is_normalised = math.prod(arrays.train_images.shape) * 4 <= FLOAT_CACHE_BYTES and not is_encoded
         images = (arrays.train_images, arrays.validation_images, arrays.test_images)
-        self.is_resident = device.type != "cuda" or _fits(images)
+        self.is_resident = not is_encoded and (device.type != "cuda" or _fits(images))
         self.train_images, self.validation_images = self._images(images[0]), self._images(images[1])
         self.test_images = None if images[2] is None else self._images(images[2])
         self.train_labels = self._copy(arrays.train_labels)
@@ -81,7 +86,7 @@ class DeviceData:
         """Return all samples and labels."""
         found = (self.train_images, self.train_labels, self.validation_images, self.validation_labels)
         soft = (self.train_targets, self.validation_targets, self.test_targets)
-        return [tensor for tensor in (*found, self.test_images, self.test_labels, *soft) if tensor is not None]
+        return [one for one in (*found, self.test_images, self.test_labels, *soft) if isinstance(one, Tensor)]
 
     def train_target(self, loss: BoundLoss, setting: str) -> Tensor:
         """Return what `loss` is trained on, see :func:`losstune.training.soft_labels.train_target`."""
@@ -104,7 +109,7 @@ class DeviceData:
         rows = places if self.is_resident else torch.split(order, size)[:number]
         return zip(places, self.batches(self.train_images, rows), strict=True)
 
-    def batches(self, images: Tensor, rows: Iterable[Rows]) -> Iterator[Tensor]:
+    def batches(self, images: Samples, rows: Iterable[Rows]) -> Iterator[Tensor]:
         """Yield normalised inputs of some samples after another.
 
         Samples that do not lie on the device are brought there ahead of time, in threads.
@@ -117,7 +122,7 @@ class DeviceData:
             return (self.inputs(images, index) for index in rows)
         return self._fetched(images, rows)
 
-    def inputs(self, images: Tensor, rows: Rows) -> Tensor:
+    def inputs(self, images: Samples, rows: Rows) -> Tensor:
         """Return normalised inputs of some samples of a split, on the device."""
         return self.normalised(self._rows(images, rows).to(self.device))
 
@@ -133,7 +138,9 @@ class DeviceData:
         """Undo :meth:`as_stored`."""
         return (images * self.unit - self.mean) / self.std
 
-    def _images(self, images: NDArray[np.generic]) -> Tensor:
+    def _images(self, images: Images) -> Samples:
+        if isinstance(images, EncodedImages):
+            return images
         if self.is_normalised:
             return (self._copy(images).float() - self.mean) / self.std
         with warnings.catch_warnings():
@@ -146,15 +153,19 @@ class DeviceData:
         # What workers get is read-only, which torch does not support.
         return torch.from_numpy(np.array(values)).to(self.device)
 
-    def _rows(self, images: Tensor, rows: Rows) -> Tensor:
+    def _rows(self, images: Samples, rows: Rows) -> Tensor:
+        if isinstance(images, EncodedImages):
+            index = np.arange(len(images))[rows] if isinstance(rows, slice) else rows.cpu().numpy()
+            return torch.from_numpy(images.take(index))
         return images[rows if isinstance(rows, slice) else rows.to(images.device)]
 
-    def _fetched(self, images: Tensor, rows: Iterable[Rows]) -> Iterator[Tensor]:
+    def _fetched(self, images: Samples, rows: Iterable[Rows]) -> Iterator[Tensor]:
         def fetch(index: Rows) -> Tensor:
             found = self._rows(images, index)
             return found.pin_memory() if self.device.type == "cuda" else found
 
-        num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+        # A training on the CPU has one core; its thread of batches works while that of the network waits.
+        num_threads = min(MAX_THREADS, os.cpu_count() or 1) if self.device.type == "cuda" else 1
         ahead: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(num_threads) as pool:
             try:
@@ -169,6 +180,6 @@ class DeviceData:
                     future.cancel()
 
 
-def _fits(images: Iterable[NDArray[np.generic] | None]) -> bool:
+def _fits(images: Iterable[Images | None]) -> bool:
     free, _ = torch.cuda.mem_get_info()
     return sum(split.nbytes for split in images if split is not None) <= DEVICE_SHARE * free

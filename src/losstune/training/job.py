@@ -23,6 +23,7 @@ from losstune.losses.module import LossModule, Reduction
 from losstune.losses.spec import BoundLoss
 from losstune.models import adapt_head, build_network
 from losstune.models.pretrained import Weights
+from losstune.training import device_data
 from losstune.training.device_data import DeviceData
 from losstune.training.task import Task
 
@@ -81,7 +82,9 @@ class Samples:
             and the loss takes them.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, data: DeviceData, targets: Tensor | None = None) -> None:
+    def __init__(
+        self, inputs: device_data.Samples, labels: Tensor, data: DeviceData, targets: Tensor | None = None
+    ) -> None:
         self._inputs, self.labels, self._data = inputs, labels, data
         self.targets = labels if targets is None else targets
 

@@ -25,7 +25,7 @@ from losstune.training.augmentation import augmentation_of
 from losstune.training.averaging import averaged
 from losstune.training.best_epoch import BestEpoch
 from losstune.training.calibration import calibration
-from losstune.training.device_data import DeviceData
+from losstune.training.device_data import DeviceData, Samples
 from losstune.training.mixing import Target, mixed
 from losstune.training.objective import Objective, class_weights
 from losstune.training.optimisation import Optimizer, learning_rate_at
@@ -199,7 +199,7 @@ class _Training:
         return logits.float()  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def _outputs(self, images: Tensor) -> Tensor:
+    def _outputs(self, images: Samples) -> Tensor:
         self.scored.eval()
         size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // math.prod(images.shape[1:])))
         rows = (slice(start, start + size) for start in range(0, len(images), size))

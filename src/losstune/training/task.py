@@ -11,6 +11,7 @@ from losstune.config.metrics import Named, measure_of
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.metric import METRICS, Metric, worst_scores
 from losstune.core.records import Calibration, Configuration, Epoch, Status
+from losstune.data.encoded import Images
 from losstune.models.pretrained import Weights
 
 
@@ -77,7 +78,8 @@ class Arrays:
     Without samples (``data.name: files``), the arrays are empty, and a loop of the user's own reads the data at `root`.
 
     Attributes:
-        train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32; likewise for the other splits.
+        train_images: Inputs as stored, (N, C, H, W) or (N, D), uint8 or float32, or encoded images; likewise for the
+            other splits.
         train_labels: Class indices, (N,) int64; likewise for the other splits.
         mean: Mean of each channel over the training split, in stored units.
         std: Standard deviation of each channel over the training split, in stored units; above 0.
@@ -90,15 +92,15 @@ class Arrays:
             are here because workers may not see the file.
     """
 
-    train_images: NDArray[np.generic]
+    train_images: Images
     train_labels: NDArray[np.int64]
-    validation_images: NDArray[np.generic]
+    validation_images: Images
     validation_labels: NDArray[np.int64]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     num_classes: int
     digest: str
-    test_images: NDArray[np.generic] | None = None
+    test_images: Images | None = None
     test_labels: NDArray[np.int64] | None = None
     train_targets: NDArray[np.float32] | None = None
     validation_targets: NDArray[np.float32] | None = None

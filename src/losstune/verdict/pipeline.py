@@ -106,7 +106,7 @@ def build_results(
         metric=metric,
         minimize=measure.minimize,
         percent=measure.percent,
-        secondary=tuple(
+        secondary_metrics=tuple(
             SecondaryMetric(name=metric.name, minimize=metric.minimize, percent=metric.percent)
             for metric in params.tune.secondary
         ),

@@ -230,7 +230,7 @@ class Results(Row):
         metric: Metric of the selection on validation and of the verdict.
         minimize: Whether lower is better.
         percent: Whether it is a fraction, which is shown in per cent.
-        secondary: The metrics that the study names besides; not written if there are none.
+        secondary_metrics: The metrics that the study names besides; not written if there are none.
         worst: Score with which diverged and failed trainings count; None if no trial has a score.
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
@@ -260,7 +260,7 @@ class Results(Row):
     metric: str
     minimize: bool = False
     percent: bool = True
-    secondary: tuple[SecondaryMetric, ...] = ()
+    secondary_metrics: tuple[SecondaryMetric, ...] = ()
     worst: float | None = 0.0
     alpha: float
     rope: float
@@ -293,24 +293,24 @@ class Results(Row):
     @property
     def other_metrics(self) -> tuple[str, ...]:
         """The metrics that a loss has besides the study's: those that the study names, then the others."""
-        names = dict.fromkeys((*(metric.name for metric in self.secondary), *METRICS))
+        names = dict.fromkeys((*(metric.name for metric in self.secondary_metrics), *METRICS))
         return tuple(name for name in names if name != self.metric and any(name in loss.scores for loss in self.losses))
 
     def score(self, metric: str, value: float) -> str:
         """Return a score of any metric with its unit."""
-        percent = {secondary.name: secondary.percent for secondary in self.secondary}
+        percent = {secondary.name: secondary.percent for secondary in self.secondary_metrics}
         return self.units.score(value) if metric == self.metric else wording.score(metric, value, percent.get(metric))
 
     def is_minimised(self, metric: str) -> bool:
         """Return whether lower is better, of a metric that is not the study's."""
-        own = {secondary.name: secondary.minimize for secondary in self.secondary}
+        own = {secondary.name: secondary.minimize for secondary in self.secondary_metrics}
         return own[metric] if metric in own else METRICS[metric].minimize
 
     @model_serializer(mode="wrap")
-    def _without_empty_secondary(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_list(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
-        if not values.get("secondary", True):
-            del values["secondary"]
+        if not values.get("secondary_metrics", True):
+            del values["secondary_metrics"]
         return values
 
     def of(self, loss: str) -> LossResult:
