@@ -51,7 +51,7 @@ OWN = "search_space.losses"
 MISTAKES = [
     (
         {"data.name": "cifar10"},
-        "data.name: found 'cifar10', expected digits, imagefolder, npz, files, a torchvision data set or",
+        "data.name: found 'cifar10', expected digits, imagefolder, npz, table, huggingface, files, a torchvision",
     ),
     ({"data.image_size": 32}, "data.image_size: found 32, expected null: digits is not resized"),
     ({OWN: {"gce": {"q": 1.5}}}, f"{OWN}.gce.q: found 1.5, expected a number in [0, 1]"),

@@ -140,7 +140,7 @@ def test_other_columns_are_a_table(tmp_path):
         .add_column("kind", [0, 1, 2, 0, 1, 2])
         .cast_column("kind", datasets.ClassLabel(names=["k", "l", "m"]))
     )
-    raw = load(save(tmp_path / "a", train=train, test=train.select(range(4)))).encoded(np.arange(6))
+    raw = load(save(tmp_path / "a", train=train, test=train.select(range(4)))).with_features(np.arange(6))
     assert raw.feature_names == ("age", "city=missing", "city=x", "city=y", "kind=k", "kind=l", "kind=m")
     assert raw.images[:, 0].tolist() == [1, 4, 3, 4, 5, 6]
     assert raw.images[:, 4:].argmax(1).tolist() == [0, 1, 2, 0, 1, 2]

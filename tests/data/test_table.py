@@ -21,7 +21,7 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         raw = table.load(path, settings(**data))
-        return raw.encoded(np.arange(len(raw.labels)))
+        return raw.with_features(np.arange(len(raw.labels)))
 
     return load
 
@@ -48,7 +48,7 @@ def test_what_pandas_writes_is_read(tmp_path, read):
     frame.to_csv(tmp_path / "u.csv", index=False, encoding="utf-8-sig")
     frame.to_csv(tmp_path / "v.csv.gz", index=False)
     for name in ("t.parquet", "u.csv", "v.csv.gz"):
-        raw = table.load(tmp_path / name, settings()).encoded(np.arange(8))
+        raw = table.load(tmp_path / name, settings()).with_features(np.arange(8))
         assert np.array_equal(raw.images, read().images)
         assert raw.feature_names == read().feature_names
 
@@ -108,5 +108,5 @@ def test_names_are_checked_without_reading_a_row(tmp_path):
 def test_an_index_of_pandas_is_a_column_of_parquet(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2, 4], "label": [0, 1, 0]}, index=pd.Index([3, 4, 7], name="key"))
     frame.to_parquet(tmp_path / "t.parquet")
-    raw = table.load(tmp_path / "t.parquet", settings(drop=["key"])).encoded(np.arange(3))
+    raw = table.load(tmp_path / "t.parquet", settings(drop=["key"])).with_features(np.arange(3))
     assert raw.images.tolist() == [[1], [2], [4]]

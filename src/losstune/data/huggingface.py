@@ -15,10 +15,10 @@ from PIL import Image
 
 from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.data.column_features import from_frames
 from losstune.data.columns import LABEL, Roles, labels_of
 from losstune.data.decoded import Decode, decoded, require_most
 from losstune.data.decoding import decode
-from losstune.data.encoding import from_frames
 from losstune.data.folders import split_named
 from losstune.data.raw import Labels, RawData, ReportProgress, shortlist
 

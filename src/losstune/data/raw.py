@@ -42,8 +42,8 @@ class RawData:
         groups: The group of each sample, (N,) int64; no group is to be in two splits. None without groups.
         test_groups: As `groups`, of the test split; None if they are unknown, too.
         skipped: Names of images that could not be read and were left out.
-        encode: For a table, makes features of its columns once the training split is known, see :meth:`encoded`. Until
-            then `images` has no features, (N, 0).
+        make_features: For a table, makes features of its columns once the training split is known, see
+            :meth:`with_features`. Until then `images` has no features, (N, 0).
         feature_names: Names of the features of a table, in order; empty otherwise.
     """
 
@@ -61,16 +61,16 @@ class RawData:
     groups: Labels | None = None
     test_groups: Labels | None = None
     skipped: tuple[str, ...] = ()
-    encode: Callable[[RawData, Labels], RawData] | None = None
+    make_features: Callable[[RawData, Labels], RawData] | None = None
     feature_names: tuple[str, ...] = ()
 
-    def encoded(self, train: Labels) -> RawData:
+    def with_features(self, train: Labels) -> RawData:
         """Return the data with features; what they need of the data is fitted on the training samples alone.
 
         Args:
             train: Indices of the training samples.
         """
-        return self if self.encode is None else self.encode(self, train)
+        return self if self.make_features is None else self.make_features(self, train)
 
 
 def require_printable(class_names: Sequence[str], root: Path) -> None:

@@ -134,7 +134,7 @@ def _of_torchvision(name: str) -> Survey:
 
 
 def _of_arrays(settings: dict[str, Any], raw: RawData, *, has_files: bool = False, place: str = "digits") -> Survey:
-    raw = raw.encoded(np.arange(len(raw.labels)))
+    raw = raw.with_features(np.arange(len(raw.labels)))
     _require_classes(raw.class_names, place)
     _require_splittable(raw.labels, raw.class_names, raw.test_labels is not None, place)
     labels = raw.labels if raw.test_labels is None else np.concatenate([raw.labels, raw.test_labels])

@@ -11,8 +11,8 @@ from typing import Any
 
 from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.data.column_features import from_frames
 from losstune.data.columns import Roles
-from losstune.data.encoding import from_frames
 from losstune.data.filetypes import describe_file
 from losstune.data.raw import RawData, shortlist
 
@@ -29,7 +29,7 @@ def is_table(path: Path) -> bool:
 
 
 def load(path: Path, settings: DataSettings) -> RawData:
-    """Read a table. What the features need of the data is fitted later, see :meth:`RawData.encoded`.
+    """Read a table. What the features need of the data is fitted later, see :meth:`RawData.with_features`.
 
     Raises:
         LosstuneError: If the file or a column is missing or not usable; the message names it.

@@ -65,7 +65,7 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
         raise LosstuneError(f"data.root: {data_root}: {error}") from None
     if settings.long_tail is not None:
         parts = replace(parts, train=_tail(raw, parts, settings.long_tail, params.study.seed))
-    raw = raw.encoded(parts.train)
+    raw = raw.with_features(parts.train)
     manifest = prepared.write(
         folder / PREPARED,
         raw,

@@ -31,7 +31,7 @@ def from_frames(
     class_names: Sequence[str] | None = None,
     own_validation: bool = False,
 ) -> RawData:
-    """Return the data in the frames of its splits. Its features are encoded later, see :meth:`RawData.encoded`.
+    """Return the data in the frames of its splits. Its features are made later, see :meth:`RawData.with_features`.
 
     Args:
         found: Start of the error message.
@@ -56,7 +56,7 @@ def from_frames(
     raw = RawData(
         images=np.empty((len(features), 0), dtype=np.float32),
         test_images=None if test is None else np.empty((len(test), 0), dtype=np.float32),
-        encode=columns.encode,
+        make_features=columns.make_features,
         **labelled,
     )
     validation = None
@@ -141,7 +141,7 @@ class _Columns:
             tuple(notes),
         )
 
-    def encode(self, raw: RawData, train: Labels) -> RawData:
+    def make_features(self, raw: RawData, train: Labels) -> RawData:
         """Return the data with features. Medians and categories are those of the training samples.
 
         Args:
@@ -167,7 +167,9 @@ class _Columns:
                 parts.append(encoder.transform(texts) if len(texts) else np.empty((0, len(names)), dtype=np.float32))
         train_images = np.concatenate(images[0], axis=1, dtype=np.float32)
         test_images = None if raw.test_images is None else np.concatenate(images[1], axis=1, dtype=np.float32)
-        return replace(raw, images=train_images, test_images=test_images, feature_names=tuple(names), encode=None)
+        return replace(
+            raw, images=train_images, test_images=test_images, feature_names=tuple(names), make_features=None
+        )
 
 
 def _num_categories(where: str, column: Any) -> int:

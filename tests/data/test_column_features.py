@@ -4,8 +4,8 @@ import pytest
 
 from losstune.config.data import DataSettings
 from losstune.core.errors import LosstuneError
+from losstune.data.column_features import MOST_CATEGORIES, from_frames
 from losstune.data.columns import Roles
-from losstune.data.encoding import MOST_CATEGORIES, from_frames
 
 N = 60
 GENERATOR = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_medians_and_categories_are_those_of_the_training_samples():
     ages[-1] = 1e6
     data = frame(age=ages, city=cities)
     train = np.arange(N - 10)
-    raw = read(data).encoded(train)
+    raw = read(data).with_features(train)
     expected = pd.concat(
         [
             data["age"].fillna(data["age"][train].median()),
@@ -42,7 +42,7 @@ def test_medians_and_categories_are_those_of_the_training_samples():
     assert raw.feature_names == ("age", "city=Oslo", "city=Rome", "city=missing")
     np.testing.assert_allclose(raw.images, expected.to_numpy(dtype=np.float32))
     assert raw.images[-1, 1:].tolist() == [0, 0, 0]
-    assert raw.encode is None
+    assert raw.make_features is None
     assert raw.images.flags.c_contiguous
 
 
@@ -54,7 +54,7 @@ def test_the_splits_of_the_data_keep_their_rows():
     }
     raw = read(frames, own_validation=True)
     assert raw.validation.tolist() == [6, 7]
-    raw = raw.encoded(np.arange(6))
+    raw = raw.with_features(np.arange(6))
     assert raw.images.tolist() == [
         [1, 1, 0],
         [2, 0, 1],
@@ -75,7 +75,7 @@ def test_every_type_of_number():
         nullable=pd.array([None if row % 5 == 0 else row // 2 for row in range(N)], dtype="Int64"),
         small=np.arange(N, dtype=np.uint8) // 2,
     )
-    raw = read(data).encoded(np.arange(N))
+    raw = read(data).with_features(np.arange(N))
     assert raw.feature_names == ("truth", "nullable", "small")
     assert raw.images[:3, 0].tolist() == [1, 0, 0]
     assert raw.images[0, 1] == np.median([row // 2 for row in range(N) if row % 5])
@@ -85,7 +85,7 @@ def test_every_type_of_number():
 def test_a_column_of_one_value_is_left_out():
     raw = read(frame(a=np.arange(N) / 2, b="x", c=1, d=[None] * N, e=[1.0] + [np.nan] * (N - 1)))
     assert "Left out, as each row has the same value: b, c, d." in raw.notes
-    raw = raw.encoded(np.arange(1, N))  # where no value of e is known
+    raw = raw.with_features(np.arange(1, N))  # where no value of e is known
     assert raw.feature_names == ("a", "e")
     assert raw.images[:, 1].tolist() == [1] + [0] * (N - 1)
     with pytest.raises(LosstuneError, match="found only one value in each of b, c, expected features"):
@@ -130,4 +130,4 @@ def test_too_many_categories_are_an_error_and_few_rows_are_not():
     num = 4 * MOST_CATEGORIES
     with pytest.raises(LosstuneError, match=r"at most 1,000 categories of several rows; `data.drop: .x.` leaves"):
         read(frame(num, x=[f"c{row % (MOST_CATEGORIES + 1)}" for row in range(num)]))
-    assert read(frame(8, x=list("abcdefgh"))).encoded(np.arange(8)).images.shape == (8, 8)
+    assert read(frame(8, x=list("abcdefgh"))).with_features(np.arange(8)).images.shape == (8, 8)
