@@ -13,6 +13,7 @@ from losstune.config.metrics import NAMES, CostSettings
 from losstune.config.settings import PolicySettings
 from losstune.core.metric import STANDARD
 from losstune.losses.registry import get
+from losstune.training import device_data
 from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
 from losstune.training.scores import Scorer
@@ -63,6 +64,17 @@ def test_the_control_is_exact_on_a_gpu():
         first, second = (run(DEVICE, loss, **settings) for loss in ("cross_entropy", "kl_divergence"))
         assert first.curve == second.curve
         assert first.test == second.test
+
+
+def test_data_that_does_not_fit_follows_batch_by_batch_to_the_same_bit(monkeypatch):
+    monkeypatch.setattr(device_data, "FLOAT_CACHE_BYTES", 0)
+    found = []
+    for fits in (True, False):
+        monkeypatch.setattr(device_data, "_fits", lambda images, fits=fits: fits)
+        DeviceData.forget()
+        found.append(run(DEVICE, "cross_entropy", keep_weights=True, augmentation="crop"))
+    assert found[0].weights == found[1].weights
+    assert found[0].test == found[1].test
 
 
 def test_every_metric_is_the_same_on_a_gpu():
