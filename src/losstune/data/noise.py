@@ -159,8 +159,8 @@ def _given(raw: RawData, splits: Splits, settings: DataSettings) -> dict[str, La
     """Return the labels that the data brings beside the true ones."""
     if raw.noisy_labels is None:
         raise LosstuneError(
-            f"{KEY}: found {settings.label_noise!r}, which names an array or column with wrong labels, but "
-            f"{settings.name} has none of that name; expected a number in [0, 1), or pairs, or a matrix"
+            f"{KEY}: found {settings.label_noise!r}, which names an array or column with wrong labels, but the "
+            "data has none of that name; expected a number in [0, 1), or pairs, or a matrix"
         )
     given = {
         "train": raw.noisy_labels[splits.train],
