@@ -261,6 +261,7 @@ VALID: list[dict[str, Any]] = [
     {"data.validation_fraction": 0.6, "data.test_fraction": 0.5},
     {"data.label_noise": 0},
     {"report.class_groups": [20, 20]},
+    {"data.label_noise": {"rate": 0.4, "pairs": {3: 8, "8": 3}}},
     {"training.momentum": 0},
     {"tune.scheduler": "asha"},
     {"tune.asha.grace_epochs": 15},

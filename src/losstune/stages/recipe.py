@@ -13,6 +13,7 @@ from losstune.training.augmentation import require_policies
 from losstune.training.decision_metrics import TOP
 from losstune.training.objective import takes_mixture
 from losstune.training.policies import NAMES
+from losstune.training.soft_labels import takes_soft_labels
 from losstune.verdict import wording
 
 
@@ -68,10 +69,10 @@ def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
     """
     if manifest.soft_labels is None:
         return []
-    setting, bound = params.training.soft_labels, {name: get(name).bind() for name in params.loss_names}
+    setting, specs = params.training.soft_labels, {name: get(name) for name in params.loss_names}
     if setting == "mode":
         return ["The data has soft labels, and every loss is trained on the likeliest class of a sample."]
-    hard = [name for name, loss in bound.items() if not loss.takes_distributions]
+    hard = [name for name, spec in specs.items() if not takes_soft_labels(spec, manifest.num_classes)]
     if hard and setting == "require":
         raise LosstuneError(
             f"losses: found {wording.enumeration(hard)}, but the prepared data has soft labels, and "
@@ -79,7 +80,7 @@ def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
             f"{'it' if len(hard) == 1 else 'them'}, or train on the likeliest class with training.soft_labels: "
             "mode_if_needed"
         )
-    curved = [name for name, loss in bound.items() if name not in hard and not loss.spec.linear_in_target]
+    curved = [name for name, spec in specs.items() if name not in hard and not spec.linear_in_target]
     if curved and params.training.class_weights != "none":
         raise LosstuneError(
             f"training.class_weights: found {params.training.class_weights!r}, but the prepared data has soft labels, "
