@@ -172,7 +172,8 @@ class Job:
     def criterion(self) -> LossModule:
         """The loss with its hyperparameters: ``criterion(logits, target)`` gives the mean, as ``nn.CrossEntropyLoss``.
 
-        It takes logits (N, C) with classes (N,), or (N, C, d1, ...) with (N, d1, ...).
+        It takes logits (N, C) with classes (N,), or (N, C, d1, ...) with (N, d1, ...); and distributions (N, C) if the
+        loss does.
         """
         return self.make_criterion()
 
