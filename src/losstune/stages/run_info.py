@@ -56,7 +56,7 @@ def _data_settings(data: DataSettings) -> Mapping[str, str]:
     """Return the settings that differ from their defaults and say what was made of the data."""
     names = ("label", "drop", "own_validation", "groups", "noisy_splits", "long_tail", "storage", "on_bad_image")
     found = data.model_dump(mode="json", include=set(names), exclude_defaults=True)
-    return {name: str(found[name]) for name in names if name in found}
+    return {name: str(found[name])[:500] for name in names if name in found}  # a table may have many columns
 
 
 def _model_settings(model: ModelSettings) -> dict[str, str | int | float]:
