@@ -46,6 +46,8 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
     found = [("training", line) for line in setting_notes(params)]
+    if params.data.label_noise == 0.0 and params.data.noisy_splits != ("train",):
+        found.append(("data", "data.noisy_splits has no effect with data.label_noise: 0"))
     found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     if (known := known_input(params, folder)) is not None:
         found = [*(("weights", line) for line in pretrained_notes(params, known[0], known[1])), *found]
