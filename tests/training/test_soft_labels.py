@@ -63,8 +63,13 @@ def quiet_mistake(logits_NC, target):
     return cross_entropy(logits_NC, target) if target.ndim == 1 else logits_NC.logsumexp(1) - target[:, 0]
 
 
+def noisy(logits_NC, target):
+    """Cross-entropy of logits with noise."""
+    return cross_entropy(logits_NC + torch.randn_like(logits_NC), target)
+
+
 @pytest.mark.parametrize(
-    ("function", "takes"), [(cross_entropy, True), (absolute_error, False), (quiet_mistake, False)]
+    ("function", "takes"), [(cross_entropy, True), (noisy, True), (absolute_error, False), (quiet_mistake, False)]
 )
 def test_a_loss_of_the_users_own_is_tried_on_distributions(function, takes):
     spec = replace(get("gce").spec, function=function, hyperparameters=(), has_properties=False)
