@@ -8,6 +8,7 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
+from losstune.config.data import NoiseSettings
 from losstune.config.load import load_params
 from losstune.config.matrix import load_matrix
 from losstune.core.errors import LosstuneError
@@ -55,6 +56,18 @@ def test_sections_are_merged_to_their_depth(matrix_of):
     assert space.learning_rate.low == 1e-4
     assert space.learning_rate.high == PARAMS.search_space.learning_rate.high
     assert space.weight_decay == PARAMS.search_space.weight_decay
+
+
+def test_label_noise_is_replaced_as_a_whole(tmp_path):
+    pairs = {"rate": 0.4, "pairs": {"cat": "dog"}}
+    others = ({"matrix": [[0.9, 0.1], [0.2, 0.8]]}, {"rate": 0.2, "pairs": {"bee": "ant"}}, 0.1)
+    entries = {f"noise{number}": {"data": {"label_noise": noise}} for number, noise in enumerate(others)}
+    path = tmp_path / "matrix.yaml"
+    path.write_text(json.dumps({"matrix": SIDES | {"data": entries}}))
+    params = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"label_noise": NoiseSettings(**pairs)})})
+    matrix = load_matrix(params, path)
+    found = [matrix.cell(name, "cnn").params.data.label_noise for name in entries]
+    assert found == [NoiseSettings(**others[0]), NoiseSettings(**others[1]), 0.1]
 
 
 def test_every_cell_has_a_seed_of_its_own_that_follows_from_the_studys(matrix_of):

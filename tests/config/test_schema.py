@@ -107,6 +107,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"report.rope": -0.01}, "report.rope: found -0.01, expected a number >= 0.0"),
     ({"report.power": 0.5}, "report.power: found 0.5, expected a number in (0.5, 1)"),
     (
+        {"report.class_groups": [100, 20]},
+        "report: class_groups: found [100, 20], expected the smaller number first: [20, 100]",
+    ),
+    (
         {"resources.max_concurrent": 0},
         "resources.max_concurrent: found 0, expected auto or a whole number from 1 to 100000",
     ),
@@ -256,6 +260,8 @@ VALID: list[dict[str, Any]] = [
     # The validation split is a share of what the test split leaves: something is always left to train on.
     {"data.validation_fraction": 0.6, "data.test_fraction": 0.5},
     {"data.label_noise": 0},
+    {"report.class_groups": [20, 20]},
+    {"data.label_noise": {"rate": 0.4, "pairs": {3: 8, "8": 3}}},
     {"training.momentum": 0},
     {"tune.scheduler": "asha"},
     {"tune.asha.grace_epochs": 15},

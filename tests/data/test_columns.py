@@ -96,6 +96,14 @@ def test_noisy_labels_have_the_mapping_of_the_true_ones():
     assert found["noisy_labels"].tolist() == [2, 2, 0]
 
 
+def test_numbers_of_named_classes_may_leave_one_out():
+    """They are no codes: the missing class is found by name where splits are drawn."""
+    frame = pd.DataFrame({"x": range(4), "label": [0, 1, 3, 3]})
+    found = labels_of("t", {"": frame}, Roles(("label",), ("x",), None, None), ("ant", "bee", "cow", "dog"))
+    assert found["labels"].tolist() == [0, 1, 3, 3]
+    assert found["class_names"] == ("ant", "bee", "cow", "dog")
+
+
 def test_groups_of_all_splits_are_numbered_together():
     splits = {
         "": pd.DataFrame({"x": [1, 2], "label": [0, 1], "site": ["p", "q"]}),

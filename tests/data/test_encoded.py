@@ -113,3 +113,14 @@ def test_bytes_of_some_images_are_written_as_they_are(tmp_path):
     expected = [Path(raw.images.source.paths[place]).read_bytes() for place in index]
     assert [found.source.content(place) for place in range(2)] == expected
     assert np.array_equal(found, raw.images[index])
+
+
+@pytest.mark.parametrize("rows", [-1, np.int64(3), [-2, 0], np.arange(8) % 3 == 0, np.array(-8)])
+def test_indices_are_those_of_an_array(tmp_path, rows):
+    decoded, encoded = both(make_folder(tmp_path, has_test=False, number=4))
+    write_encoded(tmp_path / "blob.npy", encoded.images, np.arange(8))
+    stored = read_encoded(tmp_path / "blob.npy", encoded.images.image_shape, resized=False)
+    for images in (encoded.images, stored):
+        assert np.array_equal(images[rows], decoded.images[rows])
+    with pytest.raises(IndexError):
+        stored[8]

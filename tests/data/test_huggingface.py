@@ -169,6 +169,9 @@ def test_votes_and_noisy_labels(tmp_path):
         load(root, label_noise="other")
     raw = load(save(tmp_path / "b", train.select([0, 1, 2, 4, 5])), label_noise="other")
     assert raw.noisy_labels.tolist() == [0, 0, 1, 0, 1]
+    swapped = train.select([0, 1, 2, 4, 5]).cast_column("other", datasets.ClassLabel(names=["bee", "ant"]))
+    with pytest.raises(LosstuneError, match="label, other have different classes, expected the same"):
+        load(save(tmp_path / "c", swapped), label_noise="other")
 
 
 def test_a_test_split_without_labels_is_not_read(tmp_path):

@@ -101,7 +101,13 @@ def test_two_named_classes_may_be_minus_and_plus_one():
     [
         (HOT + np.eye(3)[[0] * 5] * 0.0 + np.array([1.0, 0, 0]) * (HOT[:, :1] == 0), "multi-label"),
         (HOT * 0, r"with 0 to 0 ones per row"),
-        (HOT * 2, r"found float64 of shape \(5, 3\), expected \(N,\), .* or soft labels \(N, C\), rows that sum to 1$"),
+        (
+            HOT * 2,
+            r"found float64 of shape \(5, 3\), expected \(N,\), .* or soft labels \(N, C\), rows that sum to 1; row 0",
+        ),
+        (np.array([[0.5, 0.5], [0.5, 0.25]]), r"rows that sum to 1; row 1 sums to 0\.75$"),
+        (np.array([[0.5, 0.5], [1.25, -0.25]]), r"rows that sum to 1; row 1 sums to 1, with a negative value$"),
+        (np.array([[0.5, 0.5], [np.nan, 0.25]]), r"rows that sum to 1; row 1 sums to nan$"),
         ((HOT * 3).astype(int) + 1, r"rows that sum to 1; divide counts of votes by their sum$"),
         (np.array([[1.5, -0.5], [0.5, 0.5]]), r"found float64 of shape \(2, 2\), expected"),
         (np.zeros((5, 4, 4)), r"found shape \(5, 4, 4\), expected \(N,\)"),

@@ -258,6 +258,11 @@ def test_noisy_labels_have_the_mapping_of_the_true_ones(tmp_path):
         ({"groups": "g"}, {"g": np.full(12, np.nan)}, "g: found 12 samples without a group"),
         ({"noisy_labels": "n"}, {}, r"data\.label_noise: found 'n', and .* has no array n or train_n or n_train"),
         ({"noisy_labels": "n"}, {"n": LABELS[:5]}, "n has 5 labels, y has 12"),
+        (
+            {"noisy_labels": "n"},
+            {"n": np.full((12, 3), 1 / 3)},
+            r"'n', and .* has soft labels in n; expected one class",
+        ),
     ],
 )
 def test_arrays_beside_the_samples_that_are_wrong(tmp_path, arguments, arrays, message):

@@ -97,7 +97,12 @@ KEYS = [
     ("table", {"own_validation": True}, "data.own_validation: found true"),
     ("npz", {"on_bad_image": "skip"}, 'data.on_bad_image: found "skip", expected "error": npz does not read it'),
     ("imagefolder", {"groups": "patient"}, "data.groups: found 'patient' without a group in parentheses"),
+    ("imagefolder", {"groups": r"(p\d"}, r"data.groups: found '(p\d': missing )"),
     ("table", {"image_size": 8}, "data.image_size: found 8, expected null"),
+    ("digits", {"label_noise": "given"}, "data.label_noise: found 'given', which names an array or column with wrong"),
+    ("my_data.py:load", {"label_noise": "given"}, "has none; expected a number in [0, 1), or pairs, or a matrix"),
+    ("files", {"label_noise": 0.2}, "data.label_noise: found 0.2, but only the training loop reads the data"),
+    ("files", {"long_tail": 20.0}, "data.long_tail: found 20.0, but only the training loop reads the data"),
 ]
 
 

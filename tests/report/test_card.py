@@ -29,6 +29,15 @@ def test_a_card_says_what_the_model_is_and_how_it_scored():
     assert row == f"| accuracy | {record.test['accuracy']:.4f} | {sum(blocks) / len(blocks):.4f} |"
 
 
+def test_a_card_says_what_was_changed_in_the_data():
+    study = make_study(BETTER)
+    record = next(row for row in study.confirm if row.role == "block")
+    results = study.results()
+    noisy = results.data.model_copy(update={"details": ("20% of the training labels wrong (symmetric)",)})
+    text = model_card(results.model_copy(update={"data": noisy}), record, objective="", link="", takes="")
+    assert f"`{results.data.digest[:16]}`; 20% of the training labels wrong (symmetric); registered as" in text
+
+
 def test_a_card_says_which_part_the_model_plays():
     assert "In its study it is the verdict's choice. " in card_of(BETTER, "focal")[0]
     assert "In its study it is the baseline. " in card_of(BETTER, "cross_entropy")[0]

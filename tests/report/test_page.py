@@ -3,11 +3,15 @@ from __future__ import annotations
 import base64
 import re
 from html.parser import HTMLParser
+from io import StringIO
 
 import numpy as np
+from rich.console import Console
 
 from losstune.report import figures, page, page_rows
 from losstune.report.downloads import csv_files
+from losstune.report.terminal import print_report
+from losstune.verdict.numbers import Score
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
@@ -43,6 +47,24 @@ def render(study, **replaced):
     settings = {"commit": "c0ffee" + "0" * 34, "versions": {"torch": "2.15.0", "device": "cpu"}} | replaced
     drawn, files = figures.draw(results, diagnostics), csv_files(results, diagnostics)
     return page.render_page(results, study.params, diagnostics, drawn, files, **settings), results
+
+
+def test_recall_by_class_frequency_is_shown_where_it_is_known():
+    """A training loop of the user's own may return scores alone."""
+    study = make_study(GATED)
+    results, diagnostics = study.results(), diagnostics_of(study)
+    data = results.data.model_copy(update={"class_groups": {"many": results.data.class_names[:1]}})
+    without = results.model_copy(update={"data": data})
+    recalls = {"many": Score(mean=0.25, low=0.2, high=0.3)}
+    losses = tuple(loss.model_copy(update={"group_recalls": recalls}) for loss in results.losses)
+    shown = {}
+    for is_known, found in ((False, without), (True, without.model_copy(update={"losses": losses}))):
+        drawn, files = figures.draw(found, diagnostics), csv_files(found, diagnostics)
+        html = page.render_page(found, study.params, diagnostics, drawn, files, commit=None, versions={})
+        console = Console(width=110, file=StringIO())
+        print_report(found, {}, console)
+        shown[is_known] = ("Recall by class frequency" in html, "many" in console.file.getvalue())
+    assert shown == {False: (False, False), True: (True, True)}
 
 
 TEST_SPLIT = {"test_labels": np.array([0, 1, 2]), "test_images": np.zeros((3, 1, 2, 2), dtype=np.uint8)}

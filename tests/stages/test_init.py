@@ -119,6 +119,23 @@ def test_features_get_a_network_for_features(folder):
     assert (params.data.name, params.data.root, params.model.name) == ("npz", "a.npz", "mlp")
 
 
+def test_soft_labels_train_the_losses_that_were_chosen(folder):
+    """`dvc repro` would else end after `prepare`, at a setting that init wrote."""
+    shares = np.full((30, 3), 0.1) + 0.7 * np.eye(3)[np.arange(30) % 3]
+    np.savez(folder / "a.npz", x=np.zeros((30, 7)), y=shares)
+    assert "labels losses that take one class for each sample get its likeliest class" in init(folder, "a.npz")
+    assert load_params(folder / "params.yaml").training.soft_labels == "mode_if_needed"
+    losstune(folder, "prepare")
+    shown = " ".join(losstune(folder, "check").stdout.split())
+    assert "labels bi_tempered" not in shown
+    assert "gce" in shown[shown.index("labels") :]
+    hard = folder / "hard"
+    hard.mkdir()
+    np.savez(hard / "a.npz", x=np.zeros((30, 7)), y=np.arange(30) % 3)
+    init(hard, "a.npz")
+    assert "soft_labels" not in (hard / "params.yaml").read_text()
+
+
 def test_unequal_classes_get_a_hint(folder):
     for number in range(5):
         (folder / f"photos/class0/{number}.png").unlink()

@@ -78,12 +78,13 @@ def test_losses_for_one_class_a_sample_are_refused_by_name_or_take_the_mode(tmp_
     write_params(tmp_path, SMALL | SOFT | small)
     losstune(tmp_path, "prepare")
     message = (
-        "losses: found gce and focal, but the data has soft labels, and they take one class for each sample; remove "
-        "them, or train on the likeliest class with training.soft_labels: mode_if_needed"
+        "losses: found gce and focal, but the prepared data has soft labels, and they take one class for each sample; "
+        "remove them, or train on the likeliest class with training.soft_labels: mode_if_needed"
     )
     for stage in ("check", "tune"):
         assert message in refused(tmp_path, stage)
     results = run(tmp_path, losses=["cross_entropy", "gce"], **SOFT, **{"training.soft_labels": "mode_if_needed"})
+    assert "\nlabels    gce is trained on the likeliest class of a sample.\n" in losstune(tmp_path, "check").stdout
     assert "gce is trained on the likeliest class of a sample." in results["notes"]
 
 
@@ -92,8 +93,9 @@ def test_class_weights_on_soft_labels_need_losses_that_are_linear_in_them(tmp_pa
     changes = SOFT | {"training.class_weights": "balanced"}
     write_params(tmp_path, SMALL | changes | {"losses": ["cross_entropy", "brier"]})
     losstune(tmp_path, "prepare")
-    assert "training.class_weights: found 'balanced', but the data has soft labels, and brier is not linear" in refused(
-        tmp_path, "check"
+    assert (
+        "training.class_weights: found 'balanced', but the prepared data has soft labels, and brier is not linear"
+        in refused(tmp_path, "check")
     )
     run(tmp_path, losses=["cross_entropy", "label_smoothing"], **changes)
 
@@ -120,6 +122,6 @@ def test_noise_by_class_and_a_long_tail(tmp_path):
     page = (tmp_path / REPORT).read_text(encoding="utf-8")
     assert "Recall by class frequency" in page
     assert "a long tail of 20 to 1 drawn from the training split" in page
-    assert "of the train labels wrong (3 as 8, 7 as 1)" in page
+    assert "of the training labels wrong (3 as 8, 7 as 1)" in page
     write_params(tmp_path, SMALL | changes | {"data.label_noise": 0.1})
     assert "was prepared with data.label_noise" in refused(tmp_path, "tune")

@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 from losstune.config.load import load_params
 from losstune.core.errors import LosstuneError
 from losstune.data.prepared import read_development, read_manifest, read_test
+from losstune.data.raw import RawData
 from losstune.stages import prepare
 from losstune.stages.layout import PREPARED
 from tests.data.test_prepared import contents
@@ -179,3 +180,20 @@ def test_a_test_folder_without_classes_is_told(params, tmp_path, capsys):
     assert "test/ is not read: it holds images without class folders" in told
     assert "The test split is drawn from train/" in told
     assert "2 classes: a, b." in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"drop": ("a",)}, 'data.drop: found ["a"]'),
+        ({"storage": "encoded"}, "data.storage: found"),
+        ({"groups": "patient"}, "data.groups: found"),
+        ({"own_validation": True}, "data.own_validation: found true, and the data has none"),
+        ({"label_noise": "given"}, "data.label_noise: found 'given', which names an array or column"),
+    ],
+)
+def test_keys_that_data_in_memory_would_ignore_are_refused(params, tmp_path, changes, message):
+    raw = RawData(np.zeros((40, 2), np.float32), np.arange(40) % 2, ("a", "b"))
+    with pytest.raises(LosstuneError) as caught:
+        prepare.run(with_data(params, name="npz", **changes), tmp_path, tmp_path, raw)
+    assert str(caught.value).startswith(message)

@@ -80,7 +80,7 @@ def test_the_report_says_how_mixed_samples_are_used(tmp_path):
     told = [note for note in results["notes"] if "mixup" in note]
     assert told == [
         "With mixup, brier gets the mixed distribution as target; every other loss minimises lambda L(y) + "
-        "(1 - lambda) L(y') for the two classes of a mixed sample."
+        "(1 - lambda) L(y') for the two labels of a mixed sample."
     ]
     assert "mixup 0.2" in (tmp_path / "report/report.html").read_text()
 
@@ -88,7 +88,7 @@ def test_the_report_says_how_mixed_samples_are_used(tmp_path):
 def test_the_note_follows_the_settings(tmp_path):
     write_params(tmp_path, {"losses": ["cross_entropy", "focal"], "training.cutmix": 1.0})
     assert mixing_note(load_params()) == [
-        "With CutMix, every loss minimises lambda L(y) + (1 - lambda) L(y') for the two classes of a mixed sample."
+        "With CutMix, every loss minimises lambda L(y) + (1 - lambda) L(y') for the two labels of a mixed sample."
     ]
     write_params(tmp_path, {"training.cutmix": 0.0})
     assert mixing_note(load_params()) == []
@@ -167,8 +167,11 @@ def test_a_loop_of_ones_own_does_not_get_them(tmp_path, key, value):
 
 def test_mlflow_gets_every_setting_that_differs_from_its_default(tmp_path):
     settings = {"mixup": 0.2, "class_weights": "balanced", "ema": 0.9}
-    write_params(tmp_path, SMALL | {f"training.{key}": value for key, value in settings.items()})
+    of_data = {"long_tail": 4.0, "noisy_splits": ["train", "test"]}
+    changes = {f"training.{key}": value for key, value in settings.items()}
+    write_params(tmp_path, SMALL | changes | {f"data.{key}": value for key, value in of_data.items()})
     losstune(tmp_path, "prepare")
     shown = stage_run(open_study(load_params(), tmp_path, tmp_path, find_device), "tune").params
     assert {key: shown[key] for key in settings} == {key: str(value) for key, value in settings.items()}
-    assert not {"cutmix", "clip_norm", "patience", "loop"} & shown.keys()
+    assert {key: shown[key] for key in of_data} == {"long_tail": "4.0", "noisy_splits": "['train', 'test']"}
+    assert not {"cutmix", "clip_norm", "patience", "loop", "groups", "storage", "label"} & shown.keys()

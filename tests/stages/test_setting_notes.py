@@ -1,6 +1,7 @@
 import pytest
 
 from losstune.config.schema import Params
+from losstune.stages.checked import hints
 from losstune.stages.setting_notes import setting_notes
 
 RANGE = {"low": 0.5, "high": 0.9, "scale": "linear", "default": 0.8}
@@ -25,6 +26,13 @@ LOOP = "training.momentum: searched, so your loop has to apply it, from job.sett
 def test_what_has_no_effect_is_said(training, searched, notes):
     params = Params.model_validate({"training": training, "search_space": {"training": searched}})
     assert list(setting_notes(params)) == notes
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_noisy_splits_without_noise(tmp_path, noise):
+    params = Params.model_validate({"data": {"noisy_splits": ["test"], "label_noise": noise}})
+    line = ("data", "data.noisy_splits has no effect with data.label_noise: 0")
+    assert (line in hints(params, {}, tmp_path)) == (noise == 0)
 
 
 def test_a_factor_of_layers_that_are_frozen():

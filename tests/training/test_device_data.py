@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from losstune.data.encoded import EncodedImages, Files, read_encoded, write_encoded
 from losstune.training import device_data
 from losstune.training.device_data import DeviceData
+from losstune.training.job import Samples
 from losstune.training.task import Arrays
 
 CPU = torch.device("cpu")
@@ -133,3 +136,29 @@ def test_batches_that_are_fetched_ahead_are_the_same(monkeypatch):
     abandoned = data.batches(data.train_images, torch.split(order, 3))
     next(abandoned)
     abandoned.close()
+
+
+@pytest.mark.parametrize(
+    "rows", [-1, np.int64(2), torch.tensor(3), [-1, 0], torch.arange(6) % 2 == 0, slice(1, 4), np.arange(2, 5)]
+)
+def test_a_loop_of_the_users_own_indexes_encoded_images_as_arrays(rows, tmp_path):
+    given = arrays(shape=(3, 8, 8))
+    (tmp_path / "blob").mkdir()
+    paths = []
+    for index, pixels in enumerate(given.validation_images):
+        paths.append(str(tmp_path / f"{index}.png"))
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(paths[-1])
+    write_encoded(tmp_path / "blob/images.npy", EncodedImages(Files(paths), (3, 8, 8), resized=False), np.arange(6))
+    encoded = read_encoded(tmp_path / "blob/images.npy", (3, 8, 8), resized=False)
+    found = []
+    for images in (given.validation_images, encoded):
+        data = DeviceData(replace(given, train_images=images, train_labels=given.validation_labels), CPU)
+        found.append(Samples(data.train_images, data.train_labels, data)[rows])
+    (ours, our_target), (theirs, their_target) = found
+    index = rows.numpy() if isinstance(rows, torch.Tensor) else rows
+    expected = by_numpy(given.validation_images[index].reshape(-1, 3, 8, 8), given)
+    assert torch.allclose(theirs.reshape(-1, 3, 8, 8), torch.from_numpy(expected))
+    assert torch.equal(ours, theirs)
+    assert theirs.shape == given.validation_images[index].shape
+    assert torch.equal(our_target, their_target)
+    assert np.array_equal(their_target, given.validation_labels[index])

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from losstune.data import imagefolder
-from losstune.data.encoded import read_encoded, write_encoded
-from losstune.training.sharing import SharedArrays
+from losstune.data.encoded import Blob, EncodedImages, read_encoded, write_encoded
+from losstune.training.sharing import SharedArrays, unmapped
 from tests.small import digits_arrays
 
 
@@ -39,3 +39,22 @@ def test_encoded_images_travel_as_the_path_of_their_bytes(tmp_path):
     found = pickle.loads(sent).opened()
     assert isinstance(found.train_images.source.data, np.memmap)
     assert np.array_equal(found.train_images, raw.images)
+
+
+def test_samples_for_other_machines_are_not_copied_by_each_process(tmp_path):
+    arrays = digits_arrays()
+    np.save(tmp_path / "train.npy", arrays.train_images)
+    np.save(tmp_path / "offsets.npy", np.arange(len(arrays.validation_images) + 1) * 64)
+    np.save(tmp_path / "blob.npy", arrays.validation_images.reshape(-1))
+    blob = Blob(np.load(tmp_path / "blob.npy", mmap_mode="r"), np.load(tmp_path / "offsets.npy"), "blob.npy")
+    images = EncodedImages(blob, (1, 8, 8), resized=False)
+    mapped = replace(
+        arrays, train_images=np.load(tmp_path / "train.npy", mmap_mode="r"), validation_images=images, test_images=None
+    )
+    buffers = []
+    sent = pickle.dumps(unmapped(mapped), protocol=5, buffer_callback=buffers.append)
+    assert len(sent) < arrays.validation_images.nbytes / 10, "the samples are buffers, which Ray keeps once a node"
+    found = pickle.loads(sent, buffers=buffers)
+    assert np.array_equal(found.train_images, arrays.train_images)
+    assert np.array_equal(found.validation_images.source.data, arrays.validation_images.reshape(-1))
+    assert found.test_images is None

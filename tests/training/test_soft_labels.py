@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.stats import entropy
 
 from losstune.losses import get
 from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
-from losstune.training.soft_labels import class_counts
+from losstune.training.soft_labels import class_counts, takes_soft_labels
 from tests.small import digits_arrays, small_task
 
 
@@ -47,6 +48,37 @@ def test_what_a_loss_is_trained_on():
     assert data.train_target(get("gce"), "mode_if_needed") is data.train_labels
     hard = data_of(digits_arrays())
     assert hard.train_target(get("brier"), "require") is hard.train_labels
+
+
+def cross_entropy(logits_NC, target):
+    return F.cross_entropy(logits_NC, target, reduction="none")
+
+
+def absolute_error(logits_NC, target_N):
+    return 1 - logits_NC.softmax(1).gather(1, target_N[:, None])[:, 0]
+
+
+def quiet_mistake(logits_NC, target):
+    """Takes a number of any kind for the class."""
+    return cross_entropy(logits_NC, target) if target.ndim == 1 else logits_NC.logsumexp(1) - target[:, 0]
+
+
+def noisy(logits_NC, target):
+    """Cross-entropy of logits with noise."""
+    return cross_entropy(logits_NC + torch.randn_like(logits_NC), target)
+
+
+@pytest.mark.parametrize(
+    ("function", "takes"), [(cross_entropy, True), (noisy, True), (absolute_error, False), (quiet_mistake, False)]
+)
+def test_a_loss_of_the_users_own_is_tried_on_distributions(function, takes):
+    spec = replace(get("gce").spec, function=function, hyperparameters=(), has_properties=False)
+    state = torch.get_rng_state()
+    assert takes_soft_labels(spec, 10) == takes
+    assert torch.equal(torch.get_rng_state(), state)
+    data = data_of(soft_arrays())
+    expected = data.train_targets if takes else data.train_labels
+    assert data.train_target(spec.bind(), "mode_if_needed") is expected
 
 
 def test_counts_are_those_of_the_target():

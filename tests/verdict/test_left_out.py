@@ -27,6 +27,7 @@ class Loss:
 @dataclass
 class Data:
     class_names: tuple[str, ...] = ("cat", "dog")
+    class_groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 CASES = {
@@ -38,6 +39,15 @@ CASES = {
             "Left out, because the training loop returns scores only: calibration and reliability, confusion matrices, "
             "test examples gained and lost, changed predictions, classes that are never predicted, every metric but "
             "mean_iou."
+        ],
+    ),
+    "scores only, of a long tail": (
+        [Loss()],
+        Data(class_groups={"many": ("cat",), "few": ("dog",)}),
+        [
+            "Left out, because the training loop returns scores only: calibration and reliability, confusion matrices, "
+            "test examples gained and lost, changed predictions, classes that are never predicted, recall by class "
+            "frequency, every metric but mean_iou."
         ],
     ),
     "one has probabilities": (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from losstune.config.settings import Fraction, Int, Number, Options, Section, Text
 from losstune.core.own_code import is_own
@@ -20,6 +20,16 @@ SUM_TOLERANCE = 1e-6
 """Largest distance of the sum of a transition matrix's row from 1."""
 
 
+def _as_names(value: Any) -> Any:
+    """Return pairs of classes with numbers as text, as YAML and DVC's overrides read ``{3: 8}`` for classes 3 and 8."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name if type(name) is not int else str(name): other if type(other) is not int else str(other)
+        for name, other in value.items()
+    }
+
+
 class NoiseSettings(Section):
     """Label noise that depends on the class. A number alone stands for symmetric noise.
 
@@ -30,9 +40,9 @@ class NoiseSettings(Section):
     """
 
     rate: Annotated[Number, Field(gt=0.0, lt=1.0)] | None = None
-    pairs: Annotated[dict[str, Text], Field(description="classes by name, {cat: dog, dog: cat}")] = Field(
-        default_factory=dict
-    )
+    pairs: Annotated[
+        dict[str, Text], BeforeValidator(_as_names), Field(description="classes by name, {cat: dog, dog: cat}")
+    ] = Field(default_factory=dict)
     matrix: Annotated[
         tuple[Annotated[tuple[Annotated[Number, Field(ge=0.0, le=1.0)], ...], Field(strict=False)], ...] | None,
         Field(strict=False, description="a list of one row of probabilities for each class"),

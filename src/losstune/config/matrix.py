@@ -25,6 +25,9 @@ MATRIX_FILE = Path("matrix.yaml")
 STUDIES = Path("studies")
 """The folder that holds a folder for each cell."""
 
+_WHOLE = {"label_noise"}
+"""Sections that an entry replaces: of two kinds of noise, or two lists of pairs, none is a part of the other."""
+
 _Values = Annotated[dict[str, Any], Field(description="keys of that section of params.yaml")]
 
 
@@ -176,7 +179,7 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     """Return a copy of `below` with the values of `above`, merged section by section."""
     merged = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
+        under = None if key in _WHOLE else merged.get(key)
         merged[key] = _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
 

@@ -29,8 +29,8 @@ Builtin = Literal[
     "expected_accuracy",
     "soft_nll",
 ]
-"""The metrics that a name alone defines. ECE is none of them: it measures calibration, and a model that always predicts
-the shares of the classes has none to lose."""
+"""The metrics that a name alone defines. ECE is none of them: it measures calibration alone, and a model that predicts
+the shares of the classes for every sample has an ECE near 0."""
 
 NAMES: tuple[str, ...] = get_args(Builtin)
 

@@ -115,6 +115,13 @@ class ReportSettings(Section):
         Field(description="auto, none, or a list of two numbers of samples, such as [20, 100]"),
     ] = "auto"
 
+    @model_validator(mode="after")
+    def _orders_class_groups(self) -> ReportSettings:
+        if isinstance(self.class_groups, tuple) and self.class_groups[0] > self.class_groups[1]:
+            low, high = self.class_groups
+            raise ValueError(f"class_groups: found [{low}, {high}], expected the smaller number first: [{high}, {low}]")
+        return self
+
 
 class ResourceSettings(Section):
     """The computing resources of the study.

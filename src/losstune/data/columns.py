@@ -93,7 +93,9 @@ def labels_of(
         if roles.noisy:
             _require_all(found, split, present[split, roles.noisy], roles.noisy, "a label")
     arrays = {key: _label_array(_where(found, *key), column[present[key]]) for key, column in given.items()}
-    read = read_labels({_where(found, *key): array for key, array in _one_kind(arrays).items()}, class_names)
+    if class_names is None:
+        arrays = _one_kind(arrays)
+    read = read_labels({_where(found, *key): array for key, array in arrays.items()}, class_names)
     indices = dict(zip(given, read.indices, strict=True))
     labels, targets = {}, {}
     for split in frames:

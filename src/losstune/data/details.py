@@ -18,13 +18,16 @@ def details(manifest: Manifest, settings: DataSettings) -> list[str]:
     if manifest.long_tail is not None:
         found.append(f"a long tail of {manifest.long_tail:g} to 1 drawn from the training split")
     if manifest.noise is not None:
-        rates = ", ".join(f"{100 * rate:.3g}% of the {split} labels" for split, rate in manifest.noise.rates.items())
+        rates = ", ".join(
+            f"{100 * rate:.3g}% of the {'training' if split == 'train' else split} labels"
+            for split, rate in manifest.noise.rates.items()
+        )
         found.append(f"{rates} wrong ({_kind(settings)})")
     if manifest.soft_labels is not None:
-        found.append(
-            f"soft labels, with a mean entropy of {manifest.soft_labels.entropy:.3f} nats; no model can have an "
-            f"expected accuracy above {100 * manifest.soft_labels.ceiling:.2f}% on the test split"
-        )
+        ceiling = manifest.soft_labels.ceiling
+        found.append(f"soft labels, with a mean entropy of {manifest.soft_labels.entropy:.3f} nats")
+        if ceiling < 1.0:
+            found[-1] += f"; no model can have an expected accuracy above {100 * ceiling:.2f}% on the test split"
     if manifest.num_groups is not None:
         found.append(_groups(manifest.num_groups))
     if manifest.skipped:

@@ -126,7 +126,7 @@ class EncodedImages:
     def __getitem__(self, rows: Any) -> Any:
         if isinstance(rows, slice):
             return replace(self, source=self.source.part(rows))
-        index = np.asarray(rows)
+        index = np.arange(len(self))[rows]
         return self.take(index, num_cores()) if index.ndim else self.take(index[None])[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

@@ -106,9 +106,10 @@ class Saved:
         classes = [name for name, kind in features.items() if _is(kind, "ClassLabel")]
         label = classes[0] if LABEL not in features and len(classes) == 1 else None
         roles = Roles.of(settings, list(features), f"{root}", label)
-        names = {tuple(features[name].names) for name in roles.labels if _is(features[name], "ClassLabel")}
+        labels = [*roles.labels, *([roles.noisy] if roles.noisy else [])]
+        names = {tuple(features[name].names) for name in labels if _is(features[name], "ClassLabel")}
         if len(names) > 1:
-            raise LosstuneError(f"{root}: {shortlist(roles.labels)} have different classes, expected the same")
+            raise LosstuneError(f"{root}: {shortlist(labels)} have different classes, expected the same")
         saved = cls(root, parts, roles, images[0] if images else None, names.pop() if names else None, ())
         wanted = [*saved.others, *(images or roles.features)]
         for split, part in parts.items():

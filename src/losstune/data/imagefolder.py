@@ -151,6 +151,7 @@ def _groups(root: Path, files: Sequence[ImageFile], pattern: str | None) -> Labe
     """Return the group of each image, by its path."""
     if pattern is None:
         return None
+    shown = printable(pattern)
     search = re.compile(pattern).search
     names = []
     for file in files:
@@ -158,7 +159,7 @@ def _groups(root: Path, files: Sequence[ImageFile], pattern: str | None) -> Labe
         match = search(path)
         if match is None or match[1] is None:
             raise LosstuneError(
-                f"data.groups: {pattern!r} does not match {printable(path)!r}, a path relative to {root}; expected a "
+                f"data.groups: '{shown}' does not match {printable(path)!r}, a path relative to {root}; expected a "
                 "regular expression whose first group is found in each"
             )
         names.append(match[1])
@@ -171,17 +172,16 @@ def require_pattern(pattern: str) -> None:
     Raises:
         LosstuneError: If it is none, or has no group.
     """
+    found = f"data.groups: found '{printable(pattern)}'"  # as it was written, without doubled backslashes
     example = r"such as (patient\d+)_ or ^[^/]+/[^/]+/([^_]+)"
     try:
         num_groups = re.compile(pattern).groups
     except re.error as error:
-        raise LosstuneError(
-            f"data.groups: found {pattern!r}: {error}; expected a regular expression, {example}"
-        ) from None
+        raise LosstuneError(f"{found}: {error}; expected a regular expression, {example}") from None
     if not num_groups:
         raise LosstuneError(
-            f"data.groups: found {pattern!r} without a group in parentheses, expected a regular expression whose first "
-            f"group is the name, {example}"
+            f"{found} without a group in parentheses, expected a regular expression whose first group is the name, "
+            f"{example}"
         )
 
 

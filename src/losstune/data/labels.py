@@ -99,6 +99,10 @@ def _from_rows(name: str, array: Array, notes: list[str]) -> Array:
             "class per sample (N,); several classes per sample (multi-label) are not supported"
         )
     hint = "; divide counts of votes by their sum" if array.dtype.kind in "ui" and bool((sums > 0).all()) else ""
+    if array.dtype.kind == "f":
+        is_fine = (array.min(axis=1) >= 0) & (abs(sums - 1) <= SUM_TOLERANCE)  # NaN is not
+        row = int(is_fine.argmin())
+        hint = f"; row {row} sums to {sums[row]:g}" + (", with a negative value" if array[row].min() < 0 else "")
     raise LosstuneError(
         f"{name}: found {describe(array)}, expected (N,), one class per sample, or soft labels (N, C), rows that sum "
         f"to 1{hint}"

@@ -16,7 +16,7 @@ from losstune.config.data import Split as SplitName
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.seeds import derive_seed
 from losstune.data.manifest import NoiseFacts
-from losstune.data.raw import Labels, RawData
+from losstune.data.raw import Labels, RawData, shortlist
 from losstune.data.splits import Splits, apportion
 
 KEY = "data.label_noise"
@@ -149,7 +149,9 @@ def transition_matrix(settings: NoiseSettings, class_names: Sequence[str]) -> ND
         for found in (name, other):
             if found not in class_names:
                 hint = did_you_mean(found, class_names)
-                raise LosstuneError(f"{KEY}.pairs: found class {found!r}, expected a class of the data{hint}")
+                raise LosstuneError(
+                    f"{KEY}.pairs: found class {found!r}, expected one of {shortlist(class_names)}{hint}"
+                )
         row = class_names.index(name)
         matrix_CC[row, row], matrix_CC[row, class_names.index(other)] = 1.0 - settings.rate, settings.rate
     return matrix_CC
@@ -159,8 +161,8 @@ def _given(raw: RawData, splits: Splits, settings: DataSettings) -> dict[str, La
     """Return the labels that the data brings beside the true ones."""
     if raw.noisy_labels is None:
         raise LosstuneError(
-            f"{KEY}: found {settings.label_noise!r}, which names an array or column with wrong labels, but "
-            f"{settings.name} has none of that name; expected a number in [0, 1), or pairs, or a matrix"
+            f"{KEY}: found {settings.label_noise!r}, which names an array or column with wrong labels, but the "
+            "data has none of that name; expected a number in [0, 1), or pairs, or a matrix"
         )
     given = {
         "train": raw.noisy_labels[splits.train],

@@ -131,7 +131,14 @@ def _from_arrays(
     noisy_of = _beside(path, archive, pairs, "data.label_noise", noisy_labels)
     samples = {split: as_stored(f"{path}: {keys[0]}", archive[keys[0]]) for split, keys in pairs.items()}
     named = [*(keys[1] for keys in pairs.values()), *noisy_of.values()]
-    labels = read_labels({f"{path}: {name}": archive[name] for name in named}, _class_names(path, archive))
+    found = {name: archive[name] for name in named}
+    labels = read_labels({f"{path}: {name}": found[name] for name in named}, _class_names(path, archive))
+    if noisy_of and labels.targets is not None:
+        soft_names = shortlist([name for name, array in found.items() if array.ndim > 1])
+        raise LosstuneError(
+            f"data.label_noise: found {noisy_labels!r}, and {path} has soft labels in {soft_names}; expected one class "
+            "for each sample, or 0"
+        )
     by_split = dict(zip(pairs, labels.indices[: len(pairs)], strict=True))
     noisy = dict(zip(noisy_of, labels.indices[len(pairs) :], strict=True))
     images = samples[""]

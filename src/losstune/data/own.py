@@ -25,8 +25,8 @@ class Dataset:
 
     A split is a pair of samples and labels, or a map-style dataset of such pairs, as ``torch.utils.data.Dataset``.
     Samples are images (N, H, W), (N, H, W, C) or (N, C, H, W), all of one size, or features (N, D): arrays, tensors or
-    lists of them. Labels are class indices from 0 or 1, class names, -1 and +1, truth values, one-hot rows, or soft labels
-    (N, C): rows that sum to 1.
+    lists of them. Labels are class indices from 0 or 1, class names, -1 and +1, truth values, one-hot rows, or soft
+    labels (N, C): rows that sum to 1.
 
     Attributes:
         train: All samples that are not in one of the other splits.

@@ -289,7 +289,7 @@ def _facts_of(train_targets_NC: Array, test_targets_NC: Array) -> SoftLabels:
     probabilities_NC = train_targets_NC.astype(np.float64)
     logs_NC = np.log(probabilities_NC, out=np.zeros_like(probabilities_NC), where=probabilities_NC > 0)
     return SoftLabels(
-        entropy=float(-(probabilities_NC * logs_NC).sum(axis=1).mean()),
+        entropy=float((probabilities_NC * -logs_NC).sum(axis=1).mean()),
         ceiling=float(test_targets_NC.max(axis=1).mean(dtype=np.float64)),
     )
 

@@ -118,6 +118,14 @@ def check_settings(settings: DataSettings) -> None:
                 f"data.{key}: found {json.dumps(value)}, expected {json.dumps(default)}: {settings.name} does not read "
                 f"it{more}"
             )
+    for key in ("label_noise", "long_tail") if settings.name == FILES else ():
+        if found := getattr(settings, key):
+            raise LosstuneError(f"data.{key}: found {found!r}, but only the training loop reads the data; leave it out")
+    if isinstance(settings.label_noise, str) and settings.name not in ("npz", *_TABLES):
+        raise LosstuneError(
+            f"data.label_noise: found {settings.label_noise!r}, which names an array or column with wrong labels, but "
+            f"{settings.name} has none; expected a number in [0, 1), or pairs, or a matrix"
+        )
     if settings.name == "imagefolder" and settings.groups is not None:
         imagefolder.require_pattern(settings.groups)
     if settings.image_size is not None and (

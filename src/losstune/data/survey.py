@@ -46,6 +46,7 @@ class Survey:
         class_counts: Samples of each class, those of the data's own test split included.
         input_shape: Shape of a sample, ``(C, H, W)`` or ``(D,)``; None if it is not known.
         facts: Facts for the user, a sentence each, without the full stop.
+        has_soft_labels: Whether its labels are distributions.
     """
 
     settings: dict[str, Any]
@@ -54,6 +55,7 @@ class Survey:
     class_counts: tuple[int, ...] = ()
     input_shape: tuple[int, ...] | None = None
     facts: tuple[str, ...] = field(default=())
+    has_soft_labels: bool = False
 
     @property
     def imbalance(self) -> float:
@@ -153,6 +155,7 @@ def _of_arrays(settings: dict[str, Any], raw: RawData, *, has_files: bool = Fals
             _test_split(0 if raw.test_labels is None else len(raw.test_labels)),
             *(note.rstrip(".") for note in raw.notes),
         ),
+        has_soft_labels=raw.targets is not None,
     )
 
 

@@ -133,4 +133,6 @@ def _first_line(path: Path) -> tuple[list[str], str]:
         delimiter = max(_DELIMITERS, key=line.count)
         file.seek(0)
         names = next(csv.reader(file, delimiter=delimiter, skipinitialspace=True), [])
+    if not names:
+        raise ValueError("its first line is empty")
     return [name.strip() or f"Unnamed: {number}" for number, name in enumerate(names)], delimiter

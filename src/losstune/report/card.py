@@ -41,7 +41,9 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
         + "".join(f"{name} {value:.3g}, " for name, value in configuration.settings.items())
         + f"seed {record.seed}, on {data.num_train:,} samples; chosen on "
         f"{data.num_validation:,} others.",
-        f"- **Data**: {data.name}, digest `{data.digest[:16]}`; registered as `{results.protocol[:12]}`.",
+        f"- **Data**: {data.name}, digest `{data.digest[:16]}`"
+        + "".join(f"; {detail}" for detail in data.details)
+        + f"; registered as `{results.protocol[:12]}`.",
         f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores.",
         "- **Limits**: not tested on inputs from other sources than the data set."
         + "".join(f" {warning}" for warning in results.warnings),

@@ -39,7 +39,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
         Column("Holm p", right=True),
         Column("decision"),
-        *(Column(group, right=True, optional=True) for group in results.data.class_groups),
+        *(Column(group, right=True, optional=True) for group in results.recall_groups),
         *(Column(wording.metric_name(name), right=True, optional=True) for name in _other_metrics(results)),
         *(Column(title, right=True, optional=True) for title in ("training", "failed")),
     ]
@@ -113,7 +113,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(units.with_interval(difference.mean, difference.low, difference.high) if difference else ""),
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
-        *(_recall(result.group_recalls.get(group)) for group in results.data.class_groups),
+        *(_recall(result.group_recalls.get(group)) for group in results.recall_groups),
         *(Text(results.score(name, scores[name].mean) if name in scores else "") for name in _other_metrics(results)),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),

@@ -12,7 +12,7 @@ from losstune.data.manifest import Manifest
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model, known_input, pretrained_notes
-from losstune.stages.recipe import require_recipe
+from losstune.stages.recipe import require_recipe, soft_label_notes
 from losstune.stages.setting_notes import setting_notes
 from losstune.stages.study import check_names
 from losstune.study.search import Space
@@ -35,7 +35,7 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
     spaces = check_names(params, source)
     notes = check_model(params, spaces, folder, source)
     manifest = _manifest(folder)
-    if manifest is not None and manifest.name == params.data.name and manifest.has_samples:
+    if manifest is not None and _may_be_of(params, manifest):
         try:
             notes += require_recipe(params, manifest)
         except LosstuneError as error:
@@ -46,14 +46,22 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
     found = [("training", line) for line in setting_notes(params)]
+    if params.data.label_noise == 0.0 and params.data.noisy_splits != ("train",):
+        found.append(("data", "data.noisy_splits has no effect with data.label_noise: 0"))
     found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     if (known := known_input(params, folder)) is not None:
         found = [*(("weights", line) for line in pretrained_notes(params, known[0], known[1])), *found]
     manifest = _manifest(folder)
     if manifest is None:
         return found
+    if _may_be_of(params, manifest):
+        found += [("labels", line) for line in soft_label_notes(params, manifest)]
     lines = imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope)
     return [*found, *(("classes", line) for line in lines)]
+
+
+def _may_be_of(params: Params, manifest: Manifest) -> bool:
+    return manifest.name == params.data.name and manifest.has_samples
 
 
 def _manifest(folder: Path) -> Manifest | None:

@@ -23,6 +23,7 @@ from losstune.core.files import write_atomically
 from losstune.core.git import GitError, NoRepositoryError, run_git
 from losstune.core.own_code import RESERVED
 from losstune.data.survey import MUCH_LARGER, Survey, survey
+from losstune.losses.registry import get
 from losstune.losses.tools.sets import SETS, losses_of
 from losstune.stages.fingerprint import SETTINGS
 from losstune.stages.layout import BLOCKS, FINGERPRINTS, METRICS, PLOTS, PREPARED, REPORT, RESULTS, TRIALS
@@ -69,6 +70,8 @@ def run(folder: Path, path: str, model: str | None, losses: str, *, no_scm: bool
     yield from (("", fact) for fact in found.facts[1:])
     yield "model", params.model.name
     yield "losses", f"{losses}, {SETS[losses][0]}: {', '.join(names)}"
+    if "training" in values:
+        yield "labels", "losses that take one class for each sample get its likeliest class (training.soft_labels)"
     if found.imbalance >= MUCH_LARGER and losses != "imbalanced":
         yield "classes", "they are unequal: `--losses imbalanced` compares losses made for that, by balanced accuracy"
 
@@ -145,6 +148,8 @@ def _values(
     elif has_features:
         values["model"] = {"name": "mlp", "width": 64}
     values["losses"] = names
+    if found.has_soft_labels and not all(get(loss).soft_targets for loss in names):
+        values["training"] = {"soft_labels": "mode_if_needed"}
     if losses == "imbalanced":
         values["tune"] = {"metric": "balanced_accuracy"}
     return values

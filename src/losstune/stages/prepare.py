@@ -38,6 +38,7 @@ def run(params: Params, folder: Path, root: Path, raw: RawData | None = None) ->
     """
     data_root = data_path(params.data.root, folder)
     settings = params.data.model_copy(update={"root": str(data_root)})
+    sources.check_settings(settings)
     if settings.name == FILES:
         print(files.write(folder / PREPARED, data_root, settings).summary())
         return

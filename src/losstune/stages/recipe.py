@@ -13,6 +13,7 @@ from losstune.training.augmentation import require_policies
 from losstune.training.decision_metrics import TOP
 from losstune.training.objective import takes_mixture
 from losstune.training.policies import NAMES
+from losstune.training.soft_labels import takes_soft_labels
 from losstune.verdict import wording
 
 
@@ -56,7 +57,8 @@ def require_recipe(params: Params, manifest: Manifest) -> list[str]:
             "class in the order of the data"
         )
     _require_metrics(params, manifest.num_classes)
-    return notes + soft_label_notes(params, manifest)
+    soft_label_notes(params, manifest)
+    return notes
 
 
 def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
@@ -67,23 +69,23 @@ def soft_label_notes(params: Params, manifest: Manifest) -> list[str]:
     """
     if manifest.soft_labels is None:
         return []
-    setting, bound = params.training.soft_labels, {name: get(name).bind() for name in params.loss_names}
+    setting, specs = params.training.soft_labels, {name: get(name) for name in params.loss_names}
     if setting == "mode":
         return ["The data has soft labels, and every loss is trained on the likeliest class of a sample."]
-    hard = [name for name, loss in bound.items() if not loss.takes_distributions]
+    hard = [name for name, spec in specs.items() if not takes_soft_labels(spec, manifest.num_classes)]
     if hard and setting == "require":
         raise LosstuneError(
-            f"losses: found {wording.enumeration(hard)}, but the data has soft labels, and "
+            f"losses: found {wording.enumeration(hard)}, but the prepared data has soft labels, and "
             f"{'it takes' if len(hard) == 1 else 'they take'} one class for each sample; remove "
             f"{'it' if len(hard) == 1 else 'them'}, or train on the likeliest class with training.soft_labels: "
             "mode_if_needed"
         )
-    curved = [name for name, loss in bound.items() if name not in hard and not loss.spec.linear_in_target]
+    curved = [name for name, spec in specs.items() if name not in hard and not spec.linear_in_target]
     if curved and params.training.class_weights != "none":
         raise LosstuneError(
-            f"training.class_weights: found {params.training.class_weights!r}, but the data has soft labels, and "
-            f"{wording.enumeration(curved)} {'is' if len(curved) == 1 else 'are'} not linear in them, so that weights "
-            "of classes are not defined; expected none, or training.soft_labels: mode"
+            f"training.class_weights: found {params.training.class_weights!r}, but the prepared data has soft labels, "
+            f"and {wording.enumeration(curved)} {'is' if len(curved) == 1 else 'are'} not linear in them, so that "
+            "weights of classes are not defined; expected none, or training.soft_labels: mode"
         )
     verb = "is" if len(hard) == 1 else "are"
     return [f"{wording.enumeration(hard)} {verb} trained on the likeliest class of a sample."] if hard else []
@@ -110,7 +112,7 @@ def mixing_note(params: Params) -> list[str]:
         return []
     has_weights = params.training.class_weights != "none"
     takers = [name for name in params.loss_names if takes_mixture(get(name), has_weights=has_weights)]
-    others = "lambda L(y) + (1 - lambda) L(y') for the two classes of a mixed sample"
+    others = "lambda L(y) + (1 - lambda) L(y') for the two labels of a mixed sample"
     start = f"With {' or '.join(names)}, "
     if not takers:
         return [f"{start}every loss minimises {others}."]

@@ -52,6 +52,13 @@ def _source(data: DataSettings, folder: Path) -> str:
     return f"torchvision.datasets.{data.name}"
 
 
+def _data_settings(data: DataSettings) -> Mapping[str, str]:
+    """Return the settings that differ from their defaults and say what was made of the data."""
+    names = ("label", "drop", "own_validation", "groups", "noisy_splits", "long_tail", "storage", "on_bad_image")
+    found = data.model_dump(mode="json", include=set(names), exclude_defaults=True)
+    return {name: str(found[name])[:500] for name in names if name in found}  # a table may have many columns
+
+
 def _model_settings(model: ModelSettings) -> dict[str, str | int | float]:
     found: dict[str, str | int | float] = {"width": model.width, "depth": model.depth}
     if model.weights is not None:
@@ -66,6 +73,7 @@ def _settings(study: Study) -> Mapping[str, str | int | float]:
     return {
         "data": study.manifest.name,
         "label_noise": params.data.noise_label,
+        **_data_settings(params.data),
         "study_seed": params.study.seed,
         "model": params.model_label,
         **(_model_settings(params.model) if params.names_model else {}),

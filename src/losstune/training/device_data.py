@@ -155,7 +155,8 @@ class DeviceData:
 
     def _rows(self, images: Samples, rows: Rows) -> Tensor:
         if isinstance(images, EncodedImages):
-            index = np.arange(len(images))[rows] if isinstance(rows, slice) else rows.cpu().numpy()
+            # As of a tensor, -1 is the last sample, and truth values are a mask.
+            index = np.arange(len(images))[rows if isinstance(rows, slice) else rows.cpu().numpy()]
             return torch.from_numpy(images.take(index))
         return images[rows if isinstance(rows, slice) else rows.to(images.device)]
 

@@ -97,9 +97,9 @@ class Samples:
         return len(self.labels)
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(index, int):
-            return self._data.inputs(self._inputs, torch.tensor([index]))[0], self.targets[index]
         rows = index if isinstance(index, slice) else torch.as_tensor(index)
+        if isinstance(rows, Tensor) and rows.ndim == 0:
+            return self._data.inputs(self._inputs, rows[None])[0], self.targets[index]
         return self._data.inputs(self._inputs, rows), self.targets[index]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -172,7 +172,8 @@ class Job:
     def criterion(self) -> LossModule:
         """The loss with its hyperparameters: ``criterion(logits, target)`` gives the mean, as ``nn.CrossEntropyLoss``.
 
-        It takes logits (N, C) with classes (N,), or (N, C, d1, ...) with (N, d1, ...).
+        It takes logits (N, C) with classes (N,), or (N, C, d1, ...) with (N, d1, ...); and distributions (N, C) if the
+        loss does.
         """
         return self.make_criterion()
 

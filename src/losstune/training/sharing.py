@@ -34,9 +34,8 @@ class SharedArrays:
         files, without = {}, {}
         for name in IMAGES:
             images: Images | None = getattr(arrays, name)
-            blob = images.source if isinstance(images, EncodedImages) else None
-            content = blob.data if isinstance(blob, Blob) else images
-            if isinstance(content, np.ndarray) and (file := MappedFile.of(content)) is not None:
+            content = _content(images)
+            if content is not None and (file := MappedFile.of(content)) is not None:
                 files[name] = file
                 without[name] = _with_content(images, np.empty(0, np.uint8))
         return cls(replace(arrays, **without), files)
@@ -49,6 +48,26 @@ class SharedArrays:
         """
         images = {name: _with_content(getattr(self.arrays, name), file.open()) for name, file in self.files.items()}
         return replace(self.arrays, **images)
+
+
+def unmapped(arrays: Arrays) -> Arrays:
+    """Return the arrays for other machines.
+
+    Pickle copies a memory-mapped array into every process, but leaves a plain one in Ray's object store, once a node.
+    """
+    plain = {}
+    for name in IMAGES:
+        images: Images | None = getattr(arrays, name)
+        if (content := _content(images)) is not None:
+            plain[name] = _with_content(images, np.asarray(content))
+    return replace(arrays, **plain)
+
+
+def _content(images: Images | None) -> Array | None:
+    """Return the array that holds the samples; None without any, and for files."""
+    found = images.source if isinstance(images, EncodedImages) else images
+    found = found.data if isinstance(found, Blob) else found
+    return found if isinstance(found, np.ndarray) else None
 
 
 def _with_content(images: Images | None, content: Array) -> Any:

@@ -25,7 +25,8 @@ def left_out(losses: Sequence[LossResult], metric: str, data: DataFacts) -> Iter
     """
     confirmed = [loss for loss in losses if loss.scores and loss.num_failed_blocks < len(loss.blocks)]
     if not all(loss.has_predictions for loss in confirmed):
-        parts = (*NEED_PREDICTIONS, f"every metric but {metric}")
+        recalls = ("recall by class frequency",) if data.class_groups else ()
+        parts = (*NEED_PREDICTIONS, *recalls, f"every metric but {metric}")
         yield f"Left out, because the training loop returns scores only: {', '.join(parts)}."
     elif absent := [loss.loss for loss in confirmed if loss.calibration.keys() == {"link"}]:
         yield (

@@ -291,6 +291,11 @@ class Results(Row):
         return all(loss.has_predictions for loss in self.losses if loss.scores)
 
     @property
+    def recall_groups(self) -> tuple[str, ...]:
+        """The groups of classes whose recall is known; none if no loss has class predictions."""
+        return tuple(self.data.class_groups) if any(loss.group_recalls for loss in self.losses) else ()
+
+    @property
     def other_metrics(self) -> tuple[str, ...]:
         """The metrics that a loss has besides the study's: those that the study names, then the others."""
         names = dict.fromkeys((*(metric.name for metric in self.secondary_metrics), *METRICS))

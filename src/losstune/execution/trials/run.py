@@ -25,7 +25,7 @@ from losstune.study.asha import Brackets
 from losstune.study.jobs import Job, Timed, Train
 from losstune.study.plan import Plan
 from losstune.study.provenance import public_versions
-from losstune.training.sharing import SharedArrays
+from losstune.training.sharing import SharedArrays, unmapped
 from losstune.training.task import Arrays, failed
 
 MIN_PENDING = 16
@@ -87,7 +87,7 @@ def run(
         )
         trainable = tune.with_parameters(
             _Trial,
-            arrays=arrays if cluster_address(resources) else SharedArrays.of(arrays),
+            arrays=unmapped(arrays) if cluster_address(resources) else SharedArrays.of(arrays),
             train=train,
             rungs=brackets.rungs if brackets is not None else (),
             versions=dict(versions or {}),
