@@ -67,7 +67,7 @@ def test_prepared_data_has_the_same_digests_and_statistics_as_arrays(tmp_path):
     assert np.array_equal(read_test(tmp_path / "e", verify=True).images, decoded.test_images)
 
 
-@pytest.mark.parametrize("damage", ["bytes", "offsets", "missing"])
+@pytest.mark.parametrize("damage", ["bytes", "offsets", "moved", "missing"])
 def test_damaged_files_are_found_without_decoding(tmp_path, damage, monkeypatch):
     _, encoded = both(make_folder(tmp_path / "images"))
     write(tmp_path / "e", encoded, Splits(np.arange(10), np.arange(10, 16), None), name="toy")
@@ -80,6 +80,10 @@ def test_damaged_files_are_found_without_decoding(tmp_path, damage, monkeypatch)
         path.write_bytes(content)
     elif damage == "offsets":
         np.save(path.with_name("train_images_offsets.npy"), np.arange(4))
+    elif damage == "moved":
+        offsets = np.load(path.with_name("train_images_offsets.npy"))
+        offsets[1:-1] += 1
+        np.save(path.with_name("train_images_offsets.npy"), offsets)
     else:
         path.with_name("train_images_offsets.npy").unlink()
     with pytest.raises(LosstuneError, match=r"`losstune prepare` writes (it|them) anew"):

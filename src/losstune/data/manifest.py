@@ -43,7 +43,7 @@ class EncodedFacts(Row):
     Attributes:
         resized: Whether they are resized when they are decoded.
         pixels: Digest of the decoded images of each file, by its name; it is that of a file of arrays.
-        bytes: Digest of the encoded ones.
+        bytes: Digest of the encoded ones and of their offsets.
     """
 
     resized: bool

@@ -10,8 +10,9 @@ import numpy as np
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest
 from losstune.data import arrays
-from losstune.data.encoded import Blob, EncodedImages, Images
+from losstune.data.encoded import Blob, EncodedImages, Images, offsets_path
 from losstune.data.manifest import EncodedFacts, Manifest
+from losstune.data.raw import Array, Labels
 
 
 def digest_of_part(digests: Mapping[str, str], part: str, class_names: Sequence[str]) -> str:
@@ -23,8 +24,15 @@ def digest_of_part(digests: Mapping[str, str], part: str, class_names: Sequence[
 def encoded_facts(part: Path, digests: Mapping[str, str], images: EncodedImages) -> EncodedFacts:
     """Return what the manifest says about images that were written encoded."""
     pixels = {file: value for file, value in digests.items() if file.endswith("images.npy")}
-    content = {file: arrays.digest_of_array(np.load(part / file, mmap_mode="r")) for file in pixels}
+    content = {
+        file: _digest_of_bytes(np.load(part / file, mmap_mode="r"), np.load(offsets_path(part / file)))
+        for file in pixels
+    }
     return EncodedFacts(resized=images.resized, pixels=pixels, bytes=content)
+
+
+def _digest_of_bytes(data: Array, offsets: Labels) -> str:
+    return digest([arrays.digest_of_array(data), arrays.digest_of_array(offsets)])
 
 
 def require_intact(part: Path, contents: Mapping[str, Images], manifest: Manifest, expected: str) -> None:
@@ -45,6 +53,6 @@ def require_intact(part: Path, contents: Mapping[str, Images], manifest: Manifes
 def _verified(file: str, images: Images, manifest: Manifest) -> str:
     """Return a file's digest. Encoded images are not decoded for it if their bytes are right."""
     if isinstance(images, EncodedImages) and manifest.encoded is not None and isinstance(images.source, Blob):
-        content = arrays.digest_of_array(images.source.data)
+        content = _digest_of_bytes(images.source.data, images.source.offsets)
         return manifest.encoded.pixels[file] if content == manifest.encoded.bytes[file] else content
     return arrays.digest_of_array(images)

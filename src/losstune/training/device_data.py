@@ -7,7 +7,6 @@ is copied and normalised once. On a GPU, data that fits is copied to it; other d
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from losstune.data.decoding import num_cores
 from losstune.data.encoded import EncodedImages, Images
 from losstune.losses.spec import BoundLoss
 from losstune.training.soft_labels import class_counts, train_target
@@ -166,7 +166,7 @@ class DeviceData:
             return found.pin_memory() if self.device.type == "cuda" else found
 
         # A training on the CPU has one core; its thread of batches works while that of the network waits.
-        num_threads = min(MAX_THREADS, os.cpu_count() or 1) if self.device.type == "cuda" else 1
+        num_threads = min(MAX_THREADS, num_cores()) if self.device.type == "cuda" else 1
         ahead: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(num_threads) as pool:
             try:
