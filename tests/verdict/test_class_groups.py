@@ -1,8 +1,14 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
+from losstune.losses import get
+from losstune.training.loop import train
 from losstune.verdict.class_groups import class_groups, group_recalls
 from tests.factories import make_record
+from tests.small import digits_arrays, small_task
 
 LONG_TAIL = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
 
@@ -34,6 +40,18 @@ def test_the_recall_of_a_group_is_the_mean_over_its_classes():
     said = [0] * 8 + [1] * 2 + [0] + [1] * 2 + [2] * 3 + [1, 2]
     expected = recall_score(true, said, labels=[0, 2], average="macro")
     assert group_recalls([block(confusion)], (0, 2)) == [pytest.approx(expected)]
+
+
+def test_all_classes_together_are_balanced_accuracy_also_of_outputs_that_ignore_the_prior():
+    tail = replace(digits_arrays(), digest="tail", train_labels=np.minimum(digits_arrays().train_labels * 3 % 10, 4))
+    tail = replace(tail, num_classes=5, validation_labels=tail.validation_labels % 5, test_labels=tail.test_labels % 5)
+    for loss in ("cross_entropy", "logit_adjusted"):
+        (result,) = list(train(small_task(loss, test=True), tail, get(loss)))[-1]
+        assert (result.balanced_hits is None) == (loss == "cross_entropy")
+        found = make_record(stage="confirm").model_copy(
+            update={"confusion": result.confusion, "balanced_hits": result.balanced_hits}
+        )
+        assert group_recalls([found], range(5)) == [pytest.approx(result.test["balanced_accuracy"])]
 
 
 def test_classes_without_test_samples_and_lost_blocks():

@@ -114,6 +114,8 @@ class Record(Row):
         validation: Final metrics on the validation split.
         test: Final metrics on the test split.
         confusion: Counts on the test split, ``confusion[true][predicted]``.
+        balanced_hits: Test samples of each class that the predictions of balanced accuracy get right, of a loss whose
+            outputs ignore the class prior; None where these are the predictions of `confusion`.
         predictions: Predicted class of every sample of the test split, see :func:`losstune.core.labels.pack`.
         calibration: Calibration on the test split for three kinds of probabilities: ``softmax`` of the outputs, the
             loss's ``link``, and ``scaled``, the softmax of the outputs divided by `temperature`.
@@ -135,6 +137,7 @@ class Record(Row):
     validation: dict[str, float]
     test: dict[str, float] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    balanced_hits: tuple[int, ...] | None = None
     predictions: str | None = None
     calibration: dict[str, Calibration] | None = None
     temperature: float | None = None

@@ -178,6 +178,9 @@ class _Training:
                 result,
                 test=scores,
                 confusion=tuple(tuple(row) for row in counts.tolist()),
+                balanced_hits=metrics.hits_by_class(logits.argmax(1), target, self.data.num_classes)
+                if self.loss.spec.balanced_outputs
+                else None,
                 predictions=labels.pack(predicted.cpu().numpy()),
                 calibration={
                     "softmax": calibration(logits.softmax(1), target),

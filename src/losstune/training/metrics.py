@@ -145,6 +145,11 @@ def fit_temperature(logits_NC: Tensor, target_N: Tensor) -> Tensor:
     return ((low_T + high_T) / 2).exp()
 
 
+def hits_by_class(predicted_N: Tensor, target_N: Tensor, num_classes: int) -> tuple[int, ...]:
+    """Return how many samples of each class (C,) are predicted right."""
+    return tuple(torch.bincount(target_N[predicted_N == target_N], minlength=num_classes).tolist())
+
+
 def confusion_matrix(predicted_N: Tensor, target_N: Tensor, num_classes: int) -> Tensor:
     """Count the predictions of each class for each true class.
 

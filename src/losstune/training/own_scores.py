@@ -94,6 +94,9 @@ class Scores:
             "confusion": tuple(tuple(row) for row in counts.tolist()),
             "predictions": labels.pack(predicted_N.cpu().numpy()),
         }
+        if outputs_NC is not None and self._loss.spec.balanced_outputs:
+            hits = metrics.hits_by_class(outputs_NC.argmax(1), target_N, self._data.num_classes)
+            fields["balanced_hits"] = hits
         found = {"link": calibration(test_NC, target_N)}
         if outputs_NC is not None:
             found = {"softmax": calibration(outputs_NC.softmax(1), target_N), **found}

@@ -158,6 +158,7 @@ class TrainingResult:
     validation: dict[str, float]
     test: dict[str, float] | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    balanced_hits: tuple[int, ...] | None = None
     predictions: str | None = None
     calibration: dict[str, Calibration] | None = None
     temperature: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -44,17 +45,19 @@ def class_groups(
 def group_recalls(blocks: Sequence[Record], labels: Sequence[int]) -> list[float]:
     """Return for each block the mean recall over the classes of a group that have test samples.
 
-    Blocks without predictions, such as diverged ones, count as 0. Empty if no class has a test sample, or no block has
-    predictions.
+    Over all classes, it is balanced accuracy: of a loss whose outputs ignore the class prior, the predictions are those
+    of balanced accuracy. Blocks without predictions, such as diverged ones, count as 0. Empty if no class has a test
+    sample, or no block has predictions.
     """
-    known = [np.asarray(block.confusion)[list(labels)] for block in blocks if block.confusion is not None]
-    if not known or not known[0].any():
+    found = [_recalls(block, labels) for block in blocks]
+    if not any(found):
         return []
-    recalls = []
-    for block in blocks:
-        if block.confusion is None:
-            recalls.append(0.0)
-            continue
-        rows = [(row[label], sum(row)) for label, row in enumerate(block.confusion) if label in labels and any(row)]
-        recalls.append(sum(hits / total for hits, total in rows) / len(rows))
-    return recalls
+    return [math.fsum(recalls) / len(recalls) if recalls else 0.0 for recalls in found]
+
+
+def _recalls(block: Record, labels: Sequence[int]) -> list[float]:
+    """Return the recall of each class that has test samples; none for a block without predictions."""
+    if block.confusion is None:
+        return []
+    hits = block.balanced_hits or [row[label] for label, row in enumerate(block.confusion)]
+    return [hits[label] / total for label in labels if (total := sum(block.confusion[label]))]
