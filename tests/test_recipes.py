@@ -252,7 +252,9 @@ def made_for(data):
                 path = Path("birds", split, f"class{label}", f"patient{number % 9}_{number}.png").absolute()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image).save(path)
-        return {"root": str(Path("birds").absolute())}
+        noise = {"rate": 0.4, "pairs": {"class0": "class1"}}  # of the classes that there are
+        others = {"label_noise": noise} if isinstance(data.get("label_noise"), dict) else {}
+        return {"root": str(Path("birds").absolute())} | others
     if data["name"] == "table":
         rows = [f"{i},{20 + i % 41},{'abc'[i % 3]},{i % 12},{('ill', 'well')[i % 2]}" for i in range(60)]
         Path("people.csv").write_text("\n".join(["id,age,city,hospital,diagnosis", *rows]), encoding="utf-8")
@@ -300,6 +302,10 @@ def bring_own_code(values, folder):
         Path("my_training.py").write_text(imports + block[1] + block[2].partition("```")[0], encoding="utf-8")
     if "shapes.npz" in text:
         subprocess.run([sys.executable, "segmentation.py"], cwd=folder, check=True)
+    if "annotators.py" in text:
+        page = (REPOSITORY / "docs/recipes.md").read_text(encoding="utf-8")
+        block = page.partition("```python\n# annotators.py\n")[2].partition("```")[0]
+        Path("annotators.py").write_text(block, encoding="utf-8")
     if "flowers.csv" in text:
         rows = [f"{number},{number % 7},{'abc'[number % 3]}" for number in range(60)]
         Path("flowers.csv").write_text("\n".join(["length,width,species", *rows]), encoding="utf-8")
