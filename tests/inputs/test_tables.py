@@ -18,7 +18,7 @@ TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "no label": ("a,b,c\n" + ROWS, {}, "data.label: found null, … has no column label; expected … one of a, b, c"),
     "no such column": ("a,b,label\n" + ROWS, {"data.drop": ["d"]}, "data.drop: found 'd', and … no such column"),
     "a column twice": ("a,a,label\n" + ROWS, {}, "t.csv: found two columns 'a', expected different names"),
-    "nothing": (b"", {}, "has no column label"),
+    "nothing": (b"", {}, "t.csv: cannot be read as a table: its first line is empty"),
     "no text": (bytes(100), {}, "t.csv: cannot be read as a table: it is no text"),
     "a pickle": (pickle.dumps(Bomb()), {}, "a pickle, which could run any code and is not opened"),
     "an array for groups": ("a,b,label\n" + ROWS, {"data.on_bad_image": "skip"}, 'data.on_bad_image: found "skip"'),

@@ -25,7 +25,10 @@ def encoded_facts(part: Path, digests: Mapping[str, str], images: EncodedImages)
     """Return what the manifest says about images that were written encoded."""
     pixels = {file: value for file, value in digests.items() if file.endswith("images.npy")}
     content = {
-        file: _digest_of_bytes(np.load(part / file, mmap_mode="r"), np.load(offsets_path(part / file)))
+        file: _digest_of_bytes(
+            np.load(part / file, mmap_mode="r", allow_pickle=False),
+            np.load(offsets_path(part / file), allow_pickle=False),
+        )
         for file in pixels
     }
     return EncodedFacts(resized=images.resized, pixels=pixels, bytes=content)
