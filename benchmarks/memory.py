@@ -76,9 +76,10 @@ def _study(folder: Path, num_images: int, **changes: Any) -> Params:
     values = {
         "data": {"name": "npz"},
         "model": {"name": "mlp", "width": 16, "depth": 1},
-        "training": {"epochs": 1, "batch_size": 256, "precision": "float32"},
+        # Long enough that all workers train at once.
+        "training": {"epochs": 1 if num_images == NUM_IMAGES else 500, "batch_size": 256, "precision": "float32"},
         "losses": ["cross_entropy", "focal"],
-        "tune": {"trials_per_loss": 30 if num_images == NUM_IMAGES else 250},
+        "tune": {"trials_per_loss": 16},
         "resources": {"max_concurrent": NUM_WORKERS},
         "tracking": {"enabled": False},
     }

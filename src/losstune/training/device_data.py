@@ -128,7 +128,11 @@ class DeviceData:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
-        return images if self.is_normalised else (images.float() - self.mean) / self.std
+        if self.is_normalised:
+            return images
+        # In place, but not in the memory of the data, which float32 images still lie in.
+        centred = images - self.mean if images.dtype == torch.float32 else images.float().sub_(self.mean)
+        return centred.div_(self.std)
 
     def as_stored(self, images: Tensor) -> Tensor:
         """Return normalised inputs in [0, 1] if they are stored as bytes, else in stored units."""

@@ -34,8 +34,8 @@ from losstune.training.sampling import order_of
 from losstune.training.scores import Scorer
 from losstune.training.task import Arrays, Task, TrainingResult
 
-EVALUATION_VALUES = 2048 * 3 * 32 * 32
-"""Maximum number of pixel values (or features) in an evaluation batch."""
+EVALUATION_VALUES = {"cpu": 256 * 3 * 32 * 32, "cuda": 2048 * 3 * 32 * 32}
+"""Maximum number of pixel values (or features) in an evaluation batch; small on a CPU, where each worker holds one."""
 
 MAX_EVALUATION_BATCH = 2048
 
@@ -204,7 +204,9 @@ class _Training:
     @torch.no_grad()
     def _outputs(self, images: Samples) -> Tensor:
         self.scored.eval()
-        size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES // math.prod(images.shape[1:])))
+        size = max(
+            1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES[self.data.device.type] // math.prod(images.shape[1:]))
+        )
         rows = (slice(start, start + size) for start in range(0, len(images), size))
         return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
