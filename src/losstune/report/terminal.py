@@ -39,7 +39,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         Column(f"difference, {100 * (1 - results.alpha):g}%", right=True),
         Column("Holm p", right=True),
         Column("decision"),
-        *(Column(group, right=True, optional=True) for group in results.recall_groups),
+        *(Column(f"recall, {group}", right=True, optional=True) for group in results.recall_groups),
         *(Column(wording.metric_name(name), right=True, optional=True) for name in _other_metrics(results)),
         *(Column(title, right=True, optional=True) for title in ("training", "failed")),
     ]
