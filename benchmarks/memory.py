@@ -107,7 +107,7 @@ def _memory(folder: Path) -> dict[str, Any]:
 
 def _sizes_of_workers(params: Params, folder: Path) -> float:
     """Return the proportional set size of all workers together while they train, in bytes: the largest of a second."""
-    connection.available_cpus = lambda: NUM_WORKERS  # more workers than this machine may have cores
+    vars(connection)["num_cores"] = lambda: NUM_WORKERS  # more workers than this machine may have cores
     found: list[float] = []
     is_over = threading.Event()
 

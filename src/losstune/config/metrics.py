@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from losstune.config.settings import Number, OwnSettings, Section, Text
+from losstune.config.settings import Number, OwnSettings, Section, Text, section_of_reference
 from losstune.core.local_code import EXPECTED
 from losstune.core.metric import EXPECTED_COST, METRICS, Metric
 from losstune.core.own_code import is_own, name_of
@@ -111,10 +111,6 @@ class CostSettings(Section):
         return replace(METRICS[EXPECTED_COST], worst=max(costs), bounds=(min(costs), max(costs)))
 
 
-def _section_of_reference(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) and is_own(value) else value
-
-
 def _kind(value: Any) -> str:
     if not isinstance(value, dict | Section):
         return "name"
@@ -127,7 +123,7 @@ MetricChoice = Annotated[
     | Annotated[CostSettings, Tag("CostSettings")]
     | Annotated[MetricSettings, Tag("MetricSettings")],
     Discriminator(_kind),
-    BeforeValidator(_section_of_reference),
+    BeforeValidator(section_of_reference),
     Field(description=f"one of {', '.join(NAMES)}, {{name: expected_cost, costs: ...}}, or {EXPECTED}"),
 ]
 """A metric as ``params.yaml`` names it."""

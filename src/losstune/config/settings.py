@@ -35,7 +35,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _section_of_reference(value: Any) -> Any:
+def section_of_reference(value: Any) -> Any:
+    """Return the section without options that a reference alone stands for; other values as they are."""
     return {"name": value} if isinstance(value, str) and is_own(value) else value
 
 
@@ -56,7 +57,7 @@ class OwnSettings(Section):
     options: Options = Field(default_factory=dict)
 
 
-Own = Annotated[OwnSettings, BeforeValidator(_section_of_reference)]
+Own = Annotated[OwnSettings, BeforeValidator(section_of_reference)]
 
 
 def _section_of_policy(value: Any) -> Any:

@@ -42,43 +42,35 @@ class Metric:
         return cls(name=name, label=name, minimize=minimize, percent=percent, worst=worst)
 
 
+def _fraction(name: str, label: str, summary: str) -> Metric:
+    return Metric(name=name, label=label, summary=summary, percent=True, worst=0.0, bounds=(0.0, 1.0))
+
+
+def _agreement(name: str, label: str, summary: str) -> Metric:
+    return Metric(name=name, label=label, summary=summary, worst=-1.0, bounds=(-1.0, 1.0))
+
+
 EXPECTED_COST = "expected_cost"
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
-            Metric(
+            _fraction(
                 name="accuracy",
                 label="accuracy",
                 summary="Fraction of samples whose most probable class is the true one.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
-            Metric(
-                name="balanced_accuracy",
-                label="balanced accuracy",
-                summary="Mean recall over the classes.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
-            ),
-            Metric(
+            _fraction(name="balanced_accuracy", label="balanced accuracy", summary="Mean recall over the classes."),
+            _fraction(
                 name="macro_f1",
                 label="macro-F1",
                 summary="Mean over the classes of the harmonic mean of precision and recall.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
-            Metric(
+            _fraction(
                 name="top_5_accuracy",
                 label="top-5 accuracy",
                 summary="Fraction of samples whose true class is among the five most probable ones.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
             Metric(
                 name="nll",
@@ -105,50 +97,35 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 worst=1.0,
                 bounds=(0.0, 1.0),
             ),
-            Metric(
+            _fraction(
                 name="auroc",
                 label="AUROC",
                 summary="Mean over the classes of the area under the ROC curve of the class against the others.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
-            Metric(
+            _fraction(
                 name="average_precision",
                 label="average precision",
                 summary="Mean over the classes of the average precision of the class against the others.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
-            Metric(
+            _agreement(
                 name="kappa",
                 label="Cohen's kappa",
                 summary="Agreement of predicted and true classes beyond chance, -1 to 1.",
-                worst=-1.0,
-                bounds=(-1.0, 1.0),
             ),
-            Metric(
+            _agreement(
                 name="quadratic_kappa",
                 label="quadratic kappa",
                 summary="Cohen's kappa with errors weighted by the squared distance of the class indices, -1 to 1.",
-                worst=-1.0,
-                bounds=(-1.0, 1.0),
             ),
-            Metric(
+            _agreement(
                 name="mcc",
                 label="MCC",
                 summary="Matthews' correlation coefficient of predicted and true classes, -1 to 1.",
-                worst=-1.0,
-                bounds=(-1.0, 1.0),
             ),
-            Metric(
+            _fraction(
                 name="expected_accuracy",
                 label="expected accuracy",
                 summary="Mean probability, in the soft label, of the class that is the most probable one.",
-                percent=True,
-                worst=0.0,
-                bounds=(0.0, 1.0),
             ),
             Metric(
                 name="soft_nll",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from losstune.core.errors import LosstuneError
+from losstune.core.machine import num_cores
 from losstune.data.raw import Array, ReportProgress
 
 Open = Callable[[int], Image.Image]
@@ -185,10 +185,3 @@ def _convert(image: Image.Image) -> Image.Image:
 def _is_grey_palette(image: Image.Image) -> bool:
     colours = np.asarray(image.getpalette()).reshape(-1, 3)
     return bool((colours == colours[:, :1]).all())
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from losstune.core.errors import LosstuneError
-from losstune.data.decoding import num_cores, pixels_of
+from losstune.core.machine import num_cores
+from losstune.data.decoding import pixels_of
 from losstune.data.raw import Array, Labels
 
 CHUNK = 32

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from losstune.config.schema import Params
+from losstune.core.machine import num_cores
 from losstune.core.progress import format_duration
 from losstune.core.records import Entry, Record
 from losstune.execution.cluster import address_source, cluster_address
@@ -196,9 +197,7 @@ def _num_workers(study: Study) -> int | None:
         return 1
     if cluster_address(resources) is not None:
         return None
-    from losstune.execution import trials
-
-    num = trials.available_cpus()
+    num = num_cores()
     if study.device == "cuda":
         import torch
 

@@ -16,6 +16,7 @@ import psutil
 
 from losstune.config.load import PARAMS_FILE
 from losstune.core.git import GitError, NoRepositoryError, run_git, why_no_commit
+from losstune.core.machine import num_cores
 from losstune.core.records import Row
 from losstune.core.secrets import masked, without_credentials
 
@@ -196,13 +197,9 @@ def public_versions(names: Sequence[str]) -> dict[str, str]:
 
 def hardware(gpus: Sequence[str] | None = None) -> Hardware:
     """Describe the machine; for `gpus` see :func:`collect`."""
-    try:
-        num_cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        num_cores = os.cpu_count() or 1
     return Hardware(
         cpu=_cpu_name(),
-        num_cores=num_cores,
+        num_cores=num_cores(),
         memory_bytes=psutil.virtual_memory().total,
         gpus=tuple(_nvidia_gpus() if gpus is None else gpus),
     )

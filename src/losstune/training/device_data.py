@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from losstune.data.decoding import num_cores
+from losstune.core.machine import num_cores
 from losstune.data.encoded import EncodedImages, Images
 from losstune.losses.spec import BoundLoss
 from losstune.training.soft_labels import class_counts, train_target
@@ -37,7 +37,7 @@ Samples = Tensor | EncodedImages
 """Samples of a split: a tensor, or images that are decoded when they are read."""
 
 Rows = Tensor | slice
-"""Which samples of a split; a tensor is on the CPU."""
+"""Which samples of a split: their indices, or a slice."""
 
 
 class DeviceData:
@@ -63,10 +63,10 @@ class DeviceData:
         self.test_images = None if images[2] is None else self._images(images[2])
         self.train_labels = self._copy(arrays.train_labels)
         self.validation_labels = self._copy(arrays.validation_labels)
-        self.test_labels = None if arrays.test_labels is None else self._copy(arrays.test_labels)
-        self.train_targets = None if arrays.train_targets is None else self._copy(arrays.train_targets)
-        self.validation_targets = None if arrays.validation_targets is None else self._copy(arrays.validation_targets)
-        self.test_targets = None if arrays.test_targets is None else self._copy(arrays.test_targets)
+        self.test_labels = self._copy_if_any(arrays.test_labels)
+        self.train_targets = self._copy_if_any(arrays.train_targets)
+        self.validation_targets = self._copy_if_any(arrays.validation_targets)
+        self.test_targets = self._copy_if_any(arrays.test_targets)
 
     @classmethod
     def of(cls, arrays: Arrays, device: torch.device) -> DeviceData:
@@ -128,8 +128,9 @@ class DeviceData:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return float32 inputs with mean 0 and standard deviation 1 in each channel of the training split."""
-        if self.is_normalised:
-            return images
+        return images if self.is_normalised else self._standardised(images)
+
+    def _standardised(self, images: Tensor) -> Tensor:
         # In place, but not in the memory of the data, which float32 images still lie in.
         centred = images - self.mean if images.dtype == torch.float32 else images.float().sub_(self.mean)
         return centred.div_(self.std)
@@ -146,7 +147,7 @@ class DeviceData:
         if isinstance(images, EncodedImages):
             return images
         if self.is_normalised:
-            return (self._copy(images).float() - self.mean) / self.std
+            return self._standardised(self._copy(images))
         with warnings.catch_warnings():
             # The memory is shared and read-only, which torch does not know. All access is by batches, which are copies.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
@@ -157,6 +158,9 @@ class DeviceData:
         # What workers get is read-only, which torch does not support.
         return torch.from_numpy(np.array(values)).to(self.device)
 
+    def _copy_if_any(self, values: NDArray[np.generic] | None) -> Tensor | None:
+        return None if values is None else self._copy(values)
+
     def _rows(self, images: Samples, rows: Rows) -> Tensor:
         if isinstance(images, EncodedImages):
             # As of a tensor, -1 is the last sample, and truth values are a mask.
@@ -165,6 +169,9 @@ class DeviceData:
         return images[rows if isinstance(rows, slice) else rows.to(images.device)]
 
     def _fetched(self, images: Samples, rows: Iterable[Rows]) -> Iterator[Tensor]:
+        def arrived(future: Future[Tensor]) -> Tensor:
+            return self.normalised(future.result().to(self.device, non_blocking=True))
+
         def fetch(index: Rows) -> Tensor:
             found = self._rows(images, index)
             return found.pin_memory() if self.device.type == "cuda" else found
@@ -177,9 +184,9 @@ class DeviceData:
                 for index in rows:
                     ahead.append(pool.submit(fetch, index))
                     if len(ahead) > num_threads:
-                        yield self.normalised(ahead.popleft().result().to(self.device, non_blocking=True))
+                        yield arrived(ahead.popleft())
                 while ahead:
-                    yield self.normalised(ahead.popleft().result().to(self.device, non_blocking=True))
+                    yield arrived(ahead.popleft())
             finally:
                 for future in ahead:
                     future.cancel()

@@ -112,7 +112,7 @@ def test_trials_stop_at_the_rungs_of_their_own_loss(tmp_path):
 
 @pytest.mark.slow
 def test_memory_that_is_full_costs_nothing_once_the_neighbours_are_gone(tmp_path, monkeypatch):
-    monkeypatch.setattr("losstune.execution.trials.connection.available_cpus", lambda: 2)
+    monkeypatch.setattr("losstune.execution.trials.connection.num_cores", lambda: 2)
     tasks = [small_task(learning_rate=rate) for rate in (1e-3, DEADLY, 1e-2, 3e-3)]
     results = run(tmp_path, tasks, executor="ray", train=train_or_fill_memory)
     assert results == run(tmp_path, tasks, executor="inline")

@@ -19,6 +19,7 @@ from ray.exceptions import RayError
 import losstune
 from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.core.machine import num_cores
 from losstune.execution.cluster import address_source, cluster_address
 from losstune.execution.trials import orphans
 
@@ -64,7 +65,7 @@ def _start(folder: Path) -> None:
     try:
         ray.init(
             address="local",
-            num_cpus=available_cpus(),
+            num_cpus=num_cores(),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -110,11 +111,6 @@ def _require_listener(address: str) -> None:
     if not (host and port.isdigit()):
         return
     socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
-
-
-def available_cpus() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _short_temp() -> Path:
