@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losstune.config.data import DataSettings, NoiseSettings
-from losstune.config.data import Split as SplitName
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.seeds import derive_seed
 from losstune.data.manifest import NoiseFacts
@@ -55,11 +54,7 @@ def noisy_labels(raw: RawData, splits: Splits, settings: DataSettings, seed: int
         return None
     if raw.targets is not None:
         raise LosstuneError(f"{KEY}: found {settings.noise_label}, expected 0: the data has soft labels")
-    true = {
-        "train": raw.labels[splits.train],
-        "validation": raw.labels[splits.validation],
-        "test": raw.test_labels if splits.test is None else raw.labels[splits.test],
-    }
+    true = splits.of(raw.labels, raw.test_labels)
     if isinstance(settings.label_noise, str):
         found = _given(raw, splits, settings)
     else:
@@ -70,7 +65,7 @@ def noisy_labels(raw: RawData, splits: Splits, settings: DataSettings, seed: int
         for name in settings.noisy_splits:
             # The stream of the training split has no name, so that studies of earlier versions stay as they are.
             seed_of_split = derive_seed(seed, "label_noise", *([name] if name != "train" else []))
-            labels_N = _required(true, name)
+            labels_N = true[name]
             if matrix_CC is None:
                 assert isinstance(settings.label_noise, float)
                 found[name] = symmetric(labels_N, len(raw.class_names), settings.label_noise, seed_of_split)
@@ -80,10 +75,9 @@ def noisy_labels(raw: RawData, splits: Splits, settings: DataSettings, seed: int
     facts = NoiseFacts(
         setting=settings.model_dump(mode="json")["label_noise"],
         rates={name: float(wrong_N.mean()) for name, wrong_N in wrong.items()},
-        transitions=_transitions(_required(true, "train"), found.get("train"), len(raw.class_names)),
+        transitions=_transitions(true["train"], found.get("train"), len(raw.class_names)),
     )
-    labels = {name: labels_N for name, labels_N in (true | found).items() if labels_N is not None}
-    return NoisyLabels(labels, facts, int(wrong["train"].sum()) if "train" in wrong else 0)
+    return NoisyLabels(true | found, facts, int(wrong["train"].sum()) if "train" in wrong else 0)
 
 
 def symmetric(labels_N: Labels, num_classes: int, rate: float, seed: int) -> Labels:
@@ -164,16 +158,12 @@ def _given(raw: RawData, splits: Splits, settings: DataSettings) -> dict[str, La
             f"{KEY}: found {settings.label_noise!r}, which names an array or column with wrong labels, but the "
             "data has none of that name; expected a number in [0, 1), or pairs, or a matrix"
         )
-    given = {
-        "train": raw.noisy_labels[splits.train],
-        "validation": raw.noisy_labels[splits.validation],
-        "test": raw.test_noisy_labels if splits.test is None else raw.noisy_labels[splits.test],
-    }
+    given = splits.of(raw.noisy_labels, raw.test_noisy_labels)
     return {name: _required(given, name) for name in settings.noisy_splits}
 
 
-def _required(labels: Mapping[SplitName | str, Labels | None], name: str) -> Labels:
-    found = labels[name]
+def _required(labels: Mapping[str, Labels], name: str) -> Labels:
+    found = labels.get(name)
     if found is None:
         raise LosstuneError(
             f"data.noisy_splits: found {name}, but the data's own {name} split has no second labels; expected train"

@@ -98,16 +98,12 @@ def write(
     """
     if splits.test is None:
         assert raw.test_images is not None
-        assert raw.test_labels is not None
-        test_images, test_labels, test_targets = raw.test_images, raw.test_labels, raw.test_targets
-        test_indices = np.arange(len(test_labels), dtype=np.int64)
+        test_images, test_targets = raw.test_images, raw.test_targets
+        test_indices = np.arange(len(test_images), dtype=np.int64)
     else:
-        test_images, test_labels, test_targets = raw.images, raw.labels[splits.test], raw.targets
-        test_indices = splits.test
-    train_labels, validation_labels = raw.labels[splits.train], raw.labels[splits.validation]
-    if noise is not None:
-        train_labels, validation_labels = noise.labels["train"], noise.labels["validation"]
-        test_labels = noise.labels["test"]
+        test_images, test_targets, test_indices = raw.images, raw.targets, splits.test
+    labels = noise.labels if noise is not None else splits.of(raw.labels, raw.test_labels)
+    train_labels, validation_labels, test_labels = labels["train"], labels["validation"], labels["test"]
     soft = {}
     if raw.targets is not None and test_targets is not None:
         soft = {

@@ -28,6 +28,17 @@ class Splits:
     validation: Labels
     test: Labels | None
 
+    def of(self, values: Labels, test_values: Labels | None) -> dict[str, Labels]:
+        """Return what belongs to the samples of each split, by its name; without a split of which it is unknown.
+
+        Args:
+            values: Of all samples outside the data's own test split, (N,).
+            test_values: Of the data's own test split; None without it, or if they are unknown.
+        """
+        found = {"train": values[self.train], "validation": values[self.validation]}
+        test = test_values if self.test is None else values[self.test]
+        return found if test is None else found | {"test": test}
+
 
 def split(
     labels: Labels,
