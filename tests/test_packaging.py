@@ -8,10 +8,12 @@ import sys
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
@@ -118,6 +120,20 @@ def test_constraints_are_pins_and_nothing_else():
 def test_every_requirement_is_pinned_within_its_range(requirement):
     assert requirement.specifier, "a range says what losstune needs at least"
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_every_pin_takes_the_oldest_python_that_is_promised():
+    """Debian 12 has Python 3.11.2. Where a pin asks for more, pip finds no version at all."""
+    (oldest,) = SpecifierSet(PROJECT["requires-python"])
+    found = {canonicalize_name(package.name): package for package in distributions()}
+    wanted = {
+        name: found[name].metadata.get("Requires-Python", "") or ""
+        for name, number in PINS.items()
+        if name in found and found[name].version == number
+    }
+    assert len(wanted) > 100
+    refused = {name: text for name, text in wanted.items() if f"{oldest.version}.0" not in SpecifierSet(text)}
+    assert refused == {}
 
 
 def test_every_library_imported_is_required():
