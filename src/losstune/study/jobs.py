@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +172,9 @@ class OwnCode:
 _installed: OwnCode | None = None
 
 
-def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode | None = None) -> Iterator[Timed]:
+def train_timed(
+    task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode | None = None
+) -> Generator[Timed, None, None]:
     """Train a task and time it. An exception becomes results with status ``"failed"`` and its message as cause.
 
     Args:
@@ -205,6 +208,35 @@ def train_timed(task: Task, arrays: Arrays, rungs: tuple[int, ...], own: OwnCode
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         yield timed(results, out_of_memory=out_of_memory)
+
+
+GoesOn = Callable[[int, TrainingResult], bool]
+"""Whether a training goes on after a rung: its number in the pack, and its result so far."""
+
+TrainPack = Callable[[Sequence[Task], Arrays, tuple[int, ...], GoesOn], Iterator[tuple[int, Timed]]]
+"""Trains a pack of tasks, see :func:`train_pack`."""
+
+
+def train_pack(
+    tasks: Sequence[Task], arrays: Arrays, rungs: tuple[int, ...], goes_on: GoesOn, own: OwnCode | None = None
+) -> Iterator[tuple[int, Timed]]:
+    """Train several tasks in this process; yield the number of each, from 0, and its result when it ends.
+
+    The result of a training does not depend on the others. They may end in any order.
+
+    Args:
+        tasks: What to train.
+        arrays: The data.
+        rungs: Epochs after which `goes_on` is asked.
+        goes_on: Decides whether a training goes on after a rung.
+        own: As for :func:`train_timed`.
+    """
+    for number, task in enumerate(tasks):
+        with closing(train_timed(task, arrays, rungs, own)) as steps:
+            for timed in steps:
+                if timed.results[0].status != "stopped" or not goes_on(number, timed.results[0]):
+                    break
+        yield number, timed
 
 
 def _trained(
