@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from losstune.config.settings import TrainingSettings
@@ -46,11 +46,11 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, learning_rate: float, num_batches: int = 1) -> None:
+    def step(self, learning_rate: float | Tensor, num_batches: int = 1) -> None:
         """Update every parameter that has a gradient.
 
         Args:
-            learning_rate: The learning rate.
+            learning_rate: The learning rate, as in :class:`losstune.training.update_rules.Step`.
             num_batches: Number of batches whose gradients have been added up; their mean is used.
         """
         if num_batches > 1:
@@ -64,7 +64,15 @@ class Optimizer:
                 if parameter not in self._states:
                     self._states[parameter] = self._rule.start(parameter, self._settings)
             states = [self._states[parameter] for parameter in used]
-            self._rule.update(Step(used, gradients, states, factor * learning_rate, weight_decay, self._settings))
+            rate = learning_rate if factor == 1.0 else factor * learning_rate
+            self._rule.update(Step(used, gradients, states, rate, weight_decay, self._settings))
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Begin again, with states of 0, in the memory of the present ones."""
+        for state in self._states.values():
+            for values in state:
+                values.zero_()
 
 
 ONE_CYCLE_WARMUP, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1 / 25e4

@@ -32,7 +32,7 @@ class Step:
         parameters: Parameters, which are updated in place.
         gradients: The gradient of each.
         states: The state of each, which is updated in place.
-        learning_rate: The learning rate.
+        learning_rate: The learning rate; on a GPU a tensor there, float32, so that a CUDA graph can read it.
         weight_decay: The weight decay.
         settings: The settings of the training.
     """
@@ -40,7 +40,7 @@ class Step:
     parameters: list[nn.Parameter]
     gradients: list[Tensor]
     states: list[State]
-    learning_rate: float
+    learning_rate: float | Tensor
     weight_decay: float
     settings: TrainingSettings
 
@@ -110,8 +110,9 @@ def _sgd(step: Step) -> None:
 
 
 def _squares(parameter: Tensor, settings: TrainingSettings) -> State:
-    # torch counts the steps on the host, although nothing depends on them.
-    return torch.zeros((), dtype=torch.float32), torch.zeros_like(parameter), *_momentum(parameter, settings)
+    # torch counts the steps, although nothing depends on them.
+    num_steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return num_steps, torch.zeros_like(parameter), *_momentum(parameter, settings)
 
 
 def _rmsprop(step: Step) -> None:
@@ -128,6 +129,7 @@ def _rmsprop(step: Step) -> None:
         weight_decay=step.weight_decay,
         momentum=step.settings.momentum,
         centered=False,
+        capturable=step.parameters[0].is_cuda,
     )
 
 
@@ -149,7 +151,11 @@ def _muon(step: Step) -> None:
         # Steps of AdamW's size, so that matrices and vectors share a learning rate.
         rate = 0.2 * math.sqrt(max(matrix.shape)) * step.learning_rate
         parameter.mul_(1 - step.learning_rate * step.weight_decay)
-        parameter.add_(_orthogonalised(matrix).view(parameter.shape), alpha=-rate)
+        direction = _orthogonalised(matrix).view(parameter.shape)
+        if isinstance(rate, Tensor):  # alpha would be read by the host
+            parameter.sub_(rate * direction.to(parameter.dtype))
+        else:
+            parameter.add_(direction, alpha=-rate)
 
 
 NEWTON_SCHULZ, NUM_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
