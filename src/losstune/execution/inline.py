@@ -1,25 +1,31 @@
-"""Train a plan in this process, one job after another. For tests and tiny studies."""
+"""Train a plan in this process, without Ray. For tests and tiny studies."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from losstune.study.asha import Brackets
-from losstune.study.jobs import Job, Timed, Train
+from losstune.core.records import Entry
+from losstune.study.asha import Brackets, Decisions, Reached
+from losstune.study.jobs import GoesOn, Job, TrainPack
+from losstune.study.keeping import Keeper
+from losstune.study.packs import Packs
 from losstune.study.plan import Plan
-from losstune.training.task import Arrays
+from losstune.training.task import Arrays, TrainingResult
 
 
 def run(
     plan: Plan,
-    train: Train,
+    train: TrainPack,
     arrays: Arrays,
     brackets: Brackets | None,
-    on_finished: Callable[[Job, Timed], None],
+    keeper: Keeper,
+    on_finished: Callable[[Job, Entry], None],
+    *,
+    most: int = 1,
     limit_min: float | None = None,
 ) -> None:
     """Train every job of the plan.
@@ -29,26 +35,34 @@ def run(
         train: The training function.
         arrays: The data.
         brackets: Early stopping, or None.
-        on_finished: Called with each job and its result.
+        keeper: Stores each result before `on_finished` is called.
+        on_finished: Called with each job and its entry in the ledger.
+        most: Most jobs to train side by side, on a GPU.
         limit_min: Time limit of one training in minutes, after which `train` gets a ``TimeoutError``. None for no
-            limit.
+            limit. With a limit, jobs are trained one at a time.
     """
-    while (job := plan.next()) is not None:
-        with _limited(limit_min):
-            timed = _trained(job, train, arrays, brackets)
-        on_finished(job, timed)
+    packs = Packs(plan, most if limit_min is None else 1, side_by_side=True)
+    decisions = None if brackets is None else Decisions(brackets)
+    while jobs := packs.next():
+        progress = train(
+            [job.task for job in jobs], arrays, brackets.rungs if brackets else (), _goes_on(jobs, brackets, decisions)
+        )
+        while True:
+            with _limited(limit_min):
+                found = next(progress, None)
+            if found is None:
+                break
+            number, timed = found
+            on_finished(jobs[number], keeper.keep(jobs[number], timed))
 
 
-def _trained(job: Job, train: Train, arrays: Arrays, brackets: Brackets | None) -> Timed:
-    for timed in train(job.task, arrays, brackets.rungs if brackets else ()):
-        result = timed.results[0]
-        if result.status != "stopped" or brackets is None:
-            return timed
-        latest = result.curve[-1]
-        score = latest.validation[brackets.metric.name]
-        if not brackets.goes_on(job.task.configuration.loss, job.search, latest.epoch, score):
-            return timed
-    raise AssertionError("a training ends with a result")
+def _goes_on(jobs: Sequence[Job], brackets: Brackets | None, decisions: Decisions | None) -> GoesOn:
+    def goes_on(number: int, result: TrainingResult) -> bool:
+        if brackets is None or decisions is None:
+            return False
+        return decisions.goes_on(Reached.of(jobs[number], result, brackets.metric))
+
+    return goes_on
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
-from losstune.study.ledger import Ledger, locked, open_ledger
+from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
 from losstune.study.registration import register, share_registrations, take_registrations, write_registration
 from losstune.study.selection import select_winners
@@ -44,7 +44,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every training is finished.
     """
     study = open_study(params, folder, root, find_device)
-    with open_ledger(study.params, root) as ledger, locked(root, "confirm"):
+    with open_ledger(study.params, root) as ledger, execute.exclusive(root, "confirm"):
         winners, worst = _searched(study)
         plan = plan_blocks(study, winners, ledger, worst)
         _register(study, winners, ledger)

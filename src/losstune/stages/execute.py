@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from losstune.config.references import references
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
+from losstune.execution import orphans
+from losstune.execution.resources import TrialResources
+from losstune.execution.resources import resources_of as find_resources
 from losstune.stages.interrupts import interruptible
 from losstune.stages.own import own_code_of
 from losstune.stages.run_info import stage_run
 from losstune.stages.study import Study
 from losstune.study import provenance
 from losstune.study.asha import Brackets
-from losstune.study.jobs import Job, Timed, entries_of, train_timed
-from losstune.study.ledger import Ledger
+from losstune.study.jobs import Job, train_pack
+from losstune.study.keeping import Keeper
+from losstune.study.ledger import Ledger, locked
 from losstune.study.plan import Plan
 from losstune.tracking import experiment_of, open_tracker
 from losstune.training.task import Arrays
 
-if TYPE_CHECKING:
-    from losstune.execution import trials
+
+@contextmanager
+def exclusive(root: Path, stage: Stage) -> Iterator[None]:
+    """Hold the study's lock, without workers that a killed stage left behind. Plan only inside.
+
+    Raises:
+        LosstuneError: If another process holds the lock; the message names it.
+    """
+    with locked(root, stage):
+        orphans.clear()
+        yield
 
 
 def execute_stage(
@@ -40,7 +54,6 @@ def execute_stage(
     """
     num_kept = len(plan.kept)
     git = provenance.git_state()
-    commit = git.short_commit
     tracker = open_tracker(study.params.tracking, experiment_of(study.params), study.root, stage_run(study, stage))
     ledger.share(entry.record.key for entry in plan.kept)
     for entry in plan.kept:
@@ -56,14 +69,14 @@ def execute_stage(
             arrays = read()  # before the progress bar, so that an error in the data comes first
             with interruptible(), Progress(num_to_train, stage, kept=num_kept, unit="training") as progress:
 
-                def finished(job: Job, timed: Timed) -> None:
-                    for entry, weights in entries_of(job, timed, commit):
-                        ledger.put(entry, weights)
-                        plan.finish(entry)
-                        tracker.log(entry)
+                def finished(job: Job, entry: Entry) -> None:
+                    ledger.share(job.keys, are_new=True)
+                    plan.finish(entry)
+                    tracker.log(entry)
                     progress.update(plan.num_finished - num_kept, job.name)
 
-                train_plan(study, plan, arrays, brackets, finished)
+                keeper = Keeper(study.root.absolute(), git.short_commit)
+                train_plan(study, plan, arrays, brackets, keeper, finished)
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -82,23 +95,32 @@ def execute_stage(
 
 
 def train_plan(
-    study: Study, plan: Plan, arrays: Arrays, brackets: Brackets | None, finished: Callable[[Job, Timed], None]
+    study: Study,
+    plan: Plan,
+    arrays: Arrays,
+    brackets: Brackets | None,
+    keeper: Keeper,
+    finished: Callable[[Job, Entry], None],
 ) -> None:
     """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline
 
-        inline.run(plan, train_timed, arrays, brackets, finished, resources.trial_time_limit)
+        most = resources_of(study).most if study.device == "cuda" else 1
+        inline.run(
+            plan, train_pack, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit
+        )
         return
     with collection_paused():
         from losstune.execution import trials  # takes 1 s to import; a study without Ray does not need it
 
     trials.run(
         plan,
-        partial(train_timed, own=own_code_of(study.params)) if references(study.params) else train_timed,
+        partial(train_pack, own=own_code_of(study.params)) if references(study.params) else train_pack,
         arrays,
         brackets,
+        keeper,
         finished,
         resources=resources,
         per_trial=resources_of(study),
@@ -106,22 +128,10 @@ def train_plan(
     )
 
 
-def resources_of(study: Study) -> trials.TrialResources:
-    """Return the resources of one training of the study."""
-    from losstune.execution import trials
-
-    # What a loop of the user's own needs is not known.
-    is_own = study.params.training.loop is not None
-    num_per_gpu = 1 if is_own else _num_per_gpu(study.params.model.name, study.inputs.input_shape)
-    return trials.resources_of(study.device, study.params.resources, num_per_gpu)
-
-
-def _num_per_gpu(model: str, input_shape: tuple[int, ...]) -> int:
-    """Estimate how many trainings can share a GPU: a small network cannot use all of it."""
-    if model in {"linear", "mlp", "cnn"} or len(input_shape) == 1:
-        return 8
-    side = input_shape[-1]
-    return 4 if model in {"resnet", "resnet9"} and side <= 64 else 2 if side <= 64 else 1
+def resources_of(study: Study) -> TrialResources:
+    """Return the resources of one pack of the study's trainings."""
+    own_loop = study.params.training.loop is not None
+    return find_resources(study.device, study.params.resources, own_loop=own_loop)
 
 
 def _counts(entries: list[Entry]) -> dict[str, float]:

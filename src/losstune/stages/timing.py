@@ -14,11 +14,13 @@ import numpy as np
 import psutil
 
 from losstune.core.errors import LosstuneError
+from losstune.core.records import Entry
 from losstune.stages import execute
 from losstune.stages.interrupts import interruptible
 from losstune.stages.study import Study, read_arrays
 from losstune.study.cost import Timings, gaps
-from losstune.study.jobs import Job, Timed, entries_of, train_timed
+from losstune.study.jobs import Job, train_timed
+from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan
 from losstune.training.task import Arrays, Task
@@ -78,14 +80,14 @@ def measure(
     chosen = [replace(job, task=_shortened(job.task, passes)) for job in chosen]
     timed, start_and_end_sec = _train(study, chosen, _part(arrays, passes))
     seconds: dict[str, list[float]] = {}
-    for job, one in timed:
-        if one.results[0].status != "failed":
+    for job, entry in timed:
+        if entry.record.status != "failed":
             loss = job.task.configuration.loss
-            seconds.setdefault(loss, []).append(one.duration_sec * epochs / passes)
+            seconds.setdefault(loss, []).append(entry.execution.duration_sec * epochs / passes)
     if not seconds:
-        cause = timed[0][1].results[0].cause if timed else "no worker trained"
+        cause = timed[0][1].record.cause if timed else "no worker trained"
         raise LosstuneError(f"cost: all {num} test trainings failed; the first: {cause}")
-    between = gaps((one.started_at, one.started_at + one.duration_sec) for _, one in timed)
+    between = gaps(_span(entry) for _, entry in timed)
     return Measured(
         timings=Timings(
             seconds=seconds,
@@ -97,25 +99,26 @@ def measure(
     )
 
 
-def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tuple[Job, Timed]], float]:
+def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tuple[Job, Entry]], float]:
     """Return the result of each job, and the seconds before the first and after the last."""
-    timed: list[tuple[Job, Timed]] = []
+    timed: list[tuple[Job, Entry]] = []
     with tempfile.TemporaryDirectory(prefix="losstune-cost-") as temp, interruptible():
-        ledger = Ledger(Path(temp))
-        plan = FixedPlan(jobs, ledger)
+        plan = FixedPlan(jobs, Ledger(Path(temp)))
 
-        def finished(job: Job, result: Timed) -> None:
-            timed.append((job, result))
-            for entry, _ in entries_of(job, result, None):
-                ledger.put(entry)
-                plan.finish(entry)
+        def finished(job: Job, entry: Entry) -> None:
+            timed.append((job, entry))
+            plan.finish(entry)
 
         start = time.time()
-        execute.train_plan(study, plan, arrays, None, finished)
+        execute.train_plan(study, plan, arrays, None, Keeper(Path(temp), None), finished)
         end = time.time()
-    first = min((one.started_at for _, one in timed), default=end)
-    last = max((one.started_at + one.duration_sec for _, one in timed), default=end)
+    spans = [_span(entry) for _, entry in timed]
+    first, last = min((span[0] for span in spans), default=end), max((span[1] for span in spans), default=end)
     return timed, first - start + end - last
+
+
+def _span(entry: Entry) -> tuple[float, float]:
+    return entry.execution.started_at, entry.execution.started_at + entry.execution.duration_sec
 
 
 def _pass_sec(task: Task, arrays: Arrays) -> float:

@@ -12,7 +12,7 @@ from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
-from losstune.study.ledger import Ledger, locked, open_ledger
+from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import SearchPlan
 
 
@@ -34,7 +34,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     for line in (*study.notes, *identical_lines(study.spaces, known_class_counts(folder))):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
-    with open_ledger(params, root) as ledger, locked(root, "tune"):
+    with open_ledger(params, root) as ledger, execute.exclusive(root, "tune"):
         plan = make_plan(study, ledger)
         brackets = None
         if params.tune.scheduler == "asha":

@@ -6,10 +6,14 @@ its gradients and not for its result. Algorithm for one bracket: Li et al. 2020,
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from losstune.core.metric import Metric
 from losstune.core.records import Record
+from losstune.study.jobs import Job
+from losstune.training.task import TrainingResult
 
 
 def rungs(grace_epochs: int, reduction_factor: int, epochs: int) -> tuple[int, ...]:
@@ -58,3 +62,35 @@ class Brackets:
             if epoch.epoch in self.rungs:
                 rung = record.configuration.loss, record.search, epoch.epoch
                 self._gains.setdefault(rung, []).append(self.metric.sign * epoch.validation[self.metric.name])
+
+
+class Reached(NamedTuple):
+    """A training at a rung: its key, loss and search, the rung, and its score there."""
+
+    key: str
+    loss: str
+    search: int
+    epoch: int
+    score: float
+
+    @classmethod
+    def of(cls, job: Job, result: TrainingResult, metric: Metric) -> Reached:
+        """Return where the training of a job is now."""
+        latest = result.curve[-1]
+        score = latest.validation[metric.name]
+        return cls(job.keys[0], job.task.configuration.loss, job.search, latest.epoch, score)
+
+
+class Decisions:
+    """Decides for all workers, in the order in which they ask. A retried training gets the same answer again."""
+
+    def __init__(self, brackets: Brackets) -> None:
+        self._brackets = brackets
+        self._made: dict[tuple[str, int], bool] = {}
+
+    def goes_on(self, reached: Reached) -> bool:
+        """Return whether a training continues after a rung."""
+        mark = reached.key, reached.epoch
+        if mark not in self._made:
+            self._made[mark] = self._brackets.goes_on(reached.loss, reached.search, reached.epoch, reached.score)
+        return self._made[mark]

@@ -89,9 +89,6 @@ SIGNS_OF_FULL_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 
-Train = Callable[[Task, Arrays, tuple[int, ...]], Iterator[Timed]]
-"""Trains a task, yielding at rungs and at the end; see :func:`train_timed`."""
-
 
 def make_job(
     task: Task,

@@ -94,11 +94,11 @@ class Ledger:
         if self.shared is not None:
             self.shared.send(key, self._base)
 
-    def share(self, keys: Iterable[str]) -> None:
-        """Send the entries with these keys that the shared ledger lacks, if there is one."""
+    def share(self, keys: Iterable[str], *, are_new: bool = False) -> None:
+        """Send the entries with these keys to the shared ledger, if there is one and it lacks them or they are new."""
         if self.shared is not None:
             for key in keys:
-                if key not in self.shared.keys:
+                if are_new or key not in self.shared.keys:
                     self.shared.send(key, self._base)
 
     def weights(self, key: str) -> Path | None:

@@ -54,6 +54,11 @@ class Plan:
         """Whether all records exist that the stage needs."""
         return self.num_finished == self.total
 
+    @property
+    def num_ready(self) -> int:
+        """Number of jobs that ``next`` would return without another training finishing."""
+        return len(self._missing)
+
     def next(self) -> Job | None:
         """Return the next job to train; None if none is left or all that are left depend on running jobs."""
         return heapq.heappop(self._missing)[1] if self._missing else None

@@ -1,4 +1,4 @@
-"""Write a training into the study's SQLite database in one transaction, ten times faster than MLflow's client.
+"""Write trainings into the study's SQLite database in one transaction, ten times faster than MLflow's client.
 
 For each training, the client opens a dozen transactions and makes an object of every value. This module writes the same
 rows; a test compares them table by table. If the version of MLflow's tables is unknown, or anything fails, the client
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from losstune.tracking.runs import Child, DatasetInput, Point
@@ -39,28 +39,31 @@ class BulkWriter:
         self._is_known: bool | None = None
         self._open: sqlite3.Connection | None = None
 
-    def write(self, child: Child, parent_id: str, dataset: DatasetInput | None, digest_length: int) -> str | None:
-        """Write a training as a nested run; return the run's id, or None if the client must write it.
+    def write(
+        self, children: Sequence[Child], parent_id: str, dataset: DatasetInput | None, digest_length: int
+    ) -> list[str] | None:
+        """Write trainings as nested runs; return the ids of the runs, or None if the client must write them.
 
-        The run is written completely or not at all.
+        All runs are written completely, or none at all.
 
         Args:
-            child: The training, which must not have a run yet.
+            children: The trainings, which must not have runs yet.
             parent_id: Id of the parent run.
             dataset: Its data, which the parent run must already have as input.
             digest_length: Number of characters of the data's digest that MLflow shows.
         """
-        if not _is_plain(child) or not self._knows_the_tables():
+        if not all(_is_plain(child) for child in children) or not self._knows_the_tables():
             return None
-        run_id = uuid.uuid4().hex
+        run_ids = [uuid.uuid4().hex for _ in children]
         try:
             with self._connection() as database:
-                self._insert(database, run_id, child, parent_id)
-                if dataset is not None:
-                    self._insert_input(database, run_id, dataset.name[:500], dataset.digest[:digest_length])
+                for run_id, child in zip(run_ids, children, strict=True):
+                    self._insert(database, run_id, child, parent_id)
+                    if dataset is not None:
+                        self._insert_input(database, run_id, dataset.name[:500], dataset.digest[:digest_length])
         except (sqlite3.Error, LookupError):
             return None
-        return run_id
+        return run_ids
 
     def close(self) -> None:
         """Close the database. The next write opens it again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,6 +107,21 @@ class Store:
             )
         return None
 
+    def log_new(self, children: Iterable[Child]) -> None:
+        """Log those trainings that have no run yet, all in one transaction, if the database allows that.
+
+        Otherwise this does nothing. :meth:`log_child` returns at once for what is logged.
+        """
+        new: dict[str, Child] = {}
+        for child in children:
+            if child.key not in self._known:
+                new.setdefault(child.key, child)
+        if self._bulk is None or not new:
+            return
+        run_ids = self._bulk.write(list(new.values()), self.parent_id, self._dataset, DIGEST_LENGTH)
+        for run_id, child in zip(run_ids or (), new.values(), strict=False):
+            self._known[child.key] = _Known(run_id, self.parent_id, child.status, child.tags.get("losstune.status"))
+
     def log_child(self, child: Child) -> bool:
         """Log a training as a run nested in the parent, unless the experiment already has it.
 
@@ -119,13 +134,14 @@ class Store:
         known, outcome = self._known.get(child.key), child.tags.get("losstune.status")
         if known is not None and known.outcome != outcome:
             self._client.delete_run(known.run_id)
+            del self._known[child.key]
             known = None
         if known is not None and known.is_whole:
             return self._adopt(known)
-        if known is None and (run_id := self._write_whole(child)) is not None:
-            self._known[child.key] = _Known(run_id, self.parent_id, child.status, outcome)
-            return True
         if known is None:
+            self.log_new([child])
+            if child.key in self._known:
+                return True
             tags = {**child.tags, "mlflow.parentRunId": self.parent_id}
             run_id = self._create_run(child.name, tags, child.started_ms)
             known = self._known[child.key] = _Known(run_id, self.parent_id, outcome=outcome)
@@ -258,11 +274,6 @@ class Store:
             self._experiment.experiment_id, start_time=started_ms, tags=dict(tags), run_name=name
         )
         return str(created.info.run_id)
-
-    def _write_whole(self, child: Child) -> str | None:
-        if self._bulk is None:
-            return None
-        return self._bulk.write(child, self.parent_id, self._dataset, DIGEST_LENGTH)
 
     @cached_property
     def _bulk(self) -> BulkWriter | None:

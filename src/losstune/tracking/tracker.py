@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,9 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 FIRST_RETRY_SEC = 2.0
 LAST_RETRY_SEC = 60.0
 PATIENCE_SEC = 120.0
+MOST_AT_ONCE = 100
+"""Trainings that are logged in one transaction."""
+
 PATIENCE_WHEN_KILLED_SEC = 10.0
 
 
@@ -248,27 +252,29 @@ class _Worker(threading.Thread):
         self._run_id = store.parent_id
         if self._past is None and facts.git.dirty and (text := provenance.difference()):
             store.log_text(DIFFERENCE, text)
-        while (entry := self._next()) is not None:
-            child = child_of(entry, self._run, facts)
-            try:
-                is_here = store.log_child(child)
-            except Exception as error:
-                if not is_final(error):
-                    raise
-                self._num_rejected += 1
-                self._defects.append(f"{child.name}: {reason_of(error)}")
-            else:
-                self._num_logged += is_here
-                self._num_elsewhere += not is_here
-            self._waiting.popleft()
+        while entries := self._next():
+            children = [child_of(entry, self._run, facts) for entry in entries]
+            store.log_new(children)
+            for child in children:
+                try:
+                    is_here = store.log_child(child)
+                except Exception as error:
+                    if not is_final(error):
+                        raise
+                    self._num_rejected += 1
+                    self._defects.append(f"{child.name}: {reason_of(error)}")
+                else:
+                    self._num_logged += is_here
+                    self._num_elsewhere += not is_here
+                self._waiting.popleft()
         if self._end is not None:
             self._close(store, self._end)
 
-    def _next(self) -> Entry | None:
-        """Return the next entry, None after the last one. An entry stays in the queue until it is logged."""
+    def _next(self) -> list[Entry]:
+        """Return the next entries, none after the last one. An entry stays in the queue until it is logged."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._end is not None)
-            return self._waiting[0] if self._waiting else None
+            return list(islice(self._waiting, MOST_AT_ONCE))
 
     def _close(self, store: Store, end: _End) -> None:
         store.log_metrics(end.metrics)

@@ -4,8 +4,8 @@ Tune only runs the trials. The plan decides what to train, and the ledger stores
 loggers are not used.
 """
 
+from losstune.execution.resources import TrialResources
 from losstune.execution.trials.nodes import Node, survey
-from losstune.execution.trials.resources import TrialResources, resources_of
 from losstune.execution.trials.run import run
 
-__all__ = ["Node", "TrialResources", "resources_of", "run", "survey"]
+__all__ = ["Node", "TrialResources", "run", "survey"]

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +19,14 @@ import losstune
 from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.machine import num_cores
+from losstune.execution import orphans
 from losstune.execution.cluster import address_source, cluster_address
-from losstune.execution.trials import orphans
 
 FAILURES = (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
 """Exceptions of Ray when it does not start or answer."""
 
 PATIENCE_SEC = 2.0
 """Time limit for a connection to the cluster's port."""
-
-MAX_TEMP_LENGTH = 12
-"""The paths of Ray's sockets add 95 characters to the temp folder and may not exceed 107 bytes."""
 
 
 @contextmanager
@@ -42,11 +38,11 @@ def connected(resources: ResourceSettings) -> Iterator[Path]:
     Raises:
         LosstuneError: If no Ray answers at the address, or Ray does not start here.
     """
-    orphans.clear(_short_temp())
+    orphans.clear()
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = cluster_address(resources)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    with orphans.owned_folder(_short_temp()) as folder:
+    with orphans.owned_folder() as folder:
         try:
             if address:
                 _attach(address, address_source(resources))
@@ -111,8 +107,3 @@ def _require_listener(address: str) -> None:
     if not (host and port.isdigit()):
         return
     socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), PATIENCE_SEC).close()
-
-
-def _short_temp() -> Path:
-    usual = tempfile.gettempdir()
-    return Path(usual if len(usual) <= MAX_TEMP_LENGTH else "/tmp")

@@ -26,18 +26,21 @@ LOCK = "owner.lock"
 PATIENCE_SEC = 10.0
 POLL_SEC = 0.05
 
+MAX_TEMP_LENGTH = 12
+"""The paths of Ray's sockets add 95 characters to the temp folder and may not exceed 107 bytes."""
+
 
 @contextmanager
-def owned_folder(parent: Path) -> Iterator[Path]:
+def owned_folder(parent: Path | None = None) -> Iterator[Path]:
     """Make a folder for a Ray that this process starts. At the end, end Ray's processes and remove the folder.
 
     If this process is killed before that, the watchdog, a small process in its own session, cleans up within a second.
     If the watchdog is killed as well, or the machine goes down, the next study cleans up by :func:`clear`.
 
     Args:
-        parent: Folder in which it is made.
+        parent: Folder in which it is made; None for the temporary folder.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent or _short_temp()))
     lock = FileLock(folder / LOCK)
     lock.acquire(timeout=0)
     # Its standard input closes when this process ends. In its own session, it does not receive Ctrl-C or the signals of
@@ -60,9 +63,12 @@ def owned_folder(parent: Path) -> Iterator[Path]:
             watchdog.wait(2 * PATIENCE_SEC)
 
 
-def clear(parent: Path) -> list[Path]:
-    """End the Ray processes whose owner has ended, remove their folders, and return these."""
-    found = [folder for folder in sorted(parent.glob(f"{PREFIX}*")) if _is_orphaned(folder)]
+def clear(parent: Path | None = None) -> list[Path]:
+    """End the Ray processes whose owner has ended, remove their folders, and return these.
+
+    A worker whose driver was killed may still store a training. So a stage calls this before it looks into the ledger.
+    """
+    found = [folder for folder in sorted((parent or _short_temp()).glob(f"{PREFIX}*")) if _is_orphaned(folder)]
     for folder in found:
         _end(folder)
     return found
@@ -71,6 +77,11 @@ def clear(parent: Path) -> list[Path]:
 def processes_of(folder: Path) -> list[psutil.Process]:
     """Return this user's Ray processes that belong to a folder."""
     return [process for process in psutil.process_iter() if _runs_in(process, f"{folder}/")]
+
+
+def _short_temp() -> Path:
+    usual = tempfile.gettempdir()
+    return Path(usual if len(usual) <= MAX_TEMP_LENGTH else "/tmp")
 
 
 def _is_orphaned(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from losstune.config.load import load_params
-from losstune.execution.trials import TrialResources, resources_of
+from losstune.execution.resources import TrialResources, resources_of
 from tests.paths import REPOSITORY
 
 RESOURCES = load_params(REPOSITORY / "params.yaml").resources
@@ -13,14 +13,23 @@ SHARED_GPU = TrialResources(cpus=1, gpus=0.25)
 @pytest.mark.parametrize(
     ("device", "setting", "expected"),
     [
-        ("cpu", "auto", TrialResources(cpus=1, gpus=0)),
-        ("cuda", "auto", TrialResources(cpus=1, gpus=0.25)),
-        ("cuda", 2, TrialResources(cpus=1, gpus=0.5)),
+        ("cpu", "auto", TrialResources(cpus=1, gpus=0, most=256)),
+        ("cpu", 2, TrialResources(cpus=1, gpus=0, most=256)),
+        ("cuda", "auto", TrialResources(cpus=1, gpus=1, most=64)),
+        ("cuda", 2, TrialResources(cpus=1, gpus=1, most=2)),
     ],
 )
-def test_small_models_share_a_gpu(device, setting, expected):
+def test_one_worker_trains_a_pack_on_a_core_or_a_gpu(device, setting, expected):
     resources = RESOURCES.model_copy(update={"trials_per_gpu": setting})
-    assert resources_of(device, resources, num_per_gpu=4) == expected
+    assert resources_of(device, resources) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "setting", "gpus"), [("cpu", "auto", 0), ("cpu", 4, 0), ("cuda", "auto", 1), ("cuda", 4, 0.25)]
+)
+def test_processes_with_a_loop_of_the_users_own_share_a_gpu(device, setting, gpus):
+    resources = RESOURCES.model_copy(update={"trials_per_gpu": setting})
+    assert resources_of(device, resources, own_loop=True) == TrialResources(cpus=1, gpus=gpus, most=1)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import time
 import psutil
 import pytest
 
-from losstune.execution.trials import orphans
+from losstune.execution import orphans
 
 OWNER = """
 import subprocess, sys, time
 from pathlib import Path
-from losstune.execution.trials.orphans import owned_folder
+from losstune.execution.orphans import owned_folder
 with owned_folder(Path(sys.argv[1])) as folder:
     # In a session of its own, as Ray's workers are in groups of their own.
     like_ray = subprocess.Popen(
