@@ -21,6 +21,7 @@ from losstune.core.sources import code_digest
 from losstune.losses.registry import get, use_own
 from losstune.losses.spec import BoundLoss
 from losstune.study.provenance import processor_name
+from losstune.training.grouped import train_grouped
 from losstune.training.loop import train
 from losstune.training.side_by_side import Alone, GoesOn, train_side_by_side
 from losstune.training.task import Arrays, Task, TrainingResult, failed
@@ -227,8 +228,8 @@ def train_pack(
 ) -> Iterator[tuple[int, Timed]]:
     """Train several tasks in this process; yield the number of each, from 0, and its result when it ends.
 
-    On a GPU they are trained side by side, if losstune's own loop trains them. The result of a training does not depend
-    on the others. They may end in any order.
+    On a GPU they are trained side by side, if losstune's own loop trains them, and small networks on a CPU in groups.
+    The result of a training does not depend on the others. They may end in any order.
 
     Args:
         tasks: What to train.
@@ -238,8 +239,8 @@ def train_pack(
         own: As for :func:`train_timed`.
         width: How many are trained side by side on a GPU; None to measure it.
     """
-    alone = dict.fromkeys(range(len(tasks)), None)
-    if tasks[0].device == "cuda" and tasks[0].training.loop is None:
+    alone: dict[int, str | None] = dict.fromkeys(range(len(tasks)))
+    if tasks[0].training.loop is None and (tasks[0].device == "cuda" or len(tasks) > 1):
         alone = yield from _together(tasks, arrays, rungs, goes_on, own, width)
     for number, note in alone.items():
         with closing(train_timed(tasks[number], arrays, rungs, own)) as steps:
@@ -257,15 +258,21 @@ def _together(
     own: OwnCode | None,
     width: int | None,
 ) -> Generator[tuple[int, Timed], None, dict[int, str | None]]:
-    """Train side by side what can be; return the numbers of the other tasks, each with the reason."""
+    """Train at once what can be; return the numbers of the other tasks, on a GPU each with the reason."""
     if own is not None:
         own.install()
     losses = [get(task.configuration.loss).bind(task.configuration.hyperparameters) for task in tasks]
     alone: dict[int, str | None] = {}
-    for ended in train_side_by_side(tasks, losses, arrays, rungs, goes_on, width):
+    is_gpu = tasks[0].device == "cuda"
+    for ended in (
+        train_side_by_side(tasks, losses, arrays, rungs, goes_on, width)
+        if is_gpu
+        else train_grouped(tasks, losses, arrays, rungs, goes_on)
+    ):
         task, outcome = tasks[ended.number], ended.outcome
         if isinstance(outcome, Alone):
-            alone[ended.number] = f"{outcome.reason}, so that trainings follow one another on a GPU"
+            note = f"{outcome.reason}, so that trainings follow one another on a GPU" if is_gpu else None
+            alone[ended.number] = note
             continue
         yield (
             ended.number,

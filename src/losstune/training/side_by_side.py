@@ -89,7 +89,7 @@ def train_side_by_side(
     """
     waiting: dict[str, deque[int]] = {}
     for number, task in enumerate(tasks):
-        waiting.setdefault(_kind(task), deque()).append(number)
+        waiting.setdefault(kind_of(task), deque()).append(number)
     for kind, numbers in waiting.items():
         best = width_of((kind, arrays.digest, tasks[numbers[0]].device), width)
         while numbers:
@@ -281,7 +281,7 @@ def _free(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def _kind(task: Task) -> str:
+def kind_of(task: Task) -> str:
     """Return what trainings of a group have in common: the network, and the number and size of the steps."""
     training = task.training
     steps = (training.epochs, training.batch_size, training.accumulation, training.precision)

@@ -7,7 +7,7 @@ host. Shape suffixes: N samples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -87,22 +87,33 @@ class Training:
         if self.is_over:
             return
         self.network.train()
-        settings = self.task.training
         total = torch.zeros((), device=self.data.device)
-        batches = self.data.train_batches(self.draw_order(), self.batch_size, self.num_batches)
-        for batch, (index, inputs) in enumerate(batches):
+        for batch, (inputs, target) in enumerate(self.batches(), 1):
+            total += self.backward(inputs, target)
+            self.update_after(batch)
+        self.end_epoch(epoch, total, self.outputs(self.data.validation_images))
+
+    def batches(self) -> Iterator[tuple[Tensor, Target]]:
+        """Yield the inputs, augmented and mixed, and the target of one batch of an epoch after another."""
+        settings = self.task.training
+        for index, drawn in self.data.train_batches(self.draw_order(), self.batch_size, self.num_batches):
+            inputs, target = drawn, Target(self.target.index_select(0, index))
             if self.augment is not None:
                 inputs = self.augment(inputs, self.augmentation)
-            target = Target(self.target[index])
             if settings.mixes:
                 draws = mixing.draw(inputs.shape, settings, self.augmentation)
                 draws = tuple(values.to(self.data.device) for values in draws)
                 inputs, target = mixing.apply(inputs, target.own, settings, draws)
-            total += self.backward(inputs, target)
-            if (batch + 1) % self.accumulation == 0:
-                self.update(self.rates[self.num_updates])
-                self.num_updates += 1
-        outputs = self.outputs(self.data.validation_images)
+            yield inputs, target
+
+    def update_after(self, batch: int) -> None:
+        """Take a step after a batch of the epoch, from 1, if one is due."""
+        if batch % self.accumulation == 0:
+            self.update(self.rates[self.num_updates])
+            self.num_updates += 1
+
+    def end_epoch(self, epoch: int, total: Tensor, outputs: Tensor) -> None:
+        """Score the model by its outputs for the validation split, and add the epoch to the curve."""
         scores = self._scores(outputs, self.data.validation_labels, self.data.validation_targets)
         self.add_epoch(epoch, total.item(), scores)
 
@@ -216,10 +227,7 @@ class Training:
     def outputs(self, images: Samples) -> Tensor:
         """Return the model's outputs (N, C) for all samples of a split."""
         self.scored.eval()
-        size = max(
-            1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES[self.data.device.type] // math.prod(images.shape[1:]))
-        )
-        rows = (slice(start, start + size) for start in range(0, len(images), size))
+        rows = evaluation_rows(images, self.data.device)
         return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
     @torch.no_grad()
@@ -230,3 +238,9 @@ class Training:
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
         return self.scorer.scores(probabilities, target, balanced, soft)
+
+
+def evaluation_rows(images: Samples, device: torch.device) -> list[slice]:
+    """Return which samples of a split are evaluated at once."""
+    size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES[device.type] // math.prod(images.shape[1:])))
+    return [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
