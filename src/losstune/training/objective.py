@@ -47,9 +47,10 @@ class Objective:
             weight = None
             if our_weight is not None and their_weight is not None:
                 weight = (target.share * our_weight + (1 - target.share) * their_weight).to(our_weight.dtype)
+        total = losses_N.sum()
         if weight is None:
-            return losses_N.mean(), losses_N.detach().sum()
-        mean = losses_N.sum() / weight
+            return total / len(losses_N), total.detach()
+        mean = total / weight
         return mean, mean.detach() * len(losses_N)
 
     def _losses(self, logits_NC: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
