@@ -16,6 +16,7 @@ from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.models import build_model
 from losstune.training.augmentation import flip_and_crop
+from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
 from losstune.training.optimisation import Optimizer
 from tests.small import digits_arrays, small_task
@@ -404,14 +405,14 @@ def test_each_seed_has_a_patience_of_its_own():
 
 
 def test_balanced_batches_are_the_same_for_every_loss(monkeypatch):
-    drawn = []
+    drawn, real = [], DeviceData.train_batches
 
-    def inputs(data, images, rows):
-        if not isinstance(rows, slice):
-            drawn.append(rows.tolist())
-        return images[rows]
+    def batches(data, order, size, number):
+        for index, inputs in real(data, order, size, number):
+            drawn.append(index.tolist())
+            yield index, inputs
 
-    monkeypatch.setattr("losstune.training.device_data.DeviceData.inputs", inputs)
+    monkeypatch.setattr(DeviceData, "train_batches", batches)
     for loss in ("cross_entropy", "focal"):
         run(small_task(loss, sampling="balanced", hyperparameters=dict(get(loss).defaults)))
     assert drawn[:30] == drawn[30:]

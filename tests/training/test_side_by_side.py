@@ -1,6 +1,7 @@
 """Trainings side by side against each by itself: the code that a CUDA graph holds, run on the CPU step by step."""
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -255,3 +256,68 @@ def test_groups_grow_while_a_pack_is_trained(monkeypatch):
     tasks = [small_task(seeds=(seed,), epochs=1) for seed in range(22)]
     assert len({result.validation["nll"] for result in together(tasks)}) == 22
     assert sizes == {1: 2, 4: 1, 16: 1}
+
+
+class Stream:
+    def wait_stream(self, other):
+        assert isinstance(other, Stream)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A stand-in for CUDA: a capture runs nothing but notes its functions, and a replay runs them."""
+    captures = []
+
+    class Replayed(side_by_side.Called):
+        def __init__(self, functions, streams, pool):
+            assert len(functions) == len(streams)
+            assert all(isinstance(stream, Stream) for stream in streams)
+            assert pool == "pool"
+            captures.append(len(functions))
+            super().__init__(functions)
+
+    monkeypatch.setattr(side_by_side, "_is_gpu", lambda device: True)
+    monkeypatch.setattr(side_by_side, "_streams", [])
+    monkeypatch.setattr(side_by_side, "Captured", Replayed)
+    given = {
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": lambda stream: nullcontext(),
+        "graph_pool_handle": lambda: "pool",
+        "synchronize": lambda: None,
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda: None,
+        "memory_reserved": lambda: 100,
+        "max_memory_reserved": lambda: 1100,
+        "mem_get_info": lambda: (10**6, 10**7),
+    }
+    for name, function in given.items():
+        assert callable(getattr(torch.cuda, name))
+        monkeypatch.setattr(torch.cuda, name, function)
+    return captures
+
+
+def test_a_group_is_captured_once_and_again_when_half_of_it_has_ended(cuda):
+    rates = (1e-2, 1e30, 1e30, 1e30, 1e-3)
+    tasks = [small_task(learning_rate=rate, seeds=(seed,), epochs=3) for seed, rate in enumerate(rates)]
+    assert together(tasks, width=5) == [alone(task) for task in tasks]
+    assert cuda == [5, 5, 2, 2]  # steps and scores
+
+
+def test_more_trainings_than_streams_share_them(cuda):
+    tasks = [small_task(seeds=(seed,), epochs=1) for seed in range(side_by_side.NUM_STREAMS + 3)]
+    assert together(tasks, width=64) == [alone(task) for task in tasks]
+    assert len(side_by_side._streams) == side_by_side.NUM_STREAMS
+    assert cuda == [len(tasks)] * 2
+
+
+def test_steps_that_cannot_be_captured_are_called_and_the_reason_is_told(cuda, monkeypatch):
+    def fail(functions, streams, pool):
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    monkeypatch.setattr(side_by_side, "Captured", fail)
+    task = small_task()
+    (ended,) = train_side_by_side([task], [loss_of(task)], digits_arrays(), (), lambda number, result: True, 1)
+    assert ended.outcome == alone(task)
+    assert ended.note.startswith("a CUDA graph could not be captured, so that every step is launched: operation not")
+    assert "\n" not in ended.note

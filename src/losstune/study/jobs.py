@@ -337,6 +337,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             device=timed.device,
             commit=commit,
             processor=timed.processor,
+            note=timed.note,
         )
         entries.append((Entry(record=record, execution=execution), result.weights))
     return entries

@@ -104,7 +104,7 @@ def train_side_by_side(
                     yield Ended(number=group[0], outcome=error, started_at=time.time(), duration_sec=0.0)
                     left.discard(group[0])
                 del error  # its traceback holds the tensors that filled the memory
-                _free(tasks[group[0]].device)
+                _free(torch.device(tasks[group[0]].device))
                 numbers.extendleft(number for number in reversed(group) if number in left)
 
 
@@ -166,7 +166,7 @@ def _begun(
         reason = obstacle(training)
         if reason is None:
             steps = DeviceSteps(training)
-            stream = _stream(place) if data.device.type == "cuda" else None
+            stream = _stream(place) if _is_gpu(data.device) else None
             if stream is None:
                 reason = steps.try_out()
             else:
@@ -229,7 +229,7 @@ class _Lanes:
     def _repeated(self) -> tuple[Repeated, Repeated]:
         steps = [member.steps.step for member in self._held]
         scores = [member.steps.evaluate for member in self._held]
-        if self._device.type != "cuda":
+        if not _is_gpu(self._device):
             return Called(steps), Called(scores)
         streams = [member.stream for member in self._held if member.stream is not None]
         pool = torch.cuda.graph_pool_handle()
@@ -248,11 +248,11 @@ class _Memory:
     """The memory of a GPU that is free, and that a group takes: all and nothing on a CPU."""
 
     def __init__(self, device: torch.device) -> None:
-        self._is_gpu = device.type == "cuda"
+        self._device, self._is_gpu = device, _is_gpu(device)
         self.free = sys.maxsize
         self._before = 0
         if self._is_gpu:
-            _free(device.type)
+            _free(device)
             torch.cuda.reset_peak_memory_stats()
             self._before, self.free = torch.cuda.memory_reserved(), torch.cuda.mem_get_info()[0]
 
@@ -263,7 +263,11 @@ class _Memory:
     def release(self) -> None:
         """Give back what is free."""
         if self._is_gpu:
-            _free("cuda")
+            _free(self._device)
+
+
+def _is_gpu(device: torch.device) -> bool:
+    return device.type == "cuda"
 
 
 _streams: list[torch.cuda.Stream] = []
@@ -275,8 +279,8 @@ def _stream(place: int) -> torch.cuda.Stream:
     return _streams[place % NUM_STREAMS]
 
 
-def _free(device: str) -> None:
-    if device == "cuda":
+def _free(device: torch.device) -> None:
+    if _is_gpu(device):
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
 
