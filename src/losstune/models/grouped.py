@@ -56,7 +56,7 @@ class Grouped:
         if convolutions := [layer for layer in layers if isinstance(layer, Conv3x3)]:
             copies = convolutions[0].copies
             self._copies = max(self._copies, copies)  # only the first layer has copies
-            weight = self._parameter([convolution.weight for convolution in convolutions])
+            weight = self._parameter([convolution.get_parameter("weight") for convolution in convolutions])
             return lambda maps: F.conv2d(maps, weight, padding=1, groups=len(layers) * copies)
         if norms := [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]:
             return self._batch_norm(norms)
