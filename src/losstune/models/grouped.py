@@ -20,7 +20,9 @@ Layer = Callable[[Tensor], Tensor]
 
 
 class Grouped:
-    """Networks whose parameters and statistics lie side by side in memory, where they stay usable by themselves.
+    """Networks in training mode, whose parameters and statistics lie side by side in memory.
+
+    There, each network stays usable by itself.
 
     Args:
         networks: Networks of the same layers in ``channels_last``, in float32.
@@ -34,14 +36,11 @@ class Grouped:
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the logits of each network for its own inputs (N, C, H, W)."""
-        is_training = self.networks[0].training
         copied = [one for one in inputs for _ in range(self._copies)]
         maps = torch.cat(copied, 1).contiguous(memory_format=torch.channels_last)
         for layer in self._layers:
             maps = layer(maps)
-        if is_training:
-            maps = in_channels_last(maps)
-        parts = maps.chunk(len(self.networks), 1)
+        parts = in_channels_last(maps).chunk(len(self.networks), 1)
         return [network.head(part) for network, part in zip(self.networks, parts, strict=True)]
 
     def hand_out_gradients(self) -> None:
@@ -69,9 +68,8 @@ class Grouped:
         momentum = first.momentum or 0.0
 
         def normalised(maps: Tensor) -> Tensor:
-            if first.training:
-                torch._foreach_add_(counts, 1)
-            return F.batch_norm(maps, mean, variance, weight, bias, first.training, momentum, first.eps)
+            torch._foreach_add_(counts, 1)
+            return F.batch_norm(maps, mean, variance, weight, bias, True, momentum, first.eps)
 
         return normalised
 
@@ -97,14 +95,13 @@ def can_be_grouped(network: nn.Module) -> bool:
     return type(network) is Cnn and all(parameter.requires_grad for parameter in network.parameters())
 
 
-def agrees(network: Cnn, num: int, shape: tuple[int, ...], evaluated: Sequence[int]) -> bool:
+def agrees(network: Cnn, num: int, shape: tuple[int, ...]) -> bool:
     """Return whether so many networks side by side compute on this machine what each computes alone, to the last bit.
 
     Args:
         network: One of them; it is not changed.
         num: The number of networks.
         shape: Shape of a training batch (N, C, H, W).
-        evaluated: Sizes of the batches that are evaluated.
     """
     generator = torch.Generator().manual_seed(0)
     alone = [copy.deepcopy(network).train() for _ in range(num)]
@@ -126,11 +123,8 @@ def agrees(network: Cnn, num: int, shape: tuple[int, ...], evaluated: Sequence[i
             found.append((list(one.buffers()), list(other.buffers())))
             found.append((_taken_gradients(one), _taken_gradients(other)))
     with torch.no_grad():
-        for one in (*alone, *together):
-            one.eval()
-        for size in evaluated:
-            batch = torch.randn(size, *shape[1:], generator=generator)
-            found.append(([one(batch) for one in alone], grouped([batch] * num)))
+        batch = torch.randn(shape, generator=generator)
+        found.append(([one.eval()(batch) for one in alone], [one.eval()(batch) for one in together]))
     return all(torch.equal(a, b) for ours, theirs in found for a, b in zip(ours, theirs, strict=True))
 
 

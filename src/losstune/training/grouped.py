@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
 
 from losstune.losses.spec import BoundLoss
 from losstune.models.grouped import Grouped, agrees, can_be_grouped
@@ -20,7 +19,7 @@ from losstune.training.device_data import DeviceData
 from losstune.training.reproducible import reproducible
 from losstune.training.side_by_side import Alone, Ended, GoesOn, kind_of
 from losstune.training.task import Arrays, Task
-from losstune.training.training import Training, evaluation_rows
+from losstune.training.training import Training
 
 if TYPE_CHECKING:
     from losstune.models.cnn import Cnn
@@ -137,19 +136,9 @@ class Group:
                 network.hand_out_gradients()
             for training in trainings:
                 training.update_after(batch)
-        for training, total, logits in zip(trainings, totals, self._outputs(network), strict=True):
-            training.end_epoch(epoch, total, logits)
-
-    @torch.no_grad()
-    def _outputs(self, network: Grouped) -> list[Tensor]:
-        data = self._trainings[0].data
-        if any(training.average is not None for training in self._trainings):
-            return [training.outputs(data.validation_images) for training in self._trainings]
-        for training in self._trainings:
-            training.network.eval()
-        rows = evaluation_rows(data.validation_images, data.device)
-        found = [network([inputs] * len(self._trainings)) for inputs in data.batches(data.validation_images, rows)]
-        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+        for training, total in zip(trainings, totals, strict=True):
+            # By itself: the maps of the evaluated samples of several networks do not fit the cache.
+            training.end_epoch(epoch, total, training.outputs(training.data.validation_images))
 
 
 def group_of(trainings: Sequence[Training]) -> Group:
@@ -157,13 +146,11 @@ def group_of(trainings: Sequence[Training]) -> Group:
     first = trainings[0]
     if len(trainings) < 2 or not all(can_be_grouped(training.network) for training in trainings):
         return Group(trainings, are_grouped=False)
-    rows = evaluation_rows(first.data.validation_images, first.data.device)
-    evaluated = tuple(sorted({part.stop - part.start for part in rows}))
     shape = (first.batch_size, *first.data.input_shape)
-    key = f"{first.task.model.model_dump_json()} {len(trainings)} {shape} {evaluated} {first.data.num_classes}"
+    key = f"{first.task.model.model_dump_json()} {len(trainings)} {shape} {first.data.num_classes}"
     if key not in _agreed:
         state = torch.get_rng_state()
-        _agreed[key] = agrees(cast("Cnn", first.network), len(trainings), shape, evaluated)
+        _agreed[key] = agrees(cast("Cnn", first.network), len(trainings), shape)
         torch.set_rng_state(state)
     return Group(trainings, are_grouped=_agreed[key])
 

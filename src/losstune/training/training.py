@@ -227,7 +227,10 @@ class Training:
     def outputs(self, images: Samples) -> Tensor:
         """Return the model's outputs (N, C) for all samples of a split."""
         self.scored.eval()
-        rows = evaluation_rows(images, self.data.device)
+        size = max(
+            1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES[self.data.device.type] // math.prod(images.shape[1:]))
+        )
+        rows = (slice(start, start + size) for start in range(0, len(images), size))
         return torch.cat([self._logits(inputs, self.scored) for inputs in self.data.batches(images, rows)])
 
     @torch.no_grad()
@@ -238,9 +241,3 @@ class Training:
             return None
         balanced = logits.argmax(1) if self.loss.spec.balanced_outputs else None
         return self.scorer.scores(probabilities, target, balanced, soft)
-
-
-def evaluation_rows(images: Samples, device: torch.device) -> list[slice]:
-    """Return which samples of a split are evaluated at once."""
-    size = max(1, min(MAX_EVALUATION_BATCH, EVALUATION_VALUES[device.type] // math.prod(images.shape[1:])))
-    return [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
