@@ -56,7 +56,9 @@ def main() -> None:
         subprocess.run([*git, "worktree", "add", "--quiet", "--detach", str(base), options.base], check=True)
         try:
             workers = _Worker(base), _Worker(REPOSITORY)
-            print(f"{'ms of processor time':<22}{'before':>7}{'median':>9}{'after':>9}{'median':>9}{'least':>9}{'ratio':>7}")
+            print(
+                f"{'ms of processor time':<22}{'before':>7}{'median':>9}{'after':>9}{'median':>9}{'least':>9}{'ratio':>7}"
+            )
             for case in options.cases:
                 num = options.repeats if case.startswith("digits") else max(4, options.repeats // 4)
                 print(_row(case, workers, num), flush=True)
