@@ -8,10 +8,11 @@
 2. ``resnet9``: seconds to 94% on CIFAR-10's test images: captured, median of 3 seeds, and launched, 1 seed.
 3. ``losses``: time of every loss's forward and backward pass on logits (1024, 1000) in bfloat16, as a ratio to
    ``F.cross_entropy``, both captured.
-4. ``use``: utilisation of the GPU, and time of the host a step, while packs train.
-5. ``study``, by name only, up to 8 minutes: five losses, two searches of six trials and eight blocks on CIFAR-10.
+4. ``step``: a step of many ``cnn``: branches of a graph, and stacked networks (``torch.func.vmap``) in a graph.
+5. ``use``: utilisation of the GPU, and time of the host a step, while packs train.
+6. ``study``, by name only, up to 8 minutes: five losses, two searches of six trials and eight blocks on CIFAR-10.
 
-Parts 2 and 5 need CIFAR-10 as an image folder (train/ and test/, a folder a class), or a .tar.gz of one: ``--cifar10``.
+Parts 2 and 6 need CIFAR-10 as an image folder (train/ and test/, a folder a class), or a .tar.gz of one: ``--cifar10``.
 ``--device cpu --quick`` tries the script itself without a GPU.
 """
 
@@ -27,32 +28,37 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch.func import functional_call, grad, stack_module_state, vmap
 
 from losstune.config.load import load_params
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
 from losstune.losses.registry import get, names
+from losstune.models.cnn import cnn
 from losstune.training import width as widths
 from losstune.training.device_data import DeviceData
-from losstune.training.graphs import Called, Captured, Repeated
+from losstune.training.device_steps import DeviceSteps
+from losstune.training.graphs import NUM_STREAMS, Called, Captured, Repeated
 from losstune.training.loop import train
 from losstune.training.side_by_side import train_side_by_side
 from losstune.training.task import Arrays, Task, TrainingResult
+from losstune.training.training import Training
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CIFAR10 = REPOSITORY / ".gpu" / "cifar10.tar.gz"
 LOSSES = ("cross_entropy", "kl_divergence", "label_smoothing", "focal", "gce")
-PARTS = ("digits", "resnet9", "losses", "use", "study")
+PARTS = ("digits", "resnet9", "losses", "step", "use", "study")
 PACKED_AIM = 30
 NUM_TRIALS, NUM_SEARCHES, NUM_BLOCKS, STUDY_AIM, STUDY_SEC = 6, 2, 8, 0.92, 480
 WARM_UP, NUM_CALLS = 3, 20
@@ -88,6 +94,8 @@ def main() -> None:
             digits(options.device, quick=options.quick)
         elif part == "losses":
             losses(options.device, quick=options.quick)
+        elif part == "step":
+            step(options.device, quick=options.quick)
         elif part == "use":
             use(options.device, quick=options.quick)
         elif not options.cifar10.exists():
@@ -153,14 +161,11 @@ def losses(device: str, *, quick: bool) -> None:
             gradients.copy_(gradient)
 
         gradients = torch.empty_like(logits)
-        if device == "cpu":
-            return Called([step])
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        (stream,) = _streams(1, device)
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 step()
-        torch.cuda.synchronize()
-        return Captured([step], [stream], torch.cuda.graph_pool_handle())
+        return _repeated([step], [stream], device)
 
     reference = repeated(lambda z, y: F.cross_entropy(z, y, reduction="none"))
     ratios = {}
@@ -172,6 +177,65 @@ def losses(device: str, *, quick: bool) -> None:
     print(f"  F.cross_entropy on {shape}: {1e6 * _seconds(reference, device):.0f} us forward and backward")
     ordered = sorted(ratios.items(), key=lambda item: -item[1])
     print("  ratios to it: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio in ordered), flush=True)
+
+
+def step(device: str, *, quick: bool) -> None:
+    """Time a step of one loss for many networks in two ways."""
+    for number in (1, 4) if quick else (1, 16, 64):
+        tasks = [_digits_task("cnn", device, LOSSES.index("cross_entropy"), quick=True) for _ in range(number)]
+        data = DeviceData.of(_digits(), torch.device(device))
+        branches = [DeviceSteps(Training(task, 0, get("cross_entropy").bind({}), data, None)) for task in tasks]
+        streams = _streams(min(number, NUM_STREAMS), device)
+        for place, branch in enumerate(branches):
+            with torch.cuda.stream(streams[place % NUM_STREAMS]):
+                branch.try_out()
+                branch.begin_epoch()
+        functions = [branch.step for branch in branches]
+        repeated = _repeated(functions, [streams[place % NUM_STREAMS] for place in range(number)], device)
+        times = [_seconds(repeated, device, branches[0].num_updates)]
+        stacked = _stacked_step(number, device)
+        with torch.cuda.stream(streams[0]):
+            for _ in range(WARM_UP):
+                stacked()
+        times.append(_seconds(_repeated([stacked], streams[:1], device), device, NUM_CALLS))
+        each = [1e6 * seconds / number for seconds in times]
+        print(
+            f"  {number:3} networks: {each[0]:.0f} us a step and network as branches, {each[1]:.0f} us stacked",
+            flush=True,
+        )
+
+
+def _stacked_step(number: int, device: str) -> Callable[[], None]:
+    """Return a step of networks whose tensors are stacked: gradients by vmap, and one update of all."""
+    networks = [cnn((1, 8, 8), 16, 2, 10).to(device) for _ in range(number)]
+    parameters, buffers = stack_module_state(networks)
+    inputs, target = torch.randn(number, 64, 1, 8, 8, device=device), torch.randint(10, (number, 64), device=device)
+    values = [parameter.detach() for parameter in parameters.values()]
+    means, squares = ([torch.zeros_like(value) for value in values] for _ in range(2))
+    counts = [torch.zeros((), device=device) for _ in values]
+
+    def loss(state: dict[str, torch.Tensor], kept: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> Any:
+        return F.cross_entropy(functional_call(networks[0], (state, kept), (x,)), y)
+
+    def take() -> None:
+        state = dict(zip(parameters, values, strict=True))
+        gradients = list(vmap(grad(loss))(state, buffers, inputs, target).values())
+        torch._foreach_add_(counts, 1)
+        options: dict[str, Any] = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8}
+        torch._fused_adamw_(values, gradients, means, squares, [], counts, amsgrad=False, maximize=False, **options)
+
+    return take
+
+
+def _streams(number: int, device: str) -> list[Any]:
+    return [torch.cuda.Stream() if device == "cuda" else None for _ in range(number)]  # type: ignore[no-untyped-call]
+
+
+def _repeated(functions: Sequence[Callable[[], None]], streams: Sequence[Any], device: str) -> Repeated:
+    if device == "cpu":
+        return Called(functions)
+    torch.cuda.synchronize()
+    return Captured(functions, streams, torch.cuda.graph_pool_handle())
 
 
 def use(device: str, *, quick: bool) -> None:
@@ -351,15 +415,15 @@ def _arrays(
     )
 
 
-def _seconds(repeated: Repeated, device: str) -> float:
+def _seconds(repeated: Repeated, device: str, number: int = NUM_CALLS) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    for _ in range(NUM_CALLS):
+    for _ in range(number):
         repeated()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / NUM_CALLS
+    return (time.perf_counter() - start) / number
 
 
 @contextmanager

@@ -38,6 +38,8 @@ RECIPES = {
     "warm-up and steps": {"schedule": "step", "step_every": 1, "warmup_fraction": 0.3},
     "patience": {"patience": 1, "epochs": 6},
     "balanced sampling": {"sampling": "balanced"},
+    "averaged weights": {"ema": 0.9},
+    "averaged weights and patience": {"ema": 0.5, "patience": 1, "epochs": 6, "clip_norm": 0.5},
     "bfloat16": {"precision": "bfloat16"},
 }
 
@@ -193,7 +195,6 @@ def test_what_needs_the_host_is_left_to_be_trained_by_itself(monkeypatch, tmp_pa
     own = OwnSettings(name=f"{tmp_path / 'own.py'}:augment")
     reasons = {
         "training.augmentation changes each image by itself": {"augmentation": own},
-        "training.ema counts the steps": {"ema": 0.9},
         "the network draws random numbers, such as dropout's": {"loss": "dropout"},
     }
     for reason, settings in reasons.items():

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 
 def obstacle(training: Training) -> str | None:
     """Return what in a training's settings needs the host in every step or epoch; None if nothing does."""
-    settings = training.task.training
     if training.augment is not None and not isinstance(training.augment, Drawn):
         return "training.augmentation changes each image by itself"
-    if settings.ema is not None:
-        return "training.ema counts the steps"
     if not training.data.is_resident:
         return "the data does not fit the device"
     if training.scorer.waits:
@@ -55,6 +52,7 @@ class DeviceSteps:
         # float32 is what torch's fused optimisers read on a GPU.
         dtype = torch.float32 if data.device.type == "cuda" else torch.float64
         self._rates = torch.as_tensor(training.rates, dtype=dtype, device=data.device)
+        self._average_rates = torch.tensor(training.average_rates, dtype=torch.float64, device=data.device)
         self._batch, self._step = (torch.zeros(1, dtype=torch.int64, device=data.device) for _ in range(2))
         self._total = torch.zeros((), device=data.device)
         self._draws: Draws = ()
@@ -97,7 +95,8 @@ class DeviceSteps:
                 inputs, target = mixing.apply(inputs, target.own, training.task.training, draws[num:])
             self._total.add_(training.backward(inputs, target))
             self._batch.add_(1)
-        training.update(_at(self._rates, self._step))
+        average_rate = 0.0 if training.average is None else _at(self._average_rates, self._step)
+        training.update(_at(self._rates, self._step), average_rate)
         self._step.add_(1)
 
     @torch.no_grad()
@@ -126,7 +125,9 @@ class DeviceSteps:
         """
         training, network = self.training, self.training.network
         device, num_batches = training.data.device, training.num_batches
-        kept = [(values, values.detach().clone()) for values in chain(network.parameters(), network.buffers())]
+        networks = [network] if training.average is None else [network, training.average.module]
+        tensors = [values for one in networks for values in chain(one.parameters(), one.buffers())]
+        kept = [(values, values.detach().clone()) for values in tensors]
         states = _random_states(device)
         self._begin(torch.zeros_like(self._order_SN, device="cpu"), [self._drawn(torch.Generator())] * num_batches)
         self.step()

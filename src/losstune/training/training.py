@@ -23,7 +23,7 @@ from losstune.models.pretrained import Weights
 from losstune.models.weights import weights_as_bytes
 from losstune.training import metrics, mixing
 from losstune.training.augmentation import augmentation_of
-from losstune.training.averaging import averaged
+from losstune.training.averaging import Average
 from losstune.training.best_epoch import BestEpoch
 from losstune.training.calibration import calibration
 from losstune.training.device_data import DeviceData, Samples
@@ -71,7 +71,7 @@ class Training:
         self.num_steps = settings.epochs * (self.num_batches // self.accumulation)
         self.autocast = settings.precision == "bfloat16"
         self.num_updates = 0
-        self.average = averaged(self.network, settings.ema) if settings.ema is not None else None
+        self.average = Average(self.network, settings.ema) if settings.ema is not None else None
         self.scored = self.network if self.average is None else self.average.module
         self.best = BestEpoch(task.selects, settings.patience) if settings.patience is not None else None
         self.curve: list[Epoch] = []
@@ -109,7 +109,7 @@ class Training:
     def update_after(self, batch: int) -> None:
         """Take a step after a batch of the epoch, from 1, if one is due."""
         if batch % self.accumulation == 0:
-            self.update(self.rates[self.num_updates])
+            self.update(self.rates[self.num_updates], self.average_rates[self.num_updates])
             self.num_updates += 1
 
     def end_epoch(self, epoch: int, total: Tensor, outputs: Tensor) -> None:
@@ -129,15 +129,25 @@ class Training:
         rates = [self._rate(step) for step in range(self.num_steps)]
         return torch.tensor(rates, device=self.data.device) if self.data.device.type == "cuda" else rates
 
+    @cached_property
+    def average_rates(self) -> Sequence[float]:
+        """What each step brings into the average of the weights; 0 without an average."""
+        return [self.average.rate(step) if self.average is not None else 0.0 for step in range(self.num_steps)]
+
     def _rate(self, step: int) -> float:
         return learning_rate_at(step, self.num_steps, self.task.configuration.learning_rate, self.task.training)
 
-    def update(self, learning_rate: float | Tensor) -> None:
-        """Take a step, and delete the gradients."""
+    def update(self, learning_rate: float | Tensor, average_rate: float | Tensor) -> None:
+        """Take a step, and delete the gradients.
+
+        Args:
+            learning_rate: Its learning rate.
+            average_rate: The share of the network that it brings into the average of the weights, if there is one.
+        """
         self.optimizer.step(learning_rate, self.accumulation)
         self.optimizer.zero_grad()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.update(average_rate)
 
     def add_epoch(self, epoch: int, total: float, scores: dict[str, float] | None) -> None:
         """Add an epoch to the curve.
