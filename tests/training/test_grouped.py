@@ -57,7 +57,6 @@ def groups():
         {"accumulation": 2, "clip_norm": 1.0},
         {"augmentation": "flip_crop", "mixup": 0.3},
         {"optimizer": "sgd", "class_weights": "balanced"},
-        {"ema": 0.9},
         {"optimizer": "muon", "sampling": "balanced"},
     ],
     ids=lambda settings: " ".join(settings) or "default",
@@ -123,7 +122,9 @@ def test_what_takes_random_numbers_or_is_the_users_own_is_trained_alone(loss):
     assert isinstance(ended.outcome, Alone)
 
 
-@pytest.mark.parametrize("changes", [{"model": "mlp"}, {"precision": "bfloat16"}, {"seeds": (1, 2)}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"model": "mlp"}, {"precision": "bfloat16"}, {"ema": 0.9}, {"seeds": (1, 2)}], ids=str
+)
 def test_other_tasks_are_trained_alone(changes):
     task = small_task(**({"model": "cnn"} | changes))
     assert all(isinstance(outcome, Alone) for outcome in together([task]).values())

@@ -168,11 +168,13 @@ def most_in_group(task: Task, arrays: Arrays) -> int:
 def _may_be_grouped(task: Task, loss: BoundLoss) -> bool:
     """Return whether a training's network may be computed with others, as far as its settings tell.
 
-    The network of another training must not take random numbers from it, and code of the user's own must not see it.
+    The network of another training must not take random numbers from it, and code of the user's own must not see it. An
+    average of the weights reads them where they were at first.
     """
     return (
         task.model.name == "cnn"
         and task.training.precision == "float32"
+        and task.training.ema is None
         and len(task.seeds) == 1
         and loss.spec.head != "dropout"
         and loss.spec.origin is None
