@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from losstune.core.errors import LosstuneError
@@ -56,3 +57,48 @@ def test_computes_what_it_says():
 def test_too_many_channels_are_an_error():
     with pytest.raises(LosstuneError, match="width 16 and depth 10 end in 8,192; at most 4,096"):
         cnn((1, 8, 8), 16, 10, 10)
+
+
+def plain(shape, width, depth, num_classes):
+    """The same network in the textbook's words and order, with the same initial weights."""
+    layers, (channels, *sides) = [], shape
+    for stage in range(depth):
+        out = width * 2**stage
+        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(), nn.MaxPool2d(2)]
+        channels, sides = out, [side // 2 for side in sides]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * sides[0] * sides[1], num_classes))
+
+
+def first_losses(model, images, labels):
+    """Return the losses of 17 steps of SGD in ``channels_last``, as the training loop takes them."""
+    model, losses = model.to(memory_format=torch.channels_last).train(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for batch, target in zip(images.split(64), labels.split(64), strict=True):
+        loss = functional.cross_entropy(model(batch.contiguous(memory_format=torch.channels_last)), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8)])
+def test_it_trains_as_the_plain_network(shape):
+    torch.manual_seed(0)
+    reference = plain(shape, 16, 2, 10)
+    model = cnn(shape, 16, 2, 10)
+    model.load_state_dict(reference.state_dict())  # strict: the names are the same
+    images, labels = torch.randn(17 * 64, *shape), torch.randint(10, (17 * 64,))
+    assert first_losses(model, images, labels) == pytest.approx(first_losses(reference, images, labels), rel=1e-5)
+
+
+def test_relu_after_pooling_has_the_gradient_of_relu_before_it():
+    torch.manual_seed(0)
+    reference, model = plain((2, 8, 8), 4, 1, 3).double(), cnn((2, 8, 8), 4, 1, 3).double()
+    model.load_state_dict(reference.state_dict())
+    images = torch.randn(16, 2, 8, 8, dtype=torch.float64)
+    images[:4] = 0.0  # many equal values, which share a maximum
+    for network in (reference, model):
+        network(images).sin().sum().backward()
+    for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)

@@ -1,6 +1,7 @@
 """Networks computed as one, against each by itself."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -10,24 +11,30 @@ from losstune.models import grouped
 from losstune.models.cnn import cnn
 from losstune.models.grouped import Grouped, agrees, can_be_grouped
 from losstune.models.heads import adapt_head
+from losstune.models.mlp import mlp
 
 
-def networks(num, shape=(1, 8, 8), width=16, depth=2):
+def networks(num, shape=(1, 8, 8), width=16, depth=2, model="cnn"):
     torch.manual_seed(0)
+    if model == "mlp":
+        return [mlp(math.prod(shape), width, depth, 5) for _ in range(num)]
     return [cnn(shape, width, depth, 5).to(memory_format=torch.channels_last) for _ in range(num)]
 
 
 @pytest.fixture
 def same_bits():
-    """Skip on a machine whose convolutions compute other bits in groups; losstune does not use groups there."""
-    if not agrees(networks(1)[0], 2, (8, 1, 8, 8)):
-        pytest.skip("convolutions in groups differ on this machine")
+    """Skip on a machine where networks compute other bits in groups; losstune does not use groups there."""
+    if not all(agrees(networks(1, model=model)[0], 2, (8, 1, 8, 8)) for model in ("cnn", "mlp")):
+        pytest.skip("networks in groups differ on this machine")
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 9), (2, 12, 12)])
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [("cnn", (1, 8, 8)), ("cnn", (3, 6, 9)), ("cnn", (2, 12, 12)), ("mlp", (1, 4, 4)), ("mlp", (7,))],
+)
 @pytest.mark.parametrize("num", [2, 3, 4])
-def test_each_computes_what_it_computes_alone(num, shape):
-    alone = [network.double() for network in networks(num, shape, width=6)]
+def test_each_computes_what_it_computes_alone(num, model, shape):
+    alone = [network.double() for network in networks(num, shape, width=6, model=model)]
     together = copy.deepcopy(alone)
     group = Grouped(together)
     for _ in range(3):
@@ -51,22 +58,21 @@ def test_each_computes_what_it_computes_alone(num, shape):
 
 
 @pytest.mark.usefixtures("same_bits")
+@pytest.mark.parametrize("model", ["cnn", "mlp"])
 @pytest.mark.parametrize("num", [2, 3, 4])
 @pytest.mark.parametrize("place", [0, 1])
-def test_the_bits_depend_neither_on_the_number_nor_on_the_place(num, place):
-    alone, *others = networks(num)
+def test_the_bits_depend_neither_on_the_number_nor_on_the_place(num, place, model):
+    alone, *others = networks(num, model=model)
     together = [*others[:place], copy.deepcopy(alone), *others[place:]]
     inputs = [torch.randn(8, 1, 8, 8) for _ in range(num)]
     group = Grouped(together)
-    for _ in range(2):
-        expected, found = alone(inputs[place]), group(inputs)
-        assert torch.equal(expected, found[place])
-        expected.sin().sum().backward()
-        torch.autograd.backward([logits.sin().sum() for logits in found])
-        group.hand_out_gradients()
-    for (name, parameter), theirs in zip(alone.named_parameters(), together[place].parameters(), strict=True):
-        if name.startswith("9."):  # the head, whose gradients were added up in both
-            assert torch.equal(parameter.grad, theirs.grad)
+    expected, found = alone(inputs[place]), group(inputs)
+    assert torch.equal(expected, found[place])
+    expected.sin().sum().backward()
+    torch.autograd.backward([logits.sin().sum() for logits in found])
+    group.hand_out_gradients()
+    for ours, theirs in zip(alone.parameters(), together[place].parameters(), strict=True):
+        assert torch.equal(ours.grad, theirs.grad)
     assert all(
         torch.equal(a, b)
         for a, b in zip(alone.state_dict().values(), together[place].state_dict().values(), strict=True)

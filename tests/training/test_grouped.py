@@ -17,13 +17,13 @@ LOSSES = ("cross_entropy", "focal", "arcface", "ldam")
 RATES = (1e-2, 3e-2, 1e-3, 3e-3)
 
 
-def tasks(num=3, rates=RATES, **settings):
-    model = ModelSettings(name="cnn", width=16, depth=2)
+def tasks(num=3, rates=RATES, model="cnn", **settings):
+    named = ModelSettings(name=model, width=16, depth=2)
     made = [
-        small_task(loss, model="cnn", seeds=(seed,), learning_rate=rate, test=True, keep_weights=True, **settings)
+        small_task(loss, seeds=(seed,), learning_rate=rate, test=True, keep_weights=True, **settings)
         for seed, (loss, rate) in enumerate(zip(LOSSES, rates, strict=True))
     ]
-    return [replace(task, model=model) for task in made[:num]]
+    return [replace(task, model=named) for task in made[:num]]
 
 
 def losses_of(given):
@@ -54,6 +54,7 @@ def groups():
     "settings",
     [
         {},
+        {"model": "mlp"},
         {"accumulation": 2, "clip_norm": 1.0},
         {"augmentation": "flip_crop", "mixup": 0.3},
         {"optimizer": "sgd", "class_weights": "balanced"},
@@ -123,7 +124,7 @@ def test_what_takes_random_numbers_or_is_the_users_own_is_trained_alone(loss):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"model": "mlp"}, {"precision": "bfloat16"}, {"ema": 0.9}, {"seeds": (1, 2)}], ids=str
+    "changes", [{"model": "resnet"}, {"precision": "bfloat16"}, {"ema": 0.9}, {"seeds": (1, 2)}], ids=str
 )
 def test_other_tasks_are_trained_alone(changes):
     task = small_task(**({"model": "cnn"} | changes))
@@ -142,7 +143,8 @@ def test_networks_that_disagree_are_trained_one_after_the_other(monkeypatch):
 
 def test_a_group_fits_the_cache():
     (task,) = tasks(1)
-    assert most_in_group(task, digits_arrays()) == 4  # a map of 32 * 16 * 64 * 4 bytes is 128 KiB
+    assert most_in_group(task, digits_arrays()) == 6  # a map of 32 * 16 * 64 * 4 bytes is 128 KiB
+    assert most_in_group(replace(task, model=ModelSettings(name="mlp", width=16, depth=1)), digits_arrays()) == 8
     wide = replace(task, model=ModelSettings(name="cnn", width=32, depth=1))
     assert most_in_group(wide, digits_arrays()) == 3
     assert most_in_group(replace(task, model=ModelSettings(name="cnn", width=256, depth=1)), digits_arrays()) == 0

@@ -149,3 +149,44 @@ def test_what_has_to_change_with_the_scale_of_the_loss(optimizer):
     torch.testing.assert_close(linear(optimizer, 0.01 * rate, 0.1 * decay, scale), plain, rtol=1e-4, atol=1e-4)
     unchanged = linear(optimizer, 0.01, 0.1, scale)
     assert ((unchanged - plain).abs().max() > 1e-3) == bool(scaled)
+
+
+@pytest.mark.parametrize("missing", [(), (0,), (2,), (0, 3)])
+def test_adamw_counts_the_steps_of_each_parameter_by_itself(missing):
+    """Parameters of one group that get no gradient in some steps, as torch's class treats them."""
+
+    class Parts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.parts = nn.ParameterList([nn.Parameter(torch.randn(3, 3)) for _ in range(3)])
+
+        def forward(self, step):
+            used = self.parts[1:] if step in missing else self.parts
+            return sum(part.square().sum() * (step + 1) for part in used)
+
+    net, reference = Parts(), Parts()
+    ours = Optimizer(net, small_task(weight_decay=0.1))
+    theirs = torch.optim.AdamW(reference.parameters(), weight_decay=0.1, fused=True)
+    for step, rate in enumerate(RATES):
+        net(step).backward()
+        reference(step).backward()
+        theirs.param_groups[0]["lr"] = rate
+        ours.step(rate)
+        theirs.step()
+        ours.zero_grad()
+        theirs.zero_grad()
+    for one, other in zip(net.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_parameters_of_two_types_are_updated():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4).double())
+    optimizer = Optimizer(net, small_task())
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(0.1)
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        assert parameter.dtype == old.dtype
+        assert (parameter < old).all()

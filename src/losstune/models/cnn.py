@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losstune.core.errors import LosstuneError
+from losstune.models.chain import Chain
 
 MAX_HEAD_SIDE = 8
 """Larger feature maps are average-pooled to at most this side before the head, which limits the head's size."""
@@ -35,8 +36,10 @@ class Conv3x3(nn.Conv2d):
         return F.conv2d(copied, self.weight, padding=1, groups=self.copies)
 
 
-class Cnn(nn.Sequential):
-    """The layers of :func:`cnn`, of which the last two are the head."""
+class Cnn(Chain):
+    """The layers of :func:`cnn`."""
+
+    num_head = 2
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name in torch)
         """Return logits (N, num_classes)."""
@@ -44,17 +47,6 @@ class Cnn(nn.Sequential):
         for layer in self.body:
             map_NCHW = layer(map_NCHW)
         return self.head(in_channels_last(map_NCHW) if self.training else map_NCHW)
-
-    @property
-    def body(self) -> list[nn.Module]:
-        """The layers before the head."""
-        return list(self)[:-2]
-
-    def head(self, map_NCHW: Tensor) -> Tensor:
-        """Return the logits for the output of the body."""
-        flatten, linear = list(self)[-2:]
-        logits: Tensor = linear(flatten(map_NCHW))
-        return logits
 
 
 def in_channels_last(map_NCHW: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Several networks of one architecture computed as one on a CPU: a convolution with a group of channels for each.
+"""Several networks of one architecture computed as one on a CPU: groups of channels, or products of many matrices.
 
 A small network spends more than half of its time around the operations, so that four at once take little more than two.
 Each network computes what it does alone, to the last bit; :func:`agrees` tries that out. Shape suffixes: N samples, G
-networks.
+networks, D features.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from losstune.models.chain import Chain
 from losstune.models.cnn import Cnn, Conv3x3, in_channels_last
+from losstune.models.mlp import Mlp
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -25,23 +27,28 @@ class Grouped:
     There, each network stays usable by itself.
 
     Args:
-        networks: Networks of the same layers in ``channels_last``, in float32.
+        networks: Networks of one class and the same layers, a :class:`Cnn` in ``channels_last``.
     """
 
-    def __init__(self, networks: Sequence[Cnn]) -> None:
+    def __init__(self, networks: Sequence[Chain]) -> None:
         self.networks = tuple(networks)
         self._leaves: list[tuple[Tensor, list[nn.Parameter]]] = []
-        self._copies = 1
+        self._copies, self._is_flat = 1, isinstance(networks[0], Mlp)
         self._layers = [self._layer(layers) for layers in zip(*(network.body for network in networks), strict=True)]
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return the logits of each network for its own inputs (N, C, H, W)."""
-        copied = [one for one in inputs for _ in range(self._copies)]
-        maps = torch.cat(copied, 1).contiguous(memory_format=torch.channels_last)
+        """Return the logits of each network for its own inputs (N, C, H, W) or (N, D)."""
+        values = self._joined(inputs)
         for layer in self._layers:
-            maps = layer(maps)
-        parts = in_channels_last(maps).chunk(len(self.networks), 1)
+            values = layer(values)
+        parts = values.unbind() if self._is_flat else in_channels_last(values).chunk(len(self.networks), 1)
         return [network.head(part) for network, part in zip(self.networks, parts, strict=True)]
+
+    def _joined(self, inputs: Sequence[Tensor]) -> Tensor:
+        if self._is_flat:
+            return torch.stack([one.flatten(1) for one in inputs])
+        copied = [one for one in inputs for _ in range(self._copies)]
+        return torch.cat(copied, 1).contiguous(memory_format=torch.channels_last)
 
     def hand_out_gradients(self) -> None:
         """Give each network the gradients of its parameters."""
@@ -59,7 +66,18 @@ class Grouped:
             return lambda maps: F.conv2d(maps, weight, padding=1, groups=len(layers) * copies)
         if norms := [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]:
             return self._batch_norm(norms)
-        return layers[0]
+        if linear := [layer for layer in layers if isinstance(layer, nn.Linear)]:
+            return self._linear(linear)
+        return nn.Identity() if isinstance(layers[0], nn.Flatten) else layers[0]
+
+    def _linear(self, layers: Sequence[nn.Linear]) -> Layer:
+        weight, bias = (self._parameter([layer.get_parameter(name) for layer in layers]) for name in ("weight", "bias"))
+        shape = len(layers), layers[0].out_features, layers[0].in_features
+
+        def transformed(values_GND: Tensor) -> Tensor:
+            return torch.baddbmm(bias.view(shape[0], 1, shape[1]), values_GND, weight.view(shape).transpose(1, 2))
+
+        return transformed
 
     def _batch_norm(self, norms: Sequence[nn.BatchNorm2d]) -> Layer:
         first, counts = norms[0], [norm.get_buffer("num_batches_tracked") for norm in norms]
@@ -91,17 +109,17 @@ def _side_by_side(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def can_be_grouped(network: nn.Module) -> bool:
-    """Return whether a network can be computed beside others: every layer of a :class:`Cnn` is trained."""
-    return type(network) is Cnn and all(parameter.requires_grad for parameter in network.parameters())
+    """Return whether a network can be computed beside others: a :class:`Cnn` or :class:`Mlp` that is all trained."""
+    return type(network) in {Cnn, Mlp} and all(parameter.requires_grad for parameter in network.parameters())
 
 
-def agrees(network: Cnn, num: int, shape: tuple[int, ...]) -> bool:
+def agrees(network: Chain, num: int, shape: tuple[int, ...]) -> bool:
     """Return whether so many networks side by side compute on this machine what each computes alone, to the last bit.
 
     Args:
         network: One of them; it is not changed.
         num: The number of networks.
-        shape: Shape of a training batch (N, C, H, W).
+        shape: Shape of a training batch.
     """
     generator = torch.Generator().manual_seed(0)
     alone = [copy.deepcopy(network).train() for _ in range(num)]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
+from losstune.models.chain import Chain
 from losstune.models.initialisation import init_normal
 
 
-def mlp(num_features: int, width: int, depth: int, num_classes: int) -> nn.Sequential:
+class Mlp(Chain):
+    """The layers of :func:`mlp`."""
+
+
+def mlp(num_features: int, width: int, depth: int, num_classes: int) -> Mlp:
     """Build a perceptron with `depth` hidden layers of `width` ReLU units; images are flattened.
 
     Hidden layers are initialised as in He et al. 2015 (arXiv 1502.01852, eq. (10)), so that deep networks train, too.
@@ -26,4 +31,4 @@ def mlp(num_features: int, width: int, depth: int, num_classes: int) -> nn.Seque
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.ReLU(inplace=True)]
         num_features = width
-    return nn.Sequential(*layers, nn.Linear(num_features, num_classes))
+    return Mlp(*layers, nn.Linear(num_features, num_classes))

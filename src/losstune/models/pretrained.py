@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from losstune.core.errors import LosstuneError
+from losstune.models.cnn import Conv3x3
 from losstune.models.freezing import KEY as FREEZE
 from losstune.models.freezing import is_below
 
@@ -56,7 +57,8 @@ def match(network: nn.Module, weights: Weights, head: str | None) -> Match:
     parameters = {name: parameter.numel() for name, parameter in network.named_parameters()}
     wanted = {name: value for name, value in network.state_dict().items() if head is None or not is_below(name, head)}
     prefix = _prefix(wanted, weights)
-    convolution = next((f"{name}.weight" for name, one in network.named_modules() if type(one) is nn.Conv2d), None)
+    plain = {nn.Conv2d, Conv3x3}
+    convolution = next((f"{name}.weight" for name, one in network.named_modules() if type(one) in plain), None)
     names, reshaped, missing, adapted = {}, [], [], None
     for name, tensor in wanted.items():
         found = weights.get(prefix + name)

@@ -22,13 +22,13 @@ from losstune.training.task import Arrays, Task
 from losstune.training.training import Training
 
 if TYPE_CHECKING:
-    from losstune.models.cnn import Cnn
+    from losstune.models.chain import Chain
 
-MOST = 4
+MOST = 8
 """Networks in a group. More gain little."""
 
 MOST_BYTES = 800 * 2**10
-"""Size of the first stage's maps of a group. What does not fit the second-level cache of a core gains nothing."""
+"""Size of the first layer's outputs of a group. What does not fit the second-level cache of a core gains nothing."""
 
 
 def train_grouped(
@@ -112,7 +112,7 @@ class Group:
 
     def __init__(self, trainings: Sequence[Training], *, are_grouped: bool) -> None:
         self._trainings = trainings
-        self._network = Grouped([cast("Cnn", one.network) for one in trainings]) if are_grouped else None
+        self._network = Grouped([cast("Chain", one.network) for one in trainings]) if are_grouped else None
 
     def run_epoch(self, epoch: int) -> None:
         """Train one epoch, batch by batch, and score the models."""
@@ -150,7 +150,7 @@ def group_of(trainings: Sequence[Training]) -> Group:
     key = f"{first.task.model.model_dump_json()} {len(trainings)} {shape} {first.data.num_classes}"
     if key not in _agreed:
         state = torch.get_rng_state()
-        _agreed[key] = agrees(cast("Cnn", first.network), len(trainings), shape)
+        _agreed[key] = agrees(cast("Chain", first.network), len(trainings), shape)
         torch.set_rng_state(state)
     return Group(trainings, are_grouped=_agreed[key])
 
@@ -161,7 +161,7 @@ _agreed: dict[str, bool] = {}
 def most_in_group(task: Task, arrays: Arrays) -> int:
     """Return the most networks of a task's kind in a group."""
     num_samples = min(task.training.batch_size, len(arrays.train_labels))
-    pixels = math.prod(arrays.train_images.shape[2:])
+    pixels = math.prod(arrays.train_images.shape[2:]) if task.model.name == "cnn" else 1
     return min(MOST, MOST_BYTES // (4 * num_samples * task.model.width * pixels))
 
 
@@ -172,7 +172,7 @@ def _may_be_grouped(task: Task, loss: BoundLoss) -> bool:
     average of the weights reads them where they were at first.
     """
     return (
-        task.model.name == "cnn"
+        task.model.name in {"cnn", "mlp"}
         and task.training.precision == "float32"
         and task.training.ema is None
         and len(task.seeds) == 1
