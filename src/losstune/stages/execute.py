@@ -13,7 +13,7 @@ from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
-from losstune.execution import orphans
+from losstune.execution import orphans, warm
 from losstune.execution.resources import TrialResources
 from losstune.execution.resources import resources_of as find_resources
 from losstune.stages.interrupts import interruptible
@@ -39,6 +39,7 @@ def exclusive(root: Path, stage: Stage) -> Iterator[None]:
     """
     with locked(root, stage):
         orphans.clear()
+        warm.end_others(root.absolute(), warm.place_of(root.absolute()))
         yield
 
 
@@ -76,7 +77,8 @@ def execute_stage(
                     progress.update(plan.num_finished - num_kept, job.name)
 
                 keeper = Keeper(study.root.absolute(), git.short_commit)
-                train_plan(study, plan, arrays, brackets, keeper, finished)
+                place = warm.place_of(study.root.absolute())
+                train_plan(study, plan, arrays, brackets, keeper, finished, place, stays=stage == "tune")
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -101,8 +103,14 @@ def train_plan(
     brackets: Brackets | None,
     keeper: Keeper,
     finished: Callable[[Job, Entry], None],
+    place: warm.Place | None = None,
+    *,
+    stays: bool = False,
 ) -> None:
-    """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
+    """Train the plan with the configured executor. `finished` must report finished jobs to the plan.
+
+    Ray may stay up at a `place`, and does so for the next stage if it `stays`.
+    """
     resources = study.params.resources
     if resources.executor == "inline":
         from losstune.execution import inline
@@ -125,6 +133,8 @@ def train_plan(
         resources=resources,
         per_trial=resources_of(study),
         versions=study.versions,
+        place=place,
+        stays=stays,
     )
 
 

@@ -17,13 +17,15 @@ from ray.tune.search import Searcher
 
 from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.core.machine import num_cores
 from losstune.core.records import Entry
 from losstune.execution.cluster import address_source, cluster_address
 from losstune.execution.resources import TrialResources
-from losstune.execution.trials.connection import connected
+from losstune.execution.trials.connection import WORKER, connected
 from losstune.execution.trials.driver import Driver, Running
 from losstune.execution.trials.retries import MAX_RETRIES
 from losstune.execution.trials.worker import OTHER_LIBRARIES, Asha, PackTrial
+from losstune.execution.warm import Place
 from losstune.study.asha import Brackets, Decisions
 from losstune.study.jobs import Job, TrainPack
 from losstune.study.keeping import Keeper
@@ -50,6 +52,8 @@ def run(
     resources: ResourceSettings,
     per_trial: TrialResources,
     versions: Mapping[str, str] | None = None,
+    place: Place | None = None,
+    stays: bool = False,
 ) -> None:
     """Train every job of the plan on Ray, either started here or running at an address.
 
@@ -68,14 +72,20 @@ def run(
         resources: Concurrency and the address of a cluster.
         per_trial: The resources of one trial, and how many jobs make one.
         versions: Required versions of the libraries of a worker; None if workers use this installation.
+        place: Where Ray may stay up between stages, if anywhere.
+        stays: Whether Ray stays up for the next stage if this one succeeds.
 
     Raises:
         LosstuneError: If no Ray answers at the address, a worker has other versions of the libraries, or a training
             cannot be stored.
     """
-    with connected(resources) as folder:
+    limit = None if resources.max_concurrent == "auto" else resources.max_concurrent
+    # A Ray that starts here for trainings on cores has as many workers as are allowed.
+    is_limited = per_trial.gpus == 0 and cluster_address(resources) is None
+    most = min(limit or num_cores(), num_cores() if stays else plan.total - plan.num_finished)
+    with connected(resources, most if is_limited else None, place, stays=stays) as folder:
         # A worker is reused only if a trial is pending by then, and Tune by default keeps only one pending.
-        num_pending = max(MIN_PENDING, 2 * int(ray.cluster_resources().get("CPU", 1)))
+        num_pending = max(MIN_PENDING, 2 * int(_cores(ray.cluster_resources())))
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(num_pending))
         # Tune would write a growing snapshot of all trials about every ten seconds, which is never restored.
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
@@ -98,12 +108,12 @@ def run(
             versions=dict(versions or {}),
         )
         tuner = tune.Tuner(
-            tune.with_resources(trainable, _Request(per_trial)),
+            tune.with_resources(trainable, _Request(per_trial, is_cluster=is_cluster)),
             tune_config=tune.TuneConfig(
                 search_alg=_PlanSearcher(driver),
                 scheduler=_InOrder(),
                 num_samples=-1,  # until the searcher has no more trials
-                max_concurrent_trials=None if resources.max_concurrent == "auto" else resources.max_concurrent,
+                max_concurrent_trials=None if is_limited else limit,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -127,10 +137,14 @@ def _num_workers(per_trial: TrialResources, resources: ResourceSettings) -> Call
     def number() -> int:
         # Computed each time, because a node may have joined or left.
         found = ray.cluster_resources()
-        num = int(found.get("GPU", 0) / per_trial.gpus if per_trial.gpus else found.get("CPU", 1) / per_trial.cpus)
-        return num if resources.max_concurrent == "auto" else min(num, resources.max_concurrent)
+        num = found.get("GPU", 0.0) / per_trial.gpus if per_trial.gpus else _cores(found) / per_trial.cpus
+        return int(num) if resources.max_concurrent == "auto" else min(int(num), resources.max_concurrent)
 
     return number
+
+
+def _cores(resources: Mapping[str, float]) -> float:
+    return resources.get(WORKER, resources.get("CPU", 0.0))
 
 
 def _asha(brackets: Brackets) -> Asha:
@@ -151,20 +165,19 @@ class _Silent(tune.ProgressReporter):  # type: ignore[misc]
 class _Request:
     """The resources that Tune requests from Ray for each trial."""
 
-    def __init__(self, per_trial: TrialResources) -> None:
-        self._per_trial = per_trial
+    def __init__(self, per_trial: TrialResources, *, is_cluster: bool) -> None:
+        self._per_trial, self._is_cluster = per_trial, is_cluster
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         # Computed each time, because a node may have joined or left.
         nodes = [
-            (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"]
+            (_cores(node["Resources"]), node["Resources"].get("GPU", 0.0)) for node in ray.nodes() if node["Alive"]
         ]
         per_trial = self._per_trial.fitted(nodes)
         if config["pack"].alone:
             per_trial = per_trial.alone(nodes)
-        return tune.PlacementGroupFactory([{"CPU": per_trial.cpus, "GPU": per_trial.gpus}])
+        bundle = {"CPU": per_trial.cpus, "GPU": per_trial.gpus}
+        return tune.PlacementGroupFactory([bundle | ({} if self._is_cluster else {WORKER: per_trial.cpus})])
 
 
 class _PlanSearcher(Searcher):  # type: ignore[misc]
