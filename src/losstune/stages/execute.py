@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
 from losstune.execution import orphans, warm
+from losstune.execution.cluster import cluster_address
 from losstune.execution.resources import TrialResources
 from losstune.execution.resources import resources_of as find_resources
 from losstune.stages.interrupts import interruptible
@@ -120,10 +122,12 @@ def train_plan(
             plan, train_pack, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit
         )
         return
+    if cluster_address(resources) is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
     with collection_paused():
-        from losstune.execution import trials  # takes 1 s to import; a study without Ray does not need it
+        from losstune.execution.trials import run  # takes 1 s to import; a study without Ray does not need it
 
-    trials.run(
+    run.run(
         plan,
         partial(train_pack, own=own_code_of(study.params)) if references(study.params) else train_pack,
         arrays,

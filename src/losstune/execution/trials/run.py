@@ -92,9 +92,9 @@ def run(
         # Tune's own handler would end an interrupted study as if it were complete.
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
         is_cluster, has_limit = cluster_address(resources) is not None, resources.trial_time_limit is not None
-        side_by_side = per_trial.gpus > 0
+        side_by_side, num_workers = per_trial.gpus > 0, _num_workers(per_trial, resources)
         driver = Driver(
-            packs=Packs(plan, per_trial.most, _num_workers(per_trial, resources), side_by_side=side_by_side),
+            packs=Packs(plan, per_trial.most, num_workers, side_by_side=side_by_side),
             keeper=keeper,
             on_finished=on_finished,
             side_by_side=side_by_side,
@@ -111,7 +111,7 @@ def run(
             tune.with_resources(trainable, _Request(per_trial, is_cluster=is_cluster)),
             tune_config=tune.TuneConfig(
                 search_alg=_PlanSearcher(driver),
-                scheduler=_InOrder(),
+                scheduler=_InOrder(num_workers),
                 num_samples=-1,  # until the searcher has no more trials
                 max_concurrent_trials=None if is_limited else limit,
                 reuse_actors=True,
@@ -202,17 +202,26 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
 
 
 class _InOrder(FIFOScheduler):  # type: ignore[misc]
-    def __init__(self) -> None:
+    """Trials run in order of arrival, but a worker that is free leaves those alone whose own worker is just starting.
+
+    Tune would give it the first one that waits, and end the worker that was started for that one.
+    """
+
+    def __init__(self, num_workers: Callable[[], int]) -> None:
         super().__init__()
+        self._num_workers = num_workers
         self._live: list[Any] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._live.append(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
-        # In order of arrival, as by default, but without searching all finished trials at every step.
+        # Without searching all finished trials at every step, as Tune does.
         self._live = [trial for trial in self._live if not trial.is_finished()]
-        return next((trial for trial in self._live if trial.status == trial.PENDING), None)
+        waiting = [trial for trial in self._live if trial.status == trial.PENDING]
+        num_running = len(self._live) - len(waiting)
+        num_starting = max(0, self._num_workers() - num_running - 1)
+        return waiting[min(num_starting, len(waiting) - 1)] if waiting else None
 
 
 class _Receiver(tune.Callback):  # type: ignore[misc]
