@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.error import TuneError
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -126,11 +128,33 @@ def run(
             ),
         )
         try:
-            tuner.fit()
+            with nullcontext() if is_cluster else _in_waiting_workers():
+                tuner.fit()
         except TuneError:
             if driver.problem is not None:  # Tune has only its traceback
                 raise driver.problem from None
             raise
+
+
+@contextmanager
+def _in_waiting_workers() -> Iterator[None]:
+    """Let Tune use the workers that wait for work.
+
+    Tune sets environment variables for its workers. Ray then starts new processes, although those that wait have got
+    the same variables from this process.
+    """
+
+    def get(self: Any, trainable: Any) -> Any:
+        if trainable not in self._cache:
+            self._cache[trainable] = ray.remote(trainable)
+        return self._cache[trainable]
+
+    original = class_cache._ActorClassCache.get
+    class_cache._ActorClassCache.get = get
+    try:
+        yield
+    finally:
+        class_cache._ActorClassCache.get = original
 
 
 def _num_workers(per_trial: TrialResources, resources: ResourceSettings) -> Callable[[], int]:
