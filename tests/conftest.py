@@ -20,6 +20,17 @@ def pytest_configure():
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_ignore_collect(collection_path, config):
+    """With ``-m gpu``, skip files without such tests: a machine with a GPU may lack what these import."""
+    if (
+        config.option.markexpr == "gpu"
+        and collection_path.suffix == ".py"
+        and "mark.gpu" not in collection_path.read_text()
+    ):
+        return True
+    return None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _thaw():
     """Undo what `losstune.core.gc_pause` froze: at exit nanobind would tell everything frozen here as leaked."""

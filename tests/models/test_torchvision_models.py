@@ -87,7 +87,7 @@ def test_logits_of_squeezenet_may_be_negative():
     ("builder", "shape", "cause"),
     [
         ("alexnet", (3, 32, 32), "too small"),
-        ("inception_v3", (3, 32, 32), "Kernel size"),
+        ("inception_v3", (3, 32, 32), "input size per channel"),
         ("maxvit_t", (3, 64, 64), "not divisible by partition size"),
         ("vit_b_32", (3, 40, 40), "indivisible by patch size"),
         ("vit_b_32", (3, 32, 64), "square"),

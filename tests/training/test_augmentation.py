@@ -1,12 +1,14 @@
 """Flips and crops against windows cut by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
-from losstune.training.augmentation import augment
+from losstune.training.augmentation import augmentation_of, flip_and_crop
 
 
 def numbered(num, channels, height, width):
@@ -32,19 +34,19 @@ def offset_of(crop, image, pad):
 
 def test_augmentation_moves_pixels_and_nothing_else():
     images = torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16) + 1
-    flipped = augment(images.repeat(50, 1, 1, 1), "flip", torch.Generator().manual_seed(0))
+    flipped = flip_and_crop("flip")(images.repeat(50, 1, 1, 1), torch.Generator().manual_seed(0))
     kinds = {
         torch.equal(row, images[i % 2]) or -torch.equal(row, images[i % 2].flip(-1)) for i, row in enumerate(flipped)
     }
     assert kinds == {True, -1}
-    cropped = augment(images, "crop", torch.Generator().manual_seed(1))
+    cropped = flip_and_crop("crop")(images, torch.Generator().manual_seed(1))
     padded = nn.functional.pad(images, (2, 2, 2, 2))
     for row, original in zip(cropped, padded, strict=True):
         windows = [original[:, top : top + 16, left : left + 16] for top in range(5) for left in range(5)]
         assert sum(torch.equal(row, window) for window in windows) == 1
     assert torch.equal(
-        augment(images, "flip_crop", torch.Generator().manual_seed(1)),
-        augment(images, "flip_crop", torch.Generator().manual_seed(1)),
+        flip_and_crop("flip_crop")(images, torch.Generator().manual_seed(1)),
+        flip_and_crop("flip_crop")(images, torch.Generator().manual_seed(1)),
     )
 
 
@@ -52,7 +54,7 @@ def test_augmentation_moves_pixels_and_nothing_else():
 def test_every_offset_up_to_an_eighth_of_the_side_is_as_likely(height, width, pad):
     num, side = 4000, 2 * pad + 1
     images = numbered(1, 1, height, width).expand(num, -1, -1, -1)
-    cropped = augment(images, "crop", torch.Generator().manual_seed(2))
+    cropped = flip_and_crop("crop")(images, torch.Generator().manual_seed(2))
     counts = np.zeros((side, side))
     for crop in cropped:
         counts[offset_of(crop, images[0], pad)] += 1
@@ -62,10 +64,11 @@ def test_every_offset_up_to_an_eighth_of_the_side_is_as_likely(height, width, pa
 def test_half_of_the_images_are_mirrored_and_moved_for_themselves():
     num = 4000
     image = numbered(1, 2, 8, 8)
-    moved = augment(image.expand(num, -1, -1, -1), "flip_crop", torch.Generator().manual_seed(3))
-    places = {offset_of(window, image[0], 1): window for window in augment(
-        image.expand(500, -1, -1, -1), "crop", torch.Generator().manual_seed(4)
-    )}  # fmt: skip
+    moved = flip_and_crop("flip_crop")(image.expand(num, -1, -1, -1), torch.Generator().manual_seed(3))
+    places = {
+        offset_of(window, image[0], 1): window
+        for window in flip_and_crop("crop")(image.expand(500, -1, -1, -1), torch.Generator().manual_seed(4))
+    }
     assert len(places) == 9
     upright = sum(any(torch.equal(one, window) for window in places.values()) for one in moved)
     # A window of the mirrored image is the mirror image of a window; Binomial(4000, 1/2) with 5 standard deviations.
@@ -75,9 +78,7 @@ def test_half_of_the_images_are_mirrored_and_moved_for_themselves():
 
 
 def test_without_augmentation_and_without_pixels_nothing_moves():
-    images, features = numbered(3, 1, 8, 8), torch.rand(3, 5)
-    generator = torch.Generator().manual_seed(5)
-    state = generator.get_state()
-    assert torch.equal(augment(images, "none", generator), images)
-    assert augment(features, "flip_crop", generator) is features
-    assert torch.equal(generator.get_state(), state)
+    images, features = (SimpleNamespace(input_shape=shape) for shape in ((1, 8, 8), (5,)))
+    assert augmentation_of("none", images) is None
+    assert augmentation_of("flip_crop", features) is None
+    assert augmentation_of("flip_crop", images) is not None

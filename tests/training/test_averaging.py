@@ -1,12 +1,11 @@
 """The average of the weights against its definition, and against torch's with the same decay."""
 
-import copy
-
+import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from losstune.training.averaging import averaged
+from losstune.training.averaging import Average
 
 
 def steps(network, number):
@@ -27,10 +26,10 @@ def network():
 
 def test_weights_and_statistics_follow_the_definition():
     net = network()
-    model = averaged(net, 0.6)
+    model = Average(net, 0.6)
     expected = {}
     for num, _ in enumerate(steps(net, 12)):
-        model.update_parameters(net)
+        model.update(model.rate(num))
         decay = min(0.6, (1 + num) / (10 + num))
         for name, value in net.state_dict().items():
             if not name.endswith("num_batches_tracked"):
@@ -42,13 +41,17 @@ def test_weights_and_statistics_follow_the_definition():
         torch.testing.assert_close(found[name], value)
 
 
-def test_after_the_warm_up_it_is_torchs():
-    ours = network()
-    theirs = copy.deepcopy(ours)
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_after_the_warm_up_it_is_torchs(is_tensor):
+    net = network()
     # From the first step on, the decay of 0.1 is below the bound of the warm-up.
-    pair = averaged(ours, 0.1), AveragedModel(theirs, multi_avg_fn=get_ema_multi_avg_fn(0.1), use_buffers=True)
-    for _ in zip(steps(ours, 6), steps(theirs, 6), strict=True):
-        for model, net in zip(pair, (ours, theirs), strict=True):
-            model.update_parameters(net)
-    for one, other in zip(pair[0].state_dict().values(), pair[1].state_dict().values(), strict=True):
-        assert torch.equal(one, other)
+    ours = Average(net, 0.1)
+    theirs = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.1), use_buffers=True)
+    for num, _ in enumerate(steps(net, 6)):
+        rate = ours.rate(num)
+        ours.update(torch.tensor(rate, dtype=torch.float64) if is_tensor else rate)
+        theirs.update_parameters(net)
+    expected = theirs.module.state_dict()
+    assert ours.module.state_dict().keys() == expected.keys()
+    for name, value in ours.module.state_dict().items():
+        assert torch.equal(value, expected[name])

@@ -15,7 +15,8 @@ from losstune.core.seeds import derive_seed
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.models import build_model
-from losstune.training.augmentation import augment
+from losstune.training.augmentation import flip_and_crop
+from losstune.training.device_data import DeviceData
 from losstune.training.loop import train
 from losstune.training.optimisation import Optimizer
 from tests.small import digits_arrays, small_task
@@ -114,12 +115,12 @@ def test_every_source_of_randomness_has_a_stream_of_its_own(monkeypatch):
     """Of initialisation and order the textbook's loop says so; this is of what it doesn't have."""
     streams, draws = set(), []
 
-    def recorded(images, augmentation, generator):
+    def recorded(images, generator):
         streams.add(generator.initial_seed())
         draws.append(torch.initial_seed())
-        return augment(images, augmentation, generator)
+        return flip_and_crop("crop")(images, generator)
 
-    monkeypatch.setattr("losstune.training.augmentation.augment", recorded)
+    monkeypatch.setattr("losstune.training.training.augmentation_of", lambda setting, data: recorded)
     run(small_task(model="cnn", epochs=1, augmentation="crop", seeds=(5,)))
     assert streams == {derive_seed(5, "augmentation")}
     assert {*draws} == {derive_seed(5, "dropout")}
@@ -358,7 +359,7 @@ def test_the_average_is_that_of_torch_over_the_steps(monkeypatch):
             averages[-1].update_parameters(self.network)
             weights.append(None)
 
-    monkeypatch.setattr("losstune.training.loop.Optimizer", Recording)
+    monkeypatch.setattr("losstune.training.training.Optimizer", Recording)
     ((result,),) = run(small_task(model="cnn", epochs=2, ema=0.08, keep_weights=True))
     assert len(weights) == 20
     expected = averages[0].module.state_dict()
@@ -404,14 +405,14 @@ def test_each_seed_has_a_patience_of_its_own():
 
 
 def test_balanced_batches_are_the_same_for_every_loss(monkeypatch):
-    drawn = []
+    drawn, real = [], DeviceData.train_batches
 
-    def inputs(data, images, rows):
-        if not isinstance(rows, slice):
-            drawn.append(rows.tolist())
-        return images[rows]
+    def batches(data, order, size, number):
+        for index, inputs in real(data, order, size, number):
+            drawn.append(index.tolist())
+            yield index, inputs
 
-    monkeypatch.setattr("losstune.training.device_data.DeviceData.inputs", inputs)
+    monkeypatch.setattr(DeviceData, "train_batches", batches)
     for loss in ("cross_entropy", "focal"):
         run(small_task(loss, sampling="balanced", hyperparameters=dict(get(loss).defaults)))
     assert drawn[:30] == drawn[30:]

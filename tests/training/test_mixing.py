@@ -8,14 +8,16 @@ import torch
 from torchvision.transforms import v2
 
 from losstune.config.settings import TrainingSettings
-from losstune.training.mixing import mixed
+from losstune.training import mixing
 
 IMAGES = torch.randn(6, 3, 8, 10, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 
 def mix(seed=0, inputs=IMAGES, **settings):
-    return mixed(inputs, LABELS, TrainingSettings(**settings), torch.Generator().manual_seed(seed))
+    settings = TrainingSettings(**settings)
+    draws = mixing.draw(inputs.shape, settings, torch.Generator().manual_seed(seed))
+    return mixing.apply(inputs, LABELS, settings, draws)
 
 
 class _Fixed:
@@ -25,7 +27,7 @@ class _Fixed:
         self.value = value
 
     def sample(self, shape=()):
-        return torch.tensor(self.value)
+        return self.value.float()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,7 +39,7 @@ def test_mixup_is_torchvisions(seed):
     torch.testing.assert_close(inputs, expected)
     hot = torch.nn.functional.one_hot
     found = target.share * hot(target.own, 3) + (1 - target.share) * hot(target.other, 3)
-    torch.testing.assert_close(found, distributions)
+    torch.testing.assert_close(found, distributions.double())
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -17,7 +17,8 @@ Z = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
 OTHERS = Y.roll(1)
 WEIGHT = torch.tensor([0.5, 1.0, 2.0, 4.0])
-MIXED = Target(Y, OTHERS, 0.3)
+SHARE = torch.tensor(0.3, dtype=torch.float64)
+MIXED = Target(Y, OTHERS, SHARE)
 DISTRIBUTION = 0.3 * F.one_hot(Y, 4).float() + 0.7 * F.one_hot(OTHERS, 4).float()
 
 
@@ -124,11 +125,11 @@ def test_soft_labels_with_class_weights_are_divided_by_the_weight_of_the_labels(
 def test_mixed_soft_labels_are_the_mixed_distribution(loss):
     other = SOFT.roll(1, 0)
     mixture = 0.3 * SOFT + 0.7 * other
-    torch.testing.assert_close(value(loss, Target(SOFT, other, 0.3)), get(loss)(Z, mixture).mean())
+    torch.testing.assert_close(value(loss, Target(SOFT, other, SHARE)), get(loss)(Z, mixture).mean())
 
 
 def test_kl_divergence_of_soft_labels_has_the_gradient_of_cross_entropy_to_the_bit():
-    for target in (Target(SOFT), Target(SOFT, SOFT.roll(1, 0), 0.3)):
+    for target in (Target(SOFT), Target(SOFT, SOFT.roll(1, 0), SHARE)):
         gradients = []
         for loss in ("cross_entropy", "kl_divergence"):
             logits = Z.clone().requires_grad_()

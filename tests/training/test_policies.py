@@ -6,7 +6,7 @@ from torchvision.transforms import v2
 
 from losstune.config.settings import PolicySettings
 from losstune.core.errors import LosstuneError
-from losstune.training.augmentation import augment, augmentation_of, require_policies
+from losstune.training.augmentation import augmentation_of, flip_and_crop, require_policies
 from losstune.training.device_data import DeviceData
 from losstune.training.policies import cutout
 from tests.small import digits_arrays
@@ -58,7 +58,7 @@ def test_random_erasing_is_torchvisions_on_normalised_images(data, images):
 
 def test_cutout_sets_one_square_to_the_mean():
     ones = torch.ones(300, 2, 8, 10)
-    found = cutout(ones, torch.Generator().manual_seed(0), size=0.5)
+    found = cutout(0.5)(ones, torch.Generator().manual_seed(0))
     areas = []
     for image in found:
         assert torch.equal(image[0], image[1])
@@ -76,7 +76,7 @@ def test_cutout_sets_one_square_to_the_mean():
 def test_policies_come_in_their_order(data, images):
     found = changed(data, images, "crop", "cutout")
     generator = torch.Generator().manual_seed(0)
-    assert torch.equal(found, cutout(augment(images, "crop", generator), generator))
+    assert torch.equal(found, cutout()(flip_and_crop("crop")(images, generator), generator))
 
 
 def test_the_draws_depend_on_the_stream_alone(data, images):

@@ -166,6 +166,7 @@ class Execution(Row):
         device: Kind of device, ``"cpu"`` or ``"cuda"``.
         commit: Git commit that trained it, with ``-dirty`` if the work tree had changes; None outside Git.
         processor: Model of the CPU or GPU that trained it; None if unknown.
+        note: Why it was trained more slowly than others on a GPU; None if it was not.
     """
 
     key: str
@@ -174,6 +175,7 @@ class Execution(Row):
     device: str
     commit: str | None
     processor: str | None = None
+    note: str | None = None
 
 
 class Entry(Row):

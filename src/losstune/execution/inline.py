@@ -10,10 +10,11 @@ from types import FrameType
 
 from losstune.core.records import Entry
 from losstune.study.asha import Brackets, Decisions, Reached
-from losstune.study.jobs import GoesOn, Job, TrainPack
+from losstune.study.jobs import Job, TrainPack
 from losstune.study.keeping import Keeper
 from losstune.study.packs import Packs
 from losstune.study.plan import Plan
+from losstune.training.side_by_side import GoesOn
 from losstune.training.task import Arrays, TrainingResult
 
 

@@ -142,8 +142,8 @@ def _power(base_NC: Tensor, above_NC: Tensor | None, exponent: float) -> Tensor:
     result_NC = base_NC.clone() if whole > 0 else base_NC.reciprocal()
     factor_NC = base_NC if whole > 0 else result_NC.clone()
     # Binary exponentiation from the second digit on: square, and multiply if the digit is 1.
-    for digit in bin(abs(whole))[3:]:
+    for place in reversed(range(abs(whole).bit_length() - 1)):
         result_NC.square_()
-        if digit == "1":
+        if abs(whole) >> place & 1:
             result_NC.mul_(factor_NC)
     return result_NC

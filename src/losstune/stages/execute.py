@@ -63,7 +63,7 @@ def execute_stage(
         tracker.log(entry)
         if brackets is not None:
             brackets.remember(entry.record)
-    num_to_train = plan.total - num_kept
+    num_to_train, notes = plan.total - num_kept, list[str]()
     print(f"{stage}: kept {num_kept}, to train {'at most ' * plan.is_open}{num_to_train}", flush=True)
     if num_to_train and git.commit is None and git.problem is not None:
         print(f"{stage}: the records name no commit: {git.problem}", file=sys.stderr)
@@ -76,6 +76,9 @@ def execute_stage(
                     ledger.share(job.keys, are_new=True)
                     plan.finish(entry)
                     tracker.log(entry)
+                    if entry.execution.note is not None and entry.execution.note not in notes:
+                        notes.append(entry.execution.note)
+                        print(f"{stage}: {entry.execution.note}", file=sys.stderr)
                     progress.update(plan.num_finished - num_kept, job.name)
 
                 keeper = Keeper(study.root.absolute(), git.short_commit)
@@ -114,13 +117,13 @@ def train_plan(
     Ray may stay up at a `place`, and does so for the next stage if it `stays`.
     """
     resources = study.params.resources
+    width = None if resources.trials_per_gpu == "auto" else resources.trials_per_gpu
+    train = partial(train_pack, width=width)
     if resources.executor == "inline":
         from losstune.execution import inline
 
         most = resources_of(study).most if study.device == "cuda" else 1
-        inline.run(
-            plan, train_pack, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit
-        )
+        inline.run(plan, train, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit)
         return
     if cluster_address(resources) is None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
@@ -129,7 +132,7 @@ def train_plan(
 
     run.run(
         plan,
-        partial(train_pack, own=own_code_of(study.params)) if references(study.params) else train_pack,
+        partial(train, own=own_code_of(study.params)) if references(study.params) else train,
         arrays,
         brackets,
         keeper,

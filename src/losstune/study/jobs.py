@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from losstune.losses.registry import get, use_own
 from losstune.losses.spec import BoundLoss
 from losstune.study.provenance import processor_name
 from losstune.training.loop import train
+from losstune.training.side_by_side import Alone, GoesOn, train_side_by_side
 from losstune.training.task import Arrays, Task, TrainingResult, failed
 
 
@@ -68,6 +69,7 @@ class Timed:
         device: Such as ``"cpu"``.
         processor: Model of that CPU or GPU.
         out_of_memory: Whether the training failed because the device or the host ran out of memory.
+        note: What the user should know about how it was trained; None for nothing.
     """
 
     results: list[TrainingResult]
@@ -76,6 +78,7 @@ class Timed:
     device: str
     processor: str | None = None
     out_of_memory: bool = False
+    note: str | None = None
 
 
 SIGNS_OF_FULL_MEMORY = (
@@ -106,6 +109,9 @@ def make_job(
     """
     configuration, loss = task.configuration, get(task.configuration.loss)
     loss_module = loss.function.__module__ if loss.origin is None else "losstune.losses.own"
+    loops = [loop_module(task.training)]
+    if task.device == "cuda" and task.training.loop is None:
+        loops.append("losstune.training.side_by_side")
     base = {
         "data": data_digest,
         "configuration": configuration.model_dump(mode="json"),
@@ -114,7 +120,7 @@ def make_job(
         "device": task.device,
         "test": task.test,
         "weights": task.keep_weights,
-        "code": code_digest(loop_module(task.training), loss_module),
+        "code": code_digest(*loops, loss_module),
         "own": dict(own or {}),
         "metric": [_metric(metric) for metric in sorted(task.metrics, key=lambda m: measure_of(m).name)] or None,
         "early_stopping": task.early_stopping,
@@ -199,7 +205,7 @@ def train_timed(
         for results in _trained(task, arrays, loss, rungs):
             yield timed(results)
     except Exception as error:  # a model or loss may raise anything; only its trial fails, not the study
-        results = failed(task, f"{type(error).__name__}: {in_one_line(error)}")
+        results = failed(task, _cause(error))
         out_of_memory = is_out_of_memory(error)
         del error  # its traceback keeps references to the tensors that filled the memory
         if out_of_memory and torch.cuda.is_available():
@@ -207,19 +213,22 @@ def train_timed(
         yield timed(results, out_of_memory=out_of_memory)
 
 
-GoesOn = Callable[[int, TrainingResult], bool]
-"""Whether a training goes on after a rung: its number in the pack, and its result so far."""
-
 TrainPack = Callable[[Sequence[Task], Arrays, tuple[int, ...], GoesOn], Iterator[tuple[int, Timed]]]
 """Trains a pack of tasks, see :func:`train_pack`."""
 
 
 def train_pack(
-    tasks: Sequence[Task], arrays: Arrays, rungs: tuple[int, ...], goes_on: GoesOn, own: OwnCode | None = None
+    tasks: Sequence[Task],
+    arrays: Arrays,
+    rungs: tuple[int, ...],
+    goes_on: GoesOn,
+    own: OwnCode | None = None,
+    width: int | None = None,
 ) -> Iterator[tuple[int, Timed]]:
     """Train several tasks in this process; yield the number of each, from 0, and its result when it ends.
 
-    The result of a training does not depend on the others. They may end in any order.
+    On a GPU they are trained side by side, if losstune's own loop trains them. The result of a training does not depend
+    on the others. They may end in any order.
 
     Args:
         tasks: What to train.
@@ -227,13 +236,54 @@ def train_pack(
         rungs: Epochs after which `goes_on` is asked.
         goes_on: Decides whether a training goes on after a rung.
         own: As for :func:`train_timed`.
+        width: How many are trained side by side on a GPU; None to measure it.
     """
-    for number, task in enumerate(tasks):
-        with closing(train_timed(task, arrays, rungs, own)) as steps:
+    alone = dict.fromkeys(range(len(tasks)), None)
+    if tasks[0].device == "cuda" and tasks[0].training.loop is None:
+        alone = yield from _together(tasks, arrays, rungs, goes_on, own, width)
+    for number, note in alone.items():
+        with closing(train_timed(tasks[number], arrays, rungs, own)) as steps:
             for timed in steps:
                 if timed.results[0].status != "stopped" or not goes_on(number, timed.results[0]):
                     break
-        yield number, timed
+        yield number, replace(timed, note=note)
+
+
+def _together(
+    tasks: Sequence[Task],
+    arrays: Arrays,
+    rungs: tuple[int, ...],
+    goes_on: GoesOn,
+    own: OwnCode | None,
+    width: int | None,
+) -> Generator[tuple[int, Timed], None, dict[int, str | None]]:
+    """Train side by side what can be; return the numbers of the other tasks, each with the reason."""
+    if own is not None:
+        own.install()
+    losses = [get(task.configuration.loss).bind(task.configuration.hyperparameters) for task in tasks]
+    alone: dict[int, str | None] = {}
+    for ended in train_side_by_side(tasks, losses, arrays, rungs, goes_on, width):
+        task, outcome = tasks[ended.number], ended.outcome
+        if isinstance(outcome, Alone):
+            alone[ended.number] = f"{outcome.reason}, so that trainings follow one another on a GPU"
+            continue
+        yield (
+            ended.number,
+            Timed(
+                results=[outcome] if isinstance(outcome, TrainingResult) else failed(task, _cause(outcome)),
+                started_at=ended.started_at,
+                duration_sec=ended.duration_sec,
+                device=task.device,
+                processor=processor_name(task.device),
+                out_of_memory=isinstance(outcome, Exception) and is_out_of_memory(outcome),
+                note=ended.note,
+            ),
+        )
+    return alone
+
+
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {in_one_line(error)}"
 
 
 def _trained(
@@ -280,6 +330,7 @@ def entries_of(job: Job, timed: Timed, commit: str | None) -> list[tuple[Entry, 
             device=timed.device,
             commit=commit,
             processor=timed.processor,
+            note=timed.note,
         )
         entries.append((Entry(record=record, execution=execution), result.weights))
     return entries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,17 @@ from losstune.config.settings import OwnSettings, PolicySettings
 from losstune.core.errors import LosstuneError, in_one_line
 from losstune.core.own_code import is_own, load
 from losstune.training.device_data import DeviceData
-from losstune.training.policies import ON_BYTES, TRANSFORMS, Augment, cutout, in_turn, per_image, transform_of
+from losstune.training.policies import (
+    ON_BYTES,
+    TRANSFORMS,
+    Augment,
+    Drawn,
+    Draws,
+    cutout,
+    in_turn,
+    per_image,
+    transform_of,
+)
 
 KEY = "training.augmentation"
 NUM_SAMPLES = 4
@@ -21,7 +30,9 @@ Setting = str | OwnSettings | tuple[PolicySettings, ...]
 
 
 def augmentation_of(setting: Setting, data: DeviceData) -> Augment | None:
-    """Return the function that ``training.augmentation`` names; None for ``none``. A list is applied in its order.
+    """Return the function that ``training.augmentation`` names. A list is applied in its order.
+
+    It is None for ``none``, and for flips and crops of samples that are no images.
 
     A user's own function, ``augment(images, generator, **options) -> images``, gets images in [0, 1] if they are stored
     as bytes, else in stored units, and returns as many of the same shape and type.
@@ -29,10 +40,10 @@ def augmentation_of(setting: Setting, data: DeviceData) -> Augment | None:
     Raises:
         LosstuneError: If there is no such function.
     """
-    if setting == "none":
+    if setting == "none" or (isinstance(setting, str) and len(data.input_shape) != 3):
         return None
     if isinstance(setting, str):
-        return lambda images, generator: augment(images, setting, generator)
+        return flip_and_crop(setting)
     if isinstance(setting, tuple):
         return in_turn([_policy(policy, data) for policy in setting])
     return _on_stored(setting, data)
@@ -50,8 +61,8 @@ def _policy(policy: PolicySettings, data: DeviceData) -> Augment:
     if name in TRANSFORMS:
         return per_image(transform_of(name, options, KEY), data, on_bytes=name in ON_BYTES)
     if name == "cutout":
-        return partial(cutout, **options)
-    return lambda images, generator: augment(images, name, generator)
+        return cutout(**options)
+    return flip_and_crop(name)
 
 
 def require_policies(policies: Sequence[PolicySettings], input_shape: tuple[int, ...], dtype: str) -> list[str]:
@@ -89,7 +100,7 @@ def require_policies(policies: Sequence[PolicySettings], input_shape: tuple[int,
                 given = images.to(torch.uint8) if policy.name in ON_BYTES else images
                 transform_of(policy.name, policy.options, KEY)(given[0])
             elif policy.name == "cutout":
-                cutout(images, torch.Generator().manual_seed(0), **policy.options)
+                cutout(**policy.options)(images, torch.Generator().manual_seed(0))
         except LosstuneError:
             raise
         except Exception as error:
@@ -151,27 +162,36 @@ def describe(value: object) -> str:
     return "nothing" if value is None else f"a value of type {type(value).__name__}"
 
 
-def augment(images: Tensor, augmentation: str, generator: torch.Generator) -> Tensor:
+def flip_and_crop(augmentation: str) -> Drawn:
     """Flip and shift the images of a batch (N, C, H, W) independently at random.
 
     ``crop`` pads each side by an eighth with zeros (the mean, after normalisation) and crops at random; ``flip``
-    mirrors left to right with probability 1/2; ``flip_crop`` does both. The draws come from `generator`, which is on
-    the CPU for every device, and depend only on the batch's shape. Features (N, D) are returned unchanged.
+    mirrors left to right with probability 1/2; ``flip_crop`` does both.
     """
-    if images.dim() != 4:
-        return images
-    num, _, height, width = images.shape
-    rows = torch.arange(height).expand(num, height)
-    columns = torch.arange(width).expand(num, width)
-    if "flip" in augmentation:
-        mirrored = torch.rand(num, generator=generator) < 0.5
-        columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
-    if "crop" in augmentation:
-        pad = max(1, width // 8)
-        images = nn.functional.pad(images, (pad, pad, pad, pad))
-        rows = rows + torch.randint(0, 2 * pad + 1, (num, 1), generator=generator)
-        columns = columns + torch.randint(0, 2 * pad + 1, (num, 1), generator=generator)
-    rows, columns = rows.to(images.device), columns.to(images.device)
-    sample = torch.arange(num, device=images.device)
-    picked = images[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
-    return picked.permute(0, 3, 1, 2)
+    flips, crops = "flip" in augmentation, "crop" in augmentation
+
+    def draw(shape: torch.Size, generator: torch.Generator) -> Draws:
+        num, pad = shape[0], _padding(shape)
+        mirrored = [torch.rand(num, generator=generator) < 0.5] if flips else []
+        shifts = [torch.randint(0, 2 * pad + 1, (num, 1), generator=generator) for _ in range(2)] if crops else []
+        return *mirrored, *shifts
+
+    def apply(images: Tensor, draws: Draws) -> Tensor:
+        num, _, height, width = images.shape
+        rows = torch.arange(height, device=images.device).expand(num, height)
+        columns = torch.arange(width, device=images.device).expand(num, width)
+        if flips:
+            columns = torch.where(draws[0][:, None], width - 1 - columns, columns)
+        if crops:
+            pad = _padding(images.shape)
+            images = nn.functional.pad(images, (pad, pad, pad, pad))
+            rows, columns = rows + draws[-2], columns + draws[-1]
+        sample = torch.arange(num, device=images.device)
+        picked = images[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
+        return picked.permute(0, 3, 1, 2)
+
+    return Drawn(flips + 2 * crops, draw, apply)
+
+
+def _padding(shape: torch.Size) -> int:
+    return max(1, shape[-1] // 8)

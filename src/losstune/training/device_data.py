@@ -27,6 +27,10 @@ FLOAT_CACHE_BYTES = 32 * 2**20
 """Training images up to this size as float32 are normalised once and kept. Larger data keeps its stored type, and each
 batch is normalised when it is drawn; every worker would otherwise hold a copy."""
 
+EPOCH_CACHE_BYTES = 4 * 2**20
+"""The training images of an epoch are gathered at once, in its order, if they are normalised and take at most so much.
+Gathering the images of a batch takes as long as a small layer; a copy of larger data would not be worth its memory."""
+
 DEVICE_SHARE = 0.25
 """Data is copied to a GPU if it takes at most this share of the free memory."""
 
@@ -104,10 +108,13 @@ class DeviceData:
             size: Samples of a batch.
             number: Number of batches.
         """
-        index = order.to(self.device)
-        places = torch.split(index, size)[:number]
+        index = order[: number * size].to(self.device)
+        places = torch.split(index, size)
+        images = self.train_images
+        if self.is_normalised and isinstance(images, Tensor) and images.nbytes <= EPOCH_CACHE_BYTES:
+            return zip(places, torch.split(images.index_select(0, index), size), strict=True)
         rows = places if self.is_resident else torch.split(order, size)[:number]
-        return zip(places, self.batches(self.train_images, rows), strict=True)
+        return zip(places, self.batches(images, rows), strict=True)
 
     def batches(self, images: Samples, rows: Iterable[Rows]) -> Iterator[Tensor]:
         """Yield normalised inputs of some samples after another.

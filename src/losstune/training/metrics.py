@@ -6,7 +6,7 @@ Shape suffixes: N samples, C classes, B bins.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import torch
@@ -22,6 +22,8 @@ ECE_NUM_BINS = 15
 MAX_LOG_TEMPERATURE = math.log(50.0)
 
 
+STANDARD_VALUES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
+
 Metric = Callable[[Tensor, Tensor], Tensor]
 """Class probabilities (N, C) and true classes (N,) to a score, float64, on their device."""
 
@@ -33,7 +35,24 @@ def evaluate(
     balanced_N: Tensor | None = None,
     further: Mapping[str, Metric] = MappingProxyType({}),
 ) -> dict[str, float]:
-    """Compute the metrics of :data:`losstune.core.metric.STANDARD`, and others, with one transfer from the device.
+    """Return :func:`values` by name, with one transfer from the device."""
+    found = values(probabilities_NC, target_N, balanced_N, further).tolist()
+    return dict(zip(names(further), found, strict=True))
+
+
+def names(further: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names of :func:`values` in their order."""
+    return *STANDARD_VALUES, *further
+
+
+@torch.no_grad()
+def values(
+    probabilities_NC: Tensor,
+    target_N: Tensor,
+    balanced_N: Tensor | None = None,
+    further: Mapping[str, Metric] = MappingProxyType({}),
+) -> Tensor:
+    """Compute the metrics of :data:`STANDARD_VALUES`, and others, float64, without waiting for the device.
 
     With predicted class k_n = argmax_k p_nk (the first on ties) and confidence c_n = max_k p_nk:
 
@@ -95,10 +114,8 @@ def evaluate(
     gap_B = (bin_N.clamp(0, ECE_NUM_BINS - 1) == bins_B1).double() @ (is_hit_N - confidence_N)
     ece = gap_B.abs().sum() / num_samples
 
-    names = "accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece", *further
     others = [metric(probabilities_NC, target_N) for metric in further.values()]
-    values = torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece, *others]).tolist()
-    return dict(zip(names, values, strict=True))
+    return torch.stack([is_hit_N.mean(), recall, f1, nll, brier, ece, *others])
 
 
 @torch.no_grad()

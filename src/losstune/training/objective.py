@@ -36,7 +36,7 @@ class Objective:
 
     def __call__(self, logits_NC: Tensor, target: Target) -> tuple[Tensor, Tensor]:
         """Return the objective, and its sum over the samples without gradient, for the curve."""
-        if target.other is None:
+        if target.other is None or target.share is None:
             losses_N, weight = self._losses(logits_NC, target.own)
         elif self.takes_mixture:
             losses_N, weight = self.loss(logits_NC, _distribution(target, logits_NC)), None
@@ -46,10 +46,11 @@ class Objective:
             losses_N = target.share * ours_N + (1 - target.share) * theirs_N
             weight = None
             if our_weight is not None and their_weight is not None:
-                weight = target.share * our_weight + (1 - target.share) * their_weight
+                weight = (target.share * our_weight + (1 - target.share) * their_weight).to(our_weight.dtype)
+        total = losses_N.sum()
         if weight is None:
-            return losses_N.mean(), losses_N.detach().sum()
-        mean = losses_N.sum() / weight
+            return total / len(losses_N), total.detach()
+        mean = total / weight
         return mean, mean.detach() * len(losses_N)
 
     def _losses(self, logits_NC: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -91,8 +92,9 @@ def class_weights(settings: TrainingSettings, target: Tensor, num_classes: int) 
 
 def _distribution(target: Target, logits_NC: Tensor) -> Tensor:
     assert target.other is not None
+    assert target.share is not None
     num_classes = logits_NC.shape[1]
     ours_NC, theirs_NC = (
         F.one_hot(rows, num_classes) if rows.ndim == 1 else rows for rows in (target.own, target.other)
     )
-    return torch.lerp(theirs_NC.to(logits_NC.dtype), ours_NC.to(logits_NC.dtype), target.share)
+    return torch.lerp(theirs_NC.to(logits_NC.dtype), ours_NC.to(logits_NC.dtype), target.share.to(logits_NC.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from losstune.config.settings import TrainingSettings
@@ -26,19 +26,20 @@ class Optimizer:
             head: Name of its last linear layer, which ``model.backbone_factor`` leaves alone.
         """
         factor = task.model.backbone_factor
-        # Each parameter's factor of the learning rate, and its weight decay. Biases and normalisation parameters are
-        # not decayed, as is usual.
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        # Each parameter's factor of the learning rate, its weight decay, and its type, of which torch's kernels take
+        # one. Biases and normalisation parameters are not decayed, as is usual.
+        groups: dict[tuple[float, float, torch.dtype], list[nn.Parameter]] = {}
         for is_decayed in (True, False):
             for name, parameter in network.named_parameters():
                 if parameter.requires_grad and (parameter.dim() > 1) == is_decayed:
                     is_head = head is not None and is_below(name, head)
                     decay = task.configuration.weight_decay if is_decayed else 0.0
-                    groups.setdefault((1.0 if is_head else factor, decay), []).append(parameter)
+                    key = (1.0 if is_head else factor, decay, parameter.dtype)
+                    groups.setdefault(key, []).append(parameter)
         self._groups = tuple(groups.items())
         self._trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._rule, self._settings = RULES[task.training.optimizer], task.training
-        self._states: dict[nn.Parameter, State] = {}
+        self._states: list[dict[int, State]] = [{} for _ in groups]  # by the parameter's place in its group
 
     def zero_grad(self) -> None:
         """Delete the gradients."""
@@ -46,25 +47,43 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, learning_rate: float, num_batches: int = 1) -> None:
+    def step(self, learning_rate: float | Tensor, num_batches: int = 1) -> None:
         """Update every parameter that has a gradient.
 
         Args:
-            learning_rate: The learning rate.
+            learning_rate: The learning rate, as in :class:`losstune.training.update_rules.Step`.
             num_batches: Number of batches whose gradients have been added up; their mean is used.
         """
         if num_batches > 1:
             torch._foreach_div_([item.grad for item in self._trainable if item.grad is not None], num_batches)
         if self._settings.clip_norm is not None:
             clip_grad_norm_(self._trainable, self._settings.clip_norm)
-        for (factor, weight_decay), parameters in self._groups:
-            used = [parameter for parameter in parameters if parameter.grad is not None]
-            gradients = [parameter.grad for parameter in used if parameter.grad is not None]
-            for parameter in used:
-                if parameter not in self._states:
-                    self._states[parameter] = self._rule.start(parameter, self._settings)
-            states = [self._states[parameter] for parameter in used]
-            self._rule.update(Step(used, gradients, states, factor * learning_rate, weight_decay, self._settings))
+        for ((factor, weight_decay, _), parameters), states in zip(self._groups, self._states, strict=True):
+            used = {place: item.grad for place, item in enumerate(parameters) if item.grad is not None}
+            if not used:
+                continue
+            new = [place for place in used if place not in states]
+            if new:
+                started = self._rule.start([parameters[place] for place in new], self._settings)
+                states.update(zip(new, started, strict=True))
+            rate = learning_rate if factor == 1.0 else factor * learning_rate
+            step = Step(
+                [parameters[place] for place in used],
+                list(used.values()),
+                [states[place] for place in used],
+                rate,
+                weight_decay,
+                self._settings,
+            )
+            self._rule.update(step)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Begin again, with states of 0, in the memory of the present ones."""
+        for group in self._states:
+            for state in group.values():
+                for values in state:
+                    values.zero_()
 
 
 ONE_CYCLE_WARMUP, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1 / 25e4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,6 +15,29 @@ from losstune.training.device_data import DeviceData
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Changes a batch of normalised inputs; all random numbers come from the generator, which is on the CPU."""
+
+Draws = tuple[Tensor, ...]
+"""Random numbers, in tensors whose shapes are always the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An augmentation whose random numbers can be drawn ahead, for a whole epoch.
+
+    Attributes:
+        num: Number of tensors that hold the numbers of a batch.
+        draw: Draws the numbers for a batch of this shape, on the CPU.
+        apply: Changes a batch by its numbers, on the device of both, without waiting for the device.
+    """
+
+    num: int
+    draw: Callable[[torch.Size, torch.Generator], Draws]
+    apply: Callable[[Tensor, Draws], Tensor]
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the numbers of a batch and change it."""
+        return self.apply(images, tuple(values.to(images.device) for values in self.draw(images.shape, generator)))
+
 
 NAMES = ("flip", "crop", "trivial_augment", "rand_augment", "auto_augment", "random_erasing", "cutout")
 """All named policies."""
@@ -74,32 +99,40 @@ def per_image(transform: Callable[[Tensor], Tensor], data: DeviceData, *, on_byt
     return augment
 
 
-def cutout(images: Tensor, generator: torch.Generator, size: float = 0.5) -> Tensor:
+def cutout(size: float = 0.5) -> Drawn:
     """Set a square of each image (N, C, H, W) to 0, the mean after normalisation.
 
     The centre is drawn uniformly from the pixels, and the square is cut off at the border.
 
     Args:
-        images: A batch of normalised images.
-        generator: Source of the random numbers.
         size: Side of the square as a fraction of the shorter side of the image.
 
     Source:
         DeVries and Taylor 2017, arXiv 1708.04552; 16 of 32 pixels for CIFAR-10.
     """
-    num, _, height, width = images.shape
-    side = max(1, round(size * min(height, width)))
-    centres = [torch.randint(extent, (num, 1), generator=generator) for extent in (height, width)]
-    rows, columns = (
-        (torch.arange(extent) >= centre - side // 2) & (torch.arange(extent) < centre - side // 2 + side)
-        for extent, centre in zip((height, width), centres, strict=True)
-    )
-    covered = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1).to(images.device)
-    return images.masked_fill(covered, 0.0)
+
+    def draw(shape: torch.Size, generator: torch.Generator) -> Draws:
+        return tuple(torch.randint(extent, (shape[0], 1), generator=generator) for extent in shape[-2:])
+
+    def apply(images: Tensor, draws: Draws) -> Tensor:
+        sides = images.shape[-2:]
+        side = max(1, round(size * min(sides)))
+        rows, columns = (
+            (places >= centre - side // 2) & (places < centre - side // 2 + side)
+            for places, centre in zip(
+                (torch.arange(extent, device=images.device) for extent in sides), draws, strict=True
+            )
+        )
+        return images.masked_fill((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0.0)
+
+    return Drawn(2, draw, apply)
 
 
 def in_turn(policies: Sequence[Augment]) -> Augment:
     """Apply the policies in their order."""
+    drawn = [policy for policy in policies if isinstance(policy, Drawn)]
+    if len(drawn) == len(policies):
+        return _drawn_in_turn(drawn)
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
         for policy in policies:
@@ -107,3 +140,16 @@ def in_turn(policies: Sequence[Augment]) -> Augment:
         return images
 
     return augment
+
+
+def _drawn_in_turn(policies: Sequence[Drawn]) -> Drawn:
+    def draw(shape: torch.Size, generator: torch.Generator) -> Draws:
+        return tuple(values for policy in policies for values in policy.draw(shape, generator))
+
+    def apply(images: Tensor, draws: Draws) -> Tensor:
+        rest = iter(draws)
+        for policy in policies:
+            images = policy.apply(images, tuple(islice(rest, policy.num)))
+        return images
+
+    return Drawn(sum(policy.num for policy in policies), draw, apply)

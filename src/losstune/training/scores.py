@@ -74,12 +74,33 @@ class Scorer:
         Raises:
             LosstuneError: If a metric of the user's own returns no finite number.
         """
+        found = self.values(probabilities_NC, target_N, balanced_N, soft_NC).tolist()
+        scores = dict(zip(self.names, found, strict=True))
+        return scores | {name: metric(probabilities_NC, target_N) for name, metric in self._own.items()}
+
+    @property
+    def waits(self) -> bool:
+        """Whether the scores need the host: a metric of the user's own."""
+        return bool(self._own)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of :meth:`values` in their order."""
+        return metrics.names((*self._further, *self._soft))
+
+    def values(
+        self,
+        probabilities_NC: Tensor,
+        target_N: Tensor,
+        balanced_N: Tensor | None = None,
+        soft_NC: Tensor | None = None,
+    ) -> Tensor:
+        """Return every metric but the user's own, float64, without waiting for the device; see :meth:`scores`."""
         further = dict(self._further)
         if self._soft:
             rows_NC = F.one_hot(target_N, probabilities_NC.shape[1]) if soft_NC is None else soft_NC
             further |= {name: partial(_against, metric, rows_NC) for name, metric in self._soft.items()}
-        scores = metrics.evaluate(probabilities_NC, target_N, balanced_N, further)
-        return scores | {name: metric(probabilities_NC, target_N) for name, metric in self._own.items()}
+        return metrics.values(probabilities_NC, target_N, balanced_N, further)
 
 
 def _against(metric: metrics.Metric, soft_NC: Tensor, probabilities_NC: Tensor, target_N: Tensor) -> Tensor:

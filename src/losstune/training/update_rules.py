@@ -1,21 +1,20 @@
-"""The update rules of ``training.optimizer``, by torch's functional optimisers where these are public.
+"""The update rules of ``training.optimizer``, by the kernels and functions that torch's optimisers call.
 
 They compute the same as torch's classes. Those import torch's compiler, which no training uses and which takes as long
-to import as torch itself.
+to import as torch itself. For a small network, the Python around the fused kernels takes several times as long as they
+do, so that these are called directly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
+from torch import Tensor
 from torch.optim.rmsprop import rmsprop
-from torch.optim.sgd import sgd
 
 from losstune.config.settings import TrainingSettings
 
@@ -24,7 +23,7 @@ EPSILON = 1e-8
 State = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What an update of parameters depends on.
 
@@ -32,15 +31,15 @@ class Step:
         parameters: Parameters, which are updated in place.
         gradients: The gradient of each.
         states: The state of each, which is updated in place.
-        learning_rate: The learning rate.
+        learning_rate: The learning rate, a number; on a GPU a tensor there, float32, so that a CUDA graph can read it.
         weight_decay: The weight decay.
         settings: The settings of the training.
     """
 
-    parameters: list[nn.Parameter]
+    parameters: list[Tensor]
     gradients: list[Tensor]
     states: list[State]
-    learning_rate: float
+    learning_rate: Any
     weight_decay: float
     settings: TrainingSettings
 
@@ -50,7 +49,7 @@ class Rule:
     """An optimiser.
 
     Attributes:
-        start: Makes the state of a parameter.
+        start: Makes the states of parameters that get their first gradients in the same step.
         update: Takes a step.
         reads: Settings of the training that it uses, of those that only some optimisers use.
         scaled: Hyperparameters that have to change with the scale of the loss for the same steps. SGD's step is the
@@ -58,28 +57,40 @@ class Rule:
             is part of the gradient, depends on it.
     """
 
-    start: Callable[[Tensor, TrainingSettings], State]
+    start: Callable[[Sequence[Tensor], TrainingSettings], list[State]]
     update: Callable[[Step], None]
     reads: tuple[str, ...]
     scaled: tuple[str, ...] = ()
 
 
-def _moments(parameter: Tensor, _: TrainingSettings) -> State:
-    num_steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
-    return torch.zeros_like(parameter), torch.zeros_like(parameter), num_steps
+def _moments(parameters: Sequence[Tensor], _: TrainingSettings) -> list[State]:
+    # Views of one tensor, so that one operation counts for all.
+    counts = torch.zeros(len(parameters), dtype=torch.float32, device=parameters[0].device).unbind()
+    moments = [(torch.zeros_like(item), torch.zeros_like(item)) for item in parameters]
+    return [(*pair, count) for pair, count in zip(moments, counts, strict=True)]
+
+
+def _count(counts: list[Tensor]) -> None:
+    """Add 1 to the numbers of steps."""
+    shared = counts[0]._base
+    if shared is not None and len(shared) == len(counts) and all(count._base is shared for count in counts):
+        shared.add_(1)
+    else:
+        torch._foreach_add_(counts, 1)
 
 
 def _adamw(step: Step) -> None:
-    # torch's adamw is its adam with a decoupled weight decay.
-    update = adam if step.settings.optimizer == "adam" else adamw
+    counts = [count for _, _, count in step.states]
+    _count(counts)
+    # They differ in the weight decay: that of adamw is decoupled.
+    update = torch._fused_adam_ if step.settings.optimizer == "adam" else torch._fused_adamw_
     update(
-        list[Tensor](step.parameters),
+        step.parameters,
         step.gradients,
         [mean for mean, _, _ in step.states],
         [square for _, square, _ in step.states],
         [],
-        [num_steps for _, _, num_steps in step.states],
-        fused=True,
+        counts,
         amsgrad=False,
         beta1=step.settings.betas[0],
         beta2=step.settings.betas[1],
@@ -90,33 +101,36 @@ def _adamw(step: Step) -> None:
     )
 
 
-def _momentum(parameter: Tensor, settings: TrainingSettings) -> State:
-    return (torch.zeros_like(parameter),) if settings.momentum else ()
+def _momentum(parameters: Sequence[Tensor], settings: TrainingSettings) -> list[State]:
+    return [(torch.zeros_like(item),) if settings.momentum else () for item in parameters]
 
 
 def _sgd(step: Step) -> None:
-    sgd(
-        list[Tensor](step.parameters),
+    torch._fused_sgd_(
+        step.parameters,
         step.gradients,
         [buffer for state in step.states for buffer in state],
-        fused=True,
         weight_decay=step.weight_decay,
         momentum=step.settings.momentum,
         lr=step.learning_rate,
         dampening=0.0,
         nesterov=step.settings.momentum > 0,
         maximize=False,
+        is_first_step=False,
     )
 
 
-def _squares(parameter: Tensor, settings: TrainingSettings) -> State:
-    # torch counts the steps on the host, although nothing depends on them.
-    return torch.zeros((), dtype=torch.float32), torch.zeros_like(parameter), *_momentum(parameter, settings)
+def _squares(parameters: Sequence[Tensor], settings: TrainingSettings) -> list[State]:
+    # torch counts the steps, although nothing depends on them.
+    return [
+        (torch.zeros((), dtype=torch.float32, device=item.device), torch.zeros_like(item), *buffers)
+        for item, buffers in zip(parameters, _momentum(parameters, settings), strict=True)
+    ]
 
 
 def _rmsprop(step: Step) -> None:
     rmsprop(
-        list[Tensor](step.parameters),
+        step.parameters,
         step.gradients,
         [square for _, square, *_ in step.states],
         [],
@@ -128,16 +142,19 @@ def _rmsprop(step: Step) -> None:
         weight_decay=step.weight_decay,
         momentum=step.settings.momentum,
         centered=False,
+        capturable=step.parameters[0].is_cuda,
     )
 
 
-def _orthogonal(parameter: Tensor, settings: TrainingSettings) -> State:
-    return (torch.zeros_like(parameter),) if parameter.dim() > 1 else _moments(parameter, settings)
+def _orthogonal(parameters: Sequence[Tensor], settings: TrainingSettings) -> list[State]:
+    vectors = [item for item in parameters if item.dim() <= 1]
+    moments = iter(_moments(vectors, settings) if vectors else [])
+    return [(torch.zeros_like(item),) if item.dim() > 1 else next(moments) for item in parameters]
 
 
 def _muon(step: Step) -> None:
-    matrices: list[tuple[nn.Parameter, Tensor, State]] = []
-    vectors: list[tuple[nn.Parameter, Tensor, State]] = []
+    matrices: list[tuple[Tensor, Tensor, State]] = []
+    vectors: list[tuple[Tensor, Tensor, State]] = []
     for item in zip(step.parameters, step.gradients, step.states, strict=True):
         (matrices if item[0].dim() > 1 else vectors).append(item)
     if vectors:
@@ -149,7 +166,11 @@ def _muon(step: Step) -> None:
         # Steps of AdamW's size, so that matrices and vectors share a learning rate.
         rate = 0.2 * math.sqrt(max(matrix.shape)) * step.learning_rate
         parameter.mul_(1 - step.learning_rate * step.weight_decay)
-        parameter.add_(_orthogonalised(matrix).view(parameter.shape), alpha=-rate)
+        direction = _orthogonalised(matrix).view(parameter.shape)
+        if isinstance(rate, Tensor):  # alpha would be read by the host
+            parameter.sub_(rate * direction.to(parameter.dtype))
+        else:
+            parameter.add_(direction, alpha=-rate)
 
 
 NEWTON_SCHULZ, NUM_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
