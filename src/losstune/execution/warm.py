@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 import losstune
 from losstune.core.dvc import dvc_parent
-from losstune.core.files import digest, write_atomically
+from losstune.core.files import digest
 from losstune.execution import orphans
 
 OFFER, USER_LOCK, ROOT = "offer.json", "user.lock", "root"
@@ -73,8 +73,10 @@ class Kept:
         """Let the next stage take this Ray."""
         (self.folder / WARM_UP).touch()
         content = {"address": self.address, "token": self.token, "identity": place.identity}
-        # Nobody else may read the token: the folder is this user's alone.
-        write_atomically(self.folder / OFFER, json.dumps(content))
+        part = self.folder / f".{OFFER}"
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)  # nobody else may read the token
+        os.replace(part, self.folder / OFFER)
 
 
 def place_of(root: Path) -> Place | None:
