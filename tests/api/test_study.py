@@ -145,14 +145,14 @@ def test_two_studies_of_one_notebook_may_use_one_name(arrays, tmp_path):
 def test_an_interruption_loses_nothing(arrays, monkeypatch, capsys):
     run, finished = inline.run, []
 
-    def interrupted(plan, train, arrays, brackets, on_finished, *more):
+    def interrupted(plan, train, arrays, brackets, keeper, on_finished, **more):
         def on_finished_twice(job, timed):
             on_finished(job, timed)
             finished.append(job)
             if len(finished) == 5:
                 raise KeyboardInterrupt
 
-        run(plan, train, arrays, brackets, on_finished_twice, *more)
+        run(plan, train, arrays, brackets, keeper, on_finished_twice, **more)
 
     monkeypatch.setattr(inline, "run", interrupted)
     study = make_study(arrays)
@@ -164,7 +164,7 @@ def test_an_interruption_loses_nothing(arrays, monkeypatch, capsys):
 
 
 def test_an_unfinished_study_says_how_to_go_on(arrays, monkeypatch):
-    monkeypatch.setattr(inline, "run", lambda *arguments: None)
+    monkeypatch.setattr(inline, "run", lambda *arguments, **more: None)
     with pytest.raises(UnfinishedStudyError, match=r"0 of 12 trainings are finished and kept; run this again"):
         make_study(arrays).run()
 
