@@ -75,9 +75,9 @@ BEFORE_CONFIRM = (
 )
 
 RAY_ENDS = (
+    Point(("tune",), "worker", trained=6),  # in the middle of a pack
     Point(("tune",), "gcs alone", trained=1),
     Point(("tune",), "raylet alone", trained=1),
-    Point(("tune",), "worker", trained=9),  # in the middle of a pack
 )
 
 CLEAN = ("driver", "group", "SIGINT", "SIGTERM", "power")
