@@ -74,12 +74,16 @@ BEFORE_CONFIRM = (
     Point(("confirm",), "power", cut="*.safetensors:1:after"),
 )
 
-RAY_ENDS = (Point(("tune",), "gcs alone", trained=1), Point(("tune",), "raylet alone", trained=1))
+RAY_ENDS = (
+    Point(("tune",), "worker", trained=6),  # in the middle of a pack
+    Point(("tune",), "gcs alone", trained=1),
+    Point(("tune",), "raylet alone", trained=1),
+)
 
 CLEAN = ("driver", "group", "SIGINT", "SIGTERM", "power")
 CHAINS = {
     "inline": (14, 8, CLEAN, BEFORE_CONFIRM, TUNE_ENDS, CONFIRM_ENDS),
-    "ray": (10, 5, (*CLEAN, "driver", "worker", "raylet", "gcs"), (), RAY_ENDS, ()),
+    "ray": (9, 5, (*CLEAN, "driver", "worker", "raylet", "gcs"), (), RAY_ENDS, ()),
 }
 """Kills drawn in tune and in confirm, their kinds, and those that are the same each time; 50 in all with prepare's."""
 

@@ -40,7 +40,7 @@ def owned_folder(parent: Path | None = None) -> Iterator[Path]:
     Args:
         parent: Folder in which it is made; None for the temporary folder.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent or _short_temp()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent or temp_folder()))
     lock = FileLock(folder / LOCK)
     lock.acquire(timeout=0)
     # Its standard input closes when this process ends. In its own session, it does not receive Ctrl-C or the signals of
@@ -56,7 +56,7 @@ def owned_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _end(folder)
+        end(folder)
         watchdog.stdin.close()
         lock.release()
         with suppress(subprocess.TimeoutExpired):
@@ -68,9 +68,9 @@ def clear(parent: Path | None = None) -> list[Path]:
 
     A worker whose driver was killed may still store a training. So a stage calls this before it looks into the ledger.
     """
-    found = [folder for folder in sorted((parent or _short_temp()).glob(f"{PREFIX}*")) if _is_orphaned(folder)]
+    found = [folder for folder in sorted((parent or temp_folder()).glob(f"{PREFIX}*")) if _is_orphaned(folder)]
     for folder in found:
-        _end(folder)
+        end(folder)
     return found
 
 
@@ -79,22 +79,33 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _runs_in(process, f"{folder}/")]
 
 
-def _short_temp() -> Path:
+def temp_folder() -> Path:
+    """Return the folder in which the folders of all Rays lie."""
     usual = tempfile.gettempdir()
     return Path(usual if len(usual) <= MAX_TEMP_LENGTH else "/tmp")
+
+
+def owner_of(folder: Path) -> int:
+    """Return the number of the process that made a Ray's folder.
+
+    Raises:
+        ValueError: If its name has none.
+    """
+    return int(folder.name.removeprefix(PREFIX).split("-")[0])
 
 
 def _is_orphaned(folder: Path) -> bool:
     try:
         if not (folder / LOCK).exists():  # the owner has yet to lock, or was killed before
-            return not psutil.pid_exists(int(folder.name.removeprefix(PREFIX).split("-")[0]))
+            return not psutil.pid_exists(owner_of(folder))
         with FileLock(folder / LOCK, timeout=0):
             return True
     except (OSError, Timeout, ValueError):  # another user's, just removed, or in use
         return False
 
 
-def _end(folder: Path) -> None:
+def end(folder: Path) -> None:
+    """End the Ray processes that belong to a folder, and remove it."""
     # Repeated until there are none, because a killed process may have just started another.
     deadline = time.monotonic() + PATIENCE_SEC
     while (found := processes_of(folder)) and time.monotonic() < deadline:
@@ -120,7 +131,7 @@ def _runs_in(process: psutil.Process, folder: str) -> bool:
 
 def _watch(folder: Path) -> None:
     sys.stdin.buffer.read()
-    _end(folder)
+    end(folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
 from losstune.core.progress import Progress
 from losstune.core.records import Entry, Stage
-from losstune.execution import orphans
+from losstune.execution import orphans, warm
+from losstune.execution.cluster import cluster_address
 from losstune.execution.resources import TrialResources
 from losstune.execution.resources import resources_of as find_resources
 from losstune.stages.interrupts import interruptible
@@ -39,6 +41,7 @@ def exclusive(root: Path, stage: Stage) -> Iterator[None]:
     """
     with locked(root, stage):
         orphans.clear()
+        warm.end_others(root.absolute(), warm.place_of(root.absolute()))
         yield
 
 
@@ -79,7 +82,8 @@ def execute_stage(
                     progress.update(plan.num_finished - num_kept, job.name)
 
                 keeper = Keeper(study.root.absolute(), git.short_commit)
-                train_plan(study, plan, arrays, brackets, keeper, finished)
+                place = warm.place_of(study.root.absolute())
+                train_plan(study, plan, arrays, brackets, keeper, finished, place, stays=stage == "tune")
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -104,8 +108,14 @@ def train_plan(
     brackets: Brackets | None,
     keeper: Keeper,
     finished: Callable[[Job, Entry], None],
+    place: warm.Place | None = None,
+    *,
+    stays: bool = False,
 ) -> None:
-    """Train the plan with the configured executor. `finished` must report finished jobs to the plan."""
+    """Train the plan with the configured executor. `finished` must report finished jobs to the plan.
+
+    Ray may stay up at a `place`, and does so for the next stage if it `stays`.
+    """
     resources = study.params.resources
     width = None if resources.trials_per_gpu == "auto" else resources.trials_per_gpu
     train = partial(train_pack, width=width)
@@ -115,10 +125,12 @@ def train_plan(
         most = resources_of(study).most if study.device == "cuda" else 1
         inline.run(plan, train, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit)
         return
+    if cluster_address(resources) is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
     with collection_paused():
-        from losstune.execution import trials  # takes 1 s to import; a study without Ray does not need it
+        from losstune.execution.trials import run  # takes 1 s to import; a study without Ray does not need it
 
-    trials.run(
+    run.run(
         plan,
         partial(train, own=own_code_of(study.params)) if references(study.params) else train,
         arrays,
@@ -128,6 +140,8 @@ def train_plan(
         resources=resources,
         per_trial=resources_of(study),
         versions=study.versions,
+        place=place,
+        stays=stays,
     )
 
 

@@ -12,6 +12,8 @@ from types import FrameType
 
 import psutil
 
+from losstune.core.dvc import dvc_parent, is_gone
+
 POLL_SEC = 1.0
 DVC_IS_GONE = signal.SIGUSR2
 """A signal that nobody else uses: a script's background jobs ignore SIGINT, Ray handles SIGTERM, and Tune SIGUSR1."""
@@ -28,7 +30,7 @@ def interruptible() -> Iterator[None]:
         return
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, DVC_IS_GONE)}
     ended = threading.Event()
-    parent = _dvc_parent()
+    parent = dvc_parent()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent, ended), name="watch-dvc", daemon=True).start()
     try:
@@ -43,22 +45,9 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _dvc_parent() -> psutil.Process | None:
-    if "DVC_STAGE" not in os.environ:
-        return None
-    try:
-        # DVC runs a stage in a shell, which outlives DVC.
-        for process in psutil.Process().parents():
-            if any(os.path.basename(part) == "dvc" for part in process.cmdline()[:3]):
-                return process
-    except psutil.Error:
-        pass
-    return None
-
-
 def _watch(parent: psutil.Process, ended: threading.Event) -> None:
     while not ended.wait(POLL_SEC):
-        if not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE:
+        if is_gone(parent):
             print("dvc has ended, so this stage stops; finished trainings are kept", file=sys.stderr)
             os.kill(os.getpid(), DVC_IS_GONE)
             return

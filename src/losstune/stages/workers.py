@@ -15,7 +15,7 @@ from losstune.stages.device import resolve_device
 from losstune.training.precision import resolve_precision
 
 if TYPE_CHECKING:
-    from losstune.execution.trials import Node
+    from losstune.execution.trials.nodes import Node
 
 
 def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tuple[str, str]:
@@ -36,9 +36,9 @@ def find_device(params: Params, folder: Path, versions: Mapping[str, str]) -> tu
     address = cluster_address(params.resources)
     if address is not None:
         with collection_paused():
-            from losstune.execution import trials
+            from losstune.execution.trials import nodes as cluster
 
-        nodes = trials.survey(params.resources, tuple(versions), params.training, params.model)
+        nodes = cluster.survey(params.resources, tuple(versions), params.training, params.model)
         return _of_cluster(nodes, params, versions, address)
     device = resolve_device(params.resources.device)
     return device, resolve_precision(params.training, params.model, device).precision

@@ -11,7 +11,8 @@ from losstune.config.load import load_params
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import METRICS
 from losstune.core.records import Entry
-from losstune.execution import inline, trials
+from losstune.execution import inline
+from losstune.execution.trials import run as trials
 from losstune.study.asha import Brackets
 from losstune.study.jobs import Timed, make_job, train_pack
 from losstune.study.keeping import Keeper

@@ -3,9 +3,3 @@
 Tune only runs the trials. The plan decides what to train, and the ledger stores the results. Tune's own checkpoints and
 loggers are not used.
 """
-
-from losstune.execution.resources import TrialResources
-from losstune.execution.trials.nodes import Node, survey
-from losstune.execution.trials.run import run
-
-__all__ = ["Node", "TrialResources", "run", "survey"]

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.error import TuneError
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from losstune.config.schema import ResourceSettings
 from losstune.core.errors import LosstuneError, in_one_line
+from losstune.core.machine import num_cores
 from losstune.core.records import Entry
 from losstune.execution.cluster import address_source, cluster_address
 from losstune.execution.resources import TrialResources
-from losstune.execution.trials.connection import connected
+from losstune.execution.trials.connection import WORKER, connected
 from losstune.execution.trials.driver import Driver, Running
 from losstune.execution.trials.retries import MAX_RETRIES
 from losstune.execution.trials.worker import OTHER_LIBRARIES, Asha, PackTrial
+from losstune.execution.warm import Place
 from losstune.study.asha import Brackets, Decisions
 from losstune.study.jobs import Job, TrainPack
 from losstune.study.keeping import Keeper
@@ -50,6 +54,8 @@ def run(
     resources: ResourceSettings,
     per_trial: TrialResources,
     versions: Mapping[str, str] | None = None,
+    place: Place | None = None,
+    stays: bool = False,
 ) -> None:
     """Train every job of the plan on Ray, either started here or running at an address.
 
@@ -68,23 +74,29 @@ def run(
         resources: Concurrency and the address of a cluster.
         per_trial: The resources of one trial, and how many jobs make one.
         versions: Required versions of the libraries of a worker; None if workers use this installation.
+        place: Where Ray may stay up between stages, if anywhere.
+        stays: Whether Ray stays up for the next stage if this one succeeds.
 
     Raises:
         LosstuneError: If no Ray answers at the address, a worker has other versions of the libraries, or a training
             cannot be stored.
     """
-    with connected(resources) as folder:
+    limit = None if resources.max_concurrent == "auto" else resources.max_concurrent
+    # A Ray that starts here for trainings on cores has as many workers as are allowed.
+    is_limited = per_trial.gpus == 0 and cluster_address(resources) is None
+    most = min(limit or num_cores(), num_cores() if stays else plan.total - plan.num_finished)
+    with connected(resources, most if is_limited else None, place, stays=stays) as folder:
         # A worker is reused only if a trial is pending by then, and Tune by default keeps only one pending.
-        num_pending = max(MIN_PENDING, 2 * int(ray.cluster_resources().get("CPU", 1)))
+        num_pending = max(MIN_PENDING, 2 * int(_cores(ray.cluster_resources())))
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(num_pending))
         # Tune would write a growing snapshot of all trials about every ten seconds, which is never restored.
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")
         # Tune's own handler would end an interrupted study as if it were complete.
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
         is_cluster, has_limit = cluster_address(resources) is not None, resources.trial_time_limit is not None
-        side_by_side = per_trial.gpus > 0
+        side_by_side, num_workers = per_trial.gpus > 0, _num_workers(per_trial, resources)
         driver = Driver(
-            packs=Packs(plan, per_trial.most, _num_workers(per_trial, resources), side_by_side=side_by_side),
+            packs=Packs(plan, per_trial.most, num_workers, side_by_side=side_by_side),
             keeper=keeper,
             on_finished=on_finished,
             side_by_side=side_by_side,
@@ -98,12 +110,12 @@ def run(
             versions=dict(versions or {}),
         )
         tuner = tune.Tuner(
-            tune.with_resources(trainable, _Request(per_trial)),
+            tune.with_resources(trainable, _Request(per_trial, is_cluster=is_cluster)),
             tune_config=tune.TuneConfig(
                 search_alg=_PlanSearcher(driver),
-                scheduler=_InOrder(),
+                scheduler=_InOrder(num_workers),
                 num_samples=-1,  # until the searcher has no more trials
-                max_concurrent_trials=None if resources.max_concurrent == "auto" else resources.max_concurrent,
+                max_concurrent_trials=None if is_limited else limit,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -116,21 +128,47 @@ def run(
             ),
         )
         try:
-            tuner.fit()
+            with nullcontext() if is_cluster else _in_waiting_workers():
+                tuner.fit()
         except TuneError:
             if driver.problem is not None:  # Tune has only its traceback
                 raise driver.problem from None
             raise
 
 
+@contextmanager
+def _in_waiting_workers() -> Iterator[None]:
+    """Let Tune use the workers that wait for work.
+
+    Tune sets environment variables for its workers. Ray then starts new processes, although those that wait have got
+    the same variables from this process.
+    """
+
+    def get(self: Any, trainable: Any) -> Any:
+        if trainable not in self._cache:
+            self._cache[trainable] = ray.remote(trainable)
+        return self._cache[trainable]
+
+    original = class_cache._ActorClassCache.get
+    class_cache._ActorClassCache.get = get
+    try:
+        yield
+    finally:
+        class_cache._ActorClassCache.get = original
+
+
 def _num_workers(per_trial: TrialResources, resources: ResourceSettings) -> Callable[[], int]:
     def number() -> int:
         # Computed each time, because a node may have joined or left.
         found = ray.cluster_resources()
-        num = int(found.get("GPU", 0) / per_trial.gpus if per_trial.gpus else found.get("CPU", 1) / per_trial.cpus)
-        return num if resources.max_concurrent == "auto" else min(num, resources.max_concurrent)
+        num = found.get("GPU", 0.0) / per_trial.gpus if per_trial.gpus else _cores(found) / per_trial.cpus
+        return int(num) if resources.max_concurrent == "auto" else min(int(num), resources.max_concurrent)
 
     return number
+
+
+def _cores(resources: Mapping[str, float]) -> float:
+    return resources.get(WORKER, resources.get("CPU", 0.0))
 
 
 def _asha(brackets: Brackets) -> Asha:
@@ -151,20 +189,19 @@ class _Silent(tune.ProgressReporter):  # type: ignore[misc]
 class _Request:
     """The resources that Tune requests from Ray for each trial."""
 
-    def __init__(self, per_trial: TrialResources) -> None:
-        self._per_trial = per_trial
+    def __init__(self, per_trial: TrialResources, *, is_cluster: bool) -> None:
+        self._per_trial, self._is_cluster = per_trial, is_cluster
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         # Computed each time, because a node may have joined or left.
         nodes = [
-            (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"]
+            (_cores(node["Resources"]), node["Resources"].get("GPU", 0.0)) for node in ray.nodes() if node["Alive"]
         ]
         per_trial = self._per_trial.fitted(nodes)
         if config["pack"].alone:
             per_trial = per_trial.alone(nodes)
-        return tune.PlacementGroupFactory([{"CPU": per_trial.cpus, "GPU": per_trial.gpus}])
+        bundle = {"CPU": per_trial.cpus, "GPU": per_trial.gpus}
+        return tune.PlacementGroupFactory([bundle | ({} if self._is_cluster else {WORKER: per_trial.cpus})])
 
 
 class _PlanSearcher(Searcher):  # type: ignore[misc]
@@ -189,17 +226,26 @@ class _PlanSearcher(Searcher):  # type: ignore[misc]
 
 
 class _InOrder(FIFOScheduler):  # type: ignore[misc]
-    def __init__(self) -> None:
+    """Trials run in order of arrival, but a worker that is free leaves those alone whose own worker is just starting.
+
+    Tune would give it the first one that waits, and end the worker that was started for that one.
+    """
+
+    def __init__(self, num_workers: Callable[[], int]) -> None:
         super().__init__()
+        self._num_workers = num_workers
         self._live: list[Any] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._live.append(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
-        # In order of arrival, as by default, but without searching all finished trials at every step.
+        # Without searching all finished trials at every step, as Tune does.
         self._live = [trial for trial in self._live if not trial.is_finished()]
-        return next((trial for trial in self._live if trial.status == trial.PENDING), None)
+        waiting = [trial for trial in self._live if trial.status == trial.PENDING]
+        num_running = len(self._live) - len(waiting)
+        num_starting = max(0, self._num_workers() - num_running - 1)
+        return waiting[min(num_starting, len(waiting) - 1)] if waiting else None
 
 
 class _Receiver(tune.Callback):  # type: ignore[misc]
