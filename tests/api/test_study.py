@@ -145,14 +145,14 @@ def test_two_studies_of_one_notebook_may_use_one_name(arrays, tmp_path):
 def test_an_interruption_loses_nothing(arrays, monkeypatch, capsys):
     run, finished = inline.run, []
 
-    def interrupted(plan, train, arrays, brackets, keeper, on_finished, **more):
+    def interrupted(plan, train, arrays, brackets, writer, on_finished, **more):
         def on_finished_twice(job, timed):
             on_finished(job, timed)
             finished.append(job)
             if len(finished) == 5:
                 raise KeyboardInterrupt
 
-        run(plan, train, arrays, brackets, keeper, on_finished_twice, **more)
+        run(plan, train, arrays, brackets, writer, on_finished_twice, **more)
 
     monkeypatch.setattr(inline, "run", interrupted)
     study = make_study(arrays)

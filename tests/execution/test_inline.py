@@ -6,8 +6,8 @@ import pytest
 
 from losstune.execution import inline
 from losstune.study.jobs import make_job, train_pack
-from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.plan import FixedPlan
 from tests.small import digits_arrays, small_task
 
@@ -40,7 +40,7 @@ def test_a_training_that_hangs_is_ended_and_the_others_go_on(tmp_path):
         train_or_hang,
         digits_arrays(),
         None,
-        Keeper(tmp_path, None),
+        LedgerWriter(tmp_path, None),
         lambda job, entry: found.append(entry.record),
         most=3,
         limit_min=0.02,
@@ -64,5 +64,5 @@ def test_every_training_is_kept_as_soon_as_it_ends_however_many_make_a_pack(tmp_
         assert len(list(Ledger(tmp_path))) == jobs.index(job) + 1
 
     plan = FixedPlan(jobs, Ledger(tmp_path))
-    inline.run(plan, train, digits_arrays(), None, Keeper(tmp_path, "abc"), finished, most=most)
+    inline.run(plan, train, digits_arrays(), None, LedgerWriter(tmp_path, "abc"), finished, most=most)
     assert packs == {1: [1, 1, 1], 2: [2, 1], 64: [3]}[most]

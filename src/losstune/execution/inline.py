@@ -11,7 +11,7 @@ from types import FrameType
 from losstune.core.records import Entry
 from losstune.study.asha import Brackets, Decisions, Reached
 from losstune.study.jobs import Job, TrainPack
-from losstune.study.keeping import Keeper
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.packs import Packs
 from losstune.study.plan import Plan
 from losstune.training.side_by_side import GoesOn
@@ -23,7 +23,7 @@ def run(
     train: TrainPack,
     arrays: Arrays,
     brackets: Brackets | None,
-    keeper: Keeper,
+    writer: LedgerWriter,
     on_finished: Callable[[Job, Entry], None],
     *,
     most: int = 1,
@@ -36,7 +36,7 @@ def run(
         train: The training function.
         arrays: The data.
         brackets: Early stopping, or None.
-        keeper: Stores each result before `on_finished` is called.
+        writer: Stores each result before `on_finished` is called.
         on_finished: Called with each job and its entry in the ledger.
         most: Most jobs to train side by side, on a GPU.
         limit_min: Time limit of one training in minutes, after which `train` gets a ``TimeoutError``. None for no
@@ -54,7 +54,7 @@ def run(
             if found is None:
                 break
             number, timed = found
-            on_finished(jobs[number], keeper.keep(jobs[number], timed))
+            on_finished(jobs[number], writer.write(jobs[number], timed))
 
 
 def _goes_on(jobs: Sequence[Job], brackets: Brackets | None, decisions: Decisions | None) -> GoesOn:

@@ -25,8 +25,8 @@ from losstune.stages.study import Study
 from losstune.study import provenance
 from losstune.study.asha import Brackets
 from losstune.study.jobs import Job, train_pack
-from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger, locked
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.plan import Plan
 from losstune.tracking import experiment_of, open_tracker
 from losstune.training.task import Arrays
@@ -81,9 +81,9 @@ def execute_stage(
                         print(f"{stage}: {entry.execution.note}", file=sys.stderr)
                     progress.update(plan.num_finished - num_kept, job.name)
 
-                keeper = Keeper(study.root.absolute(), git.short_commit)
+                writer = LedgerWriter(study.root.absolute(), git.short_commit)
                 place = warm.place_of(study.root.absolute())
-                train_plan(study, plan, arrays, brackets, keeper, finished, place, stays=stage == "tune")
+                train_plan(study, plan, arrays, brackets, writer, finished, place, stays=stage == "tune")
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
@@ -106,7 +106,7 @@ def train_plan(
     plan: Plan,
     arrays: Arrays,
     brackets: Brackets | None,
-    keeper: Keeper,
+    writer: LedgerWriter,
     finished: Callable[[Job, Entry], None],
     place: warm.Place | None = None,
     *,
@@ -123,7 +123,7 @@ def train_plan(
         from losstune.execution import inline
 
         most = resources_of(study).most if study.device == "cuda" else 1
-        inline.run(plan, train, arrays, brackets, keeper, finished, most=most, limit_min=resources.trial_time_limit)
+        inline.run(plan, train, arrays, brackets, writer, finished, most=most, limit_min=resources.trial_time_limit)
         return
     if cluster_address(resources) is None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported
@@ -135,7 +135,7 @@ def train_plan(
         partial(train, own=own_code_of(study.params)) if references(study.params) else train,
         arrays,
         brackets,
-        keeper,
+        writer,
         finished,
         resources=resources,
         per_trial=resources_of(study),

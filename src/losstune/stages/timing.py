@@ -20,8 +20,8 @@ from losstune.stages.interrupts import interruptible
 from losstune.stages.study import Study, read_arrays
 from losstune.study.cost import Timings, gaps
 from losstune.study.jobs import Job, train_timed
-from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.plan import FixedPlan
 from losstune.training.task import Arrays, Task
 
@@ -110,7 +110,7 @@ def _train(study: Study, jobs: Sequence[Job], arrays: Arrays) -> tuple[list[tupl
             plan.finish(entry)
 
         start = time.time()
-        execute.train_plan(study, plan, arrays, None, Keeper(Path(temp), None), finished)
+        execute.train_plan(study, plan, arrays, None, LedgerWriter(Path(temp), None), finished)
         end = time.time()
     spans = [_span(entry) for _, entry in timed]
     first, last = min((span[0] for span in spans), default=end), max((span[1] for span in spans), default=end)

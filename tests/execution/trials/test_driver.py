@@ -8,8 +8,8 @@ from losstune.core.errors import LosstuneError
 from losstune.execution.trials.driver import Driver
 from losstune.execution.trials.retries import Pack
 from losstune.study.jobs import Timed, make_job
-from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.packs import Packs
 from losstune.study.plan import FixedPlan
 from losstune.training.task import TrainingResult
@@ -37,9 +37,9 @@ class Started:
     """A driver whose first pack has been handed out with `num` jobs; the plan has the rest."""
 
     def __init__(self, root, num=4, side_by_side=True):
-        self.finished, self.keeper = {}, Keeper(root, None)
+        self.finished, self.writer = {}, LedgerWriter(root, None)
         packs = Packs(FixedPlan(JOBS, Ledger(root)), num, side_by_side=True)
-        self.driver = Driver(packs, self.keeper, self._finish, side_by_side)
+        self.driver = Driver(packs, self.writer, self._finish, side_by_side)
         pack = self.driver.next()
         assert pack == Pack(tuple(JOBS[:num]))
         self.running = self.driver.start(pack)
@@ -67,30 +67,30 @@ def on_a_gpu(tmp_path):
 
 def test_the_training_that_ran_is_retried_alone_and_what_had_not_begun_comes_next(in_sequence):
     driver = in_sequence.driver
-    driver.take(in_sequence.running, [(0, in_sequence.keeper.keep(JOBS[0], timed()).model_dump_json().encode())])
+    driver.take(in_sequence.running, [(0, in_sequence.writer.write(JOBS[0], timed()).model_dump_json().encode())])
     driver.lose(in_sequence.running, "worker", "it died")
     assert in_sequence.finished == {0: "finished"}
     assert in_sequence.next_packs() == [([1], True), ([2, 3, 4, 5], False)]
 
 
 def test_what_a_dead_worker_had_stored_counts_though_it_was_not_reported(in_sequence):
-    in_sequence.keeper.keep(JOBS[0], timed("failed", started_at=1.0))  # of an earlier run
+    in_sequence.writer.write(JOBS[0], timed("failed", started_at=1.0))  # of an earlier run
     for job in JOBS[:2]:
-        in_sequence.keeper.keep(job, timed())
+        in_sequence.writer.write(job, timed())
     in_sequence.driver.lose(in_sequence.running, "worker", "it died")
     assert in_sequence.finished == {0: "finished", 1: "finished"}
     assert in_sequence.next_packs() == [([2], True), ([3, 4, 5], False)]
 
 
 def test_a_failure_of_an_earlier_run_is_no_result(in_sequence):
-    in_sequence.keeper.keep(JOBS[0], timed("failed", started_at=1.0))
+    in_sequence.writer.write(JOBS[0], timed("failed", started_at=1.0))
     in_sequence.driver.lose(in_sequence.running, "worker", "it died")
     assert in_sequence.finished == {}
     assert in_sequence.next_packs() == [([0], True), ([1, 2, 3, 4], False), ([5], False)]
 
 
 def test_on_a_gpu_every_training_ran(on_a_gpu):
-    on_a_gpu.driver.take(on_a_gpu.running, [(2, on_a_gpu.keeper.keep(JOBS[2], timed()).model_dump_json().encode())])
+    on_a_gpu.driver.take(on_a_gpu.running, [(2, on_a_gpu.writer.write(JOBS[2], timed()).model_dump_json().encode())])
     on_a_gpu.driver.lose(on_a_gpu.running, "worker", "it died")
     assert on_a_gpu.next_packs() == [([0], True), ([1], True), ([3], True), ([4, 5], False)]
 

@@ -15,8 +15,8 @@ from losstune.execution import inline
 from losstune.execution.trials import run as trials
 from losstune.study.asha import Brackets
 from losstune.study.jobs import Timed, make_job, train_pack
-from losstune.study.keeping import Keeper
 from losstune.study.ledger import Ledger
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.plan import FixedPlan
 from losstune.training.task import failed
 from tests.factories import make_execution, make_record
@@ -100,16 +100,16 @@ def run(
         results[job.indices[0]] = entry.record
 
     folder.mkdir()
-    plan, keeper = Plan(jobs_of(tasks), Ledger(folder), expected_sec), Keeper(folder, None)
+    plan, writer = Plan(jobs_of(tasks), Ledger(folder), expected_sec), LedgerWriter(folder, None)
     if executor == "inline":
-        inline.run(plan, train, digits_arrays(), brackets, keeper, finished)
+        inline.run(plan, train, digits_arrays(), brackets, writer, finished)
     else:
         trials.run(
             plan,
             train,
             digits_arrays(),
             brackets,
-            keeper,
+            writer,
             finished,
             resources=RESOURCES.model_copy(update=resources),
             per_trial=trials.TrialResources(cpus=1, gpus=0, most=most),
@@ -199,7 +199,7 @@ def test_what_cannot_be_stored_ends_the_run_with_the_reason(tmp_path, limit):
     def fails(self, job, timed):
         raise LosstuneError("/there: cannot store finished trainings here: No space left on device")
 
-    class Full(Keeper):
+    class Full(LedgerWriter):
         keep = fails
 
     with pytest.raises(LosstuneError, match="No space left"):

@@ -12,7 +12,7 @@ from losstune.core.records import Entry
 from losstune.execution.trials.retries import FailureKind, Pack, Retries
 from losstune.execution.trials.worker import Found
 from losstune.study.jobs import Job, Timed
-from losstune.study.keeping import Keeper
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.packs import Packs
 from losstune.training.task import failed
 
@@ -40,14 +40,14 @@ class Driver:
 
     Attributes:
         packs: Hands out the packs.
-        keeper: Stores what the workers have not stored.
+        writer: Stores what the workers have not stored.
         on_finished: Called with each job and its entry in the ledger.
         side_by_side: Whether the jobs of a pack run at the same time.
         problem: Why the run cannot go on, if so.
     """
 
     packs: Packs
-    keeper: Keeper
+    writer: LedgerWriter
     on_finished: Callable[[Job, Entry], None]
     side_by_side: bool
     retries: Retries = field(default_factory=Retries)
@@ -104,7 +104,7 @@ class Driver:
             cause: The same in words.
         """
         for number, job in list(running.left.items()):
-            entry = self.keeper.kept(job, running.since)
+            entry = self.writer.written(job, running.since)
             if entry is not None:
                 del running.left[number]
                 self._finished(job, entry)
@@ -122,7 +122,7 @@ class Driver:
 
     def _kept(self, job: Job, timed: Timed) -> Entry:
         try:
-            return self.keeper.keep(job, timed)
+            return self.writer.write(job, timed)
         except LosstuneError as error:
             self.problem = error
             raise

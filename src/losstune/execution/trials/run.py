@@ -30,7 +30,7 @@ from losstune.execution.trials.worker import OTHER_LIBRARIES, Asha, PackTrial
 from losstune.execution.warm import Place
 from losstune.study.asha import Brackets, Decisions
 from losstune.study.jobs import Job, TrainPack
-from losstune.study.keeping import Keeper
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.packs import Packs
 from losstune.study.plan import Plan
 from losstune.training.sharing import SharedArrays, unmapped
@@ -48,7 +48,7 @@ def run(
     train: TrainPack,
     arrays: Arrays,
     brackets: Brackets | None,
-    keeper: Keeper,
+    writer: LedgerWriter,
     on_finished: Callable[[Job, Entry], None],
     *,
     resources: ResourceSettings,
@@ -69,7 +69,7 @@ def run(
         arrays: The data. Workers on this machine map its files; to a cluster, it goes through Ray's object store, once
             a node.
         brackets: Early stopping, or None.
-        keeper: Stores finished trainings.
+        writer: Stores finished trainings.
         on_finished: Called in this process with each job and its entry in the ledger.
         resources: Concurrency and the address of a cluster.
         per_trial: The resources of one trial, and how many jobs make one.
@@ -97,7 +97,7 @@ def run(
         side_by_side, num_workers = per_trial.gpus > 0, _num_workers(per_trial, resources)
         driver = Driver(
             packs=Packs(plan, per_trial.most, num_workers, side_by_side=side_by_side),
-            keeper=keeper,
+            writer=writer,
             on_finished=on_finished,
             side_by_side=side_by_side,
         )
@@ -106,7 +106,7 @@ def run(
             arrays=unmapped(arrays) if is_cluster else SharedArrays.of(arrays),
             train=train,
             asha=None if brackets is None else _asha(brackets),
-            keeper=None if is_cluster or has_limit else keeper,
+            writer=None if is_cluster or has_limit else writer,
             versions=dict(versions or {}),
         )
         tuner = tune.Tuner(

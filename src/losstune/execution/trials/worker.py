@@ -14,7 +14,7 @@ from losstune.core.metric import Metric
 from losstune.execution.trials.retries import Pack
 from losstune.study.asha import Reached
 from losstune.study.jobs import Timed, TrainPack
-from losstune.study.keeping import Keeper
+from losstune.study.ledger_writer import LedgerWriter
 from losstune.study.provenance import public_versions
 from losstune.training.sharing import SharedArrays
 from losstune.training.task import Arrays, TrainingResult
@@ -64,14 +64,14 @@ class PackTrial(tune.Trainable):  # type: ignore[misc]
         arrays: Arrays | SharedArrays,
         train: TrainPack,
         asha: Asha | None,
-        keeper: Keeper | None,
+        writer: LedgerWriter | None,
         versions: dict[str, str],
     ) -> None:
         # Nodes may join a cluster while the study runs.
         if versions and (found := public_versions(tuple(versions))) != versions:
             raise _OtherLibrariesError(f"{OTHER_LIBRARIES} {found}, expected {versions}")
         self._arrays = arrays.opened() if isinstance(arrays, SharedArrays) else arrays
-        self._train, self._asha, self._keeper = train, asha, keeper
+        self._train, self._asha, self._writer = train, asha, writer
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: D102
@@ -88,7 +88,7 @@ class PackTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:  # noqa: D102
         found: list[tuple[int, Found]] = []
-        until = time.monotonic() + (REPORT_SEC if self._keeper else 0.0)
+        until = time.monotonic() + (REPORT_SEC if self._writer else 0.0)
         for number, timed in self._progress:
             found.append((number, self._kept(number, timed)))
             self._num_left -= 1
@@ -102,9 +102,9 @@ class PackTrial(tune.Trainable):  # type: ignore[misc]
 
     def _kept(self, number: int, timed: Timed) -> Found:
         # The driver decides whether a training that ran out of memory is retried.
-        if self._keeper is None or timed.out_of_memory:
+        if self._writer is None or timed.out_of_memory:
             return timed
         try:
-            return self._keeper.keep(self._pack.jobs[number], timed).model_dump_json().encode()
+            return self._writer.write(self._pack.jobs[number], timed).model_dump_json().encode()
         except LosstuneError as error:
             return error

@@ -11,7 +11,7 @@ from losstune.study.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class LedgerWriter:
     """Writes finished trainings into the ledger of a study.
 
     Attributes:
@@ -22,7 +22,7 @@ class Keeper:
     root: Path
     commit: str | None
 
-    def keep(self, job: Job, timed: Timed) -> Entry:
+    def write(self, job: Job, timed: Timed) -> Entry:
         """Store the result of a job. It is on the disk when this returns.
 
         Raises:
@@ -32,7 +32,7 @@ class Keeper:
         Ledger(self.root).put(entry, weights)
         return entry
 
-    def kept(self, job: Job, since: float) -> Entry | None:
+    def written(self, job: Job, since: float) -> Entry | None:
         """Return the entry of a job if its training began after a time, in Unix seconds; else None."""
         entry = Ledger(self.root).get(job.keys[0])
         return entry if entry is not None and entry.execution.started_at >= since else None
