@@ -200,7 +200,7 @@ def test_what_cannot_be_stored_ends_the_run_with_the_reason(tmp_path, limit):
         raise LosstuneError("/there: cannot store finished trainings here: No space left on device")
 
     class Full(LedgerWriter):
-        keep = fails
+        write = fails
 
     with pytest.raises(LosstuneError, match="No space left"):
         trials.run(
