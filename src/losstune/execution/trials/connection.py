@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import ray
@@ -163,11 +164,16 @@ def _joined(kept: Kept) -> Kept | None:
     return kept
 
 
+@cache
+def _token() -> str:
+    return secrets.token_hex(32)
+
+
 def _set_token() -> None:
     """Give our own Ray a token. Ray would store one in the home folder, which may be missing or read-only."""
     if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
         # One token per process and not per Ray, because Ray's driver reads it only once.
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _token()
 
 
 def _attach(address: str, source: str) -> None:
