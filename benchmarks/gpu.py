@@ -39,13 +39,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from losses import seconds as seconds_each
 from losstune.config.load import load_params
 from losstune.config.settings import ModelSettings, TrainingSettings
 from losstune.core.records import Configuration
 from losstune.losses.registry import get, names
-from losstune.models.cnn import cnn
 from losstune.training import width as widths
 from losstune.training.device_data import DeviceData
 from losstune.training.device_steps import DeviceSteps
@@ -172,9 +173,12 @@ def losses(device: str, *, quick: bool) -> None:
     for name in names():
         loss = get(name).bind({}).with_counts(torch.ones(shape[1], device=device))
         ours = repeated(loss)
-        pairs = [(_seconds(ours, device), _seconds(reference, device)) for _ in range(3 if quick else 7)]
-        ratios[name] = statistics.median(one / other for one, other in pairs)
-    print(f"  F.cross_entropy on {shape}: {1e6 * _seconds(reference, device):.0f} us forward and backward")
+        ratios[name] = statistics.median(
+            seconds_each(ours, NUM_CALLS, device) / seconds_each(reference, NUM_CALLS, device)
+            for _ in range(3 if quick else 7)
+        )
+    microseconds = 1e6 * seconds_each(reference, NUM_CALLS, device)
+    print(f"  F.cross_entropy on {shape}: {microseconds:.0f} us forward and backward")
     ordered = sorted(ratios.items(), key=lambda item: -item[1])
     print("  ratios to it: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio in ordered), flush=True)
 
@@ -192,12 +196,12 @@ def step(device: str, *, quick: bool) -> None:
                 branch.begin_epoch()
         functions = [branch.step for branch in branches]
         repeated = _repeated(functions, [streams[place % NUM_STREAMS] for place in range(number)], device)
-        times = [_seconds(repeated, device, branches[0].num_updates)]
+        times = [seconds_each(repeated, branches[0].num_updates, device)]
         stacked = _stacked_step(number, device)
         with torch.cuda.stream(streams[0]):
             for _ in range(WARM_UP):
                 stacked()
-        times.append(_seconds(_repeated([stacked], streams[:1], device), device, NUM_CALLS))
+        times.append(seconds_each(_repeated([stacked], streams[:1], device), NUM_CALLS, device))
         each = [1e6 * seconds / number for seconds in times]
         print(
             f"  {number:3} networks: {each[0]:.0f} us a step and network as branches, {each[1]:.0f} us stacked",
@@ -207,7 +211,7 @@ def step(device: str, *, quick: bool) -> None:
 
 def _stacked_step(number: int, device: str) -> Callable[[], None]:
     """Return a step of networks whose tensors are stacked: gradients by vmap, and one update of all."""
-    networks = [cnn((1, 8, 8), 16, 2, 10).to(device) for _ in range(number)]
+    networks = [_plain_cnn().to(device) for _ in range(number)]
     parameters, buffers = stack_module_state(networks)
     inputs, target = torch.randn(number, 64, 1, 8, 8, device=device), torch.randint(10, (number, 64), device=device)
     values = [parameter.detach() for parameter in parameters.values()]
@@ -225,6 +229,15 @@ def _stacked_step(number: int, device: str) -> Callable[[], None]:
         torch._fused_adamw_(values, gradients, means, squares, [], counts, amsgrad=False, maximize=False, **options)
 
     return take
+
+
+def _plain_cnn() -> nn.Sequential:
+    # The layers of the default study's cnn. What that does for a CPU's memory format, vmap can't do.
+    layers: list[nn.Module] = []
+    for channels, out in ((1, 16), (16, 32)):
+        convolution = nn.Conv2d(channels, out, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(out), nn.MaxPool2d(2), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 2 * 2, 10))
 
 
 def _streams(number: int, device: str) -> list[Any]:
@@ -413,17 +426,6 @@ def _arrays(
         num_classes=10,
         digest=digest,
     )
-
-
-def _seconds(repeated: Repeated, device: str, number: int = NUM_CALLS) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(number):
-        repeated()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) / number
 
 
 @contextmanager

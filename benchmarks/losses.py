@@ -33,7 +33,7 @@ SHAPES = ((1024, 10), (1024, 1000), (64, 32000))
 SEARCHING = {"bi_tempered", "entmax"}
 """Losses that sort or search for a root."""
 
-Step = Callable[[], None]
+Step = Callable[[], object]
 
 
 class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
