@@ -22,7 +22,7 @@ class TrialResources:
     Attributes:
         cpus: CPU cores.
         gpus: Number of GPUs, a fraction if several trials share one.
-        most: Most trainings in a pack. On a GPU they run side by side, on a core one after the other.
+        most: Most trainings in a pack. On a GPU they run side by side, on a core in groups or one after the other.
     """
 
     cpus: float

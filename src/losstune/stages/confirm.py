@@ -44,11 +44,11 @@ def run(params: Params, folder: Path, root: Path) -> None:
         UnfinishedStudyError: If not every training is finished.
     """
     study = open_study(params, folder, root, find_device)
-    with open_ledger(study.params, root) as ledger, execute.exclusive(root, "confirm"):
+    with open_ledger(study.params, root) as ledger, execute.exclusive(root, "confirm") as place:
         winners, worst = _searched(study)
         plan = plan_blocks(study, winners, ledger, worst)
         _register(study, winners, ledger)
-        execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True))
+        execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True), place=place)
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
 
 

@@ -33,22 +33,33 @@ from losstune.training.task import Arrays
 
 
 @contextmanager
-def exclusive(root: Path, stage: Stage) -> Iterator[None]:
+def exclusive(root: Path, stage: Stage) -> Iterator[warm.Place | None]:
     """Hold the study's lock, without workers that a killed stage left behind. Plan only inside.
+
+    Yields where Ray may stay up, if anywhere.
 
     Raises:
         LosstuneError: If another process holds the lock; the message names it.
     """
     with locked(root, stage):
         orphans.clear()
-        warm.end_others(root.absolute(), warm.place_of(root.absolute()))
-        yield
+        place = warm.place_of(root.absolute())
+        warm.end_others(root.absolute(), place)
+        yield place
 
 
 def execute_stage(
-    study: Study, stage: Stage, plan: Plan, ledger: Ledger, read: Callable[[], Arrays], brackets: Brackets | None = None
+    study: Study,
+    stage: Stage,
+    plan: Plan,
+    ledger: Ledger,
+    read: Callable[[], Arrays],
+    brackets: Brackets | None = None,
+    place: warm.Place | None = None,
 ) -> None:
     """Train the jobs of the plan that the ledger lacks. `read` returns the data and is called only if needed.
+
+    Ray may stay up at a `place`, see :func:`exclusive`.
 
     Raises:
         UnfinishedStudyError: If trainings are missing at the end. Finished trainings are kept.
@@ -82,7 +93,6 @@ def execute_stage(
                     progress.update(plan.num_finished - num_kept, job.name)
 
                 writer = LedgerWriter(study.root.absolute(), git.short_commit)
-                place = warm.place_of(study.root.absolute())
                 train_plan(study, plan, arrays, brackets, writer, finished, place, stays=stage == "tune")
         if not plan.is_complete:
             raise UnfinishedStudyError(

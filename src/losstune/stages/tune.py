@@ -34,14 +34,14 @@ def run(params: Params, folder: Path, root: Path) -> None:
     for line in (*study.notes, *identical_lines(study.spaces, known_class_counts(folder))):
         print(f"tune: {line}", file=sys.stderr)
     params = study.params
-    with open_ledger(params, root) as ledger, execute.exclusive(root, "tune"):
+    with open_ledger(params, root) as ledger, execute.exclusive(root, "tune") as place:
         plan = make_plan(study, ledger)
         brackets = None
         if params.tune.scheduler == "asha":
             asha = params.tune.asha
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
             brackets = Brackets(epochs, asha.reduction_factor, params.tune.measure)
-        execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets)
+        execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets, place)
         write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 

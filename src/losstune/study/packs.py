@@ -10,7 +10,7 @@ from losstune.study.jobs import Job
 from losstune.study.plan import Plan
 
 PACK_SEC = 1.5
-"""Length of a pack of trainings that run one after the other. Handing a pack to a worker takes some 15 ms."""
+"""Length of a pack of trainings on a core. Handing a pack to a worker takes some 15 ms."""
 
 NUM_LATEST = 64
 """Number of trainings whose mean duration is what the next ones are expected to take."""
@@ -19,7 +19,7 @@ NUM_LATEST = 64
 class Packs:
     """Hands out the jobs of a plan in packs.
 
-    Trainings that run one after the other make packs of about :data:`PACK_SEC`, by the mean duration of the latest
+    Trainings on a core make packs of about :data:`PACK_SEC`, by the mean duration of the latest
     ones. Before any duration is known, a pack is one job. Towards the end, the packs get smaller, so that the workers
     end at about the same time (guided self-scheduling). Trainings that run side by side on a GPU make packs as large as
     allowed, and the same number for every GPU.

@@ -46,6 +46,7 @@ class DeviceSteps:
 
     def __init__(self, training: Training) -> None:
         self.training = training
+        self._augment = training.augment if isinstance(training.augment, Drawn) else None
         self.num_updates = training.num_batches // training.accumulation
         data = training.data
         self._order_SN = torch.zeros(training.num_batches, training.batch_size, dtype=torch.int64, device=data.device)
@@ -87,12 +88,12 @@ class DeviceSteps:
             index_N = _at(self._order_SN, self._batch)
             inputs = training.data.inputs(training.data.train_images, index_N)
             draws = tuple(_at(buffer, self._batch) for buffer in self._draws)
-            num = training.augment.num if isinstance(training.augment, Drawn) else 0
-            if isinstance(training.augment, Drawn):
-                inputs = training.augment.apply(inputs, draws[:num])
+            if self._augment is not None:
+                inputs = self._augment.apply(inputs, draws[: self._augment.num])
+                draws = draws[self._augment.num :]
             target = Target(training.target[index_N])
             if training.task.training.mixes:
-                inputs, target = mixing.apply(inputs, target.own, training.task.training, draws[num:])
+                inputs, target = mixing.apply(inputs, target.own, training.task.training, draws)
             self._total.add_(training.backward(inputs, target))
             self._batch.add_(1)
         average_rate = 0.0 if training.average is None else _at(self._average_rates, self._step)
@@ -150,8 +151,8 @@ class DeviceSteps:
         training = self.training
         shape = torch.Size((training.batch_size, *training.data.input_shape))
         draws: Draws = ()
-        if isinstance(training.augment, Drawn):
-            draws += training.augment.draw(shape, generator)
+        if self._augment is not None:
+            draws += self._augment.draw(shape, generator)
         if training.task.training.mixes:
             draws += mixing.draw(shape, training.task.training, generator)
         return draws

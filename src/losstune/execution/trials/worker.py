@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -77,9 +77,10 @@ class PackTrial(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: D102
         pack: Pack = new_config["pack"]
         asha = self._asha
-        goes_on: Callable[[int, TrainingResult], bool] = lambda number, result: (  # noqa: E731
-            asha is not None and asha.goes_on(pack, number, result)
-        )
+
+        def goes_on(number: int, result: TrainingResult) -> bool:
+            return asha is not None and asha.goes_on(pack, number, result)
+
         self._pack, self._num_left = pack, len(pack.jobs)
         self._progress: Iterator[tuple[int, Timed]] = self._train(
             [job.task for job in pack.jobs], self._arrays, asha.rungs if asha else (), goes_on
