@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from losstune.core.metric import METRICS
-from losstune.report import tables
+from losstune.report import scaled, tables
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
 from losstune.report.parts.text import csv_text
@@ -108,7 +108,10 @@ def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     metrics = _metrics(results)
     scores = [name for metric in metrics for name in (metric, f"{metric}_low", f"{metric}_high")]
     header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
-    return (*header, *scores), (_loss(loss, metrics) for loss in results.ranked())
+    scaled_names = [scaled.PREFIX + name for name in scaled.SCALED] if scaled.is_known(results) else []
+    return (*header, *scores, *scaled_names), (
+        (*_loss(loss, metrics), *map(scaled.scaled_scores(loss).get, scaled_names)) for loss in results.ranked()
+    )
 
 
 def _metrics(results: Results) -> list[str]:
