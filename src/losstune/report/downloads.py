@@ -61,11 +61,11 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
         ),
         "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(
-            ("loss", "hyperparameters", "p_true", "gradient_size", "share_of_largest"),
+            ("loss", "hyperparameters", "output_norm", "p_true", "gradient_size", "share_of_largest"),
             (
-                (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
+                (curve.loss, curve.hyperparameters, curve.norm, p, size if curve.has_units else None, share)
                 for curve in diagnostics.weights
-                for point in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
+                for p, size, share in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
             ),
         ),
         "confusion.csv": tables.confusion_csv(results, diagnostics.blocks),

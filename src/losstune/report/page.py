@@ -11,7 +11,7 @@ from losstune.report.downloads import data_uri
 from losstune.report.learning_rate_sensitivity import tolerance_of
 from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
-from losstune.report.weights import SURE
+from losstune.report.weights import SURE, norm_note
 from losstune.verdict import wording
 from losstune.verdict.results import Results
 
@@ -53,6 +53,7 @@ def render_page(
     hidden = _HIDDEN - {metric.name for metric in results.secondary_metrics}
     other_metrics = {name: title for name, title in scaled.columns(results).items() if name not in hidden}
     names, focus = results.data.class_names, results.losses_in_focus()
+    weights = [curve for curve in diagnostics.weights if curve.loss in focus]
     by_loss = {cost.loss: cost for cost in diagnostics.costs}
     return render(
         "page.html.j2",
@@ -75,7 +76,9 @@ def render_page(
         failures=diagnostics.failures,
         on_gpu="cuda" in diagnostics.devices,
         subject=results.subject(),
-        weights=[curve for curve in diagnostics.weights if curve.loss in focus],
+        weights=weights,
+        by_own_map=wording.enumeration(list(dict.fromkeys(curve.loss for curve in weights if curve.by_own_map))),
+        norm_note=norm_note(weights),
         sure=SURE,
         exchange=diagnostics.exchange,
         thumbs=page_rows.thumbnail_rows(diagnostics, names),
