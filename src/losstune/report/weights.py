@@ -15,7 +15,6 @@ from losstune.losses.registry import registry
 from losstune.losses.tools import gallery
 from losstune.report.panels import WIDTH_INCHES
 from losstune.verdict import wording
-from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import Results
 
 SURE = 0.9
@@ -79,7 +78,7 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
     """Return the curves of all confirmed losses of the catalogue, one for each configuration.
 
     The gradient of a loss on normalised outputs is inversely proportional to their norm, so its curve is that of the
-    norm of the trained network's outputs.
+    norm of the trained network's outputs, for the configurations of which it is known.
 
     Args:
         results: Results with the losses, the norms and the number of classes.
@@ -90,9 +89,11 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
     for result in results.losses if num_classes else ():
         if result.loss not in registry():
             continue
+        norms, records = result.output_norms, blocks.get(result.loss, ())
         curves = {
-            (tuple(configuration.hyperparameters.items()), result.output_norms.get(search)): configuration
-            for search, configuration in confirmed_configurations(blocks.get(result.loss, ()))
+            (tuple(record.configuration.hyperparameters.items()), norms.get(record.number)): record.configuration
+            for record in records
+            if record.number in norms or not norms
         }
         for (_, norm), configuration in curves.items():
             loss = registry()[result.loss].bind(configuration.hyperparameters)

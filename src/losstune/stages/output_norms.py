@@ -1,6 +1,6 @@
 """The norm of trained networks' outputs, for losses that depend only on the direction of the outputs.
 
-Records contain no outputs, so they are computed from the weights that each search's first block keeps.
+Records contain no outputs, so they are computed from the weights that the first block of a configuration may keep.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from losstune.stages import features
 from losstune.stages.layout import FEATURES, PREPARED
 from losstune.stages.study import Study
 from losstune.study.ledger import open_ledger
+from losstune.verdict.blocks import blocks_by_loss
 from losstune.verdict.results import Results
 
 MAX_SAMPLES = 256
@@ -51,20 +52,21 @@ def with_output_norms(results: Results, study: Study, blocks: Sequence[Record]) 
     num_classes = study.inputs.num_classes
     wanted = [
         record
-        for record in blocks
-        if record.role == "block" and record.index == 0 and record.configuration.loss in registry()
+        for loss, records in blocks_by_loss(blocks).items()
+        if loss in registry()
+        for record in {r.configuration.model_dump_json(): r for r in reversed(records)}.values()  # the first of each
         if is_scale_free(_bound(record), num_classes)
     ]
     if not wanted:
         return results
-    norms: dict[str, dict[int, float]] = {}
+    norms: dict[str, dict[str, float]] = {}
     try:
         with open_ledger(study.params, study.root) as ledger:
             for record in wanted:
                 weights = ledger.weights(record.key)
                 norm = None if weights is None else median_norm(study, _bound(record), weights)
                 if norm is not None:
-                    norms.setdefault(record.configuration.loss, {})[record.search] = norm
+                    norms.setdefault(record.configuration.loss, {})[record.number] = norm
     except (LosstuneError, RuntimeError) as error:  # torch raises a RuntimeError
         print(f"report: the norms of the outputs are not known: {error}", file=sys.stderr)
     losses = (result.model_copy(update={"output_norms": norms.get(result.loss, {})}) for result in results.losses)

@@ -140,7 +140,7 @@ class LossResult(SparseRow):
             finished.
         temperature: Mean over the blocks of the temperature fitted on the validation split; None if no block finished.
         output_norms: Of a loss that depends only on the direction of the outputs: their median norm on the validation
-            split, by search, of the network whose weights were kept. Not written if it is not known.
+            split, for each block whose weights were kept, by its number (``0.3``). Not written if there is none.
     """
 
     not_written_if_empty: ClassVar = ("output_norms",)
@@ -168,7 +168,7 @@ class LossResult(SparseRow):
     overtakes: tuple[tuple[int, bool], ...] = ()
     calibration: dict[str, CalibrationResult] = Field(default_factory=dict)
     temperature: float | None = None
-    output_norms: dict[int, float] = Field(default_factory=dict)
+    output_norms: dict[str, float] = Field(default_factory=dict)
 
     @property
     def has_predictions(self) -> bool:
