@@ -107,7 +107,7 @@ DIGITS_NOISE = ("cross_entropy", "label_smoothing", "focal", "gce", "bi_tempered
 FEATURES = ("cross_entropy", "label_smoothing", "square", "squentropy", "sigmoid_bce", "logit_norm")
 BANK_OF = {
     "digits": Bank(losses=("cross_entropy",), num_configurations=64, num_seeds=40, prepare=digits),
-    "digits_noise": Bank(losses=DIGITS_NOISE, num_configurations=48, num_seeds=24, prepare=digits_noise),
+    "digits_noise": Bank(losses=DIGITS_NOISE, num_configurations=48, num_seeds=16, prepare=digits_noise),
     "features": Bank(losses=FEATURES, num_configurations=48, num_seeds=24, prepare=frozen_features),
 }
 
