@@ -37,6 +37,9 @@ class DataOverrides(Section):
     data: _Values = Field(default_factory=dict)
     training: _Values = Field(default_factory=dict)
     search_space: _Values = Field(default_factory=dict)
+    tune: _Values = Field(default_factory=dict)
+    confirm: _Values = Field(default_factory=dict)
+    report: _Values = Field(default_factory=dict)
 
 
 class ModelOverrides(Section):
@@ -154,8 +157,11 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
                 raise LosstuneError(f"{key}: a second cell is named {name}, expected unique names")
             # With one seed for all, every cell would search the same points, and chance would not average out.
             seed = derive_seed(params.study.seed, "matrix", name) % 2**53
-            study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}
-            cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, study)))
+            own = {
+                "study": {"name": f"{params.study.name}-{name}", "seed": seed},
+                "tracking": {"experiment": params.tracking.experiment or f"{data} {model}"},
+            }
+            cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, own)))
     return Matrix(cells)
 
 
