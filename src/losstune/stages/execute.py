@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from losstune.config.matrix import MATRIX_FILE
 from losstune.config.references import references
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.gc_pause import collection_paused
@@ -94,9 +93,7 @@ def execute_stage(
                     progress.update(plan.num_finished - num_kept, job.name)
 
                 writer = LedgerWriter(study.root.absolute(), git.short_commit)
-                # Another stage may follow: confirm, or the next study of a matrix.
-                stays = stage == "tune" or MATRIX_FILE.exists()
-                train_plan(study, plan, arrays, brackets, writer, finished, place, stays=stays)
+                train_plan(study, plan, arrays, brackets, writer, finished, place, stays=stage == "tune")
         if not plan.is_complete:
             raise UnfinishedStudyError(
                 f"{stage}: {plan.num_finished} of {plan.total} trainings are finished and kept; "
