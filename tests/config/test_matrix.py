@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from losstune.config.data import NoiseSettings
 from losstune.config.load import load_params
 from losstune.config.matrix import load_matrix
+from losstune.config.schema import BudgetSettings
 from losstune.core.errors import LosstuneError
 from losstune.stages.cell_names import check_cell
 from tests.commands import losstune
@@ -57,6 +58,14 @@ def test_a_data_set_may_have_a_budget_and_a_rope_of_its_own(matrix_of):
     cell = matrix_of(SIDES | {"data": {"hard": entry}}).cell("hard", "cnn").params
     assert (cell.tune.trials_per_loss, cell.confirm.num_blocks, cell.report.rope) == (5, 20, 0.01)
     assert cell.tune.num_searches == PARAMS.tune.num_searches
+
+
+def test_a_budget_is_replaced_as_a_whole(tmp_path):
+    (tmp_path / "matrix.yaml").write_text(
+        json.dumps({"matrix": SIDES | {"data": {"a": {"budget": {"trainings": 99}}}}})
+    )
+    params = PARAMS.model_copy(update={"budget": BudgetSettings(minutes=30.0)})
+    assert load_matrix(params, tmp_path / "matrix.yaml").cell("a", "cnn").params.budget == BudgetSettings(trainings=99)
 
 
 def test_all_studies_may_share_an_experiment(tmp_path):
@@ -107,7 +116,7 @@ MISTAKES = [
     (
         {"data": {"a": {"model": {"width": 3}}}, "model": {"b": {}}},
         "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, "
-        "search_space, tune, confirm, report)",
+        "search_space, budget, tune, confirm, report)",
     ),
     ({"data": {"a": {"data": 3}}, "model": {"b": {}}}, "matrix.data.a.data: found 3, expected keys of that section"),
     (

@@ -25,8 +25,8 @@ MATRIX_FILE = Path("matrix.yaml")
 STUDIES = Path("studies")
 """The folder that holds a folder for each cell."""
 
-_WHOLE = {"label_noise"}
-"""Sections that an entry replaces: of two kinds of noise, or two lists of pairs, none is a part of the other."""
+_WHOLE = {"label_noise", "budget"}
+"""Sections that an entry replaces: of two kinds of noise, or of trainings and minutes, none is a part of the other."""
 
 _Values = Annotated[dict[str, Any], Field(description="keys of that section of params.yaml")]
 
@@ -37,6 +37,7 @@ class DataOverrides(Section):
     data: _Values = Field(default_factory=dict)
     training: _Values = Field(default_factory=dict)
     search_space: _Values = Field(default_factory=dict)
+    budget: _Values = Field(default_factory=dict)
     tune: _Values = Field(default_factory=dict)
     confirm: _Values = Field(default_factory=dict)
     report: _Values = Field(default_factory=dict)
