@@ -36,7 +36,7 @@ def _verdict(results: Results) -> str:
 
 
 def _table(results: Results) -> str:
-    head = f"| loss | test {results.units.label} | difference, points | Holm p | decision | NLL | ECE |\n"
+    head = f"| loss | test {results.units.label} | difference, points | Holm p | decision | NLL, scaled | ECE, scaled |\n"
     rows = "".join(_row(result, results) for result in results.ranked())
     return f"{head}{'|-' * 7}|\n{rows}\nRegistered as `{results.protocol[:12]}`.\n"
 

@@ -22,7 +22,7 @@ from losstune.statistics.paired import (
     wilson_interval,
 )
 from losstune.statistics.planning import blocks_to_differ, blocks_to_match
-from losstune.statistics.pooled import Pool, PooledDifference, PooledStudy
+from losstune.statistics.pooled import Expected, Pool, PooledDifference, PooledStudy
 from losstune.statistics.pooling import Order, allocate, deleted_weights, jackknife_form, search_weights
 from losstune.statistics.replication import (
     SearchError,
@@ -47,6 +47,7 @@ __all__ = [
     "BlockFit",
     "Components",
     "Estimate",
+    "Expected",
     "Order",
     "PairedDifference",
     "Pool",

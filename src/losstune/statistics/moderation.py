@@ -39,8 +39,9 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
-    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is ``(d_0 s_0^2 + d s^2)
-    / (d_0 + d)`` with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`.
+    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is the larger of s^2 and
+    ``(d_0 s_0^2 + d s^2) / (d_0 + d)``, with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. No
+    variance is lowered: losses differ much in how reliable their searches are, and a lowered variance is a false claim.
 
     A group whose variance is far above the others' would raise all of them, and would itself be lowered. Outward
     testing sets such outliers apart, up to a third of the groups: they keep their own variance. See
@@ -70,7 +71,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
             found.append(Variance(float(value), float(freedom)))
             continue
         own = freedom if group in known else 0.0
-        found.append(Variance(float((prior * location + own * value) / (prior + own)), float(prior + own)))
+        shrunk = (prior * location + own * value) / (prior + own)
+        found.append(Variance(float(max(shrunk, value) if own else shrunk), float(prior + own)))
     return found
 
 

@@ -91,6 +91,27 @@ class PooledDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The expected result of a loss's search.
+
+    Attributes:
+        mean: The estimate.
+        search: Variance that is due to the trials that the pool holds; None with a single search.
+        seed: Variance that is due to the seeds of the blocks, with what all losses share in a block.
+    """
+
+    mean: float
+    search: Variance | None
+    seed: Variance
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Return the t interval; None if an error is not known."""
+        if self.search is None:
+            return None
+        return PooledDifference(self.mean, self.search, self.seed).interval(confidence)
+
+
+@dataclass(frozen=True, slots=True)
 class _Estimate:
     """One loss's estimate.
 
@@ -116,7 +137,7 @@ class PooledStudy:
         worst: Score of a configuration whose trial diverged or failed.
 
     Attributes:
-        means: The expected result of a search of each pool's loss.
+        expected: The expected result of a search of each pool's loss.
         weights: Weight of each trial of each pool.
     """
 
@@ -133,7 +154,16 @@ class PooledStudy:
         self._fit = fit_blocks(scores, configuration_N, group_N, blocks)
         self.weights = [search_weights(pool.order, size) for pool in pools]
         self._estimates = [self._estimate(group, worst) for group in range(len(pools))]
-        self.means = [estimate.mean for estimate in self._estimates]
+        self.expected = [
+            Expected(
+                estimate.mean,
+                None
+                if estimate.jackknife_R is None
+                else _jackknife(estimate.jackknife_R, self._jackknife_factor(group)),
+                self._fit.variance_of(estimate.coefficients_N),
+            )
+            for group, estimate in enumerate(self._estimates)
+        ]
 
     @property
     def fit(self) -> BlockFit:
