@@ -10,12 +10,14 @@ import textwrap
 from pathlib import Path
 
 from losstune.report.differences import differences_svg
+from losstune.report.scaled import values
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURES = {".": ROOT / "docs/differences.svg", "studies/digits_noise-cnn": ROOT / "docs/differences_noise.svg"}
+SCALED = {"scaled_nll": "NLL, scaled", "scaled_ece": "ECE, scaled"}
 QUOTATION = re.compile(r"(<!-- (verdict|table) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
 
 
@@ -36,23 +38,23 @@ def _verdict(results: Results) -> str:
 
 
 def _table(results: Results) -> str:
-    head = f"| loss | test {results.units.label} | difference, points | Holm p | decision | NLL, scaled | ECE, scaled |\n"
-    rows = "".join(_row(result, results) for result in results.ranked())
-    return f"{head}{'|-' * 7}|\n{rows}\nRegistered as `{results.protocol[:12]}`.\n"
+    columns = ("loss", f"test {results.units.label}", "difference, points", "Holm p", "decision", *SCALED.values())
+    rows = [columns, ["-"] * len(columns), *(_cells(result, results) for result in results.ranked())]
+    lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    return f"{lines}\nRegistered as `{results.protocol[:12]}`.\n"
 
 
-def _row(result: LossResult, results: Results) -> str:
-    difference, units, scaled = result.difference, results.units, result.calibration.get("scaled")
+def _cells(result: LossResult, results: Results) -> list[str]:
+    difference, units, scaled = result.difference, results.units, values(result, results)
     needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
-    cells = [
+    return [
         result.loss,
         units.score(result.scores[results.metric].mean) if result.scores else "-",
         units.with_interval(difference.mean, difference.low, difference.high) if difference else "",
         wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else "",
         f"{result.standing}{needed}",
-        *((results.score("nll", scaled.nll), results.score("ece", scaled.ece)) if scaled else ("", "")),
+        *(scaled[name][0] if name in scaled else "" for name in SCALED),
     ]
-    return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":
