@@ -18,6 +18,7 @@ from losstune.statistics.paired import (
     probability_better,
     sign_flip_interval,
     sign_flip_p_value,
+    weighted_mean_with_interval,
     wilcoxon_p_value,
     wilson_interval,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "sign_bounds",
     "sign_flip_interval",
     "sign_flip_p_value",
+    "weighted_mean_with_interval",
     "wilcoxon_p_value",
     "wilson_interval",
 ]
