@@ -35,13 +35,17 @@ class Variance:
     freedom: float
 
 
-def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM) -> list[Variance]:
+def moderated(
+    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, most_own: float = math.inf
+) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
     degrees of freedom, both fitted by the moments of the log variances. The moderated variance is the larger of s^2 and
-    ``(d_0 s_0^2 + d s^2) / (d_0 + d)``, with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. No
-    variance is lowered: losses differ much in how reliable their searches are, and a lowered variance is a false claim.
+    ``(d_0 s_0^2 + d s^2) / (d_0 + d)``, where d_0 is at most `most_prior`. No variance is lowered: losses differ much
+    in how reliable their searches are, and a lowered variance is a false claim. The degrees of freedom are
+    Satterthwaite's for this sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far
+    larger, because the others then say nothing about it.
 
     A group whose variance is far above the others' would raise all of them, and would itself be lowered. Outward
     testing sets such outliers apart, up to a third of the groups: they keep their own variance. See
@@ -50,6 +54,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
+        most_own: Most degrees of freedom that a group's own variance counts with in the result. It does not change the
+            moderated variance.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -68,11 +74,13 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
-            found.append(Variance(float(value), float(freedom)))
-            continue
-        own = freedom if group in known else 0.0
-        shrunk = (prior * location + own * value) / (prior + own)
-        found.append(Variance(float(max(shrunk, value) if own else shrunk), float(prior + own)))
+            found.append(Variance(float(value), float(min(freedom, most_own))))
+        elif group not in known:
+            found.append(Variance(location, prior))
+        else:
+            borrowed, own = prior * location / (prior + freedom), freedom * value / (prior + freedom)
+            spread = (borrowed**2 / prior if prior > 0.0 else 0.0) + own**2 / min(freedom, most_own)
+            found.append(Variance(float(max(borrowed + own, value)), float((borrowed + own) ** 2 / spread)))
     return found
 
 
