@@ -82,11 +82,11 @@ class PooledDifference:
         """P-value of Student's two-sided t test."""
         if self.error <= _ROUNDING:
             return 1.0 if abs(self.mean) <= _ROUNDING else 0.0
-        return float(2.0 * scipy.stats.t.sf(abs(self.mean) / self.error, self.freedom))
+        return float(2.0 * scipy.special.stdtr(self.freedom, -abs(self.mean) / self.error))
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the interval of all differences that the t test does not reject at 1 - confidence."""
-        reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, self.freedom)) * self.error
+        reach = float(scipy.special.stdtrit(self.freedom, 0.5 + confidence / 2.0)) * self.error
         return self.mean - reach, self.mean + reach
 
 

@@ -1,0 +1,133 @@
+"""What both protocols say of one study of a world: their decisions, trainings and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from validity_worlds import BASELINE, MOST_BLOCKS, MOST_SEARCHES, SAME, Replay, Search, World
+
+from losstune.core.seeds import derive_seed
+from losstune.statistics import paired
+from losstune.verdict.comparison import compare, decide
+from losstune.verdict.course import RoundRules
+from losstune.verdict.rounds import follow
+from losstune.verdict.rules import Rules
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A protocol and its numbers.
+
+    Attributes:
+        protocol: ``pooled`` or ``replicated``.
+        searches: Searches of each loss; with the pooled protocol the most.
+        blocks: Blocks of each loss; with the pooled protocol the most.
+        budget: Most trainings of a pooled study; then the other two are no limits.
+        rope: Half-width of the region of practical equivalence.
+        search: How each search proposes, if not at random; of the replicated protocol.
+    """
+
+    protocol: str
+    searches: int = MOST_SEARCHES
+    blocks: int = MOST_BLOCKS
+    budget: int | None = None
+    rope: float = 0.0
+    search: Search | None = None
+
+    def __str__(self) -> str:
+        return f"{self.searches} x {self.blocks}" if self.budget is None else f"budget {self.budget}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was said of one study.
+
+    Attributes:
+        decisions: Decision of each candidate.
+        intervals: Reported interval of each candidate that was compared after the first look.
+        trainings: Trainings of the study.
+        errors: Variance of the search and of the seeds of each candidate's difference, with their degrees of freedom.
+    """
+
+    decisions: Mapping[str, str]
+    intervals: Mapping[str, tuple[float, float]]
+    trainings: int
+    errors: Mapping[str, tuple[float, float, float, float]]
+
+
+def judge(world: World, design: Design, stream: str, number: int) -> Outcome:
+    """Draw study `number` of a world and judge it."""
+    rng = np.random.default_rng(derive_seed(0, "validity", stream, number))
+    if design.protocol == "replicated":
+        return _replicated(world, design, rng)
+    rules = rules_of(world, design)
+    course = follow(Replay(world, rng, design.searches), rules)
+    assert course.is_complete, "a replay has all results"
+    compared = {loss: judged for loss, judged in course.judged.items() if judged.level > 0.0}
+    return Outcome(
+        decisions={loss: course.judged[loss].decision for loss in world.candidates},
+        intervals={loss: judged.interval(ALPHA) for loss, judged in compared.items()},
+        trainings=course.num_trainings(rules),
+        errors={
+            loss: (
+                judged.difference.search.value * judged.size.searches,
+                judged.difference.seed.value * judged.size.blocks,
+                judged.difference.search.freedom / judged.size.searches,
+                judged.difference.seed.freedom / judged.size.blocks,
+            )
+            for loss, judged in compared.items()
+        },
+    )
+
+
+def rules_of(world: World, design: Design) -> RoundRules:
+    """Return the registered rules of a pooled study."""
+    return RoundRules(
+        alpha=ALPHA,
+        rope=design.rope,
+        minimize=False,
+        size=world.size,
+        most_searches=design.searches,
+        most_blocks=design.blocks,
+        budget=design.budget,
+        baseline=BASELINE,
+        candidates=world.candidates,
+        pairs=((SAME, BASELINE),),
+    )
+
+
+def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outcome:
+    # The replicated protocol's losses have points of their own.
+    own = World(world.size, world.arms, shares=False)
+    source = Replay(own, rng, design.searches)
+    winners = source.winners(design.searches)
+    if design.search is not None:
+        propose = partial(design.search, size=world.size, rng=rng)
+        winners = {
+            loss: np.array([propose(bank) for _ in range(design.searches)]) for loss, bank in world.arms.items()
+        }
+    scores = source.replicated(design.blocks, winners)
+    rules = Rules(alpha=ALPHA, rope=design.rope, power=0.8, num_searches=design.searches)
+    found = compare(scores, BASELINE, world.candidates, rules, lambda _: np.random.default_rng(0))
+    floor = abs(found[SAME].mean)
+    return Outcome(
+        decisions={
+            loss: decide(found[loss], alpha=ALPHA, rope=design.rope, noise_floor=floor) for loss in world.candidates
+        },
+        intervals={loss: (found[loss].low, found[loss].high) for loss in world.candidates},
+        trainings=len(world.arms) * (design.searches * world.size + design.blocks),
+        errors={},
+    )
+
+
+def prepare() -> None:
+    """Make the replicated protocol fast, in a worker process."""
+    # The bootstrap intervals are described, not decided by; a study's decisions are the same without them.
+    paired.NUM_RESAMPLES = 9
+    # Flips drawn at random keep the level, however few; ten thousand resolve alpha / 13 well enough.
+    paired.MAX_EXACT_BLOCKS, paired.NUM_RANDOM_FLIPS = 12, 9_999
