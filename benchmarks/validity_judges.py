@@ -126,8 +126,8 @@ def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outco
 
 
 def prepare() -> None:
-    """Make the replicated protocol fast, in a worker process."""
-    # The bootstrap intervals are described, not decided by; a study's decisions are the same without them.
-    paired.NUM_RESAMPLES = 9
-    # Flips drawn at random keep the level, however few; ten thousand resolve alpha / 13 well enough.
-    paired.MAX_EXACT_BLOCKS, paired.NUM_RANDOM_FLIPS = 12, 9_999
+    """Make the replicated protocol fast, in a worker process: leave out what is described, but not decided by."""
+    paired.mean_with_interval = paired.median_with_interval = lambda *_, **__: paired.Estimate(0.0, 0.0, 0.0)
+    paired.wilcoxon_p_value = lambda *_: 1.0
+    # Flips drawn at random keep the level, however few; three thousand resolve alpha / 13 well enough.
+    paired.MAX_EXACT_BLOCKS, paired.NUM_RANDOM_FLIPS = 12, 2_999
