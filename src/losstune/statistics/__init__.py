@@ -4,7 +4,9 @@ Imports no other package of losstune. Random draws come from a generator that th
 ``import scipy`` loads a part of it, such as ``scipy.stats``, on first use: most commands need none.
 """
 
+from losstune.statistics.block_effects import BlockFit, fit_blocks
 from losstune.statistics.calibration import debiased_ece, ece
+from losstune.statistics.moderation import Variance, moderated
 from losstune.statistics.paired import (
     Estimate,
     PairedDifference,
@@ -16,10 +18,13 @@ from losstune.statistics.paired import (
     probability_better,
     sign_flip_interval,
     sign_flip_p_value,
+    weighted_mean_with_interval,
     wilcoxon_p_value,
     wilson_interval,
 )
 from losstune.statistics.planning import blocks_to_differ, blocks_to_match
+from losstune.statistics.pooled import Expected, Pool, PooledDifference, PooledStudy
+from losstune.statistics.pooling import Order, allocate, deleted_weights, jackknife_form, search_weights
 from losstune.statistics.replication import (
     SearchError,
     search_errors,
@@ -40,24 +45,36 @@ from losstune.statistics.sequential import (
 from losstune.statistics.variance import Components, components_of_variance
 
 __all__ = [
+    "BlockFit",
     "Components",
     "Estimate",
+    "Expected",
+    "Order",
     "PairedDifference",
+    "Pool",
+    "PooledDifference",
+    "PooledStudy",
     "SearchError",
+    "Variance",
+    "allocate",
     "anytime_difference",
     "blocks_to_differ",
     "blocks_to_match",
     "components_of_variance",
     "debiased_ece",
+    "deleted_weights",
     "e_value_one_sided",
     "e_value_two_sided",
     "ece",
     "effect_size",
     "expected_best",
     "first_decision",
+    "fit_blocks",
     "holm",
+    "jackknife_form",
     "mean_with_interval",
     "median_with_interval",
+    "moderated",
     "num_control_blocks",
     "overtakes",
     "paired_difference",
@@ -65,11 +82,13 @@ __all__ = [
     "search_errors",
     "search_interval",
     "search_p_value",
+    "search_weights",
     "searches_to_differ",
     "searches_to_match",
     "sign_bounds",
     "sign_flip_interval",
     "sign_flip_p_value",
+    "weighted_mean_with_interval",
     "wilcoxon_p_value",
     "wilson_interval",
 ]
