@@ -17,14 +17,16 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from validity_judges import ALPHA, Design, Outcome, prepare
-from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, REAL, ROPE, SEARCHES, SIZES, Kind, NUM_BLOCKS
-from validity_page import Level, Price, Promise, Sizes, figure, page
-from validity_power import cheapest, outcomes
-from validity_worlds import World, copies
 
 from losstune.core.files import write_atomically
-from losstune.statistics import Variance
+from losstune.statistics import PooledDifference, Variance
+from losstune.verdict.course import Size
+from losstune.verdict.round_sizes import detectable_difference
+from validity_judges import Design, Outcome, prepare, rules_of
+from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, NUM_BLOCKS, NUM_CANDIDATES, REAL, SEARCHES, SIZES, Kind
+from validity_page import Level, Price, Promise, Sizes, figure, page
+from validity_power import cheapest, outcomes
+from validity_worlds import copies
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,32 +69,38 @@ def prices(pool: Executor, num_search: int, num_confirm: int, sizes: Sequence[in
 def promises(pool: Executor, num_studies: int) -> list[Promise]:
     """Compare the power that the protocol promises for a difference with the share of studies that find it.
 
-    The variances are the means over A/A studies of the same numbers, the difference is the one promised to be found.
+    The variances are the medians over A/A studies of the same numbers, the difference is the one promised to be found.
     """
-    from validity_judges import rules_of
-
-    from losstune.verdict.round_sizes import detectable_difference
-
     found = []
     for size in SIZES:
         design = Design(protocol="pooled", searches=SEARCHES[size], blocks=NUM_BLOCKS)
-        equal = copies("digits", size, 13)
-        errors = [e for o in outcomes(pool, equal, design, f"promise {size}", range(60)) for e in o.errors.values()]
-        search, seed, search_freedom, seed_freedom = np.mean(errors, 0)
+        equal = copies("digits", size, NUM_CANDIDATES)
+        largest = Size(searches=SEARCHES[size], blocks=NUM_BLOCKS)
+        typical = _typical(outcomes(pool, equal, design, f"promise {size}", range(100)), largest)
         for power in (0.5, 0.8):
-            difference = detectable_difference(
-                rules_of(equal, design),
-                design.size,
-                Variance(search, search_freedom),
-                Variance(seed, seed_freedom),
-                power=power,
-            )
-            world = copies("digits", size, 13, effect=difference)
+            difference = detectable_difference(rules_of(equal, design), typical, largest, largest, power=power)
+            world = copies("digits", size, NUM_CANDIDATES, effect=difference)
             judged = outcomes(pool, world, design, f"promised {size}", range(num_studies))
             hits = sum(outcome.decisions["candidate 1"] == "better" for outcome in judged)
             found.append(Promise(size, power, difference, (hits, num_studies)))
             print(found[-1], flush=True)
     return found
+
+
+def _typical(studies: Sequence[Outcome], largest: Size) -> PooledDifference:
+    """Return a difference of zero with the median variances of these studies, scaled to a size."""
+    parts = [
+        (
+            difference.search.value * outcome.sizes[loss].searches / largest.searches,
+            difference.search.freedom * largest.searches / outcome.sizes[loss].searches,
+            difference.seed.value * outcome.sizes[loss].blocks / largest.blocks,
+            difference.seed.freedom * largest.blocks / outcome.sizes[loss].blocks,
+        )
+        for outcome in studies
+        for loss, difference in outcome.differences.items()
+    ]
+    search, search_freedom, seed, seed_freedom = np.median(parts, 0).tolist()
+    return PooledDifference(0.0, Variance(search, search_freedom), Variance(seed, seed_freedom))
 
 
 def main() -> None:

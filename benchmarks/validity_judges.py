@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from validity_worlds import BASELINE, MOST_BLOCKS, MOST_SEARCHES, SAME, Replay, Search, World
+from numpy.typing import ArrayLike
 
 from losstune.core.seeds import derive_seed
-from losstune.statistics import paired
+from losstune.statistics import PooledDifference, paired
 from losstune.verdict.comparison import compare, decide
-from losstune.verdict.course import RoundRules
+from losstune.verdict.course import RoundRules, Size
 from losstune.verdict.rounds import follow
 from losstune.verdict.rules import Rules
+from validity_worlds import BASELINE, MOST_BLOCKS, MOST_SEARCHES, SAME, Replay, Search, World
 
 ALPHA = 0.05
 
@@ -51,13 +52,15 @@ class Outcome:
         decisions: Decision of each candidate.
         intervals: Reported interval of each candidate that was compared after the first look.
         trainings: Trainings of the study.
-        errors: Variance of the search and of the seeds of each candidate's difference, with their degrees of freedom.
+        differences: The differences of a pooled study.
+        sizes: How far the losses came.
     """
 
     decisions: Mapping[str, str]
     intervals: Mapping[str, tuple[float, float]]
     trainings: int
-    errors: Mapping[str, tuple[float, float, float, float]]
+    differences: Mapping[str, PooledDifference] = field(default_factory=dict)
+    sizes: Mapping[str, Size] = field(default_factory=dict)
 
 
 def judge(world: World, design: Design, stream: str, number: int) -> Outcome:
@@ -73,15 +76,8 @@ def judge(world: World, design: Design, stream: str, number: int) -> Outcome:
         decisions={loss: course.judged[loss].decision for loss in world.candidates},
         intervals={loss: judged.interval(ALPHA) for loss, judged in compared.items()},
         trainings=course.num_trainings(rules),
-        errors={
-            loss: (
-                judged.difference.search.value * judged.size.searches,
-                judged.difference.seed.value * judged.size.blocks,
-                judged.difference.search.freedom / judged.size.searches,
-                judged.difference.seed.freedom / judged.size.blocks,
-            )
-            for loss, judged in compared.items()
-        },
+        differences={loss: judged.difference for loss, judged in compared.items()},
+        sizes={loss: judged.size for loss, judged in compared.items()},
     )
 
 
@@ -108,9 +104,7 @@ def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outco
     winners = source.winners(design.searches)
     if design.search is not None:
         propose = partial(design.search, size=world.size, rng=rng)
-        winners = {
-            loss: np.array([propose(bank) for _ in range(design.searches)]) for loss, bank in world.arms.items()
-        }
+        winners = {loss: np.array([propose(bank) for _ in range(design.searches)]) for loss, bank in world.arms.items()}
     scores = source.replicated(design.blocks, winners)
     rules = Rules(alpha=ALPHA, rope=design.rope, power=0.8, num_searches=design.searches)
     found = compare(scores, BASELINE, world.candidates, rules, lambda _: np.random.default_rng(0))
@@ -121,13 +115,17 @@ def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outco
         },
         intervals={loss: (found[loss].low, found[loss].high) for loss in world.candidates},
         trainings=len(world.arms) * (design.searches * world.size + design.blocks),
-        errors={},
     )
+
+
+def _without_interval(values_B: ArrayLike, **_: object) -> paired.Estimate:
+    mean = float(np.mean(values_B))
+    return paired.Estimate(mean, mean, mean)
 
 
 def prepare() -> None:
     """Make the replicated protocol fast, in a worker process: leave out what is described, but not decided by."""
-    paired.mean_with_interval = paired.median_with_interval = lambda *_, **__: paired.Estimate(0.0, 0.0, 0.0)
+    paired.mean_with_interval = paired.median_with_interval = _without_interval
     paired.wilcoxon_p_value = lambda *_: 1.0
     # Flips drawn at random keep the level, however few; three thousand resolve alpha / 13 well enough.
     paired.MAX_EXACT_BLOCKS, paired.NUM_RANDOM_FLIPS = 12, 2_999

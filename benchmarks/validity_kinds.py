@@ -42,9 +42,7 @@ class Kind:
         if protocol == "pooled" and self.by_budget:
             return Design(protocol=protocol, budget=BY_LOSS * len(self.world(size).arms), rope=self.rope)
         search = None if self.adaptive is None else ADAPTIVE[self.adaptive]
-        return Design(
-            protocol=protocol, searches=SEARCHES[size], blocks=NUM_BLOCKS, rope=self.rope, search=search
-        )
+        return Design(protocol=protocol, searches=SEARCHES[size], blocks=NUM_BLOCKS, rope=self.rope, search=search)
 
 
 def _equal(bank: str, number: int = NUM_CANDIDATES, **options: object) -> Callable[[int], World]:
@@ -62,10 +60,7 @@ EQUAL = [
     Kind(name="digits, one whose seeds fail", world=_equal("digits", last="failing seeds")),
     Kind(name="noisy digits", world=_equal("digits_noise", 7)),
     Kind(name="features", world=_equal("features", 5)),
-    *(
-        Kind(name=f"digits, {name}", world=_equal("digits"), pooled=False, adaptive=name)
-        for name in ADAPTIVE
-    ),
+    *(Kind(name=f"digits, {name}", world=_equal("digits"), pooled=False, adaptive=name) for name in ADAPTIVE),
 ]
 """A/A studies: all losses are equal in truth."""
 
@@ -109,6 +104,11 @@ class _Shifted:
 EFFECTS = [
     Effect(name="digits, a copy of cross_entropy", loss="candidate 1", world=_copied, epochs=15),
     Effect(name="noisy digits, js", loss="js", world=_Shifted("digits_noise", "js"), epochs=15),
-    Effect(name="features, label_smoothing", loss="label_smoothing", world=_Shifted("features", "label_smoothing"), epochs=15),
+    Effect(
+        name="features, label_smoothing",
+        loss="label_smoothing",
+        world=_Shifted("features", "label_smoothing"),
+        epochs=15,
+    ),
 ]
 DIFFERENCES = (0.006, 0.01)

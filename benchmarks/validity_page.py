@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
+
+from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from validity_judges import ALPHA, Outcome
 from validity_kinds import NUM_BLOCKS, ROPE, SEARCHES, SIZES
 from validity_power import POWER, Found
-
-from losstune.core.drawing import COLOURS, drawing_style, svg_of
 
 Counts = tuple[int, int]
 
@@ -42,9 +42,7 @@ class Level:
     covered: dict[str, dict[str, list[bool]]] = field(default_factory=dict)
     settled: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(
-        self, protocol: str, size: int, truth: Mapping[str, float], judged: Sequence[Outcome], rope: float
-    ) -> None:
+    def add(self, protocol: str, size: int, truth: Mapping[str, float], judged: Sequence[Outcome], rope: float) -> None:
         """Count what was said of these studies."""
         wrong = sum(any(_is_false(d, truth[loss], rope) for loss, d in o.decisions.items()) for o in judged)
         self.wrong.setdefault(protocol, {})[size] = wrong, len(judged)
@@ -71,7 +69,7 @@ class Level:
 
     def coverage(self, protocol: str) -> tuple[float, float, str] | None:
         """Return the coverage of all intervals, and that of the loss with the lowest, with its name."""
-        if protocol not in self.covered:
+        if not self.covered.get(protocol):
             return None
         by_loss = {loss: float(np.mean(values)) for loss, values in self.covered[protocol].items()}
         worst = min(by_loss, key=lambda loss: by_loss[loss])
@@ -81,7 +79,8 @@ class Level:
     def __str__(self) -> str:
         cells = [f"{self.name:36}"]
         for protocol in ("pooled", "replicated"):
-            if (total := self.total(protocol)) and (cover := self.coverage(protocol)):
+            if total := self.total(protocol):
+                cover = self.coverage(protocol) or (1.0, 1.0, "none")
                 worst = max(c / n for c, n in self.wrong[protocol].values())
                 cells.append(
                     f"{protocol}: wrong {shown(total)} worst {100 * worst:.1f} cover {100 * cover[0]:.1f} "
@@ -240,7 +239,9 @@ def _level_row(level: Level) -> str:
     cells = [level.name]
     for protocol in ("pooled", "replicated"):
         cells.append(shown(level.total(protocol)))
-        cells.append(f"{max(100 * c / n for c, n in level.wrong[protocol].values()):.1f}" if protocol in level.wrong else "")
+        cells.append(
+            f"{max(100 * c / n for c, n in level.wrong[protocol].values()):.1f}" if protocol in level.wrong else ""
+        )
         if protocol == "pooled":
             cover = level.coverage(protocol)
             cells += [f"{100 * cover[0]:.1f}", f"{100 * cover[1]:.1f} ({cover[2]})"] if cover else ["", ""]

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+
 from validity_judges import Design, Outcome, judge
 from validity_worlds import World
 
 POWER = 0.8
+FEWEST = 10  # blocks, with which a sign test can show one of 13 losses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,7 @@ class Found:
     trainings: float
 
 
-def outcomes(
-    pool: Executor, world: World, design: Design, stream: str, numbers: Sequence[int]
-) -> list[Outcome]:
+def outcomes(pool: Executor, world: World, design: Design, stream: str, numbers: Sequence[int]) -> list[Outcome]:
     """Judge these studies of a world."""
     return list(pool.map(partial(judge, world, design, stream), numbers, chunksize=max(1, len(numbers) // 16)))
 
@@ -63,10 +63,12 @@ def cheapest(
 def _lines(world: World, protocol: str) -> Iterator[list[Design]]:
     """Yield designs in lines; along a line, power and price grow."""
     if protocol == "replicated":
-        for searches in (2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 27, 33, 40, 50, 64, 80):
-            blocks = [math.ceil(10 / searches), 2, 3, 4, 6, 8, 12, 16, 24, 32]
-            sizes = sorted({searches * by_search for by_search in blocks if searches * by_search >= 10})
-            yield [Design(protocol=protocol, searches=searches, blocks=number) for number in sizes]
+        searches = sorted({round(2 * 1.16**step) for step in range(28)})
+        for by_search in (1, 2, 4, 8):
+            yield [
+                Design(protocol=protocol, searches=number, blocks=number * max(by_search, math.ceil(FEWEST / number)))
+                for number in searches
+            ]
         return
     least = len(world.arms) * (2 * world.size + 8)
     yield [Design(protocol=protocol, budget=round(least * 1.2**step)) for step in range(18)]

@@ -23,7 +23,7 @@ from losstune.verdict.course import Trials
 FOLDER = Path(__file__).resolve().parent / "banks"
 NUM_TUNING_SEEDS = {"digits": 12, "digits_noise": 4, "features": 8}  # the others confirm
 BASELINE, SAME = "cross_entropy", "identical loss"
-MOST_SEARCHES, MOST_BLOCKS = 96, 600  # that a study can draw
+MOST_SEARCHES, MOST_BLOCKS = 120, 960  # that a study can draw
 
 Array = NDArray[np.float64]
 
@@ -64,6 +64,12 @@ class Bank:
         best = below_draw ** (size - 1)
         wins = np.where(is_default, best / seeds, np.diff(best, prepend=0.0) * below_default)
         return float(wins @ self.means[owner])
+
+    def reseeded(self, number: int) -> Bank:
+        """Return the bank with its seeds in another order, so that equal points do not end at equal scores."""
+        rng = np.random.default_rng(derive_seed(0, "reseeded", number))
+        tuning, tests = rng.permutation(self.rank.shape[1]), rng.permutation(self.test.shape[1])
+        return replace(self, validation=self.validation[:, tuning], rank=self.rank[:, tuning], test=self.test[:, tests])
 
     def shifted(self, by: float) -> Bank:
         """Return the bank with all test scores raised."""
@@ -153,13 +159,15 @@ def copies(
         bank: Name of the bank.
         size: Trials of a search.
         number: Number of candidates.
-        shares: Whether the losses share points and seeds of their trials.
+        shares: Whether the losses share the points of their trials.
         effect: What the first candidate is better by.
         last: Kind of gamble that the last candidate is.
     """
     base = read(bank)[BASELINE]
-    arms = {BASELINE: base, SAME: base} | {f"candidate {i + 1}": base for i in range(number)}
-    arms["candidate 1"] = base.shifted(effect)
+    arms = {BASELINE: base, SAME: base} | {
+        f"candidate {i + 1}": base.reseeded(i) if shares else base for i in range(number)
+    }
+    arms["candidate 1"] = arms["candidate 1"].shifted(effect)
     if last is not None:
         arms[f"candidate {number}"] = gamble(last, size)
     return World(size, arms, shares)
@@ -227,9 +235,7 @@ class Replay:
             found[loss] = configuration.reshape(shape)[np.arange(num_searches), best]
         return found
 
-    def replicated(
-        self, num_blocks: int, winners: Mapping[str, NDArray[np.int64]]
-    ) -> dict[str, list[float]]:
+    def replicated(self, num_blocks: int, winners: Mapping[str, NDArray[np.int64]]) -> dict[str, list[float]]:
         """Return the block scores of the replicated protocol: block b retrains the winner of search b modulo S."""
         block = np.arange(num_blocks)
         return {
