@@ -4,8 +4,9 @@
     python benchmarks/validity.py --quick    # few studies, printed only
 
 The studies are drawn from three banks of real trainings (`benchmarks/banks/`, made by bank.py), see validity_worlds.py,
-and judged by :mod:`losstune.verdict.rounds` and :mod:`losstune.verdict.comparison`, the report's code. validity_kinds.py
-has the kinds of studies, validity_power.py the search for the cheapest design, validity_page.py the page.
+and judged by :mod:`losstune.verdict.rounds` and :mod:`losstune.verdict.comparison`, the report's code.
+validity_kinds.py has the kinds of studies, validity_power.py the search for the cheapest design, validity_page.py the
+page.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Size
 from losstune.verdict.round_sizes import detectable_difference
 from validity_judges import Design, Outcome, prepare, rules_of
-from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, NUM_BLOCKS, NUM_CANDIDATES, REAL, SEARCHES, SIZES, Kind
+from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, NUM_BLOCKS, NUM_CANDIDATES, PRICED, REAL, SEARCHES, SIZES, Kind
 from validity_page import Level, Price, Promise, Sizes, figure, page
 from validity_power import cheapest, outcomes
 from validity_worlds import copies
@@ -47,7 +48,7 @@ def levels(pool: Executor, kinds: Sequence[Kind], num_studies: int) -> list[Leve
     return found
 
 
-def prices(pool: Executor, num_search: int, num_confirm: int, sizes: Sequence[int] = SIZES) -> list[Price]:
+def prices(pool: Executor, num_studies: int, sizes: Sequence[int]) -> list[Price]:
     """Find the cheapest designs of both protocols."""
     found = []
     for effect in EFFECTS:
@@ -56,9 +57,7 @@ def prices(pool: Executor, num_search: int, num_confirm: int, sizes: Sequence[in
                 world = effect.world(size, difference)
                 stream = f"{effect.name} {size} {difference}"
                 designs = {
-                    protocol: cheapest(
-                        pool, world, protocol, effect.loss, stream, num_search=num_search, num_confirm=num_confirm
-                    )
+                    protocol: cheapest(pool, world, protocol, effect.loss, stream, num_studies=num_studies)
                     for protocol in ("replicated", "pooled")
                 }
                 found.append(Price(effect.name, size, difference, effect.epochs, designs))
@@ -106,21 +105,21 @@ def _typical(studies: Sequence[Outcome], largest: Size) -> PooledDifference:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=2000, help="studies of each kind")
-    parser.add_argument("--search", type=int, default=100, help="studies of each design in the search for the cheapest")
-    parser.add_argument("--confirm", type=int, default=400, help="studies that confirm the cheapest design")
+    parser.add_argument("--search", type=int, default=60, help="studies of each design in the search for the cheapest")
+    parser.add_argument("--promised", type=int, default=400, help="studies of each promise of a power")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="few studies; nothing is written")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "validity.md")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a study's matrices are small; workers inherit it
     if options.quick:
-        options.studies, options.search, options.confirm = 8, 8, 8
+        options.studies, options.search, options.promised = 8, 4, 4
     with ProcessPoolExecutor(options.workers, initializer=prepare) as pool:
         equal = levels(pool, EQUAL, options.studies)
         real = levels(pool, REAL, options.studies)
-        kept = promises(pool, options.confirm)
-        costs = prices(pool, options.search, options.confirm, SIZES[1:2] if options.quick else SIZES)
-    sizes = Sizes(options.studies, options.search, options.confirm)
+        kept = promises(pool, options.promised)
+        costs = prices(pool, options.search, PRICED[:1] if options.quick else PRICED)
+    sizes = Sizes(options.studies, options.search, options.promised)
     text = page(equal, real, costs, kept, sizes)
     if options.quick:
         print(text)

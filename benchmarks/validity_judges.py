@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,7 +68,7 @@ def judge(world: World, design: Design, stream: str, number: int) -> Outcome:
     if design.protocol == "replicated":
         return _replicated(world, design, rng)
     rules = rules_of(world, design)
-    course = follow(Replay(world, rng, design.searches), rules)
+    course = follow(Replay(world, rng, design.searches, design.blocks), rules)
     assert course.is_complete, "a replay has all results"
     compared = {loss: judged for loss, judged in course.judged.items() if judged.level > 0.0}
     return Outcome(
@@ -100,11 +99,13 @@ def rules_of(world: World, design: Design) -> RoundRules:
 def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outcome:
     # The replicated protocol's losses have points of their own.
     own = World(world.size, world.arms, shares=False)
-    source = Replay(own, rng, design.searches)
+    source = Replay(own, rng, design.searches, design.blocks)
     winners = source.winners(design.searches)
     if design.search is not None:
-        propose = partial(design.search, size=world.size, rng=rng)
-        winners = {loss: np.array([propose(bank) for _ in range(design.searches)]) for loss, bank in world.arms.items()}
+        winners = {
+            loss: np.array([design.search(bank, world.size, rng) for _ in range(design.searches)])
+            for loss, bank in world.arms.items()
+        }
     scores = source.replicated(design.blocks, winners)
     rules = Rules(alpha=ALPHA, rope=design.rope, power=0.8, num_searches=design.searches)
     found = compare(scores, BASELINE, world.candidates, rules, lambda _: np.random.default_rng(0))
@@ -119,7 +120,7 @@ def _replicated(world: World, design: Design, rng: np.random.Generator) -> Outco
 
 
 def _without_interval(values_B: ArrayLike, **_: object) -> paired.Estimate:
-    mean = float(np.mean(values_B))
+    mean = float(np.mean(np.asarray(values_B, np.float64)))
     return paired.Estimate(mean, mean, mean)
 
 

@@ -10,6 +10,7 @@ from validity_judges import Design
 from validity_worlds import ADAPTIVE, World, copies, real
 
 SIZES = (4, 6, 8, 12)  # trials of a search
+PRICED = (4, 8, 12)  # of which the cheapest designs are found
 SEARCHES = {4: 6, 6: 4, 8: 3, 12: 2}  # of a loss: 24 trials
 NUM_BLOCKS = 16
 NUM_CANDIDATES = 13  # the default study's
@@ -92,6 +93,10 @@ def _copied(size: int, effect: float) -> World:
     return copies("digits", size, NUM_CANDIDATES, effect=effect)
 
 
+def _sharing(size: int, effect: float) -> World:
+    return copies("digits", size, NUM_CANDIDATES, shares=True, effect=effect)
+
+
 @dataclass(frozen=True)
 class _Shifted:
     bank: str
@@ -102,7 +107,8 @@ class _Shifted:
 
 
 EFFECTS = [
-    Effect(name="digits, a copy of cross_entropy", loss="candidate 1", world=_copied, epochs=15),
+    Effect(name="digits, a copy with shared points", loss="candidate 1", world=_sharing, epochs=15),
+    Effect(name="digits, a copy with its own points", loss="candidate 1", world=_copied, epochs=15),
     Effect(name="noisy digits, js", loss="js", world=_Shifted("digits_noise", "js"), epochs=15),
     Effect(
         name="features, label_smoothing",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy import special
 
 from validity_judges import Design, Outcome, judge
 from validity_worlds import World
@@ -19,17 +20,27 @@ FEWEST = 10  # blocks, with which a sign test can show one of 13 losses
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A design and what it did.
+    """The price of a power, on a line of designs.
 
     Attributes:
-        design: The design.
-        power: Share of studies that found the difference.
-        trainings: Mean number of trainings.
+        design: The judged design whose power is closest to it.
+        trainings: Trainings of a study with the wanted power, between the judged designs.
     """
 
     design: Design
-    power: float
     trainings: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    design: Design
+    hits: int
+    number: int
+    trainings: float
+
+    @property
+    def power(self) -> float:
+        return self.hits / self.number
 
 
 def outcomes(pool: Executor, world: World, design: Design, stream: str, numbers: Sequence[int]) -> list[Outcome]:
@@ -37,34 +48,28 @@ def outcomes(pool: Executor, world: World, design: Design, stream: str, numbers:
     return list(pool.map(partial(judge, world, design, stream), numbers, chunksize=max(1, len(numbers) // 16)))
 
 
-def cheapest(
-    pool: Executor, world: World, protocol: str, loss: str, stream: str, *, num_search: int, num_confirm: int
-) -> Found | None:
-    """Return the cheapest design that calls `loss` better with the wanted power, as studies of its own confirm.
+def cheapest(pool: Executor, world: World, protocol: str, loss: str, stream: str, *, num_studies: int) -> Found | None:
+    """Return the cheapest design that calls `loss` better with the wanted power.
 
-    The search uses `num_search` studies a design, and `num_confirm` others to judge the design that it ends at. If that
-    one falls short by more than chance explains, the next larger ones are tried.
+    A protocol's designs form lines, along which price and power grow. Bisection finds where a line reaches the power.
+    The price there is that of a probit line through all judged designs, so that it does not rest on the luck of one.
     """
 
-    def tried(design: Design, numbers: Sequence[int]) -> Found:
-        found = outcomes(pool, world, design, stream, numbers)
-        share = float(np.mean([outcome.decisions[loss] == "better" for outcome in found]))
-        return Found(design=design, power=share, trainings=float(np.mean([o.trainings for o in found])))
+    def tried(design: Design) -> _Tried:
+        found = outcomes(pool, world, design, stream, range(num_studies))
+        hits = sum(outcome.decisions[loss] == "better" for outcome in found)
+        price = float(np.mean([outcome.trainings for outcome in found]))
+        return _Tried(design=design, hits=hits, number=num_studies, trainings=price)
 
-    search = partial(tried, numbers=range(num_search))
-    best: Found | None = None
-    for line in _lines(world, protocol):
-        found = _first(line, search, None if best is None else best.trainings, len(world.arms), world.size)
-        if found is not None and (best is None or found.trainings < best.trainings):
-            best = found
-    return None if best is None else tried(best.design, range(10_000, 10_000 + num_confirm))
+    lines = [_bisected(line, tried) for line in _lines(world, protocol)]
+    found = [found for line in lines if (found := _price(line)) is not None]
+    return min(found, key=lambda found: found.trainings, default=None)
 
 
 def _lines(world: World, protocol: str) -> Iterator[list[Design]]:
-    """Yield designs in lines; along a line, power and price grow."""
     if protocol == "replicated":
-        searches = sorted({round(2 * 1.16**step) for step in range(28)})
-        for by_search in (1, 2, 4, 8):
+        searches = sorted({round(2 * 1.27**step) for step in range(26)})
+        for by_search in (1, 3):
             yield [
                 Design(protocol=protocol, searches=number, blocks=number * max(by_search, math.ceil(FEWEST / number)))
                 for number in searches
@@ -72,28 +77,33 @@ def _lines(world: World, protocol: str) -> Iterator[list[Design]]:
         return
     least = len(world.arms) * (2 * world.size + 8)
     yield [Design(protocol=protocol, budget=round(least * 1.2**step)) for step in range(18)]
-    fewest = max(2, math.ceil(14 / (world.size - 1)))
-    for searches in (fewest, fewest + 1):
-        yield [
-            Design(protocol=protocol, searches=searches, blocks=blocks)
-            for blocks in (8, 10, 12, 14, 16, 20, 24, 28, 34, 40, 50, 60, 80)
-        ]
 
 
-def _first(
-    line: list[Design], search: Callable[[Design], Found], most: float | None, num_losses: int, size: int
-) -> Found | None:
-    """Return the first design of a line with the wanted power, by bisection; None if there is none below a price."""
-    if most is not None and line[0].protocol == "replicated":
-        line = [design for design in line if num_losses * (design.searches * size + design.blocks) < most]
-    low, high, best = 0, len(line), None
+def _bisected(line: list[Design], judged: Callable[[Design], _Tried]) -> list[_Tried]:
+    low, high, found = 0, len(line), []
     while low < high:
         middle = (low + high) // 2
-        found = search(line[middle])
-        if found.power >= POWER:
-            high, best = middle, found
-        elif most is not None and found.trainings >= most:
-            break
-        else:
-            low = middle + 1
-    return best
+        found.append(judged(line[middle]))
+        low, high = (low, middle) if found[-1].power >= POWER else (middle + 1, high)
+    return found
+
+
+def _price(line: list[_Tried]) -> Found | None:
+    """Return the price of the wanted power; None if no design has it."""
+    if max(tried.power for tried in line) < POWER:
+        return None
+    closest = min(line, key=lambda tried: abs(tried.power - POWER))
+    share = np.array([(tried.hits + 0.5) / (tried.number + 1) for tried in line])
+    price = np.log([tried.trainings for tried in line])
+    probit = special.ndtri(share)
+    # The weight of a probit is the inverse of its variance.
+    weight = np.exp(-(probit**2)) / (share * (1 - share))
+    centre = np.average(price, weights=weight)
+    slope = np.average((price - centre) * probit, weights=weight) / max(
+        np.average((price - centre) ** 2, weights=weight), 1e-12
+    )
+    if slope <= 0.0:
+        return Found(design=closest.design, trainings=closest.trainings)
+    at = centre + (special.ndtri(POWER) - np.average(probit, weights=weight)) / slope
+    # No further than the judged designs reach.
+    return Found(design=closest.design, trainings=float(np.exp(np.clip(at, price.min(), price.max()))))

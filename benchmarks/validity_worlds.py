@@ -185,12 +185,12 @@ def real(bank: str, size: int, loss: str | None = None, effect: float = 0.0) -> 
 class Replay:
     """One study's draws: the source that the rounds read, and the searches of the replicated protocol."""
 
-    def __init__(self, world: World, rng: np.random.Generator, num_searches: int = MOST_SEARCHES) -> None:
+    def __init__(self, world: World, rng: np.random.Generator, num_searches: int, num_blocks: int) -> None:
         self._world = world
         shape = num_searches, world.size
         first = world.arms[BASELINE]
         num_tests = first.test.shape[1]
-        self._block = rng.integers(0, num_tests, MOST_BLOCKS)
+        self._block = rng.integers(0, num_tests, num_blocks)
         shared = rng.random((3, *shape))
         self._draw: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], Array]] = {}
         for loss, bank in world.arms.items():
