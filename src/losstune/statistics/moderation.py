@@ -40,7 +40,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
     degrees of freedom, both fitted by the moments of the log variances. The moderated variance is ``(d_0 s_0^2 + d s^2)
-    / (d_0 + d)`` with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`.
+    / (d_0 + d)`` with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. It never has more degrees of
+    freedom than all groups together; a single group keeps its own.
 
     A group whose variance is far above the others' would raise all of them, and would itself be lowered. Outward
     testing sets such outliers apart, up to a third of the groups: they keep their own variance. See
@@ -62,15 +63,16 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     apart = _outliers(value_G, freedom_G, known)
     alike = [group for group in known if group not in apart]
     prior, location = _prior(value_G[alike], freedom_G[alike])
-    # What a group borrows cannot be more than the others have.
-    prior = min(prior, most_prior, float(freedom_G[alike].sum()))
+    prior, most = min(prior, most_prior), float(freedom_G[alike].sum())
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
             found.append(Variance(float(value), float(freedom)))
             continue
         own = freedom if group in known else 0.0
-        found.append(Variance(float((prior * location + own * value) / (prior + own)), float(prior + own)))
+        shrunk = location + own / (prior + own) * (value - location)
+        # All groups together have no more than the sum of their degrees of freedom.
+        found.append(Variance(float(shrunk), float(min(prior + own, most))))
     return found
 
 
