@@ -10,8 +10,17 @@ from losstune.core.errors import LosstuneError
 from losstune.core.records import Configuration, Record, Role, place_of
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
-from losstune.stages import execute
-from losstune.stages.layout import BLOCK_EXECUTIONS, BLOCKS, REGISTRATION, TRIALS, read_records, write_entries
+from losstune.stages import budgets, execute, pooled
+from losstune.stages.layout import (
+    BLOCK_EXECUTIONS,
+    BLOCKS,
+    REGISTRATION,
+    TRIAL_EXECUTIONS,
+    TRIALS,
+    read_executions,
+    read_records,
+    write_entries,
+)
 from losstune.stages.plan_size import num_degraded
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
@@ -19,13 +28,16 @@ from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
-from losstune.study.registration import register, share_registrations, take_registrations, write_registration
+from losstune.study.registration import (
+    Registration,
+    register,
+    share_registrations,
+    take_registrations,
+    write_registration,
+)
 from losstune.study.selection import select_winners
 from losstune.training.task import Task
 from losstune.verdict.failures import with_worst, worst_score
-
-DEGRADED_BY = 0.01
-"""Factor on the baseline's learning rate for the positive control."""
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -45,9 +57,12 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     study = open_study(params, folder, root, find_device)
     with open_ledger(study.params, root) as ledger, execute.exclusive(root, "confirm") as place:
-        winners, worst = _searched(study)
-        plan = plan_blocks(study, winners, ledger, worst)
-        _register(study, winners, ledger)
+        if study.params.is_pooled:
+            plan = _pooled_plan(study, ledger)
+        else:
+            winners, worst = _searched(study)
+            plan = plan_blocks(study, winners, ledger, worst)
+            _register(study, [job.keys[0] for job in _block_jobs(study, winners, 0, winners)], ledger)
         execute.execute_stage(study, "confirm", plan, ledger, lambda: read_arrays(study, with_test=True), place=place)
         write_entries(plan.entries(), folder / BLOCKS, folder / BLOCK_EXECUTIONS)
 
@@ -148,12 +163,23 @@ def _searched(study: Study) -> tuple[dict[str, tuple[Record, ...]], float | None
     return {loss: winners[loss] for loss in params.loss_names if loss in winners}, worst
 
 
-def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Ledger) -> None:
+def _pooled_plan(study: Study, ledger: Ledger) -> Plan:
+    """Register the study with its budget, and plan the rounds."""
+    trials = read_records(study.folder / TRIALS)
+    first = pooled.growing(study, trials, None)([])
+    measured = budgets.num_trainings(study, read_executions(study.folder / TRIAL_EXECUTIONS))
+    keys = [job.keys[0] for job in first if job.indices == (0,) and job.stage == "confirm"]
+    budget = _register(study, keys, ledger, measured).num_trainings or measured
+    return GrowingPlan(pooled.growing(study, trials, budget), pooled.most_trainings(study, budget), ledger)
+
+
+def _register(study: Study, keys: Sequence[str], ledger: Ledger, budget: int | None = None) -> Registration:
     if ledger.shared is not None:
         take_registrations(study.root, ledger.shared)
-    keys = [job.keys[0] for job in _block_jobs(study, winners, 0, winners)]
+    in_minutes = study.params.budget is not None and study.params.budget.minutes is not None
+    wanted = study.registration.model_copy(update={"num_trainings": budget if in_minutes else None})
     registration = register(
-        study.root, study.params.study.name, study.registration, lambda keys: any(key in ledger for key in keys), keys
+        study.root, study.params.study.name, wanted, lambda keys: any(key in ledger for key in keys), keys
     )
     if ledger.shared is not None:
         share_registrations(study.root, ledger.shared)
@@ -161,6 +187,7 @@ def _register(study: Study, winners: Mapping[str, Sequence[Record]], ledger: Led
     print(f"confirm: registered as {registration.protocol[:12]}", flush=True)
     for earlier in registration.earlier:
         print(f"confirm: after the test split was read under {earlier.protocol[:12]}: {'; '.join(earlier.differs)}")
+    return registration
 
 
 def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: int, losses: Iterable[str]) -> list[Job]:
@@ -188,6 +215,6 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
     if equal_loss is not None and place == 0:
         jobs.append(job(baseline.model_copy(update={"loss": equal_loss}), "control"))
     if place < num_degraded(params):
-        degraded = DEGRADED_BY * baseline.learning_rate
+        degraded = pooled.DEGRADED_BY * baseline.learning_rate
         jobs.append(job(baseline.model_copy(update={"learning_rate": degraded}), "degraded"))
     return jobs

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.core.machine import num_cores
 from losstune.core.progress import format_duration
 from losstune.core.records import Entry, Record
-from losstune.execution.cluster import address_source, cluster_address
+from losstune.execution.cluster import address_source
 from losstune.stages import confirm, execute, tune
+from losstune.stages.concurrency import num_workers_of
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
@@ -86,7 +86,7 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
     if not any(work.num_missing for work in works):
         return [(work.stage, _counts(work, study)) for work in works]
     kept = {"tune": search.kept, "confirm": blocks.kept}
-    num_workers = _num_workers(study)
+    num_workers = num_workers_of(study)
     timings, source = _timings(study, works, kept, num_workers)
     found = []
     estimates: list[Estimate] = []
@@ -188,21 +188,6 @@ def _described(found: Estimate, study: Study, num_workers: int | None) -> str:
     low, high = (format_duration(sec) for sec in found.wall_sec)
     where = f"on {num_workers} cores" if study.device == "cpu" and num_workers != 1 else f"{num_workers} at a time"
     return f"{text}, {low} to {high}, {where}"
-
-
-def _num_workers(study: Study) -> int | None:
-    """Return how many trainings run at the same time; None on a cluster, where only Ray knows."""
-    resources = study.params.resources
-    if resources.executor == "inline":
-        return 1
-    if cluster_address(resources) is not None:
-        return None
-    num = num_cores()
-    if study.device == "cuda":
-        import torch
-
-        num = min(num, int(torch.cuda.device_count() / execute.resources_of(study).gpus))
-    return max(1, num if resources.max_concurrent == "auto" else min(num, resources.max_concurrent))
 
 
 def _timings(

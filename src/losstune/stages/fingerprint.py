@@ -22,8 +22,8 @@ from losstune.data.walk import files_below
 from losstune.stages.identity import digests_of
 from losstune.stages.layout import FINGERPRINTS
 
-_TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "tune")
-_CONFIRM = ("study", "data", "model", "training", "losses", "baseline", "search_space", "tune", "confirm", "report")
+_TUNE = ("study.seed", "data", "model", "training", "losses", "search_space", "protocol", "tune")
+_CONFIRM = (*_TUNE, "study", "baseline", "budget", "confirm", "report")
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "prepare": ("study.seed", "data"),
     "features": ("study.seed", "data", "model", "training"),

@@ -13,11 +13,24 @@ def num_degraded(params: Params) -> int:
     return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
 
 
-def num_trainings(params: Params) -> tuple[int, int]:
-    """Return the number of trainings of ``tune``, and the most of ``confirm``, with its controls."""
-    num_losses = len(params.loss_names)
+def num_controls(params: Params) -> int:
+    """Return the number of trainings of the identity control and of the positive control."""
     has_control = identical_to(params.baseline, params.loss_names) is not None
-    return (
-        num_losses * params.tune.num_searches * params.tune.trials_per_loss,
-        num_losses * params.confirm.num_blocks + has_control + num_degraded(params),
-    )
+    return has_control + num_degraded(params)
+
+
+def num_trainings(params: Params) -> tuple[int, int]:
+    """Return the number of trainings of ``tune``, and the most of ``confirm``, with its controls.
+
+    A pooled study tunes one search of each loss. Further ones belong to the rounds of ``confirm``.
+    """
+    num_losses, size = len(params.loss_names), params.tune.trials_per_loss
+    if not params.is_pooled:
+        return (
+            num_losses * params.tune.num_searches * size,
+            num_losses * params.confirm.num_blocks + num_controls(params),
+        )
+    if params.budget is not None and params.budget.trainings is not None:
+        return num_losses * size, max(params.budget.trainings - num_losses * size, 0)
+    rest = (params.tune.num_searches - 1) * size + params.confirm.num_blocks
+    return num_losses * size, num_losses * rest + num_controls(params)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.stages import execute
+from losstune.core.records import Entry
+from losstune.stages import execute, pooled
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
 from losstune.study.ledger import Ledger, open_ledger
-from losstune.study.plan import SearchPlan
+from losstune.study.plan import FixedPlan, Plan, SearchPlan
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -42,11 +44,17 @@ def run(params: Params, folder: Path, root: Path) -> None:
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
             brackets = Brackets(epochs, asha.reduction_factor, params.tune.measure)
         execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets, place)
-        write_entries(plan.entries(), folder / TRIALS, folder / TRIAL_EXECUTIONS)
+        entries = sorted(plan.entries(), key=_place(params)) if params.is_pooled else plan.entries()
+        write_entries(entries, folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 
-def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
-    """Plan the study's trials, and look up which of them are in the ledger."""
+def make_plan(study: Study, ledger: Ledger) -> Plan:
+    """Plan the study's trials, and look up which of them are in the ledger.
+
+    A pooled study plans the first search of each loss. ``confirm`` adds searches of the losses that are worth it.
+    """
+    if study.params.is_pooled:
+        return FixedPlan(pooled.first_searches(study), ledger)
     return SearchPlan(
         study.params,
         study.spaces,
@@ -54,3 +62,14 @@ def make_plan(study: Study, ledger: Ledger) -> SearchPlan:
         lambda task, search, index: study.make_job(task, "tune", "trial", search, index),
         study.device,
     )
+
+
+def _place(params: Params) -> Callable[[Entry], tuple[int, int, int]]:
+    """Return the key that orders trials by loss, in the study's order, then by search and number."""
+    position = {loss: number for number, loss in enumerate(params.loss_names)}
+
+    def place(entry: Entry) -> tuple[int, int, int]:
+        record = entry.record
+        return position[record.configuration.loss], record.search, record.index
+
+    return place

@@ -22,6 +22,8 @@ from losstune.study.selection import rule
 from losstune.study.shared_ledger import SharedLedger
 
 FOLDER = Path(".losstune/registrations")
+ROUNDS_VERSION = 1
+"""Version of the rules and constants in :mod:`losstune.verdict.rounds`. It rises when a study might end differently."""
 _SECTIONS = ("model", "training", "tune", "confirm", "report")
 _LATER = {
     *("weights", "download", "freeze", "backbone_factor", "mixup", "cutmix", "class_weights", "betas", "clip_norm"),
@@ -52,10 +54,13 @@ class Registration(Row):
             that is searched.
         earlier: Registrations of this study under which the test split was read before this one, in order. Empty if the
             plan never changed.
+        num_trainings: The budget in trainings, where the terms give it in minutes: it was measured before the
+            test split was read, and does not change when the study is run again.
     """
 
     terms: dict[str, Any]
     earlier: tuple[Earlier, ...] = ()
+    num_trainings: int | None = None
 
     @property
     def protocol(self) -> str:
@@ -92,6 +97,10 @@ def registration_of(
         for key, value in values[section].items():
             if key not in _LATER or value != standard[key]:
                 terms[f"{section}.{key}"] = value
+    if params.is_pooled:
+        terms |= {"protocol": f"pooled, rules {ROUNDS_VERSION}", "budget": values["budget"]}
+        if params.budget is not None:
+            del terms["tune.num_searches"], terms["confirm.num_blocks"]
     for key in (
         "model.download",
         "tune.secondary_metrics",
@@ -142,13 +151,17 @@ def register(
         entry = _read_entry(path)
         if entry is None:
             continue
-        terms, first_keys = entry
+        terms, first_keys = entry["terms"], entry["keys"]
         if digest(terms) == registration.protocol:
-            return registration.model_copy(update={"earlier": tuple(earlier)})
+            known = entry.get("num_trainings", registration.num_trainings)
+            return registration.model_copy(update={"earlier": tuple(earlier), "num_trainings": known})
         if was_read(first_keys):
             differs = tuple(differences(terms, registration.terms))
             earlier.append(Earlier(protocol=digest(terms), differs=differs))
-    content = json.dumps({"terms": registration.terms, "keys": sorted(keys)}, sort_keys=True, indent=1)
+    entry = {"terms": registration.terms, "keys": sorted(keys)}
+    if registration.num_trainings is not None:
+        entry["num_trainings"] = registration.num_trainings
+    content = json.dumps(entry, sort_keys=True, indent=1)
     _enter(folder / f"{len(paths):04d}-{registration.protocol[:12]}.json", content + "\n")
     return registration.model_copy(update={"earlier": tuple(earlier)})
 
@@ -176,6 +189,8 @@ def share_registrations(root: Path, shared: SharedLedger) -> None:
 def write_registration(path: Path, registration: Registration) -> None:
     """Write the registration with its hash, so that a reader can check it."""
     values = {"protocol": registration.protocol, **registration.model_dump(mode="json")}
+    if registration.num_trainings is None:
+        del values["num_trainings"]
     write_atomically(path, json.dumps(values, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -209,10 +224,10 @@ def _enter(path: Path, content: bytes | str) -> None:
         raise LosstuneError(f"{path.parent}: cannot register the study: {error.strerror or error}") from None
 
 
-def _read_entry(path: Path) -> tuple[dict[str, Any], list[str]] | None:
+def _read_entry(path: Path) -> dict[str, Any] | None:
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-        return entry["terms"], entry["keys"]
+        return {"terms": dict(entry["terms"]), "keys": list(entry["keys"]), **entry}
     except (ValueError, KeyError, TypeError, OSError):
         return None
 

@@ -143,6 +143,36 @@ def centred(space: Space, scale: float, scaled: Sequence[str] = SHARED) -> Space
     return replace(space, ranges=ranges, defaults=defaults)
 
 
+SHARED_DIMENSIONS = 16
+"""Dimensions of the points that all losses share. The first are those of `SHARED` and of searched settings."""
+
+
+def propose_shared(
+    space: Space, index: int, settings: TuneSettings, seed: int, search: int, stream: str = "shared"
+) -> Configuration:
+    """Return the configuration of a trial of a pool: the same point for every loss, on the ranges of this one.
+
+    Losses that respond to learning rate and weight decay alike then differ less by the luck of the draw.
+
+    Args:
+        space: The loss's space.
+        index: 0 for the defaults; other trials come from the sampler.
+        settings: Sampler: ``sobol`` or ``random``.
+        seed: The study's root seed.
+        search: Number of the search. Each search has its own random stream.
+        stream: Losses with another stream draw points of their own.
+    """
+    if index == 0:
+        return space.configuration(space.defaults)
+    num_dimensions = max(SHARED_DIMENSIONS, len(space.ranges))
+    if settings.sampler == "random":
+        generator = random.Random(derive_seed(seed, "pool", stream, search, index))
+        point = [generator.random() for _ in range(num_dimensions)]
+    else:
+        point = _sobol(num_dimensions, index - 1, derive_seed(seed, "pool", stream, search))
+    return space.configuration(_at(space, point[: len(space.ranges)]))
+
+
 def propose(
     space: Space, index: int, history: Sequence[Record], settings: TuneSettings, seed: int, search: int = 0
 ) -> Configuration:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import Metric
@@ -60,6 +60,25 @@ def select_winners(records: Iterable[Record], metric: Metric, num_searches: int)
 def best_of_searches(winners: Iterable[Record], metric: Metric) -> Record:
     """Return the best of a loss's winners on the validation split, by the same rule. It is the model to use."""
     return max(winners, key=lambda record: (*_rank(record, metric), -record.search))
+
+
+def order_of(records: Sequence[Record], metric: Metric) -> list[int]:
+    """Return the place of each trial in the order of selection over a pool, from 0; see :func:`rule`.
+
+    Trials that diverged or failed come last. Of equal trials, the one of the earlier search comes first.
+    """
+
+    def key(place: int) -> tuple[bool, tuple[bool, float, float, int], int]:
+        record = records[place]
+        is_selectable = record.status in ("finished", "stopped")
+        score = _rank(record, metric) if is_selectable else (False, 0.0, 0.0, -record.index)
+        return is_selectable, score, -record.search
+
+    order = sorted(range(len(records)), key=key, reverse=True)
+    places = [0] * len(records)
+    for place, position in enumerate(order):
+        places[position] = place
+    return places
 
 
 def _rank(record: Record, metric: Metric) -> tuple[bool, float, float, int]:

@@ -1,0 +1,156 @@
+"""The jobs of a pooled study: searches that share points and seeds over losses, and blocks in rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from losstune.core.errors import LosstuneError
+from losstune.core.records import Record, Role
+from losstune.core.seeds import derive_seed
+from losstune.losses.registry import identical_losses, identical_to
+from losstune.stages.layout import TRIALS
+from losstune.stages.plan_size import num_controls, num_degraded
+from losstune.stages.study import Study
+from losstune.study.jobs import Job
+from losstune.study.search import propose_shared
+from losstune.training.task import Task
+from losstune.verdict.course import Course, RoundRules
+from losstune.verdict.pools import Pools, rules_of
+from losstune.verdict.rounds import follow
+
+DEGRADED_BY = 0.01
+"""Factor on the baseline's learning rate for the positive control."""
+
+
+def trial_jobs(study: Study, loss: str, search: int) -> list[Job]:
+    """Return the trials of one search of a loss.
+
+    All losses share the points of the search space and the seeds of a search. A loss that is identical to another one
+    has points and seeds of its own: the difference of both is the noise of tuning.
+    """
+    params = study.params
+    identical = identical_losses(params.loss_names, params.baseline)
+    stream = loss if loss in identical else "shared"
+    jobs = []
+    for index in range(params.tune.trials_per_loss):
+        task = Task(
+            configuration=propose_shared(study.spaces[loss], index, params.tune, params.study.seed, search, stream),
+            seeds=(derive_seed(params.study.seed, "pool", stream, search, index),),
+            model=params.model,
+            training=params.training,
+            device=study.device,
+            metrics=params.tune.further_metrics,
+            score=params.tune.measure.name,
+        )
+        jobs.append(study.make_job(task, "tune", "trial", search, index))
+    return jobs
+
+
+def first_searches(study: Study) -> list[Job]:
+    """Return the trials of the first search of every loss: all trials 0 first, then all trials 1, and so on."""
+    by_loss = [trial_jobs(study, loss, 0) for loss in study.params.loss_names]
+    return [job for jobs in zip(*by_loss, strict=True) for job in jobs]
+
+
+def course_of(
+    study: Study, trials: Sequence[Record], records: Sequence[Record], budget: int | None
+) -> tuple[Course, RoundRules, Pools]:
+    """Follow the rounds as far as the records go.
+
+    Raises:
+        LosstuneError: If no trial of the baseline has a result.
+    """
+    params = study.params
+    pools = Pools([*trials, *records], params.tune.measure, params.tune.trials_per_loss)
+    if params.baseline not in pools.entrants:
+        raise LosstuneError(f"no trial of the baseline '{params.baseline}' is finished; see {TRIALS} for the causes")
+    rules = rules_of(params, pools, num_controls(params), budget)
+    return follow(pools, rules), rules, pools
+
+
+def growing(study: Study, trials: Sequence[Record], budget: int | None) -> Callable[[list[Record]], list[Job]]:
+    """Return what plans the next jobs of ``confirm`` from its records so far."""
+
+    def grow(records: list[Record]) -> list[Job]:
+        course, _, pools = course_of(study, trials, records, budget)
+        jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
+        jobs += [
+            block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
+            for loss, trial, block in course.missing_blocks
+        ]
+        return [*jobs, *_control_jobs(study, pools, course)]
+
+    return grow
+
+
+def block_job(
+    study: Study,
+    pools: Pools,
+    loss: str,
+    trial: int,
+    block: int,
+    *,
+    role: Role = "block",
+    trained_as: str | None = None,
+    keeps_weights: bool = False,
+) -> Job:
+    """Return the job that retrains the configuration of a trial on a block's seed.
+
+    Args:
+        study: The study.
+        pools: The trials.
+        loss: Whose trial it is.
+        trial: Number of the trial.
+        block: Number of the block.
+        role: Its purpose.
+        trained_as: The loss to train with, for the control.
+        keeps_weights: Whether the weights are kept.
+    """
+    params = study.params
+    configuration = pools.trial(loss, trial).configuration
+    if trained_as is not None:
+        configuration = configuration.model_copy(update={"loss": trained_as})
+    if role == "degraded":
+        configuration = configuration.model_copy(update={"learning_rate": DEGRADED_BY * configuration.learning_rate})
+    task = Task(
+        configuration=configuration,
+        seeds=(derive_seed(params.study.seed, "confirm", "pool", block),),
+        model=params.model,
+        training=params.training,
+        device=study.device,
+        metrics=params.tune.further_metrics,
+        test=True,
+        keep_weights=keeps_weights,
+        score=params.tune.measure.name,
+    )
+    return study.make_job(task, "confirm", role, 0, block)
+
+
+def _is_first_of_best(course: Course, loss: str, trial: int, block: int) -> bool:
+    """Return whether a block is the first of the configuration that wins most often: the one to use."""
+    is_best = bool(course.weights[loss][trial] >= course.weights[loss].max())
+    return is_best and trial not in course.allocation[loss][:block]
+
+
+def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
+    params = study.params
+    equal_loss = identical_to(params.baseline, params.loss_names)
+    for loss, trial, block in course.missing_blocks:
+        if loss != params.baseline:
+            continue
+        if block == 0 and equal_loss is not None:
+            yield block_job(study, pools, loss, trial, block, role="control", trained_as=equal_loss)
+        if block < num_degraded(params):
+            yield block_job(study, pools, loss, trial, block, role="degraded")
+
+
+def most_trainings(study: Study, budget: int | None) -> int:
+    """Return the most trainings of ``confirm``."""
+    params = study.params
+    first = len(params.loss_names) * params.tune.trials_per_loss
+    if budget is not None:
+        return max(budget - first, 0)
+    more_searches = params.tune.num_searches - 1
+    return len(params.loss_names) * (
+        more_searches * params.tune.trials_per_loss + params.confirm.num_blocks
+    ) + num_controls(params)
