@@ -105,7 +105,7 @@ def _outliers(value_G: Array, freedom_G: Array, groups: Sequence[int]) -> set[in
         others = [group for group in rest if group != worst]
         freedom = float(freedom_G[others].sum())
         common = float((freedom_G[others] * value_G[others]).sum()) / freedom
-        chance = float(scipy.stats.f.sf(value_G[worst] / common, freedom_G[worst], freedom))
+        chance = float(scipy.special.fdtrc(freedom_G[worst], freedom, value_G[worst] / common))
         if chance * len(rest) < OUTLIER_LEVEL:
             num_apart = len(taken) + 1
         rest, taken = others, [*taken, worst]

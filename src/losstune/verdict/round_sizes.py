@@ -98,4 +98,4 @@ def _grown(rules: RoundRules, at: Size, search: float, seed: float, start: Size)
 
 
 def _z(probability: float) -> float:
-    return float(scipy.stats.norm.ppf(probability))
+    return float(scipy.special.ndtri(probability))
