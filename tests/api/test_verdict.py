@@ -24,6 +24,7 @@ def test_the_table_has_the_numbers_of_the_results(verdict, finished):
         row = table.loc[result.loss]
         assert row["accuracy"] == result.scores["accuracy"].mean
         assert row["nll"] == result.scores["nll"].mean
+        assert row["scaled_ece"] == result.calibration["scaled"].ece
         assert row["decision"] == result.standing
         assert row["learning_rate"] == result.winner.learning_rate
         assert row["hyperparameters"] == result.winner.hyperparameters
@@ -88,7 +89,7 @@ def test_a_loss_without_a_winner_is_an_error(verdict):
 def test_it_shows_itself_as_text(verdict):
     assert repr(verdict) == verdict.sentence
     text = str(verdict)
-    assert text.split()[0] == "loss"
+    assert text.split()[:3] == ["NLL", "ECE", "loss"]
     assert " ".join(verdict.sentence.split()) in " ".join(text.split())
     assert verdict.report.is_file()
 

@@ -117,3 +117,11 @@ def test_t_tests_hold_their_level_on_average_over_the_groups(prior):
         t = np.sqrt(true) * rng.normal(size=8) / np.sqrt([variance.value for variance in found])
         rejected += (2 * stats.t.sf(np.abs(t), [variance.freedom for variance in found]) < 0.05).tolist()
     assert np.mean(rejected) == pytest.approx(0.05, abs=0.02)
+
+
+def test_no_group_is_lowered_if_that_is_not_allowed():
+    lowered = moderated(groups(VALUES, FREEDOMS))
+    found = moderated(groups(VALUES, FREEDOMS), may_lower=False)
+    assert any(variance.value < value for variance, value in zip(lowered, VALUES, strict=True))
+    for variance, shrunk, value in zip(found, lowered, VALUES, strict=True):
+        assert variance == Variance(max(shrunk.value, value), shrunk.freedom)

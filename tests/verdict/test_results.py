@@ -95,6 +95,13 @@ def test_secondary_metrics_are_written_only_if_there_are_any():
     assert Results.model_validate_json(found.model_dump_json()) == found
 
 
+def test_norms_of_outputs_are_written_only_if_there_are_any():
+    found = results(BASELINE, FOCAL.model_copy(update={"output_norms": {"0.0": 5.0, "1.0": 9.5}}))
+    written = [loss.get("output_norms") for loss in found.model_dump(mode="json")["losses"]]
+    assert written == [None, {"0.0": 5.0, "1.0": 9.5}]
+    assert Results.model_validate_json(found.model_dump_json()) == found
+
+
 def test_predictions_are_known_where_ece_is():
     """Any other metric may be the one number that a training loop of the user's own returns."""
     assert with_secondary().has_predictions

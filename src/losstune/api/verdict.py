@@ -15,6 +15,7 @@ from losstune.core.records import Configuration
 from losstune.data import prepared
 from losstune.losses.module import LossModule
 from losstune.losses.registry import get
+from losstune.report.scaled import is_known, scaled_scores
 from losstune.report.terminal import print_report
 from losstune.stages.layout import PREPARED, REPORT
 from losstune.stages.report import read_results
@@ -92,8 +93,9 @@ class Verdict:
 
         The columns are the decision, the mean test score of the study's metric, the paired difference from the baseline
         with its simultaneous interval (`low`, `high`) and its p-value after Holm's correction, the further blocks that
-        an undecided loss may need, the other test scores, and the configuration that the search found. Scores and
-        differences of a metric that is a fraction are fractions.
+        an undecided loss may need, the other test scores by the loss's own map to probabilities, NLL, Brier score and
+        ECE after temperature scaling (`scaled_nll` and so on) where the outputs are known, and the configuration that
+        the search found. Scores and differences of a metric that is a fraction are fractions.
         """
         import pandas as pd
 
@@ -112,6 +114,7 @@ class Verdict:
             "p_holm": difference.p_holm if difference else None,
             "blocks_needed": result.blocks_needed,
             **scores,
+            **(scaled_scores(result) if is_known(self.results) else {}),
             "learning_rate": winner.learning_rate if winner else None,
             "weight_decay": winner.weight_decay if winner else None,
             **(winner.settings if winner else {}),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from losstune.core.metric import METRICS
-from losstune.report import tables
+from losstune.report import scaled, tables
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
 from losstune.report.parts.text import csv_text
@@ -61,11 +61,11 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
         ),
         "configurations.csv": _csv(*_configurations(diagnostics)),
         "weights.csv": _csv(
-            ("loss", "hyperparameters", "p_true", "gradient_size", "share_of_largest"),
+            ("loss", "hyperparameters", "output_norm", "p_true", "gradient_size", "share_of_largest"),
             (
-                (curve.loss, curve.label.removeprefix(curve.loss).strip(" ()"), *point)
+                (curve.loss, curve.hyperparameters, curve.norm, p, size if curve.has_units else None, share)
                 for curve in diagnostics.weights
-                for point in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
+                for p, size, share in zip(curve.probabilities, curve.sizes, curve.scaled(), strict=True)
             ),
         ),
         "confusion.csv": tables.confusion_csv(results, diagnostics.blocks),
@@ -108,7 +108,10 @@ def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     metrics = _metrics(results)
     scores = [name for metric in metrics for name in (metric, f"{metric}_low", f"{metric}_high")]
     header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
-    return (*header, *scores), (_loss(loss, metrics) for loss in results.ranked())
+    scaled_names = [scaled.PREFIX + name for name in scaled.SCALED] if scaled.is_known(results) else []
+    return (*header, *scores, *scaled_names), (
+        (*_loss(loss, metrics), *map(scaled.scaled_scores(loss).get, scaled_names)) for loss in results.ranked()
+    )
 
 
 def _metrics(results: Results) -> list[str]:

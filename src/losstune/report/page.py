@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from losstune.config.schema import Params
-from losstune.report import page_rows
+from losstune.report import page_rows, scaled
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
 from losstune.report.learning_rate_sensitivity import tolerance_of
 from losstune.report.parts.page import inline, render
 from losstune.report.reliability import FEWEST
-from losstune.report.weights import SURE
+from losstune.report.weights import SURE, norm_note
 from losstune.verdict import wording
 from losstune.verdict.results import Results
 
@@ -51,8 +51,9 @@ def render_page(
         versions: Version by package or device, in display order.
     """
     hidden = _HIDDEN - {metric.name for metric in results.secondary_metrics}
-    other_metrics = [(name, wording.metric_name(name)) for name in results.other_metrics if name not in hidden]
+    other_metrics = {name: title for name, title in scaled.columns(results).items() if name not in hidden}
     names, focus = results.data.class_names, results.losses_in_focus()
+    weights = [curve for curve in diagnostics.weights if curve.loss in focus]
     by_loss = {cost.loss: cost for cost in diagnostics.costs}
     return render(
         "page.html.j2",
@@ -62,7 +63,8 @@ def render_page(
         rows=[page_rows.loss_row(loss, results) for loss in results.ranked()],
         units=results.units,
         other_metrics=other_metrics,
-        minimised=wording.enumeration([title for name, title in other_metrics if results.is_minimised(name)]),
+        scaled=scaled.is_known(results),
+        own_map=wording.enumeration(_by_own_map(results, other_metrics)),
         figures={name.removesuffix(".svg"): inline(svg, LABELS[name]) for name, svg in figures.items()},
         downloads={name: data_uri(text) for name, text in csv_files.items()},
         sensitivity=sorted(
@@ -74,7 +76,9 @@ def render_page(
         failures=diagnostics.failures,
         on_gpu="cuda" in diagnostics.devices,
         subject=results.subject(),
-        weights=[curve for curve in diagnostics.weights if curve.loss in focus],
+        weights=weights,
+        by_own_map=wording.enumeration(list(dict.fromkeys(curve.loss for curve in weights if curve.by_own_map))),
+        norm_note=norm_note(weights),
         sure=SURE,
         exchange=diagnostics.exchange,
         thumbs=page_rows.thumbnail_rows(diagnostics, names),
@@ -86,3 +90,10 @@ def render_page(
         commit=commit,
         versions=versions,
     )
+
+
+def _by_own_map(results: Results, other_metrics: Mapping[str, str]) -> list[str]:
+    """Return the names of the table's metrics of probabilities, to be minimised, that use the loss's own map."""
+    by_own_map = {name: title for name, title in other_metrics.items() if name in results.other_metrics}
+    minimised = [title for name, title in by_own_map.items() if results.is_minimised(name)]
+    return [results.units.label, *minimised] if results.metric in scaled.SCALED else minimised

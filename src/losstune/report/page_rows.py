@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from losstune.core.records import Record
+from losstune.report import scaled
 from losstune.report.confusion import Counts
 from losstune.report.diagnostics import MOST_EXAMPLES, Diagnostics
 from losstune.report.reliability import WAYS
@@ -42,11 +43,7 @@ def loss_row(loss: LossResult, results: Results) -> dict[str, Any]:
         "p_value": p_holm if p_holm is not None else "",
         "p_better": f"{100 * difference.probability_better:.0f}%" if difference else "",
         "p_better_value": difference.probability_better if difference else "",
-        "metrics": {
-            name: (results.score(name, value.mean), value.mean)
-            for name, value in loss.scores.items()
-            if name != results.metric
-        },
+        "metrics": scaled.values(loss, results),
         "groups": [_group_cell(loss.group_recalls.get(group)) for group in results.data.class_groups]
         if loss.group_recalls
         else [],

@@ -14,7 +14,7 @@ from losstune.verdict.results import Results
 FEWEST = 30
 """Fewest predictions in a bin that is drawn. With fewer, the accuracy is mostly chance."""
 
-WAYS = {"softmax": "softmax", "link": "own map", "scaled": "temperature"}
+WAYS = {"softmax": "softmax", "link": "own map", "scaled": "scaled"}
 """Names of the types of probabilities on the page."""
 
 _STYLES = {
@@ -40,7 +40,7 @@ def reliability_svg(results: Results) -> str:
             finish_panel(axes, loss.loss)
         found[0].xaxis.set_major_locator(FixedLocator([0, 25, 50, 75]))
         label_panels(
-            figure, "mean confidence in the bin, % (○ softmax · ■ own map · ▲ temperature)", "accuracy in the bin, %"
+            figure, "mean confidence in the bin, % (○ softmax · ■ own map · ▲ scaled)", "accuracy in the bin, %"
         )
         return svg_of(figure)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
+from losstune.report import scaled
 from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
 from losstune.verdict import wording
 from losstune.verdict.numbers import Score
@@ -15,7 +16,7 @@ from losstune.verdict.results import LossResult, Results
 MAX_LINES = 23
 """Limit that makes the report, the line with the page's path, and the prompt fit on a terminal of 25 lines."""
 MAX_NOTES = 2
-_FRAME_LINES = 2  # the table's heading and the line below it
+_RULE_LINES = 1  # the line below the table's heading
 
 
 def print_report(results: Results, durations_sec: Mapping[str, float], console: Console | None = None) -> None:
@@ -32,7 +33,9 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
     with console.capture() as capture:
         print_lines(console, below)
     num_below = capture.get().count("\n")
-    shown = _rows_that_fit(results, MAX_LINES - num_below - _FRAME_LINES)
+    others = _other_metrics(results)
+    num_heading = max(title.count("\n") + 1 for title in ("loss", *others.values()))
+    shown = _rows_that_fit(results, MAX_LINES - num_below - num_heading - _RULE_LINES)
     columns = [
         Column("loss"),
         Column(results.units.label, right=True),
@@ -40,7 +43,7 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         Column("Holm p", right=True),
         Column("decision"),
         *(Column(f"recall, {group}", right=True, optional=True) for group in results.recall_groups),
-        *(Column(wording.metric_name(name), right=True, optional=True) for name in _other_metrics(results)),
+        *(Column(title, right=True, optional=True) for title in others.values()),
         *(Column(title, right=True, optional=True) for title in ("training", "failed")),
     ]
     print_table(console, columns, [_cells(result, results, durations_sec) for result in shown])
@@ -96,15 +99,21 @@ def control_line(results: Results) -> str:
     return " ".join(parts)
 
 
-def _other_metrics(results: Results) -> list[str]:
-    """Return the metrics that the study names, then NLL and ECE; the page has all."""
-    shown = {metric.name for metric in results.secondary_metrics} | {"nll", "ece"}
-    return [name for name in results.other_metrics if name in shown]
+def _other_metrics(results: Results) -> dict[str, str]:
+    """Return the metrics that the study names, then NLL and ECE, with their headings; the page has all."""
+    shown = {metric.name for metric in results.secondary_metrics} | {"nll", "ece", "scaled_nll", "scaled_ece"}
+    columns = scaled.columns(results)
+    return {
+        name: title.replace(", ", "\n") if name.startswith(scaled.PREFIX) else title
+        for name, title in columns.items()
+        if name in shown
+    }
 
 
 def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, float]) -> list[Text]:
     style = STYLES.get(result.decision or "", "dim" if result.part != "candidate" else "")
     difference, scores, units = result.difference, result.scores, results.units
+    others = scaled.values(result, results)
     num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
     needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
     return [
@@ -114,7 +123,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
         Text(wording.p_value(difference.p_holm) if difference and difference.p_holm is not None else ""),
         Text(f"{result.standing.removesuffix(' loss')}{needed}", style=style),
         *(_recall(result.group_recalls.get(group)) for group in results.recall_groups),
-        *(Text(results.score(name, scores[name].mean) if name in scores else "") for name in _other_metrics(results)),
+        *(Text(others[name][0] if name in others else "") for name in _other_metrics(results)),
         Text(wording.seconds(durations_sec[result.loss]) if result.loss in durations_sec else ""),
         Text(str(num_failed) if num_failed else ""),
     ]

@@ -44,6 +44,7 @@ from losstune.stages.layout import (
     read_executions,
     read_records,
 )
+from losstune.stages.output_norms import with_output_norms
 from losstune.stages.own import unverified
 from losstune.stages.recipe import mixing_note, soft_label_notes
 from losstune.stages.registered import require_registered
@@ -106,6 +107,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         ],
         code=_code_facts(study),
     )
+    results = with_output_norms(results, study, blocks)
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
     diagnostics = gather(
         results,

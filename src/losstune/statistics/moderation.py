@@ -35,7 +35,9 @@ class Variance:
     freedom: float
 
 
-def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM) -> list[Variance]:
+def moderated(
+    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, may_lower: bool = True
+) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
@@ -50,6 +52,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
+        may_lower: Whether a group may get less than its own variance. Not where groups differ much in truth, because a
+            variance that is too low makes false claims.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -71,6 +75,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
             continue
         own = freedom if group in known else 0.0
         shrunk = location + own / (prior + own) * (value - location)
+        if own and not may_lower:
+            shrunk = max(shrunk, value)
         # All groups together have no more than the sum of their degrees of freedom.
         found.append(Variance(float(shrunk), float(min(prior + own, most))))
     return found

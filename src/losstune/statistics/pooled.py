@@ -157,7 +157,9 @@ class PooledStudy:
             noises.append(noise * own[other].value + base_noise * own[baseline].value)
             seeds.append(self._seed_variance(other, baseline))
         found = []
-        for other, search, noise, seed in zip(others, moderated(raw), noises, seeds, strict=True):
+        # Never lowered: losses differ much in how reliable their searches are.
+        searches = moderated(raw, may_lower=False)
+        for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
             mean = self.means[other] - self.means[baseline]
             found.append(PooledDifference(mean, Variance(value, search.freedom), seed))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AliasChoices, Field
 
 from losstune.core.metric import METRICS
 from losstune.core.records import Configuration, Row, Status
@@ -13,6 +13,7 @@ from losstune.study.registration import Earlier
 from losstune.verdict import wording
 from losstune.verdict.control_results import Control
 from losstune.verdict.numbers import Difference, Real, Score
+from losstune.verdict.sparse import SparseRow
 from losstune.verdict.wording import Units
 
 RESULTS_VERSION = 3
@@ -106,7 +107,7 @@ class SearchResult(Row):
     test: float
 
 
-class LossResult(Row):
+class LossResult(SparseRow):
     """All results of one loss.
 
     Attributes:
@@ -138,7 +139,11 @@ class LossResult(Row):
         calibration: Calibration by type of probabilities: ``softmax``, ``link`` and ``scaled``; empty if no block
             finished.
         temperature: Mean over the blocks of the temperature fitted on the validation split; None if no block finished.
+        output_norms: Of a loss that depends only on the direction of the outputs: their median norm on the validation
+            split, for each block whose weights were kept, by its number (``0.3``). Not written if there is none.
     """
+
+    not_written_if_empty: ClassVar = ("output_norms",)
 
     loss: str
     part: Part
@@ -163,6 +168,7 @@ class LossResult(Row):
     overtakes: tuple[tuple[int, bool], ...] = ()
     calibration: dict[str, CalibrationResult] = Field(default_factory=dict)
     temperature: float | None = None
+    output_norms: dict[str, float] = Field(default_factory=dict)
 
     @property
     def has_predictions(self) -> bool:
@@ -217,7 +223,7 @@ class SecondaryMetric(Row):
     percent: bool
 
 
-class Results(Row):
+class Results(SparseRow):
     """A study's numbers and its verdict.
 
     Attributes:
@@ -250,6 +256,8 @@ class Results(Row):
         notes: Limits of the study and problems in it, one sentence each.
         code: Digests of the code that trained; None in files of before they were recorded.
     """
+
+    not_written_if_empty: ClassVar = ("secondary_metrics",)
 
     results_version: int = RESULTS_VERSION
     study: str
@@ -310,13 +318,6 @@ class Results(Row):
         """Return whether lower is better, of a metric that is not the study's."""
         own = {secondary.name: secondary.minimize for secondary in self.secondary_metrics}
         return own[metric] if metric in own else METRICS[metric].minimize
-
-    @model_serializer(mode="wrap")
-    def _without_empty_list(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialize(self)
-        if not values.get("secondary_metrics", True):
-            del values["secondary_metrics"]
-        return values
 
     def of(self, loss: str) -> LossResult:
         """Return the entry of that loss.

@@ -16,6 +16,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.losses.registry import get
@@ -23,6 +24,9 @@ from losstune.losses.spec import BoundLoss
 
 NUM_POINTS = 82
 """Even, so that no point has equal logits, where logit_norm has no gradient."""
+
+NUM_POINTS_AT_NORM = 401
+"""More, because a low temperature makes the probability rise within a few of them."""
 
 FARTHEST = 8.0
 FARTHEST_COSINE = 1.0
@@ -40,7 +44,8 @@ class Curve:
 
     Attributes:
         margins: z_y - z_j.
-        probabilities: Probability of the true class, by softmax; for a normalised head, by the loss's link.
+        probabilities: Probability of the true class, by softmax; for a normalised head and for normalised logits, by
+            the loss's link.
         values: The loss.
         gradients: dL/dz_y.
     """
@@ -67,6 +72,49 @@ def curve(loss: BoundLoss, num_classes: int) -> Curve:
         probabilities=tuple(shares_NC[:, 0].tolist()),
         values=tuple(losses_N.tolist()),
         gradients=tuple(gradient_NC[:, 0].tolist()),
+    )
+
+
+def is_scale_free(loss: BoundLoss, num_classes: int) -> bool:
+    """Return whether loss and link depend only on the direction of the logits, as those of ``logit_norm``."""
+    generator = torch.Generator().manual_seed(0)
+    z_NC = torch.randn(NUM_POINTS, num_classes, generator=generator, dtype=torch.float64)
+    target_N = torch.arange(NUM_POINTS) % num_classes
+    pairs = ((loss(z_NC, target_N), loss(2 * z_NC, target_N)), (loss.probabilities(z_NC), loss.probabilities(2 * z_NC)))
+    return all(torch.allclose(once, twice, rtol=1e-4) for once, twice in pairs)
+
+
+def curve_at_norm(loss: BoundLoss, num_classes: int, norm: float) -> Curve:
+    """Return a loss on normalised logits at logits of this norm, from the smallest margin to the largest.
+
+    On the line of :func:`curve`, such a loss has two values, one for each sign of the margin, and a gradient that only
+    reflects the distance from 0. Here, too, all classes but the true one have equal logits, and the mean logit takes up
+    the rest of the norm. The values are the mean over its two signs, because a trained network's mean logit is near 0.
+    The probabilities are those of the loss's link.
+
+    Args:
+        loss: The loss, see :func:`is_scale_free`.
+        num_classes: C.
+        norm: Norm r of the logits. The margins are from -r sqrt(C / (C-1)) to r sqrt(C / (C-1)).
+    """
+    share = (num_classes - 1) / num_classes
+    margin_N = torch.linspace(-1, 1, NUM_POINTS_AT_NORM, dtype=torch.float64) * norm / math.sqrt(share)
+    rest_N = ((norm**2 - margin_N.square() * share).clamp_min(0) / num_classes).sqrt()
+    mean_M = torch.cat([rest_N, -rest_N])
+    z_MC = (mean_M - margin_N.repeat(2) / num_classes).unsqueeze(1).repeat(1, num_classes)
+    z_MC[:, 0] += margin_N.repeat(2)
+    z_MC.requires_grad_()
+    losses_M = loss(z_MC, torch.zeros(len(z_MC), dtype=torch.int64))
+    (gradient_MC,) = torch.autograd.grad(losses_M.sum(), z_MC)
+
+    def averaged(values_M: Tensor) -> tuple[float, ...]:
+        return tuple(values_M.detach().view(2, -1).mean(0).tolist())
+
+    return Curve(
+        margins=tuple(margin_N.tolist()),
+        probabilities=averaged(loss.probabilities(z_MC)[:, 0]),
+        values=averaged(losses_M),
+        gradients=averaged(gradient_MC[:, 0]),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +23,7 @@ class Column:
     """A column of a table.
 
     Attributes:
-        title: Its heading.
+        title: Its heading, of one or more lines.
         right: Whether it is right-aligned, as for numbers.
         wraps: Whether a cell may take several lines.
         optional: Whether it is left out if the terminal is too narrow for all columns.
@@ -60,7 +61,9 @@ def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequ
     rows = list(rows)
     shown = list(range(len(columns)))
     widths = [
-        _MIN_WIDTH if column.wraps else max([Text(column.title).cell_len, *(row[place].cell_len for row in rows)])
+        _MIN_WIDTH
+        if column.wraps
+        else max([cell_len(line) for line in column.title.split("\n")] + [row[place].cell_len for row in rows])
         for place, column in enumerate(columns)
     ]
     for place in reversed([place for place, column in enumerate(columns) if column.optional]):
