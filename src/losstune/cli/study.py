@@ -37,7 +37,7 @@ def check() -> None:
         from losstune.stages.data_rows import data_rows
         from losstune.stages.device import check_device
         from losstune.stages.own_loop import loop_notes
-        from losstune.stages.plan_size import num_degraded, num_trainings
+        from losstune.study.plan_size import num_degraded, num_trainings
         from losstune.study.search import SHARED
 
     facts = data_rows(params.data, str(PARAMS_FILE))

@@ -21,13 +21,13 @@ from losstune.stages.layout import (
     read_records,
     write_entries,
 )
-from losstune.stages.plan_size import num_degraded
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
+from losstune.study.plan_size import num_degraded
 from losstune.study.registration import (
     Registration,
     register,

@@ -29,8 +29,8 @@ from losstune.stages.fingerprint import SETTINGS
 from losstune.stages.layout import BLOCKS, FINGERPRINTS, METRICS, PLOTS, PREPARED, REPORT, RESULTS, TRIALS
 from losstune.stages.model_fit import require_model
 from losstune.stages.own_checks import check_own
-from losstune.stages.plan_size import num_trainings
 from losstune.stages.study import check_names
+from losstune.study.plan_size import num_trainings
 
 DVC_FILE = Path("dvc.yaml")
 GIT_IGNORE, DVC_IGNORE = Path(".gitignore"), Path(".dvcignore")

@@ -9,9 +9,9 @@ from losstune.core.records import Record, Role
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
 from losstune.stages.layout import TRIALS
-from losstune.stages.plan_size import num_controls, num_degraded
 from losstune.stages.study import Study
 from losstune.study.jobs import Job
+from losstune.study.plan_size import num_controls, num_degraded
 from losstune.study.search import propose_shared
 from losstune.training.task import Task
 from losstune.verdict.course import Course, RoundRules

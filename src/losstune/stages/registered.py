@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Record, place_of
 from losstune.core.seeds import derive_seed
+from losstune.stages import pooled
 from losstune.stages.layout import BLOCKS, REGISTRATION, TRIALS
 from losstune.stages.study import Study
 from losstune.study.registration import Registration, differences
@@ -16,7 +17,7 @@ _MOST_LINES = 5
 
 
 def require_registered(
-    registration: Registration, study: Study, trials: Iterable[Record], blocks: Iterable[Record]
+    registration: Registration, study: Study, trials: Sequence[Record], blocks: Sequence[Record]
 ) -> None:
     """Raise if the study does not match its registration.
 
@@ -34,31 +35,60 @@ def require_registered(
             f"{REGISTRATION}: no verdict, because the study differs from its registration: "
             f"{'; '.join(lines[:_MOST_LINES])}{more}; `dvc repro` registers it again, and the verdict will mention that"
         )
-    for path, problem in [*_of_trials(study, trials), *_of_blocks(study, blocks)]:
+    problems = (
+        [*_in_spaces(study, trials), *_of_pool(study, registration, trials, blocks)]
+        if study.params.is_pooled
+        else [*_in_spaces(study, trials), *_of_trials(study, trials), *_of_blocks(study, blocks)]
+    )
+    for path, problem in problems:
         raise LosstuneError(f"{path}: no verdict, because it differs from the registration: {problem}")
 
 
-def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
-    tune = study.params.tune
-    counts = {(loss, search): 0 for loss in study.params.loss_names for search in range(tune.num_searches)}
+def _in_spaces(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
     for record in trials:
         configuration = record.configuration
         space = study.spaces.get(configuration.loss)
         if space is None:
             yield TRIALS, f"{configuration.loss} is not a loss of the study"
             continue
-        if (configuration.loss, record.search) not in counts:
-            yield (TRIALS, f"{configuration.loss} has a search {record.search}, expected {tune.num_searches} searches")
-            continue
-        counts[configuration.loss, record.search] += 1
-        values = configuration.values
         for name, searched in space.ranges.items():
             # The first trial uses the defaults, which may lie outside a range that the study narrowed.
-            if record.index and not searched.contains(values[name]):
+            if record.index and not searched.contains(configuration.values[name]):
                 yield (
                     TRIALS,
-                    f"trial {record.number} of {configuration.loss} has {name} {values[name]:g}, expected {searched}",
+                    f"trial {record.number} of {configuration.loss} has {name} {configuration.values[name]:g}, "
+                    f"expected {searched}",
                 )
+
+
+def _of_pool(
+    study: Study, registration: Registration, trials: Sequence[Record], blocks: Sequence[Record]
+) -> Iterator[tuple[Path, str]]:
+    """Yield what the rounds did not ask for. What is missing raises in :func:`losstune.verdict.pooled.read_pooled`."""
+    budget = study.params.budget
+    trainings = registration.num_trainings or (budget.trainings if budget else None)
+    course, rules, pools = pooled.course_of(study, trials, blocks, trainings)
+    for loss in rules.losses:
+        searches, found = course.sizes[loss].searches, pools.num_trials(loss)
+        if found != searches * rules.size:
+            yield TRIALS, f"{loss} has {found} trials, but the rounds ask for {searches * rules.size}"
+    for record in blocks:
+        loss, name = record.configuration.loss, f"block {record.index}"
+        if record.role == "block" and record.index >= len(course.allocation.get(loss, ())):
+            yield BLOCKS, f"{name} of {loss} is unexpected, because the rounds did not ask for it"
+        if record.seed != derive_seed(study.params.study.seed, "confirm", "pool", record.index):
+            yield BLOCKS, f"{name} of {loss} has another seed"
+
+
+def _of_trials(study: Study, trials: Iterable[Record]) -> Iterator[tuple[Path, str]]:
+    tune = study.params.tune
+    counts = {(loss, search): 0 for loss in study.params.loss_names for search in range(tune.num_searches)}
+    for record in trials:
+        lane = record.configuration.loss, record.search
+        if lane not in counts:
+            yield TRIALS, f"{lane[0]} has a search {record.search}, expected {tune.num_searches} searches"
+            continue
+        counts[lane] += 1
     for (loss, search), count in counts.items():
         if count != tune.trials_per_loss:
             yield TRIALS, f"search {search} of {loss} has {count} trials, expected {tune.trials_per_loss}"

@@ -85,7 +85,10 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
     """
     study = open_study(params, folder, root, recorded_device)
     params = params.model_copy(update={"tune": study.params.tune})
-    trials, blocks = read_records(folder / TRIALS), read_records(folder / BLOCKS)
+    trained = [*read_records(folder / TRIALS), *read_records(folder / BLOCKS)]
+    # The rounds of a pooled study train trials in confirm, too.
+    trials = [record for record in trained if record.role == "trial"]
+    blocks = [record for record in trained if record.role != "trial"]
     registration = read_registration(folder / REGISTRATION)
     require_registered(registration, study, trials, blocks)
     trial_executions = read_executions(folder / TRIAL_EXECUTIONS)
@@ -106,6 +109,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
             *unverified(params),
         ],
         code=_code_facts(study),
+        budget=registration.num_trainings or (params.budget.trainings if params.budget else None),
     )
     results = with_output_norms(results, study, blocks)
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None
@@ -219,13 +223,14 @@ def promoted(results: Results, blocks: list[Record], ledger: Ledger) -> dict[str
     Of a loss's searches, the one with the best validation score counts. The report recommends its configuration.
     """
     losses = {"champion": results.verdict.loss, "baseline": results.baseline}
-    preferred = {result.loss: result.winner_search for result in results.losses}
+    is_pooled = results.rounds is not None
+    preferred = {result.loss: result.winner if is_pooled else result.winner_search for result in results.losses}
     kept = {
         record.configuration.loss: record
         for record in reversed(blocks)
         if record.role == "block"
         and record.configuration.loss in losses.values()
-        and record.search == preferred[record.configuration.loss]
+        and (record.configuration if is_pooled else record.search) == preferred[record.configuration.loss]
         and ledger.weights(record.key) is not None
     }
     return {role: kept[loss] for role, loss in losses.items() if loss in kept}

@@ -18,11 +18,12 @@ from losstune.statistics.paired import (
     probability_better,
     sign_flip_interval,
     sign_flip_p_value,
+    weighted_mean_with_interval,
     wilcoxon_p_value,
     wilson_interval,
 )
 from losstune.statistics.planning import blocks_to_differ, blocks_to_match
-from losstune.statistics.pooled import Pool, PooledDifference, PooledStudy
+from losstune.statistics.pooled import Expected, Pool, PooledDifference, PooledStudy
 from losstune.statistics.pooling import Order, allocate, deleted_weights, jackknife_form, search_weights
 from losstune.statistics.replication import (
     SearchError,
@@ -47,6 +48,7 @@ __all__ = [
     "BlockFit",
     "Components",
     "Estimate",
+    "Expected",
     "Order",
     "PairedDifference",
     "Pool",
@@ -86,6 +88,7 @@ __all__ = [
     "sign_bounds",
     "sign_flip_interval",
     "sign_flip_p_value",
+    "weighted_mean_with_interval",
     "wilcoxon_p_value",
     "wilson_interval",
 ]

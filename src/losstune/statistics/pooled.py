@@ -91,6 +91,27 @@ class PooledDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The expected result of a loss's search.
+
+    Attributes:
+        mean: The estimate.
+        search: Variance that is due to the trials that the pool holds; None with a single search.
+        seed: Variance that is due to the seeds of the blocks, with what all losses share in a block.
+    """
+
+    mean: float
+    search: Variance | None
+    seed: Variance
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Return the t interval; None if an error is not known."""
+        if self.search is None:
+            return None
+        return PooledDifference(self.mean, self.search, self.seed).interval(confidence)
+
+
+@dataclass(frozen=True, slots=True)
 class _Estimate:
     """One loss's estimate.
 
@@ -107,6 +128,19 @@ class _Estimate:
     noise_T: Array
 
 
+@dataclass(frozen=True, slots=True)
+class _Jackknife:
+    """The jackknife of one loss's estimate.
+
+    Attributes:
+        centred_R: Centred and scaled estimates without each trial, whose sum of squares is the jackknife variance.
+        noise: What the seeds add to this sum, in units of the residual variance.
+    """
+
+    centred_R: Array
+    noise: float
+
+
 class PooledStudy:
     """Pools of several losses whose blocks share seeds.
 
@@ -116,7 +150,7 @@ class PooledStudy:
         worst: Score of a configuration whose trial diverged or failed.
 
     Attributes:
-        means: The expected result of a search of each pool's loss.
+        expected: The expected result of a search of each pool's loss.
         weights: Weight of each trial of each pool.
     """
 
@@ -133,7 +167,15 @@ class PooledStudy:
         self._fit = fit_blocks(scores, configuration_N, group_N, blocks)
         self.weights = [search_weights(pool.order, size) for pool in pools]
         self._estimates = [self._estimate(group, worst) for group in range(len(pools))]
-        self.means = [estimate.mean for estimate in self._estimates]
+        self._jackknives = [self._jackknife(group) for group in range(len(pools))]
+        self.expected = [
+            Expected(
+                estimate.mean,
+                None if jackknife is None else _sum_of_squares(jackknife.centred_R, self._jackknife_factor(group)),
+                self._fit.variance_of(estimate.coefficients_N),
+            )
+            for group, (estimate, jackknife) in enumerate(zip(self._estimates, self._jackknives, strict=True))
+        ]
 
     @property
     def fit(self) -> BlockFit:
@@ -149,19 +191,21 @@ class PooledStudy:
         Raises:
             ValueError: If a pool has no trial to spare, which the variance of the search needs.
         """
-        (base_R, base_noise), own = self._jackknife(baseline), self._fit.own_G
+        base, own = self._jackknives[baseline], self._fit.own_G
         raw, noises, seeds = list[Variance](), list[float](), list[Variance]()
         for other in others:
-            mine_R, noise = self._jackknife(other)
-            raw.append(_sum_of_squares(mine_R - base_R, self._jackknife_factor(other)))
-            noises.append(noise * own[other].value + base_noise * own[baseline].value)
+            mine = self._jackknives[other]
+            if mine is None or base is None:
+                raise ValueError(f"a pool needs more than {self._size - 1} draws for the variance of the search")
+            raw.append(_sum_of_squares(mine.centred_R - base.centred_R, self._jackknife_factor(other)))
+            noises.append(mine.noise * own[other].value + base.noise * own[baseline].value)
             seeds.append(self._seed_variance(other, baseline))
         found = []
         # Never lowered: losses differ much in how reliable their searches are.
         searches = moderated(raw, may_lower=False)
         for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
-            mean = self.means[other] - self.means[baseline]
+            mean = self._estimates[other].mean - self._estimates[baseline].mean
             found.append(PooledDifference(mean, Variance(value, search.freedom), seed))
         return found
 
@@ -169,7 +213,9 @@ class PooledStudy:
         """Return the differences with the error of the seeds alone, for pools with a single search."""
         return [
             PooledDifference(
-                self.means[other] - self.means[baseline], Variance(0.0, math.inf), self._seed_variance(other, baseline)
+                self._estimates[other].mean - self._estimates[baseline].mean,
+                Variance(0.0, math.inf),
+                self._seed_variance(other, baseline),
             )
             for other in others
         ]
@@ -191,21 +237,18 @@ class PooledStudy:
         mine, base = self._estimates[group], self._estimates[baseline]
         return self._fit.variance_of(mine.coefficients_N - base.coefficients_N)
 
-    def _jackknife(self, group: int) -> tuple[Array, float]:
-        """Return centred and scaled estimates without each trial, and what the seeds add to their sum of squares.
-
-        The sum of squares is the jackknife variance; what the seeds add is in units of the residual variance.
-        """
+    def _jackknife(self, group: int) -> _Jackknife | None:
+        """Return the jackknife of a pool; None if it has no trial to spare."""
         pool, estimate = self._pools[group], self._estimates[group]
         if pool.order.num_draws <= self._size - 1:
-            raise ValueError(f"a pool needs more than {self._size - 1} draws for the variance of the search")
+            return None
         form = jackknife_form(deleted_weights(pool.order, self._size), pool.order)
         # Trials of one configuration share its mean, and so its noise.
         shared = form.copy()
         for trial in np.flatnonzero(pool.configuration_T != np.arange(pool.configuration_T.size)):
             shared[:, pool.configuration_T[trial]] += shared[:, trial]
             shared[:, trial] = 0.0
-        return form @ estimate.mean_T, float(((shared**2) @ estimate.noise_T).sum())
+        return _Jackknife(form @ estimate.mean_T, float(((shared**2) @ estimate.noise_T).sum()))
 
     def _estimate(self, group: int, worst: float | None) -> _Estimate:
         """Return the estimate of a loss.

@@ -27,6 +27,7 @@ def control_of(
     generator: Generator,
     *,
     same_values: bool = True,
+    pairs: tuple[NoisePair, ...] | None = None,
 ) -> Control:
     """Return the results of all controls.
 
@@ -40,16 +41,21 @@ def control_of(
         generator: Returns a random stream for coordinates.
         same_values: Whether identical losses have the same values, and not the same gradients only: on soft labels, KL
             divergence is cross-entropy minus the entropy of the labels.
+        pairs: Differences of identical losses, of a pooled study; by default they are computed over the blocks.
     """
     scores = {loss: scores_of(records, metric) for loss, records in blocks.items()}
-    pairs = tuple(
-        NoisePair(
-            loss=loss,
-            equals=equal_loss,
-            difference=compare(scores, equal_loss, [], rules, _of_pair(equal_loss, generator))[loss],
+    pairs = (
+        pairs
+        if pairs is not None
+        else tuple(
+            NoisePair(
+                loss=loss,
+                equals=equal_loss,
+                difference=compare(scores, equal_loss, [], rules, _of_pair(equal_loss, generator))[loss],
+            )
+            for loss, equal_loss in identical.items()
+            if scores.get(loss) and scores.get(equal_loss)
         )
-        for loss, equal_loss in identical.items()
-        if scores.get(loss) and scores.get(equal_loss)
     )
     degraded = [record for record in confirm_records if record.role == "degraded"]
     return Control(

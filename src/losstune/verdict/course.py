@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from losstune.config.schema import FEWEST_DRAWS
-from losstune.statistics import Order, PooledDifference
+from losstune.statistics import Expected, Order, PooledDifference
 from losstune.verdict.results import Decision
 
 Reason = Literal["settled", "out of reach", "budget", "limit"]
@@ -78,6 +78,10 @@ class RoundRules:
         """All losses."""
         return tuple(dict.fromkeys((*self.yardsticks, *self.candidates)))
 
+    def without_limits(self) -> RoundRules:
+        """Return the same rules for a study of any size."""
+        return replace(self, most_searches=10**6, most_blocks=10**6, budget=None)
+
     @property
     def fewest_searches(self) -> int:
         """Fewest searches of a loss for any claim."""
@@ -141,7 +145,7 @@ class Course:
         missing_trials: Loss and search of trials that the next look needs.
         missing_blocks: Loss, trial and block of trainings that the next look needs.
         weights: Weight of each trial's configuration of each loss. The first training of the defaults has their weight.
-        means: Expected result of a search of each loss.
+        expected: Expected result of a search of each loss, with its errors.
     """
 
     sizes: dict[str, Size]
@@ -152,7 +156,7 @@ class Course:
     missing_trials: list[tuple[str, int]] = field(default_factory=list)
     missing_blocks: list[tuple[str, int, int]] = field(default_factory=list)
     weights: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    means: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, Expected] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:

@@ -27,7 +27,7 @@ def compare_with_baseline(losses: Sequence[LossResult], params: Params, rules: R
 
 def decide_all(losses: Sequence[LossResult], control: Control, rules: Rules) -> list[LossResult]:
     """Add the decisions on the candidates, and the blocks that undecided ones need. None if a control failed."""
-    if not _has_held(control):
+    if not has_held(control):
         return list(losses)
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
     judged = []
@@ -67,6 +67,7 @@ def add_overtakes(losses: Sequence[LossResult], baseline: str, sign: int) -> lis
     ]
 
 
-def _has_held(control: Control) -> bool:
+def has_held(control: Control) -> bool:
+    """Return whether no control failed; otherwise there are no decisions."""
     identity, positive = control.identity, control.positive
     return (identity is None or identity.passed) and (positive is None or positive.detected is not False)

@@ -18,6 +18,7 @@ from losstune.verdict.class_groups import group_recalls
 from losstune.verdict.diagnostics import calibration_of, optimism_of
 from losstune.verdict.failures import has_failed
 from losstune.verdict.numbers import Score
+from losstune.verdict.pooled import PooledStudyRecords, configurations_of, expected_score, optimism, weighted_score
 from losstune.verdict.results import LossResult, Part, SearchResult
 from losstune.verdict.rules import generator_of
 
@@ -30,6 +31,7 @@ def loss_result(
     blocks: Sequence[Record],
     identical: Mapping[str, str],
     groups: Mapping[str, Sequence[int]],
+    pooled: PooledStudyRecords | None = None,
 ) -> LossResult:
     """Return the results of a loss, without a comparison.
 
@@ -41,6 +43,7 @@ def loss_result(
         blocks: The blocks of its winners, in order.
         identical: Maps a loss to the loss of this study that it is identical to.
         groups: Classes by group, see :func:`losstune.verdict.class_groups.class_groups`.
+        pooled: The study, if it is a pooled one.
     """
     measure = params.tune.measure
     metric = measure.name
@@ -67,9 +70,21 @@ def loss_result(
     names = [name for name in named if all(name in (block.test or {}) for block in blocks)]
     scores = tuple({name: (block.test or {})[name] for name in names} for block in blocks)
     calibration, temperature = calibration_of(blocks)
+    alpha = params.report.alpha
+
+    def score(name: str) -> Score:
+        values = [block[name] for block in scores]
+        if pooled is None:
+            return _score(values, params, generator_of(params, "score", loss, name))
+        if name == metric:
+            return expected_score(pooled, loss, alpha)
+        return weighted_score(values, pooled.block_weights(loss), alpha)
+
     return LossResult(
         **facts,
-        searches=tuple(_search_result(record, blocks, metric) for record in winners),
+        searches=tuple(_search_result(record, blocks, metric) for record in winners)
+        if pooled is None
+        else configurations_of(pooled, loss),
         winner=winner.configuration,
         winner_search=winner.search,
         winner_index=winner.index,
@@ -77,18 +92,17 @@ def loss_result(
         num_parameters=winner.num_parameters,
         num_failed_blocks=sum(has_failed(block) for block in blocks),
         blocks=scores,
-        scores={
-            name: _score([block[name] for block in scores], params, generator_of(params, "score", loss, name))
-            for name in names
-        },
+        scores={name: score(name) for name in names},
         group_recalls={
             name: _score(recalls, params, generator_of(params, "recall", loss, name))
             for name, labels in groups.items()
             if (recalls := group_recalls(blocks, labels))
         },
         optimism=optimism_of(
-            winners, blocks, metric, confidence=1.0 - params.report.alpha, rng=generator_of(params, "optimism", loss)
-        ),
+            winners, blocks, metric, confidence=1.0 - alpha, rng=generator_of(params, "optimism", loss)
+        )
+        if pooled is None
+        else optimism(pooled, loss, alpha),
         calibration=calibration,
         temperature=temperature,
     )

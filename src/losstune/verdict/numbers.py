@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer
 
 from losstune.core.records import Row
+from losstune.verdict.sparse import SparseRow
 
 
 def _strict(value: float) -> float | str:
@@ -27,7 +28,7 @@ class Score(Row):
     high: float | None
 
 
-class Difference(Row):
+class Difference(SparseRow):
     """The difference of two losses over the same blocks, see :class:`losstune.statistics.PairedDifference`.
 
     The fields of the searches are None for the positive control, which compares two configurations.
@@ -46,7 +47,16 @@ class Difference(Row):
         search_high: Upper bound of this interval.
         search_sd: Standard deviation of the mean score of one search, due to the search and to the seeds of its blocks.
         search_freedom: Degrees of freedom of `search_sd`.
+        search_error: Standard error that is due to the trials that the pools hold, as far as it is known. Of a pooled
+            study, as the following fields, which are not written otherwise.
+        seed_error: Standard error that is due to the seeds of the blocks.
+        freedom: Degrees of freedom of both together; None if they are infinite.
+        num_searches: Searches of each pool when the loss was judged.
+        num_blocks: Blocks of each loss at that time.
+        look: The look that judged it, from 0. Its intervals hold for all looks together; the first makes no claim.
     """
+
+    not_written_if_empty: ClassVar = ("search_error", "seed_error", "freedom", "num_searches", "num_blocks", "look")
 
     mean: float
     median: float
@@ -72,3 +82,9 @@ class Difference(Row):
     search_high: float | None = None
     search_sd: float | None = None
     search_freedom: float | None = None
+    search_error: float | None = None
+    seed_error: float | None = None
+    freedom: float | None = None
+    num_searches: int | None = None
+    num_blocks: int | None = None
+    look: int | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
 
 from losstune.config.schema import Params
 from losstune.core.metric import Metric
-from losstune.core.records import Configuration, Record
+from losstune.core.records import Record
 from losstune.losses.registry import identical_losses
 from losstune.statistics import Order
 from losstune.study.selection import order_of
@@ -125,8 +125,3 @@ def rules_of(params: Params, pools: Pools, num_controls: int, budget: int | None
         num_controls=num_controls,
         worst=pools.worst,
     )
-
-
-def configurations_of(pools: Pools, allocation: Mapping[str, Sequence[int]], loss: str) -> list[Configuration]:
-    """Return the configuration that each block of a loss retrains."""
-    return [pools.trial(loss, trial).configuration for trial in allocation[loss]]

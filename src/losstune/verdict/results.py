@@ -89,8 +89,8 @@ class CalibrationResult(Row):
     bins: tuple[tuple[int, int, float], ...]
 
 
-class SearchResult(Row):
-    """Result of one of a loss's independent searches.
+class SearchResult(SparseRow):
+    """Result of one of a loss's independent searches, or of one retrained configuration of its pool.
 
     Attributes:
         winner: The winning configuration.
@@ -98,13 +98,21 @@ class SearchResult(Row):
         validation: Its final validation score in the search.
         fresh: Its mean validation score on the fresh seeds of its blocks.
         test: Its mean test score on them.
+        search: Of a pool, as the following fields: the search that the configuration belongs to.
+        weight: Probability that a search ends at it.
+        num_blocks: Number of its blocks.
     """
+
+    not_written_if_empty: ClassVar = ("search", "weight", "num_blocks")
 
     winner: Configuration
     index: int
     validation: float
     fresh: float
     test: float
+    search: int | None = None
+    weight: float | None = None
+    num_blocks: int | None = None
 
 
 class LossResult(SparseRow):
@@ -141,9 +149,12 @@ class LossResult(SparseRow):
         temperature: Mean over the blocks of the temperature fitted on the validation split; None if no block finished.
         output_norms: Of a loss that depends only on the direction of the outputs: their median norm on the validation
             split, for each block whose weights were kept, by its number (``0.3``). Not written if there is none.
+        reason: Of a pooled study: why the loss got no more trainings.
+        trainings_needed: Of a pooled study: for an undecided loss, about how many further trainings would settle it,
+            with those of the baseline; None if no number suffices.
     """
 
-    not_written_if_empty: ClassVar = ("output_norms",)
+    not_written_if_empty: ClassVar = ("output_norms", "reason", "trainings_needed")
 
     loss: str
     part: Part
@@ -169,6 +180,8 @@ class LossResult(SparseRow):
     calibration: dict[str, CalibrationResult] = Field(default_factory=dict)
     temperature: float | None = None
     output_norms: dict[str, float] = Field(default_factory=dict)
+    reason: Literal["settled", "out of reach", "budget", "limit"] | None = None
+    trainings_needed: int | None = None
 
     @property
     def has_predictions(self) -> bool:
@@ -207,6 +220,28 @@ class Verdict(Row):
     action: Literal["use", "keep", "none"]
     loss: str | None
     sentence: str
+
+
+class Rounds(Row):
+    """What a pooled study spent, and how its rounds went.
+
+    Attributes:
+        num_trainings: Trainings of the whole study.
+        num_controls: Those of the identity control and the positive control among them.
+        budget: The most trainings; None if the settings limit searches and blocks.
+        fewest_searches: Fewest searches of a loss for a decision.
+        fewest_blocks: Fewest blocks for calling a loss better or worse.
+        looks: Number of candidates that each look judged, from the first, which only sets losses aside.
+        yardsticks: The losses that got every round: the baseline, and those whose difference is the noise floor.
+    """
+
+    num_trainings: int
+    num_controls: int
+    budget: int | None
+    fewest_searches: int
+    fewest_blocks: int
+    looks: tuple[int, ...]
+    yardsticks: tuple[str, ...]
 
 
 class SecondaryMetric(Row):
@@ -255,9 +290,10 @@ class Results(SparseRow):
         warnings: What to know before using the verdict: classes that the metric ignores or a model never predicts.
         notes: Limits of the study and problems in it, one sentence each.
         code: Digests of the code that trained; None in files of before they were recorded.
+        rounds: What a pooled study spent; None, and not written, if the searches are replicated.
     """
 
-    not_written_if_empty: ClassVar = ("secondary_metrics",)
+    not_written_if_empty: ClassVar = ("secondary_metrics", "rounds")
 
     results_version: int = RESULTS_VERSION
     study: str
@@ -287,6 +323,7 @@ class Results(SparseRow):
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...]
     code: CodeFacts | None = None
+    rounds: Rounds | None = None
 
     @property
     def units(self) -> Units:

@@ -40,7 +40,7 @@ def largest_size(rules: RoundRules, course: Course, judged: Judged) -> Size:
     left = math.inf if rules.budget is None else rules.budget - course.num_trainings(rules)
     cost = len(rules.yardsticks) + 1
     while True:
-        grown = _grown(rules, at, judged.difference.search.value, judged.difference.seed.value, at)
+        grown = grown_size(rules, at, judged.difference.search.value, judged.difference.seed.value, at)
         if grown is None:
             return at
         more = cost * (grown.trainings(rules.size) - at.trainings(rules.size))
@@ -64,7 +64,7 @@ def next_size(rules: RoundRules, course: Course, num_active: int, *, ignore_budg
         differences = [judged.difference for judged in course.judged.values() if judged.look == len(course.looks) - 1]
         search = float(np.median([difference.search.value for difference in differences])) if differences else 0.0
         seed = float(np.median([difference.seed.value for difference in differences])) if differences else 1.0
-        grown = _grown(rules, at, search, seed, at)
+        grown = grown_size(rules, at, search, seed, at)
         if grown is None:
             return None
         wanted = grown
@@ -79,7 +79,7 @@ def next_size(rules: RoundRules, course: Course, num_active: int, *, ignore_budg
     return shrunk if shrunk != at and left >= 2 else None
 
 
-def _grown(rules: RoundRules, at: Size, search: float, seed: float, start: Size) -> Size | None:
+def grown_size(rules: RoundRules, at: Size, search: float, seed: float, start: Size) -> Size | None:
     """Return the size after a round: step by step, whatever lowers the variance of a difference most for its price."""
     found = at
     while found.trainings(rules.size) - at.trainings(rules.size) < GROWTH * at.trainings(rules.size):

@@ -99,7 +99,7 @@ def _study(source: Source, rules: RoundRules, course: Course) -> tuple[PooledStu
             )
         )
     study = PooledStudy(pools, rules.size, rules.worst)
-    course.means = dict(zip(rules.losses, study.means, strict=True))
+    course.expected = dict(zip(rules.losses, study.expected, strict=True))
     return study, {loss: number for number, loss in enumerate(rules.losses)}
 
 

@@ -19,6 +19,7 @@ class Rules:
         rope: Half-width of the region of practical equivalence. A smaller difference does not matter in practice.
         power: Power for which the numbers of further blocks are planned.
         num_searches: Independent searches of each loss. Block b retrains the winner of search b modulo `num_searches`.
+            1 for a pooled study, whose blocks belong to the pool.
         minimize: Whether a lower score is better.
         anytime: Whether each loss's number of blocks was chosen by its e-process.
     """
@@ -37,7 +38,7 @@ class Rules:
             alpha=params.report.alpha,
             rope=params.report.rope,
             power=params.report.power,
-            num_searches=params.tune.num_searches,
+            num_searches=1 if params.is_pooled else params.tune.num_searches,
             minimize=params.tune.measure.minimize,
             anytime=params.confirm.stopping == "anytime",
         )

@@ -21,4 +21,12 @@ class SparseRow(Row):
     @model_serializer(mode="wrap")
     def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
-        return {name: value for name, value in values.items() if value or name not in self.not_written_if_empty}
+        return {
+            name: value
+            for name, value in values.items()
+            if not _is_empty(value) or name not in self.not_written_if_empty
+        }
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple | dict) and not value)  # 0 is a value
