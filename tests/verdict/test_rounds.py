@@ -58,7 +58,7 @@ def test_only_what_is_missing_is_listed():
 
 
 def test_a_search_that_is_missing_before_others_is_listed_with_them():
-    rules = rules_with()
+    rules = rules_with(size=3, most_searches=8)
     results = Results(World(rules))
     for _ in range(2):
         for missing in missing_of(follow(results, rules)):
@@ -270,3 +270,23 @@ def test_equal_losses_are_rarely_called_different_over_all_candidates_and_looks(
         course = follow(World(rules_with("abcd", **rules), seed, **world), rules_with("abcd", **rules))
         false += any(judged.decision in ("better", "worse") for judged in course.judged.values())
     assert false / 120 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
+
+
+def test_a_configuration_that_failed_is_not_retrained():
+    rules = rules_with("ab")
+    world = World(rules)
+
+    class WithFailures(World):
+        """Only the defaults of loss "a" have results; a failure is as bad as possible on validation."""
+
+        def trials(self, loss, num_searches):
+            trials = super().trials(loss, num_searches)
+            if loss == "a":
+                trials.failed_T[:] = ~trials.order.is_default_T
+            return trials
+
+    failing = WithFailures(rules)
+    failing.validation["a"] = np.where(np.arange(32) % 8 == 0, world.validation["a"], 0.0)
+    course = courses(failing)[-1]
+    assert set(course.allocation["a"]) == {0}
+    assert course.expected["a"].mean == pytest.approx(world.test["a"][0, : course.sizes["a"].blocks].mean(), abs=0.01)
