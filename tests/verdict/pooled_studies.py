@@ -50,8 +50,9 @@ class World:
         default, blocks = 0.9, block_sd * rng.normal(size=rules.most_blocks)
         self.validation, self.test = {}, {}
         for loss in sorted(rules.losses):
-            true_T = default - spread * np.abs(rng.normal(size=number)) + (gains or {}).get(loss, 0.0)
-            true_T[:: rules.size] = true_T[0]
+            true_T = default - spread * np.abs(rng.normal(size=number))
+            true_T[:: rules.size] = default - spread
+            true_T += (gains or {}).get(loss, 0.0)
             self.validation[loss] = sign * (true_T + noise * rng.normal(size=number))
             own_TB = noise * rng.normal(size=(number, rules.most_blocks))
             self.test[loss] = sign * (true_T[:, None] + blocks + own_TB)
