@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -56,8 +57,9 @@ from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
 from losstune.training.soft_labels import class_counts, train_target
+from losstune.verdict.facts import CodeFacts
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import CodeFacts, Results
+from losstune.verdict.results import Results
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""
@@ -66,7 +68,7 @@ NUM_EXAMPLES = 8
 def run(params: Params, folder: Path, root: Path) -> None:
     """Write the report, see :func:`write`, and print the verdict."""
     results, diagnostics = write(params, folder, root)
-    print(f"Full report: {REPORT}", flush=True)
+    print(f"Full report: {os.path.relpath(folder / REPORT)}", flush=True)
     print_report(results, diagnostics.durations_sec())
 
 
