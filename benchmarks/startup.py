@@ -84,7 +84,7 @@ def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[s
         for command in commands:
             if command == REPRO:
                 checkout = make_study(folder / f"checkout{number}")
-                took = seconds((sys.executable, "-m", "dvc", "repro"), checkout)
+                took = seconds((sys.executable, "-m", "dvc", "repro", "report"), checkout)
                 shutil.rmtree(checkout)
             else:
                 took = seconds((*LOSSTUNE, *command.split()[1:]), study)
