@@ -36,16 +36,14 @@ class Variance:
 
 
 def moderated(
-    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, most_own: float = math.inf
+    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, most_own: float | None = None
 ) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
-    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is the larger of s^2 and
-    ``(d_0 s_0^2 + d s^2) / (d_0 + d)``, where d_0 is at most `most_prior`. No variance is lowered: losses differ much
-    in how reliable their searches are, and a lowered variance is a false claim. The degrees of freedom are
-    Satterthwaite's for this sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far
-    larger, because the others then say nothing about it.
+    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is ``(d_0 s_0^2 + d s^2)
+    / (d_0 + d)`` with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. It never has more degrees of
+    freedom than all groups together; a single group keeps its own.
 
     A group whose variance is far above the others' would raise all of them, and would itself be lowered. Outward
     testing sets such outliers apart, up to a third of the groups: they keep their own variance. See
@@ -54,8 +52,10 @@ def moderated(
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
-        most_own: Most degrees of freedom that a group's own variance counts with in the result. It does not change the
-            moderated variance.
+        most_own: For groups that differ much in truth: the most degrees of freedom that a group's own variance counts
+            with. No variance is then lowered, because one that is too low makes false claims. The degrees of freedom
+            are Satterthwaite's for the sum above: no more than the group's own if its variance is far larger than the
+            others', which then say nothing about it.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -69,18 +69,21 @@ def moderated(
     apart = _outliers(value_G, freedom_G, known)
     alike = [group for group in known if group not in apart]
     prior, location = _prior(value_G[alike], freedom_G[alike])
-    # What a group borrows cannot be more than the others have.
-    prior = min(prior, most_prior, float(freedom_G[alike].sum()))
+    prior, most = min(prior, most_prior), float(freedom_G[alike].sum())
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
-            found.append(Variance(float(value), float(min(freedom, most_own))))
-        elif group not in known:
-            found.append(Variance(location, prior))
+            found.append(Variance(float(value), float(freedom if most_own is None else min(freedom, most_own))))
+        elif group not in known or most_own is None:
+            own = freedom if group in known else 0.0
+            shrunk = location + own / (prior + own) * (value - location)
+            # All groups together have no more than the sum of their degrees of freedom.
+            found.append(Variance(float(shrunk), float(min(prior + own, most))))
         else:
-            borrowed, own = prior * location / (prior + freedom), freedom * value / (prior + freedom)
-            spread = (borrowed**2 / prior if prior > 0.0 else 0.0) + own**2 / min(freedom, most_own)
-            found.append(Variance(float(max(borrowed + own, value)), float((borrowed + own) ** 2 / spread)))
+            borrowed = min(prior, most - freedom)
+            parts = borrowed * location / (borrowed + freedom), freedom * value / (borrowed + freedom)
+            spread = (parts[0] ** 2 / borrowed if borrowed > 0.0 else 0.0) + parts[1] ** 2 / min(freedom, most_own)
+            found.append(Variance(float(max(sum(parts), value)), float(sum(parts) ** 2 / spread)))
     return found
 
 

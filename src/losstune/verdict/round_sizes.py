@@ -75,7 +75,7 @@ def next_size(rules: RoundRules, course: Course, num_active: int, *, ignore_budg
     if wanted.trainings(rules.size) - at.trainings(rules.size) <= left:
         return wanted
     # What is left does not pay for the whole round.
-    searches = wanted.searches if (wanted.searches - at.searches) * rules.size <= left else at.searches
+    searches = min(wanted.searches, at.searches + max(0, int(left)) // rules.size)
     blocks = int(left) - (searches - at.searches) * rules.size
     if searches < rules.fewest_searches:
         return None
