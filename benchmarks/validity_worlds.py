@@ -249,7 +249,7 @@ Search = Callable[[Bank, int, np.random.Generator], int]
 
 def neighbours(bank: Bank, size: int, rng: np.random.Generator) -> int:
     """Search like TPE: half of the trials are drawn, each of the others is near the best so far."""
-    tried = [0, *rng.integers(1, len(bank.test), max(1, size // 2)).tolist()]
+    tried: list[int] = [0, *rng.integers(1, len(bank.test), max(1, size // 2)).tolist()]
     score = [bank.rank[c, rng.integers(bank.rank.shape[1])] for c in tried]
     while len(tried) < size:
         best = tried[int(np.argmax(score))]
