@@ -50,4 +50,4 @@ def trainings_needed(judged: Judged, rules: RoundRules, *, power: float) -> int 
 
 
 def _z(probability: float) -> float:
-    return float(scipy.stats.norm.ppf(probability))
+    return float(scipy.special.ndtri(probability))
