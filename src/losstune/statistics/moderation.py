@@ -60,8 +60,8 @@ def moderated(
             moderated variance.
         may_lower: Whether a group may get less than its own variance. Not where groups differ much in truth, because a
             variance that is too low makes false claims. The degrees of freedom then are Satterthwaite's for the
-            weighted sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far larger, because
-            the others then say nothing about it.
+            weighted sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far larger,
+            because the others then say nothing about it.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
