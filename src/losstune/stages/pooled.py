@@ -142,15 +142,3 @@ def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
             yield block_job(study, pools, loss, trial, block, role="control", trained_as=equal_loss)
         if block < num_degraded(params):
             yield block_job(study, pools, loss, trial, block, role="degraded")
-
-
-def most_trainings(study: Study, budget: int | None) -> int:
-    """Return the most trainings of ``confirm``."""
-    params = study.params
-    first = len(params.loss_names) * params.tune.trials_per_loss
-    if budget is not None:
-        return max(budget - first, 0)
-    more_searches = params.tune.num_searches - 1
-    return len(params.loss_names) * (
-        more_searches * params.tune.trials_per_loss + params.confirm.num_blocks
-    ) + num_controls(params)

@@ -99,17 +99,17 @@ class Pools:
         )
 
 
-def rules_of(params: Params, pools: Pools, num_controls: int, budget: int | None) -> RoundRules:
+def rules_of(params: Params, pools: Pools | None, num_controls: int, budget: int | None) -> RoundRules:
     """Return the rules of the rounds of a study.
 
     Args:
         params: The settings.
-        pools: The results so far, for the losses that take part.
+        pools: The results so far, for the losses that take part; None if all do.
         num_controls: Trainings of the controls.
         budget: Most trainings of the study; None if the settings name numbers of searches and blocks.
     """
     identical = identical_losses(params.loss_names, params.baseline)
-    entrants = [loss for loss in params.loss_names if loss in pools.entrants]
+    entrants = [loss for loss in params.loss_names if pools is None or loss in pools.entrants]
     has_budget = budget is not None
     return RoundRules(
         alpha=params.report.alpha,
@@ -123,5 +123,5 @@ def rules_of(params: Params, pools: Pools, num_controls: int, budget: int | None
         candidates=tuple(loss for loss in entrants if loss != params.baseline and loss not in identical),
         pairs=tuple((loss, equal) for loss, equal in identical.items() if {loss, equal} <= set(entrants)),
         num_controls=num_controls,
-        worst=pools.worst,
+        worst=None if pools is None else pools.worst,
     )
