@@ -13,7 +13,7 @@ from losstune.study.ledger import Ledger
 from losstune.study.plan_size import num_controls, num_trainings
 from losstune.verdict.course import Course, RoundRules
 from losstune.verdict.forecast import TYPICAL, Reach, Spread, first_claim, forecast, spread_of
-from losstune.verdict.pools import rules_of
+from losstune.verdict.pools import UNLIMITED, rules_of
 from losstune.verdict.wording import Units
 
 
@@ -140,7 +140,8 @@ def _first_blocks(study: Study, trials: Sequence[Record], ledger: Ledger) -> tup
     """Return the finished and the missing trainings of the first look, of losses whose search is finished."""
     if not any(record.configuration.loss == study.params.baseline for record in trials):
         return [], []
-    jobs = [job for job in pooled.growing(study, trials, None)([]) if job.stage == "confirm"]
+    any_budget = None if study.params.budget is None else UNLIMITED  # the first look is the same with each
+    jobs = [job for job in pooled.growing(study, trials, any_budget)([]) if job.stage == "confirm"]
     kept, missing = list[Entry](), list[Job]()
     for job in jobs:
         entry = ledger.get(job.keys[0])
