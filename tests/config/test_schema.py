@@ -46,7 +46,10 @@ def message_of(values: Any) -> str:
     return str(caught.value).removeprefix("params: ")
 
 
-TOP_LEVEL = "study, data, model, training, losses, baseline, search_space, tune, confirm, report, resources, tracking"
+TOP_LEVEL = (
+    "study, data, model, training, losses, baseline, search_space, protocol, budget, tune, confirm, report, resources, "
+    "tracking"
+)
 NOISE = "expected a number in [0, 1), a section with pairs or a matrix, or the name of an array or column"
 NAME = "at most 100 letters, digits, spaces and . _ -, the first a letter or digit"
 SEED = "a whole number from 0 to 9007199254740991"

@@ -113,7 +113,7 @@ def test_a_budget_that_grows_keeps_all_trainings_and_mentions_the_earlier_regist
     assert "after the test split was read under" in said
     results = json.loads((folder / "results.json").read_text())
     (earlier,) = results["earlier"]
-    assert earlier["differs"] == ["budget.trainings: registered 85, found 140"]
+    assert earlier["differs"] == ["budget: registered 85 trainings, found 140 trainings"]
     assert spent < num_finished(folder) <= 140
 
 

@@ -98,9 +98,11 @@ def registration_of(
             if key not in _LATER or value != standard[key]:
                 terms[f"{section}.{key}"] = value
     if params.is_pooled:
-        terms["protocol"] = f"pooled, rules {ROUNDS_VERSION}"
+        terms |= {
+            "protocol": f"pooled, rules {ROUNDS_VERSION}",
+            "budget": str(params.budget) if params.budget else None,
+        }
         if params.budget is not None:
-            terms |= {f"budget.{unit}": number for unit, number in values["budget"].items() if number is not None}
             del terms["tune.num_searches"], terms["confirm.num_blocks"]
     for key in (
         "model.download",
