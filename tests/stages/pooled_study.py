@@ -4,7 +4,7 @@ from losstune.config.load import load_params
 from losstune.stages import confirm, prepare, report, tune
 from tests.test_pipeline import SMALL, write_params
 
-POOLED = SMALL | {"training.epochs": 1, "tune.trials_per_loss": 8, "budget": {"trainings": 110}}
+POOLED = SMALL | {"training.epochs": 1, "protocol": "pooled", "tune.trials_per_loss": 8, "budget": {"trainings": 110}}
 STAGES = {"prepare": prepare, "tune": tune, "confirm": confirm, "report": report}
 
 

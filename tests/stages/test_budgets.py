@@ -97,25 +97,3 @@ def test_a_rerun_on_a_slower_machine_keeps_the_number_of_trainings(in_minutes, m
     # Nor does it need the number of workers any more.
     monkeypatch.setattr(budgets, "num_workers_of", lambda study: None)
     assert budgets.num_trainings(study(in_minutes), executions(100.0)) == registered
-
-
-def test_a_budget_that_grows_keeps_all_trainings_and_mentions_the_earlier_registration(tmp_path, capsys):
-    folder = lay_out(tmp_path, budget={"trainings": 85})
-    run(folder, "prepare", "tune", "confirm")
-    spent = num_finished(folder)
-    assert 45 < spent <= 85
-    lay_out(folder, budget={"trainings": 140})
-    capsys.readouterr()
-    run(folder, "tune", "confirm", "report")
-    said = " ".join(capsys.readouterr().out.split())
-    assert "tune: kept 24, to train 0" in said
-    assert f"confirm: kept {spent - 24}, to train at most {140 - spent}" in said
-    assert "after the test split was read under" in said
-    results = json.loads((folder / "results.json").read_text())
-    (earlier,) = results["earlier"]
-    assert earlier["differs"] == ["budget: registered 85 trainings, found 140 trainings"]
-    assert spent < num_finished(folder) <= 140
-
-
-def num_finished(folder):
-    return len(list((folder / ".losstune/ledger").glob("??/*.json")))

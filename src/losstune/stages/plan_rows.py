@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from losstune.config.schema import FEWEST_DRAWS, Params
+from losstune.config.protocol import FEWEST_DRAWS
+from losstune.config.schema import Params
 from losstune.losses.registry import identical_to
 from losstune.stages.budgets import first_look
 from losstune.study.plan_size import num_controls, num_degraded, num_trainings
