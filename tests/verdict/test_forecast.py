@@ -93,9 +93,7 @@ def course(*, look, level, reason=None):
     known = PooledDifference(0.001, Variance(3e-5, 12.0), Variance(1e-5, 30.0))
     judged = {loss: Judged(look=look, level=level, size=size, difference=known) for loss in LOSSES}
     judged["b"] = Judged(look=look, level=level, size=size, difference=known, reason=reason)
-    return Course(
-        dict.fromkeys(("a", *LOSSES), size), judged=judged, looks=[("a", *LOSSES) for _ in range(look + 1)]
-    )
+    return Course(dict.fromkeys(("a", *LOSSES), size), judged=judged, looks=[("a", *LOSSES) for _ in range(look + 1)])
 
 
 def test_the_spread_of_a_look_is_that_of_one_search_and_one_block():

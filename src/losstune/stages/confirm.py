@@ -186,7 +186,8 @@ def pooled_plan(study: Study, trials: Sequence[Record], budget: int | None, ledg
     """
     _, most = num_trainings(study.params, budget)
     assert most is not None, "minutes are resolved"
-    return GrowingPlan(pooled.growing(study, trials, budget), most, ledger)
+    grow, guess = pooled.growing(study, trials, budget), pooled.guessing(study, trials, budget)
+    return GrowingPlan(grow, most, ledger, guess)
 
 
 def _register(study: Study, keys: Sequence[str], ledger: Ledger, budget: int | None = None) -> Registration:

@@ -59,6 +59,10 @@ class Pools:
         """Return a block's record; None if it is missing."""
         return self._blocks.get((loss, number))
 
+    def blocks(self, loss: str) -> list[Record]:
+        """Return the finished blocks of a loss."""
+        return [record for (owner, _), record in self._blocks.items() if owner == loss]
+
     def num_trials(self, loss: str) -> int:
         """Return the number of trials of a loss."""
         return len(self._trials.get(loss, ()))
@@ -97,6 +101,31 @@ class Pools:
             validation_T=np.array([record.validation[self.measure.name] for record in records], np.float64),
             failed_T=np.array([has_failed(record) for record in records]),
         )
+
+
+class Guessed:
+    """The results so far, with guesses in place of blocks that are still training: to see what they will probably need.
+
+    Args:
+        pools: The results so far.
+        missing: Loss, trial and block of the scores to guess.
+    """
+
+    def __init__(self, pools: Pools, missing: Iterable[tuple[str, int, int]]) -> None:
+        self._pools, self._missing = pools, set(missing)
+
+    def trials(self, loss: str, num_searches: int) -> Trials | None:
+        """Return the trials of a loss's first searches; None if one is missing."""
+        return self._pools.trials(loss, num_searches)
+
+    def score(self, loss: str, trial: int, block: int) -> float | None:
+        """Return the test score of a trial's configuration in a block, or the mean of the loss's blocks as a guess."""
+        score = self._pools.score(loss, trial, block)
+        if score is None and (loss, trial, block) in self._missing:
+            metric = self._pools.measure.name
+            known = [record.test[metric] for record in self._pools.blocks(loss) if record.test is not None]
+            return float(np.mean(known)) if known else self._pools.trial(loss, trial).validation[metric]
+        return score
 
 
 def rules_of(params: Params, pools: Pools | None, num_controls: int, budget: int | None) -> RoundRules:
