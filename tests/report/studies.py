@@ -10,8 +10,9 @@ from losstune.config.load import load_params
 from losstune.config.metrics import MetricSettings
 from losstune.config.schema import Params
 from losstune.core.records import Record, place_of
+from losstune.verdict.facts import DataFacts
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import DataFacts, Results
+from losstune.verdict.results import Results
 from tests.factories import make_record
 from tests.paths import REPOSITORY
 

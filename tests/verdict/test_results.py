@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from losstune.verdict.facts import DataFacts
 from losstune.verdict.numbers import Score
-from losstune.verdict.results import DataFacts, Results, SecondaryMetric, Verdict
+from losstune.verdict.results import Results, SecondaryMetric, Verdict
 from tests.verdict import rows
 
 

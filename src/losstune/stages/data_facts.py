@@ -7,7 +7,7 @@ from losstune.data.details import details
 from losstune.data.manifest import Manifest
 from losstune.tracking import data_name
 from losstune.verdict.class_groups import class_groups
-from losstune.verdict.results import DataFacts
+from losstune.verdict.facts import DataFacts
 
 
 def data_facts(params: Params, manifest: Manifest) -> DataFacts:

@@ -56,8 +56,9 @@ from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.registration import read_registration
 from losstune.tracking import TrackingSummary, TrainedModel, experiment_of, open_tracker
 from losstune.training.soft_labels import class_counts, train_target
+from losstune.verdict.facts import CodeFacts
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import CodeFacts, Results
+from losstune.verdict.results import Results
 
 NUM_EXAMPLES = 8
 """Inputs that are stored with the model in MLflow."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from losstune.verdict.results import DataFacts, LossResult
+from losstune.verdict.facts import DataFacts
+from losstune.verdict.results import LossResult
 
 NEED_PREDICTIONS = (
     "calibration and reliability",

@@ -17,13 +17,14 @@ from losstune.verdict.blocks import blocks_of_winners, by_loss
 from losstune.verdict.controls import control_of
 from losstune.verdict.decisions import add_overtakes, compare_with_baseline, decide_all, has_held
 from losstune.verdict.diagnostics import variances_of
+from losstune.verdict.facts import CodeFacts, DataFacts
 from losstune.verdict.failures import with_worst, worst_score
 from losstune.verdict.left_out import left_out
 from losstune.verdict.loss_results import loss_result
 from losstune.verdict.never_predicted import never_predicted
 from losstune.verdict.notes import notes_on
 from losstune.verdict.pooled import PooledStudyRecords, noise_pairs, read_pooled, rounds_of, with_decisions
-from losstune.verdict.results import CodeFacts, DataFacts, Results, SecondaryMetric
+from losstune.verdict.results import Results, SecondaryMetric
 from losstune.verdict.rules import Rules, generator_of
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.stopping import require_stopping

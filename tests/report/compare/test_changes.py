@@ -9,7 +9,7 @@ from losstune.report.compare.lines import change_lines
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
-from losstune.verdict.results import CodeFacts
+from losstune.verdict.facts import CodeFacts
 from tests.report.compare.repo import block_scores
 
 

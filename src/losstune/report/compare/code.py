@@ -14,7 +14,7 @@ from losstune.core.records import Row
 from losstune.core.sources import LOSSTUNE, SourceTree
 from losstune.report.compare.revisions import PACKAGE
 from losstune.report.compare.trees import Tree
-from losstune.verdict.results import CodeFacts
+from losstune.verdict.facts import CodeFacts
 
 TRAINING = ("losstune.training.loop", "losstune.training")
 """The module that trains, and its former name."""
