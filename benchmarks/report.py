@@ -30,8 +30,8 @@ from losstune.report.diagnostics import gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.study.selection import select_winners
+from losstune.verdict.facts import DataFacts
 from losstune.verdict.pipeline import build_results
-from losstune.verdict.results import DataFacts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NUM_CLASSES, NUM_TEST, NUM_EPOCHS, NUM_BINS = 10, 1000, 15, 15

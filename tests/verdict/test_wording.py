@@ -103,4 +103,4 @@ def test_an_own_metric_has_the_name_of_its_function():
 )
 def test_more_blocks_than_anyone_would_train_are_not_counted(amount, text, short):
     assert wording.further_blocks(amount) == text
-    assert wording.further_blocks_short(amount) == short
+    assert wording.further_short(amount, wording.MOST_BLOCKS) == short

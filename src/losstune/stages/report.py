@@ -68,7 +68,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """Write the report, see :func:`write`, and print the verdict."""
     results, diagnostics = write(params, folder, root)
     print(f"Full report: {REPORT}", flush=True)
-    print_report(results, diagnostics.durations_sec())
+    print_report(results, diagnostics.durations_sec(), spending=diagnostics.spending)
 
 
 def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostics]:
