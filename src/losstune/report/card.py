@@ -44,12 +44,21 @@ def model_card(results: Results, record: Record, *, objective: str, link: str, t
         f"- **Data**: {data.name}, digest `{data.digest[:16]}`"
         + "".join(f"; {detail}" for detail in data.details)
         + f"; registered as `{results.protocol[:12]}`.",
-        f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores.",
+        _which(results, record),
         "- **Limits**: not tested on inputs from other sources than the data set."
         + "".join(f" {warning}" for warning in results.warnings),
         "",
-        f"| on {data.num_test:,} test samples | this model | mean of its loss's blocks |",
+        f"| on {data.num_test:,} test samples | this model | {'expected of its search' if results.is_pooled else "mean of its loss's blocks"} |",
         "|-|-|-|",
         *scores,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _which(results: Results, record: Record) -> str:
+    if not results.is_pooled:
+        return f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores."
+    return (
+        f"- **Block**: {record.index}, the first and not the best one of the configuration that wins most of the searches "
+        "within the pool. Expect the mean scores."
+    )

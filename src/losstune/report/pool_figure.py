@@ -13,8 +13,8 @@ from losstune.report.panels import WIDTH_INCHES, colour_of
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
-LEAST_LABELLED = 0.075
-"""Weight from which there is room for a label in a part of a bar."""
+LEAST_LABELLED, LEAST_REST = 0.075, 0.13
+"""Weights from which there is room for a label in a part of a bar: of a configuration, of what was not retrained."""
 _ROW_INCHES, _BOTTOM_INCHES, _TOP_INCHES, _LEFT, _RIGHT = 0.5, 0.48, 0.05, 0.2, 0.985
 
 
@@ -73,7 +73,7 @@ def _draw_bar(axes: Axes, place: int, loss: LossResult, results: Results) -> Non
             linewidth=0.0,
         )
         axes.plot([100 * start] * 2, [place - 0.36, place + 0.36], color=COLOURS["card"], linewidth=1.6)
-        if width < LEAST_LABELLED:
+        if width < (LEAST_REST if search is None else LEAST_LABELLED):
             continue
         text = "not retrained"
         if search is not None:

@@ -9,7 +9,8 @@ from losstune.config.schema import Params
 from losstune.study.registration import Earlier
 from losstune.verdict import wording
 from losstune.verdict.control_results import Control
-from losstune.verdict.results import LossResult, Rounds
+from losstune.verdict.facts import Rounds
+from losstune.verdict.results import LossResult
 
 
 def notes_on(

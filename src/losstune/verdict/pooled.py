@@ -17,10 +17,11 @@ from losstune.study.plan_size import num_controls
 from losstune.verdict.comparison import blocks_difference
 from losstune.verdict.control_results import NoisePair
 from losstune.verdict.course import Course, Judged, RoundRules
+from losstune.verdict.facts import Rounds
 from losstune.verdict.numbers import Difference, Score
 from losstune.verdict.outlook import trainings_needed
 from losstune.verdict.pools import Pools, rules_of
-from losstune.verdict.results import LossResult, Rounds, SearchResult
+from losstune.verdict.results import LossResult, SearchResult
 from losstune.verdict.rounds import follow
 from losstune.verdict.rules import Rules, generator_of
 
@@ -113,8 +114,13 @@ def configurations_of(study: PooledStudyRecords, loss: str) -> tuple[SearchResul
 def expected_score(study: PooledStudyRecords, loss: str, alpha: float) -> Score:
     """Return the expected test score of a loss's search, with its interval."""
     expected = study.course.expected[loss]
-    interval = expected.interval(1.0 - alpha)
-    return Score(mean=expected.mean, low=interval[0] if interval else None, high=interval[1] if interval else None)
+    if expected.search is None:
+        return Score(mean=expected.mean, low=None, high=None)
+    found = PooledDifference(expected.mean, expected.search, expected.seed)
+    lowest, highest = study.pools.measure.bounds
+    low, high = found.interval(1.0 - alpha)
+    freedom = found.freedom if math.isfinite(found.freedom) else None
+    return Score(mean=found.mean, low=max(low, lowest), high=min(high, highest), error=found.error, freedom=freedom)
 
 
 def weighted_score(values: Sequence[float], weights: Sequence[float], alpha: float) -> Score:

@@ -12,7 +12,8 @@ from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
 from losstune.verdict import wording
 from losstune.verdict.control_results import Control
-from losstune.verdict.facts import CodeFacts, DataFacts
+from losstune.verdict.diagnostic_results import CalibrationResult, Variances
+from losstune.verdict.facts import CodeFacts, DataFacts, Rounds
 from losstune.verdict.numbers import Difference, Real, Score
 from losstune.verdict.sparse import SparseRow
 from losstune.verdict.wording import Units
@@ -25,25 +26,6 @@ Decision = Literal["better", "equivalent", "worse", "undecided"]
 Part = Literal["baseline", "candidate", "control", "alias"]
 """Role of a loss in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
 candidate. Neither is a candidate, because one loss under two names must not be tested twice."""
-
-
-class CalibrationResult(Row):
-    """Calibration of one type of a loss's probabilities; means over the finished blocks.
-
-    Attributes:
-        nll: Negative log-likelihood, in nats.
-        brier: Brier score, 0 to 2.
-        ece: Expected calibration error, 0 to 1.
-        debiased_ece: The same without the bias that chance adds, see :func:`losstune.statistics.debiased_ece`; not
-            below 0.
-        bins: The reliability diagram over all blocks: count, hits and sum of confidences by bin.
-    """
-
-    nll: float
-    brier: float
-    ece: float
-    debiased_ece: float
-    bins: tuple[tuple[int, int, float], ...]
 
 
 class SearchResult(SparseRow):
@@ -181,16 +163,6 @@ class LossResult(SparseRow):
         return self.decision or ("no verdict" if self.part == "candidate" else self.part)
 
 
-class Variances(Row):
-    """Variance of validation scores by source, see :class:`losstune.statistics.Components`."""
-
-    loss: float
-    search: float
-    hyperparameters: float
-    seed_shared: float
-    seed_own: float
-
-
 class Verdict(Row):
     """The verdict.
 
@@ -203,28 +175,6 @@ class Verdict(Row):
     action: Literal["use", "keep", "none"]
     loss: str | None
     sentence: str
-
-
-class Rounds(Row):
-    """What a pooled study spent, and how its rounds went.
-
-    Attributes:
-        num_trainings: Trainings of the whole study.
-        num_controls: Those of the identity control and the positive control among them.
-        budget: The most trainings; None if the settings limit searches and blocks.
-        fewest_searches: Fewest searches of a loss for a decision.
-        fewest_blocks: Fewest blocks for calling a loss better or worse.
-        looks: Number of candidates that each look judged, from the first, which only sets losses aside.
-        yardsticks: The losses that got every round: the baseline, and those whose difference is the noise floor.
-    """
-
-    num_trainings: int
-    num_controls: int
-    budget: int | None
-    fewest_searches: int
-    fewest_blocks: int
-    looks: tuple[int, ...]
-    yardsticks: tuple[str, ...]
 
 
 class SecondaryMetric(Row):
