@@ -4,8 +4,9 @@
 
 (a) Simulated studies: thirteen candidates and a control against a baseline. The searches of a loss vary. A score has a
 spread of its own and one that all losses of a block share, in steps of one test sample. (b) A/A studies from a bank of
-real trainings (`benchmarks/bank.csv`, made by bank.py): every "loss" is cross-entropy with searches of its own, so
-a loss called better or worse is a false claim. Both go through :mod:`losstune.verdict.comparison`, the report's code.
+real trainings (`benchmarks/banks/digits.csv`, made by bank.py): every "loss" is cross-entropy with searches of its
+own, so a loss called better or worse is a false claim. Both go through :mod:`losstune.verdict.comparison`, the report's
+code.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from losstune.verdict.comparison import compare, decide
 from losstune.verdict.rules import Rules
 
 ROOT = Path(__file__).resolve().parent.parent
-BANK = ROOT / "benchmarks" / "bank.csv"
+BANK = ROOT / "benchmarks" / "banks" / "digits.csv"
 ALPHA, POWER = 0.05, 0.8
 NUM_CANDIDATES, NUM_SEARCHES, NUM_TRIALS, NUM_BLOCKS = 13, 2, 12, 16  # the default study's
 NUM_NAIVE_SEEDS = 3
@@ -398,8 +399,8 @@ figures are percentages of the studies, with Clopper-Pearson intervals at 95%.
 
 `python benchmarks/validity.py --simulated {num_simulated} --resampled {num_resampled}` made this page. It used
 {num_simulated} simulated studies of each kind, and {num_resampled} of each kind from a bank of real trainings.
-`python benchmarks/bank.py` made the bank, `benchmarks/bank.csv`: 64 configurations of cross-entropy on the default
-study's data and model, with 40 seeds each.
+`python benchmarks/bank.py digits` made the bank, `benchmarks/banks/digits.csv`: 64 configurations of cross-entropy on
+the default study's data and model, with 40 seeds each.
 
 ## Simulated studies
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 import subprocess
@@ -12,6 +13,10 @@ import pytest
 
 from tests.paths import REPOSITORY
 
+DEFAULT_STUDIES = (".", "studies/digits_noise-cnn")
+needs_results = pytest.mark.skipif(
+    not all((REPOSITORY / folder / "results.json").exists() for folder in DEFAULT_STUDIES), reason="run dvc repro first"
+)
 EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
 PAGES = [*(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -20,6 +25,10 @@ def anchors(page):
     """The names that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def numbers_of(svg):
+    return [float(part) for part in re.findall(r"-?\d+\.\d+", svg)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -65,8 +74,9 @@ def test_the_gallery_is_current():
     for name, svg in drawn.items():
         # Coordinates may differ by rounding between machines.
         kept = (script["FIGURES"] / f"{name}.svg").read_text(encoding="utf-8")
-        numbers, wanted = ([float(part) for part in re.findall(r"-?\d+\.\d+", text)] for text in (kept, svg))
-        assert numbers == pytest.approx(wanted, abs=0.05), f"{name}: run python docs/make_losses_page.py"
+        assert numbers_of(kept) == pytest.approx(numbers_of(svg), abs=0.05), (
+            f"{name}: run python docs/make_losses_page.py"
+        )
 
 
 def test_the_plain_loop_runs():
@@ -91,3 +101,25 @@ def test_examples_name_losses_and_hyperparameters_that_exist(path):
     assert literal
     for call in literal:
         get(call.args[0].value, **{word.arg: ast.literal_eval(word.value) for word in call.keywords})
+
+
+@needs_results
+@pytest.mark.parametrize("folder", DEFAULT_STUDIES)
+def test_readme_and_the_page_of_the_default_study_quote_its_verdict(folder):
+    sentence = json.loads((REPOSITORY / folder / "results.json").read_text(encoding="utf-8"))["verdict"]["sentence"]
+    for page in ("README.md", "docs/default-study.md"):
+        text = (REPOSITORY / page).read_text(encoding="utf-8").replace("\n> ", " ")
+        assert f"<!-- verdict of {folder} --> {sentence}\n<!-- end -->" in text, "run python docs/quote_results.py"
+
+
+@needs_results
+def test_quotations_and_figures_of_the_default_studies_are_current():
+    script = runpy.run_path(str(REPOSITORY / "docs" / "quote_results.py"))
+    assert script["PAGES"] == [page for page in PAGES if page.name != "CONTRIBUTING.md"]
+    for page in script["PAGES"]:
+        text = page.read_text(encoding="utf-8")
+        assert script["quoted"](text) == text, f"{page.name}: run python docs/quote_results.py"
+    assert tuple(script["FIGURES"]) == DEFAULT_STUDIES
+    for folder, path in script["FIGURES"].items():
+        drawn, kept = script["differences_svg"](script["results_of"](folder)), path.read_text(encoding="utf-8")
+        assert numbers_of(kept) == pytest.approx(numbers_of(drawn), abs=0.05), "run python docs/quote_results.py"

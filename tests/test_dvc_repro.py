@@ -8,8 +8,9 @@ import time
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
-from tests.commands import DVC, environment, run
+from tests.commands import DVC, LOSSTUNE, environment, run
 from tests.paths import REPOSITORY
 from tests.shared import made_once
 from tests.test_pipeline import SMALL, ledger, write_params
@@ -51,7 +52,8 @@ def repro(folder):
     return done.stdout
 
 
-def make_checkout(folder, changes):
+def make_checkout(folder, changes, *, matrix=False):
+    """Copy the repository's files into a Git repository, with changed settings; without `matrix`, one study alone."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -61,6 +63,7 @@ def make_checkout(folder, changes):
     for name in files.stdout.decode().rstrip("\0").split("\0"):
         if name.startswith(("src/", ".dvc", "data/raw/", "mlruns/")) or name in (
             "dvc.yaml",
+            "matrix.yaml",
             "params.yaml",
             ".gitignore",
         ):
@@ -68,11 +71,27 @@ def make_checkout(folder, changes):
             if (REPOSITORY / name).exists():
                 shutil.copy(REPOSITORY / name, folder / name)
     (folder / "tests").mkdir()
+    if not matrix:
+        (folder / "matrix.yaml").unlink()
+        leave_out_the_matrix(folder / "dvc.yaml")
     write_params(folder, changes)
-    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "A small study"]):
-        subprocess.run([*git, *arguments], cwd=folder, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    commit(folder, "A small study")
     return folder
+
+
+def commit(folder, message):
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for arguments in (["add", "-A"], ["commit", "-qm", message]):
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
+
+
+def leave_out_the_matrix(dvc_yaml):
+    yaml = YAML(typ="safe", pure=True)
+    pipeline = yaml.load(dvc_yaml.read_text())
+    del pipeline["vars"], pipeline["stages"]["study"], pipeline["stages"]["across"]
+    with dvc_yaml.open("w") as file:
+        yaml.dump(pipeline, file)
 
 
 def dvc(folder, *arguments):
@@ -94,6 +113,33 @@ def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(tmp_path, tmp_path_f
     fewer = dvc(checkout, "exp", "run", "-S", "tune.trials_per_loss=2", "-n", "fewer")
     assert "tune: kept 12, to train 0" in fewer
     assert "fewer" in dvc(checkout, "exp", "show", "--csv")
+
+
+def test_one_repro_judges_every_study_and_compares_them(tmp_path):
+    losses = ["cross_entropy", "kl_divergence", "focal", "gce"]
+    folder = make_checkout(tmp_path, SMALL | {"losses": losses, "tracking.enabled": True}, matrix=True)
+    said = " ".join(repro(folder).split())
+    sentences = [
+        json.loads((folder / study / "results.json").read_text())["verdict"]["sentence"]
+        for study in (".", "studies/digits_noise-cnn")
+    ]
+    assert all(sentence in said for sentence in sentences)
+    assert "On digits (40% wrong labels) with the mlp" in sentences[1]
+    page = (folder / "report/across/across.html").read_text()
+    assert 'href="../report.html"' in page
+    assert 'href="../../studies/digits_noise-cnn/report/report.html"' in page
+    assert [cell["name"] for cell in json.loads((folder / "report/across/across.json").read_text())["cells"]] == [
+        "small",
+        "digits_noise-cnn",
+    ]
+    assert "Data and pipelines are up to date." in dvc(folder, "repro")
+    assert {"metrics.json", "studies/digits_noise-cnn/metrics.json"} <= json.loads(
+        dvc(folder, "metrics", "show", "--json")
+    )[""]["data"].keys()
+    # Git has what a comparison of commits reads, of the second study, too.
+    commit(folder, "Two verdicts")
+    for study in (".", "studies/digits_noise-cnn"):
+        assert "HEAD is identical to the bit" in run(folder / study, *LOSSTUNE, "compare", "HEAD", "HEAD")
 
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_goes_on(checkout):

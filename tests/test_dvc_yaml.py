@@ -3,12 +3,16 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from losstune.config.load import load_params
+from losstune.config.matrix import load_matrix
 from losstune.core.sources import LOSSTUNE, modules_of_stage
+from losstune.stages.cell_names import check_cell
 from tests.paths import REPOSITORY
 
 ROOT = REPOSITORY
@@ -27,7 +31,7 @@ def paths(items: list) -> list[str]:
 
 
 def test_the_stages_are_these(stages):
-    assert tuple(stages) == STAGES
+    assert tuple(stages) == (*STAGES, "study", "across")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -66,7 +70,7 @@ def test_prepare_depends_on_no_code_that_trains(stages):
 
 
 def test_the_file_is_short():
-    assert len(DVC_YAML.read_text(encoding="utf-8").splitlines()) <= 120
+    assert len(DVC_YAML.read_text(encoding="utf-8").splitlines()) <= 160
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -87,9 +91,38 @@ def test_a_stage_depends_on_what_earlier_ones_made(stages, stage):
 
 def test_every_section_of_the_params_reaches_a_stage(stages):
     sections = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    reached = {str(name).partition(".")[0] for stage in stages.values() for name in stage.get("params", [])}
+    reached = {str(name).partition(".")[0] for stage in STAGES for name in stages[stage].get("params", [])}
     # `resources` changes how long a study takes and `tracking` where it is shown: neither changes a result.
     assert reached == set(sections) - {"resources", "tracking"}
+    assert set(stages["study"]["params"][0]["params.yaml"]) == set(sections) - {"resources", "tracking"}
+
+
+def test_a_study_of_the_matrix_depends_on_what_the_first_study_depends_on(stages):
+    assert stages["study"]["deps"] == ["${data.root}", "src/losstune"]
+    assert stages["study"]["params"][1:] == [
+        {"matrix.yaml": ["matrix.data.${item.data}", "matrix.model.${item.model}"]}
+    ]
+    assert stages["across"]["deps"] == ["results.json", "studies", "src/losstune"]
+
+
+def test_a_study_of_the_matrix_has_the_outs_of_the_first_study_in_its_folder(stages):
+    def outs(names: Iterable[str], *, in_git: bool) -> list[Path]:
+        items = [item for name in names for item in (*stages[name]["outs"], *stages[name].get("metrics", []))]
+        return [Path(path) for item in items for path in paths([item]) if in_git == (not isinstance(item, str))]
+
+    folder = Path("studies/${item.data}-${item.model}")
+    assert {folder / out for out in outs(STAGES, in_git=True)} == set(outs(["study"], in_git=True))
+    cached = outs(["study"], in_git=False)
+    for out in outs(STAGES, in_git=False):
+        assert any((folder / out).is_relative_to(one) for one in cached), out
+
+
+def test_the_matrix_is_one_of_wrong_labels():
+    (cell,) = load_matrix(load_params(ROOT / "params.yaml"), ROOT / "matrix.yaml")
+    check_cell(cell)
+    assert cell.name == "digits_noise-cnn"
+    assert cell.params.data.label_noise == 0.4
+    assert cell.params.data.noisy_splits == ("train",)
 
 
 def test_no_two_stages_write_to_one_place(stages):
@@ -103,10 +136,10 @@ def test_no_two_stages_write_to_one_place(stages):
 
 
 def test_dvc_accepts_the_file(tmp_path):
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "matrix.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True, timeout=60)
     listed = subprocess.run([*dvc, "dag"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert listed.returncode == 0, listed.stderr
-    assert all(stage in listed.stdout for stage in STAGES)
+    assert all(stage in listed.stdout for stage in (*STAGES, "study@digits_noise-cnn", "across"))

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from losstune.config.data import NoiseSettings
 from losstune.config.load import load_params
 from losstune.config.matrix import load_matrix
+from losstune.config.schema import BudgetSettings
 from losstune.core.errors import LosstuneError
 from losstune.stages.cell_names import check_cell
 from tests.commands import losstune
@@ -46,8 +47,31 @@ def test_a_cell_is_params_yaml_with_both_entries_laid_over_it(matrix_of):
     assert (cell.data.label_noise, cell.training.epochs) == (0.2, 9)
     assert (cell.model.name, cell.model.width, cell.model.depth) == ("mlp", 64, PARAMS.model.depth)
     assert cell.study.name == "digits-cnn-noisy-mlp"
-    untouched = {"losses", "baseline", "search_space", "tune", "confirm", "report", "resources", "tracking"}
+    untouched = {"losses", "baseline", "search_space", "tune", "confirm", "report", "resources"}
     assert all(getattr(cell, section) == getattr(PARAMS, section) for section in untouched)
+    assert cell.tracking.experiment == "noisy mlp"
+    assert cell.tracking.model_copy(update={"experiment": None}) == PARAMS.tracking
+
+
+def test_a_data_set_may_have_a_budget_and_a_rope_of_its_own(matrix_of):
+    entry = {"tune": {"trials_per_loss": 5}, "confirm": {"num_blocks": 20}, "report": {"rope": 0.01}}
+    cell = matrix_of(SIDES | {"data": {"hard": entry}}).cell("hard", "cnn").params
+    assert (cell.tune.trials_per_loss, cell.confirm.num_blocks, cell.report.rope) == (5, 20, 0.01)
+    assert cell.tune.num_searches == PARAMS.tune.num_searches
+
+
+def test_a_budget_is_replaced_as_a_whole(tmp_path):
+    (tmp_path / "matrix.yaml").write_text(
+        json.dumps({"matrix": SIDES | {"data": {"a": {"budget": {"trainings": 99}}}}})
+    )
+    params = PARAMS.model_copy(update={"budget": BudgetSettings(minutes=30.0)})
+    assert load_matrix(params, tmp_path / "matrix.yaml").cell("a", "cnn").params.budget == BudgetSettings(trainings=99)
+
+
+def test_all_studies_may_share_an_experiment(tmp_path):
+    (tmp_path / "matrix.yaml").write_text(json.dumps({"matrix": SIDES}))
+    params = PARAMS.model_copy(update={"tracking": PARAMS.tracking.model_copy(update={"experiment": "mine"})})
+    assert {cell.params.tracking.experiment for cell in load_matrix(params, tmp_path / "matrix.yaml")} == {"mine"}
 
 
 def test_sections_are_merged_to_their_depth(matrix_of):
@@ -91,7 +115,8 @@ MISTAKES = [
     (SIDES | {"modle": {}}, "unknown key 'matrix.modle'; did you mean 'model'?"),
     (
         {"data": {"a": {"model": {"width": 3}}}, "model": {"b": {}}},
-        "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, search_space)",
+        "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, "
+        "search_space, budget, tune, confirm, report)",
     ),
     ({"data": {"a": {"data": 3}}, "model": {"b": {}}}, "matrix.data.a.data: found 3, expected keys of that section"),
     (
@@ -157,7 +182,8 @@ def test_check_counts_the_studies_and_finds_their_mistakes(tmp_path):
     path = tmp_path / "matrix.yaml"
     path.write_text(json.dumps({"matrix": SIDES}))
     shown = " ".join(losstune(tmp_path, "check").stdout.split())
-    assert "matrix 4 studies: plain-cnn, plain-mlp, noisy-cnn, noisy-mlp" in shown
+    # Each has 18 trials, 9 blocks, a control and 3 of the degraded baseline.
+    assert "matrix 4 studies, 124 trainings: plain-cnn, plain-mlp, noisy-cnn, noisy-mlp" in shown
     path.write_text(json.dumps({"matrix": SIDES | {"data": {"a": {"data": {"name": "digit"}}}}}))
     done = losstune(tmp_path, "check", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

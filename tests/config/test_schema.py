@@ -46,7 +46,10 @@ def message_of(values: Any) -> str:
     return str(caught.value).removeprefix("params: ")
 
 
-TOP_LEVEL = "study, data, model, training, losses, baseline, search_space, tune, confirm, report, resources, tracking"
+TOP_LEVEL = (
+    "study, data, model, training, losses, baseline, search_space, protocol, budget, tune, confirm, report, resources, "
+    "tracking"
+)
 NOISE = "expected a number in [0, 1), a section with pairs or a matrix, or the name of an array or column"
 NAME = "at most 100 letters, digits, spaces and . _ -, the first a letter or digit"
 SEED = "a whole number from 0 to 9007199254740991"
@@ -420,3 +423,17 @@ def test_a_metric_of_the_user_s_own_is_a_reference_or_a_section():
     assert (fraction.tune.measure.percent, fraction.report.rope) == (True, 0.005)
     assert Params().tune.own_metrics == {}
     assert Params().tune.measure.name == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("noise", "data"),
+    [
+        (0.0, "digits"),
+        (0.4, "digits (40% wrong labels)"),
+        (0.125, "digits (12.5% wrong labels)"),
+        ("noisy", "digits (noisy labels)"),
+        ({"rate": 0.4, "pairs": {"1": "7"}}, "digits (noisy labels)"),
+    ],
+)
+def test_the_verdict_names_label_noise(noise, data):
+    assert parse_params(changed({"data.label_noise": noise})).place("digits") == f"{data} with the cnn"

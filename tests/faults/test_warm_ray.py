@@ -48,17 +48,33 @@ def _command(process):
         return []
 
 
-@pytest.mark.slow
-def test_confirm_uses_the_ray_of_tune(small_reference, study, temp):
+def watched(study, temp):
+    """Run ``dvc repro`` to its good end; return the Rays that were there, and how often one was offered."""
     repro, rays, offers = start(study, temp), set(), 0
     while repro.poll() is None:
         rays |= {path.name for path in temp.glob(f"{orphans.PREFIX}*")}
         offers += bool(list(temp.glob(f"{orphans.PREFIX}*/{warm.OFFER}")))
         time.sleep(0.02)
     assert repro.returncode == 0
+    study.look_around("a repro")
+    return rays, offers
+
+
+@pytest.mark.slow
+def test_each_study_of_a_matrix_has_one_ray(tmp_path, temp):
+    losses = ["cross_entropy", "kl_divergence", "focal", "gce"]
+    folder = make_checkout(tmp_path, SMALL | FEW | {"losses": losses, "resources.executor": "ray"}, matrix=True)
+    study = KilledStudy(folder, temp)
+    rays, _ = watched(study, temp)
+    assert len(rays) == 2
+    assert not study.tally.orphans, study.tally
+
+
+@pytest.mark.slow
+def test_confirm_uses_the_ray_of_tune(small_reference, study, temp):
+    rays, offers = watched(study, temp)
     assert len(rays) == 1
     assert offers > 0
-    study.look_around("a repro")
     study.compare(small_reference, RESULTS)
     assert not any(study.tally.faults().values()), study.tally
 

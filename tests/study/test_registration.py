@@ -38,7 +38,7 @@ def registration(changed=None, data_digest="abc"):
 
 
 def changed(section, key, value):
-    found = values()
+    found = values() | {"budget": None}
     (found[section] if section else found)[key] = value
     return found
 
@@ -61,7 +61,6 @@ def test_the_protocol_hash_is_the_same_in_every_process_and_place():
         ("tune", "trials_per_loss", 13, "tune.trials_per_loss"),
         ("tune", "metric", "macro_f1", "tune.metric"),
         ("confirm", "num_blocks", 11, "confirm.num_blocks"),
-        ("confirm", "stopping", "anytime", "confirm.stopping"),
         ("report", "rope", 0.01, "report.rope"),
         ("report", "alpha", 0.01, "report.alpha"),
         (None, "baseline", "focal", "baseline"),
@@ -69,9 +68,9 @@ def test_the_protocol_hash_is_the_same_in_every_process_and_place():
     ],
 )
 def test_the_terms_cover(section, key, value, term):
-    later = registration(changed(section, key, value))
-    assert later.protocol != registration().protocol
-    (line,) = differences(registration().terms, later.terms)
+    before, later = registration(values() | {"budget": None}), registration(changed(section, key, value))
+    assert later.protocol != before.protocol
+    (line,) = differences(before.terms, later.terms)
     assert line.startswith(f"{term}: registered ")
 
 
@@ -101,19 +100,70 @@ def test_a_new_key_is_a_term_only_where_it_is_used(section, key):
     assert registration(changed(section, key, NEW[section, key])).terms[f"{section}.{key}"] == NEW[section, key]
 
 
-def test_the_hash_of_the_default_study_is_what_it_was():
+DIGITS = "2ed73bda8b1beea6c17699b26094a3c4935830b93bc1951f15d3b5fdfa83e2ee"
+"""Digest of the prepared digits."""
+
+
+def replicated():
+    """The default study as it was before searches were pooled."""
+    found = values()
+    found |= {"protocol": "replicated", "budget": None}
+    found["tune"] |= {"num_searches": 2, "trials_per_loss": 12}
+    found["confirm"] |= {"num_blocks": 16}
+    return found
+
+
+def test_a_study_of_replicated_searches_keeps_its_hash():
+    found = registration(replicated(), DIGITS)
+    assert found.protocol == "7837ffe65601be03e282648e528982515e292b1d8f802484c564b9b3e3577968"
+
+
+@pytest.mark.parametrize(
+    ("changes", "terms"),
+    [
+        ({"protocol": "replicated"}, {"protocol"}),
+        ({"budget": {"trainings": 500}}, {"budget"}),
+        ({"budget": {"minutes": 30}}, {"budget"}),
+        ({"tune.sampler": "tpe"}, {"protocol", "tune.sampler"}),
+        ({"tune.scheduler": "asha"}, {"protocol", "tune.scheduler"}),
+        ({"confirm.stopping": "anytime"}, {"protocol", "confirm.stopping"}),
+    ],
+)
+def test_the_protocol_and_the_budget_are_terms(changes, terms):
+    """The limits of a loss are terms only where no budget takes their place."""
+    before = registration(values() | {"budget": {"trainings": 400}}).terms
+    found = values() | {"budget": {"trainings": 400}}
+    for key, value in changes.items():
+        section, _, inner = key.partition(".")
+        if inner:
+            found[section][inner] = value
+        else:
+            found[section] = value
+    if "budget" not in changes:
+        found["budget"] = None
+        terms = terms | {"budget"}
+        if "protocol" in terms:
+            before = {key: value for key, value in before.items() if key != "budget"}
+            terms = terms - {"budget"}
+    after = registration(found).terms
+    limits = {"tune.num_searches", "confirm.num_blocks"}
+    assert {line.partition(":")[0] for line in differences(before, after)} - limits == terms
+    assert (limits <= after.keys()) == (found["budget"] is None)
+
+
+def test_the_hash_of_the_default_study_is_that_of_its_registration():
     recorded = json.loads((REPOSITORY / "results/confirm/registration.json").read_text(encoding="utf-8"))
     params = load_params(REPOSITORY / "params.yaml")
     spaces = {loss: space_of(get(loss), params.search_space) for loss in params.losses}
     found = registration_of(params, recorded["terms"]["data.digest"], spaces)
-    assert {key for key in recorded["terms"] if recorded["terms"][key] != found.terms.get(key)} == set()
-    assert found.protocol == "7837ffe65601be03e282648e528982515e292b1d8f802484c564b9b3e3577968"
+    assert found.terms == recorded["terms"]
 
 
 def test_the_terms_are_what_is_written_out_here():
     found = values()
     found["losses"] = ["focal", "cross_entropy"]
     found["search_space"]["losses"] = {"focal": {"gamma": 1.5}}
+    found |= {"protocol": "replicated", "budget": None}
     params = parse_params(found)
     expected = {
         f"{section}.{key}": value

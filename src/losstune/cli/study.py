@@ -9,6 +9,7 @@ import click
 
 from losstune.cli.output import echo_row
 from losstune.config.load import PARAMS_FILE, load_params, study_root
+from losstune.config.matrix import MATRIX_FILE, MatrixCell, load_matrix
 from losstune.config.schema import Params
 from losstune.core.gc_pause import collection_paused
 
@@ -73,7 +74,9 @@ def check() -> None:
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)
     if cells:
-        echo_row("matrix", f"{len(cells)} studies: {', '.join(cells)}")
+        total = sum(sum(num_trainings(cell.params)) for cell in cells)
+        studies = "1 study" if len(cells) == 1 else f"{len(cells)} studies"
+        echo_row("matrix", f"{studies}, {at_most}{total} trainings: {', '.join(cell.name for cell in cells)}")
 
 
 @click.command()
@@ -89,17 +92,18 @@ def cost() -> None:
         from losstune.stages import cost as stage
     for name, text in stage.rows(params, Path.cwd(), study_root()):
         echo_row(name, text)
+    if MATRIX_FILE.exists():
+        echo_row("matrix", f"the studies of {MATRIX_FILE} are not counted")
 
 
-def _cells(params: Params) -> list[str]:
-    """Check ``matrix.yaml``, and return the names of its studies; none without this file."""
-    from losstune.config.matrix import MATRIX_FILE, load_matrix
+def _cells(params: Params) -> list[MatrixCell]:
+    """Check ``matrix.yaml``, and return its studies; none without this file."""
     from losstune.stages.cell_names import check_cell
 
     cells = list(load_matrix(params)) if MATRIX_FILE.exists() else []
     for cell in cells:
         check_cell(cell)
-    return [cell.name for cell in cells]
+    return cells
 
 
 @click.command()
@@ -160,8 +164,6 @@ def study(data: str, model: str) -> None:
     Runs all four stages in studies/<data>-<model>. matrix.yaml lists what each data set and each model changes in
     params.yaml. `dvc repro` runs all cells, see docs/across.md.
     """
-    from losstune.config.matrix import load_matrix
-
     cell = load_matrix(load_params()).cell(data, model)
     with collection_paused():
         from losstune.stages import cell as stage

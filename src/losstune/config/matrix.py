@@ -25,8 +25,8 @@ MATRIX_FILE = Path("matrix.yaml")
 STUDIES = Path("studies")
 """The folder that holds a folder for each cell."""
 
-_WHOLE = {"label_noise"}
-"""Sections that an entry replaces: of two kinds of noise, or two lists of pairs, none is a part of the other."""
+_WHOLE = {"label_noise", "budget"}
+"""Sections that an entry replaces: of two kinds of noise, or of trainings and minutes, none is a part of the other."""
 
 _Values = Annotated[dict[str, Any], Field(description="keys of that section of params.yaml")]
 
@@ -37,6 +37,10 @@ class DataOverrides(Section):
     data: _Values = Field(default_factory=dict)
     training: _Values = Field(default_factory=dict)
     search_space: _Values = Field(default_factory=dict)
+    budget: _Values = Field(default_factory=dict)
+    tune: _Values = Field(default_factory=dict)
+    confirm: _Values = Field(default_factory=dict)
+    report: _Values = Field(default_factory=dict)
 
 
 class ModelOverrides(Section):
@@ -154,8 +158,11 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
                 raise LosstuneError(f"{key}: a second cell is named {name}, expected unique names")
             # With one seed for all, every cell would search the same points, and chance would not average out.
             seed = derive_seed(params.study.seed, "matrix", name) % 2**53
-            study = {"study": {"name": f"{params.study.name}-{name}", "seed": seed}}
-            cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, study)))
+            own = {
+                "study": {"name": f"{params.study.name}-{name}", "seed": seed},
+                "tracking": {"experiment": params.tracking.experiment or f"{data} {model}"},
+            }
+            cells[data, model] = _placed(MatrixCell(name, _merged(params, key, ours, theirs, own)))
     return Matrix(cells)
 
 

@@ -245,11 +245,15 @@ class Params(Section):
     def place(self, data: str) -> str:
         """Return what the verdict is about, for a sentence: ``digits with the cnn``, or ``this data with build``.
 
+        Label noise is named, because it decides between losses: ``digits (40% wrong labels) with the cnn``.
+
         Args:
             data: The name of the data in the report.
         """
         if self.data.name in OF_ANY_CONTENT or is_own(self.data.name):
             data = "this data"
+        if noise := self.data.label_noise:
+            data += f" ({100 * noise:.3g}% wrong labels)" if isinstance(noise, float) else " (noisy labels)"
         is_own_model = self.training.loop is None and is_own(self.model.name)
         return f"{data} with {'' if is_own_model else 'the '}{self.model_label}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ NUM_EXAMPLES = 8
 def run(params: Params, folder: Path, root: Path) -> None:
     """Write the report, see :func:`write`, and print the verdict."""
     results, diagnostics = write(params, folder, root)
-    print(f"Full report: {REPORT}", flush=True)
+    print(f"Full report: {os.path.relpath(folder / REPORT)}", flush=True)
     print_report(results, diagnostics.durations_sec(), spending=diagnostics.spending)
 
 

@@ -18,7 +18,6 @@ from losstune.statistics.paired import (
     probability_better,
     sign_flip_interval,
     sign_flip_p_value,
-    weighted_mean_with_interval,
     wilcoxon_p_value,
     wilson_interval,
 )
@@ -43,6 +42,7 @@ from losstune.statistics.sequential import (
     sign_bounds,
 )
 from losstune.statistics.variance import Components, components_of_variance
+from losstune.statistics.weighted import weighted_mean_with_interval
 
 __all__ = [
     "BlockFit",

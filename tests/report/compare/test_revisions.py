@@ -63,6 +63,12 @@ def test_settings_edited_after_the_run_are_noted(repo):
     )
 
 
+def test_a_study_of_a_matrix_needs_no_settings_of_its_own(repo):
+    (repo.folder / "params.yaml").unlink()
+    found = revision(repo)
+    assert (found.seed, found.notes) == (20260, ())
+
+
 def test_a_registration_of_something_else_does_not_count(repo):
     values = json.loads((repo.folder / "results.json").read_text())
     repo.put("results.json", json.dumps(values | {"protocol": "00" * 32}))

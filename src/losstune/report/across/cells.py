@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +99,7 @@ class Cell:
     """A study in a comparison.
 
     Attributes:
-        name: Name of the folder, or its path as given if two folders have the same name.
+        name: Name of the folder, of the study for the current folder, or the path as given if two are equal.
         folder: Path of the folder as given.
         study: The results in it.
     """
@@ -129,10 +128,15 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
         LosstuneError: If a folder or its results are missing, damaged or of another version, or the studies are not
             comparable, see :func:`require_comparable`.
     """
-    names = Counter(_name(folder) for folder in folders)
+    studies = [_read(folder) for folder in folders]
+    # The name of the current folder may be that of a clone, so it says less than the study's.
+    names = [
+        study.study if folder == Path() else folder.resolve().name
+        for folder, study in zip(folders, studies, strict=True)
+    ]
     cells = [
-        Cell(_name(folder) if names[_name(folder)] == 1 else folder.as_posix(), folder, _read(folder))
-        for folder in folders
+        Cell(name if names.count(name) == 1 else folder.as_posix(), folder, study)
+        for name, folder, study in zip(names, folders, studies, strict=True)
     ]
     require_comparable(cells)
     return cells
@@ -167,10 +171,6 @@ def require_comparable(cells: Sequence[Cell]) -> None:
                 f"({study.data.name} with the {study.model}), expected each once, or it would count twice"
             )
         seen[key_of] = cell
-
-
-def _name(folder: Path) -> str:
-    return folder.resolve().name
 
 
 def _read(folder: Path) -> StudyRead:

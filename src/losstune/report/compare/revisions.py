@@ -136,8 +136,10 @@ def _terms(tree: Tree, path: Path, results: Results) -> dict[str, Any] | None:
 
 def _params(tree: Tree) -> dict[str, Any]:
     content = tree.read(PARAMS_FILE)
+    if content is None:  # a study of a matrix has no file of its own
+        return {}
     try:
-        values = YAML(typ="safe", pure=True).load(content.decode()) if content else {}
+        values = YAML(typ="safe", pure=True).load(content.decode()) or {}
     except (YAMLError, UnicodeDecodeError):
         return {}
     if not isinstance(values, dict):
