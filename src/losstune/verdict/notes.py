@@ -83,7 +83,7 @@ def _on_rounds(losses: Sequence[LossResult], params: Params, rounds: Rounds) -> 
     first = [result.loss for result in undecided if result.difference and result.difference.look == 0]
     if first:
         yield (
-            f"Set aside after the first search, because no affordable number of trainings would settle them: "
+            "Set aside after the first search, because all trainings that were left would not have settled them: "
             f"{wording.enumeration(first)}. Their differences have no interval."
         )
     for reason, text in (
