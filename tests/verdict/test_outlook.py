@@ -40,12 +40,9 @@ def extended(needs, num_trainings, yardsticks, yardstick_has):
 def test_what_is_bought_is_what_a_study_buys_training_by_training(seed):
     rng = np.random.default_rng(seed)
     yardsticks, at = int(rng.integers(1, 4)), int(rng.integers(10, 30))
-    needs = []
-    for number in range(6):
-        has = int(rng.integers(5, at + 1))
-        needs.append(Need(f"loss{number}", has, at + int(rng.integers(1, 60))))
-    if len({need.needs for need in needs}) < len(needs):
-        pytest.skip("two losses end at the same time, so one of them is paid first")
+    # No two losses end at the same time: one of them would be paid first.
+    ends = at + rng.choice(np.arange(1, 60), 6, replace=False)
+    needs = [Need(f"loss{number}", int(rng.integers(5, at + 1)), int(end)) for number, end in enumerate(ends)]
     for budget in (0, 20, 100, 200, 400, 2000):
         found = settled_by(needs, budget, yardsticks=yardsticks, yardstick_has=at)
         assert found == extended(needs, budget, yardsticks, at), budget

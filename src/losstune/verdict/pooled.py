@@ -41,8 +41,11 @@ class PooledStudyRecords:
     course: Course
 
     def winner(self, loss: str) -> Record:
-        """Return the trial of the configuration to use: the one that wins the most searches within the pool."""
-        return self.pools.trial(loss, int(np.argmax(self.course.weights[loss])))
+        """Return the trial of the configuration to use: of the retrained ones, that which wins the most searches."""
+        weights = self.course.weights[loss]
+        return self.pools.trial(
+            loss, min(set(self.course.allocation[loss]), key=lambda trial: (-weights[trial], trial))
+        )
 
     def blocks(self, loss: str) -> list[Record]:
         """Return the blocks of a loss, in order."""
