@@ -35,13 +35,15 @@ class Variance:
     freedom: float
 
 
-def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM) -> list[Variance]:
+def moderated(
+    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, may_lower: bool = True
+) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
     The true variances are assumed to follow a scaled inverse chi-squared distribution with location s_0^2 and d_0
-    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is the larger of s^2 and
-    ``(d_0 s_0^2 + d s^2) / (d_0 + d)``, with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. No
-    variance is lowered: losses differ much in how reliable their searches are, and a lowered variance is a false claim.
+    degrees of freedom, both fitted by the moments of the log variances. The moderated variance is ``(d_0 s_0^2 + d s^2)
+    / (d_0 + d)`` with ``d_0 + d`` degrees of freedom, where d_0 is at most `most_prior`. It never has more degrees of
+    freedom than all groups together; a single group keeps its own.
 
     A group whose variance is far above the others' would raise all of them, and would itself be lowered. Outward
     testing sets such outliers apart, up to a third of the groups: they keep their own variance. See
@@ -50,6 +52,8 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
+        may_lower: Whether a group may get less than its own variance. Not where groups differ much in truth, because a
+            variance that is too low makes false claims.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -63,16 +67,18 @@ def moderated(variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_F
     apart = _outliers(value_G, freedom_G, known)
     alike = [group for group in known if group not in apart]
     prior, location = _prior(value_G[alike], freedom_G[alike])
-    # What a group borrows cannot be more than the others have.
-    prior = min(prior, most_prior, float(freedom_G[alike].sum()))
+    prior, most = min(prior, most_prior), float(freedom_G[alike].sum())
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
             found.append(Variance(float(value), float(freedom)))
             continue
         own = freedom if group in known else 0.0
-        shrunk = (prior * location + own * value) / (prior + own)
-        found.append(Variance(float(max(shrunk, value) if own else shrunk), float(prior + own)))
+        shrunk = location + own / (prior + own) * (value - location)
+        if own and not may_lower:
+            shrunk = max(shrunk, value)
+        # All groups together have no more than the sum of their degrees of freedom.
+        found.append(Variance(float(shrunk), float(min(prior + own, most))))
     return found
 
 
@@ -105,7 +111,7 @@ def _outliers(value_G: Array, freedom_G: Array, groups: Sequence[int]) -> set[in
         others = [group for group in rest if group != worst]
         freedom = float(freedom_G[others].sum())
         common = float((freedom_G[others] * value_G[others]).sum()) / freedom
-        chance = float(scipy.stats.f.sf(value_G[worst] / common, freedom_G[worst], freedom))
+        chance = float(scipy.special.fdtrc(freedom_G[worst], freedom, value_G[worst] / common))
         if chance * len(rest) < OUTLIER_LEVEL:
             num_apart = len(taken) + 1
         rest, taken = others, [*taken, worst]

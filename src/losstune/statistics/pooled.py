@@ -82,11 +82,11 @@ class PooledDifference:
         """P-value of Student's two-sided t test."""
         if self.error <= _ROUNDING:
             return 1.0 if abs(self.mean) <= _ROUNDING else 0.0
-        return float(2.0 * scipy.stats.t.sf(abs(self.mean) / self.error, self.freedom))
+        return float(2.0 * scipy.special.stdtr(self.freedom, -abs(self.mean) / self.error))
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the interval of all differences that the t test does not reject at 1 - confidence."""
-        reach = float(scipy.stats.t.ppf(0.5 + confidence / 2.0, self.freedom)) * self.error
+        reach = float(scipy.special.stdtrit(self.freedom, 0.5 + confidence / 2.0)) * self.error
         return self.mean - reach, self.mean + reach
 
 
@@ -118,13 +118,26 @@ class _Estimate:
     Attributes:
         mean: The estimate.
         coefficients_N: The estimate as a linear function of all block scores, without its constant part.
-        jackknife_R: Centred and scaled estimates without each trial, whose sum of squares is the jackknife variance.
-        noise: What the seeds add to this sum, in units of the residual variance.
+        mean_T: Mean score of each trial's configuration.
+        noise_T: Variance of these means in units of the residual variance.
     """
 
     mean: float
     coefficients_N: Array
-    jackknife_R: Array | None
+    mean_T: Array
+    noise_T: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Jackknife:
+    """The jackknife of one loss's estimate.
+
+    Attributes:
+        centred_R: Centred and scaled estimates without each trial, whose sum of squares is the jackknife variance.
+        noise: What the seeds add to this sum, in units of the residual variance.
+    """
+
+    centred_R: Array
     noise: float
 
 
@@ -154,15 +167,14 @@ class PooledStudy:
         self._fit = fit_blocks(scores, configuration_N, group_N, blocks)
         self.weights = [search_weights(pool.order, size) for pool in pools]
         self._estimates = [self._estimate(group, worst) for group in range(len(pools))]
+        self._jackknives = [self._jackknife(group) for group in range(len(pools))]
         self.expected = [
             Expected(
                 estimate.mean,
-                None
-                if estimate.jackknife_R is None
-                else _jackknife(estimate.jackknife_R, self._jackknife_factor(group)),
+                None if jackknife is None else _sum_of_squares(jackknife.centred_R, self._jackknife_factor(group)),
                 self._fit.variance_of(estimate.coefficients_N),
             )
-            for group, estimate in enumerate(self._estimates)
+            for group, (estimate, jackknife) in enumerate(zip(self._estimates, self._jackknives, strict=True))
         ]
 
     @property
@@ -179,30 +191,31 @@ class PooledStudy:
         Raises:
             ValueError: If a pool has no trial to spare, which the variance of the search needs.
         """
-        base, raw, noises, seeds = self._estimates[baseline], list[Variance](), list[float](), list[Variance]()
+        base, own = self._jackknives[baseline], self._fit.own_G
+        raw, noises, seeds = list[Variance](), list[float](), list[Variance]()
         for other in others:
-            mine = self._estimates[other]
-            if mine.jackknife_R is None or base.jackknife_R is None:
+            mine = self._jackknives[other]
+            if mine is None or base is None:
                 raise ValueError(f"a pool needs more than {self._size - 1} draws for the variance of the search")
-            raw.append(_jackknife(mine.jackknife_R - base.jackknife_R, self._jackknife_factor(other)))
-            own = self._fit.own_G
+            raw.append(_sum_of_squares(mine.centred_R - base.centred_R, self._jackknife_factor(other)))
             noises.append(mine.noise * own[other].value + base.noise * own[baseline].value)
-            seeds.append(self._fit.variance_of(mine.coefficients_N - base.coefficients_N))
+            seeds.append(self._seed_variance(other, baseline))
         found = []
-        for other, search, noise, seed in zip(others, moderated(raw), noises, seeds, strict=True):
+        # Never lowered: losses differ much in how reliable their searches are.
+        searches = moderated(raw, may_lower=False)
+        for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
-            mean = self._estimates[other].mean - base.mean
+            mean = self._estimates[other].mean - self._estimates[baseline].mean
             found.append(PooledDifference(mean, Variance(value, search.freedom), seed))
         return found
 
     def without_search_error(self, baseline: int, others: Sequence[int]) -> list[PooledDifference]:
         """Return the differences with the error of the seeds alone, for pools with a single search."""
-        base = self._estimates[baseline]
         return [
             PooledDifference(
-                self._estimates[other].mean - base.mean,
+                self._estimates[other].mean - self._estimates[baseline].mean,
                 Variance(0.0, math.inf),
-                self._fit.variance_of(self._estimates[other].coefficients_N - base.coefficients_N),
+                self._seed_variance(other, baseline),
             )
             for other in others
         ]
@@ -220,49 +233,46 @@ class PooledStudy:
         """
         return 1.0 - ((self._size - 1) / self._pools[group].order.num_draws) ** 2
 
-    def _estimate(self, group: int, worst: float | None) -> _Estimate:
-        pool = self._pools[group]
-        trials = sorted(set(pool.trial_K.tolist()))
-        rows = [self._number[group, trial] for trial in trials]
-        mean_T, map_TN, noise_T = self._configuration_means(pool, trials, rows, worst)
-        weights = self.weights[group]
-        jackknife, noise = None, 0.0
-        if pool.order.num_draws > self._size - 1:
-            form = jackknife_form(deleted_weights(pool.order, self._size), pool.order)
-            jackknife = form @ mean_T
-            # Trials of one configuration share its mean, and so its noise.
-            shared = np.zeros_like(form)
-            np.add.at(shared.T, pool.configuration_T, form.T)
-            noise = float(((shared**2) @ noise_T).sum())
-        return _Estimate(float(weights @ mean_T), weights @ map_TN, jackknife, noise)
+    def _seed_variance(self, group: int, baseline: int) -> Variance:
+        mine, base = self._estimates[group], self._estimates[baseline]
+        return self._fit.variance_of(mine.coefficients_N - base.coefficients_N)
 
-    def _configuration_means(
-        self, pool: Pool, trials: list[int], rows: list[int], worst: float | None
-    ) -> tuple[Array, Array, Array]:
-        """Return the mean of each trial's configuration, its linear map, and its noise in residual variances.
+    def _jackknife(self, group: int) -> _Jackknife | None:
+        """Return the jackknife of a pool; None if it has no trial to spare."""
+        pool, estimate = self._pools[group], self._estimates[group]
+        if pool.order.num_draws <= self._size - 1:
+            return None
+        form = jackknife_form(deleted_weights(pool.order, self._size), pool.order)
+        # Trials of one configuration share its mean, and so its noise.
+        shared = form.copy()
+        for trial in np.flatnonzero(pool.configuration_T != np.arange(pool.configuration_T.size)):
+            shared[:, pool.configuration_T[trial]] += shared[:, trial]
+            shared[:, trial] = 0.0
+        return _Jackknife(form @ estimate.mean_T, float(((shared**2) @ estimate.noise_T).sum()))
+
+    def _estimate(self, group: int, worst: float | None) -> _Estimate:
+        """Return the estimate of a loss.
 
         A configuration that was not retrained counts with its validation score plus the mean gap between test and
         validation of the retrained ones. Its weight is small.
         """
-        fit, where = self._fit, pool.configuration_T
-        gap = float(
-            np.mean([fit.mean_C[row] - pool.validation_T[trial] for trial, row in zip(trials, rows, strict=True)])
-        )
-        gap_N = fit.map_CN[rows].mean(0)
-        mean_T = pool.validation_T[where] + gap
-        map_TN = np.tile(gap_N, (where.size, 1))
-        noise_T = np.ones(where.size)
-        counts = {trial: int((pool.trial_K == trial).sum()) for trial in trials}
-        for trial, row in zip(trials, rows, strict=True):
-            same = where == trial
-            mean_T[same], map_TN[same], noise_T[same] = fit.mean_C[row], fit.map_CN[row], 1.0 / counts[trial]
+        pool, fit, weights = self._pools[group], self._fit, self.weights[group]
+        where, trials = pool.configuration_T, np.unique(pool.trial_K)
+        rows = [self._number[group, trial] for trial in trials.tolist()]
+        gap = float((fit.mean_C[rows] - pool.validation_T[trials]).mean())
+        by_configuration, noise, is_retrained = pool.validation_T + gap, np.ones(where.size), np.zeros(where.size, bool)
+        by_configuration[trials], is_retrained[trials] = fit.mean_C[rows], True
+        noise[trials] = 1.0 / np.bincount(pool.trial_K)[trials]
+        mean_T, noise_T, is_guessed_T = by_configuration[where], noise[where], ~is_retrained[where]
         if worst is not None:
-            failed = pool.failed_T & ~np.isin(where, trials)
-            mean_T[failed], map_TN[failed], noise_T[failed] = worst, 0.0, 0.0
-        return mean_T, map_TN, noise_T
+            failed_T = pool.failed_T & is_guessed_T
+            mean_T[failed_T], noise_T[failed_T], is_guessed_T[failed_T] = worst, 0.0, False
+        weight_C = np.bincount(where, weights, minlength=where.size)[trials]
+        coefficients_N = (weight_C + weights[is_guessed_T].sum() / trials.size) @ fit.map_CN[rows]
+        return _Estimate(float(weights @ mean_T), coefficients_N, mean_T, noise_T)
 
 
-def _jackknife(values_R: Array, factor: float) -> Variance:
+def _sum_of_squares(values_R: Array, factor: float) -> Variance:
     """Return `factor` times the sum of squares of the rows, with as many degrees of freedom as rows matter."""
     squares = values_R**2
     total, fourth = float(squares.sum()), float((squares**2).sum())

@@ -5,7 +5,7 @@ trial. All draws of a pool have the same distribution, so every subset of them, 
 search. The expected test score of a search is therefore a weighted mean over the pool, and few trials have a weight
 that matters.
 
-Shape suffixes: T trials of a pool; R rows, one for each deleted trial.
+Shape suffixes: T trials of a pool, M of them draws and D trainings of the defaults; R rows, one for each deleted trial.
 """
 
 from __future__ import annotations
@@ -78,15 +78,12 @@ def search_weights(order: Order, size: int) -> Array:
         Hoeffding 1948, *A class of statistics with asymptotically normal distribution* (U-statistics); the weights of
         the best of k are those of Dodge et al. 2019, *Show your work*.
     """
-    is_draw_T = ~order.is_default_T
     wins, beaten = _tables(order.num_draws, size - 1)
-    place_T = _place(order.rank_T, is_draw_T)
+    draws, defaults, place_M, beats_DM = _places(order)
     weights_T = np.zeros(order.rank_T.size)
-    for default in np.flatnonzero(order.is_default_T):
-        beats_T = is_draw_T & (order.rank_T < order.rank_T[default])
-        weights_T[beats_T] += wins[place_T[beats_T]]
-        weights_T[default] += beaten[int(beats_T.sum())]
-    return weights_T / order.num_defaults
+    weights_T[draws] = wins[place_M] * beats_DM.mean(0)
+    weights_T[defaults] = beaten[beats_DM.sum(1)] / defaults.size
+    return weights_T
 
 
 def deleted_weights(order: Order, size: int) -> Array:
@@ -98,27 +95,23 @@ def deleted_weights(order: Order, size: int) -> Array:
     Raises:
         ValueError: If the pool without a draw has fewer than ``size - 1`` draws.
     """
-    is_draw_T, num_trials = ~order.is_default_T, order.rank_T.size
-    draws, defaults = np.flatnonzero(is_draw_T), np.flatnonzero(order.is_default_T)
     wins, beaten = _tables(order.num_draws - 1, size - 1)
-    place_T = _place(order.rank_T, is_draw_T)
-    rows = np.zeros((num_trials, num_trials))
+    draws, defaults, place_M, beats_DM = _places(order)
+    rows = np.zeros((order.rank_T.size, order.rank_T.size))
     # Without a draw, those behind it move up by one place.
-    shifted = place_T[draws][None, :] - (place_T[draws][None, :] > place_T[draws][:, None])
-    chances = np.append(wins, 0.0)[np.minimum(shifted, wins.size)]
-    np.fill_diagonal(chances, 0.0)
-    for default in defaults:
-        beats = order.rank_T[draws] < order.rank_T[default]
-        rows[np.ix_(draws, draws)] += chances * beats
-        rows[draws, default] += beaten[int(beats.sum()) - beats.astype(np.int64)]
-    rows[draws] /= order.num_defaults
-    for default in defaults:
-        if order.num_defaults == 1:
-            rows[default] = search_weights(order, size)
-            continue
-        kept = np.delete(np.arange(num_trials), default)
-        rank_T = np.argsort(np.argsort(order.rank_T[kept]))
-        rows[default, kept] = search_weights(Order(rank_T, order.is_default_T[kept]), size)
+    shifted_MM = place_M[None, :] - (place_M[None, :] > place_M[:, None])
+    chances_MM = np.append(wins, 0.0)[shifted_MM] * beats_DM.mean(0)
+    np.fill_diagonal(chances_MM, 0.0)
+    rows[np.ix_(draws, draws)] = chances_MM
+    rows[np.ix_(draws, defaults)] = beaten[beats_DM.sum(1)[None, :] - beats_DM.T] / defaults.size
+    # Without a training of the defaults, the others count for more.
+    num_defaults = defaults.size
+    wins, beaten = _tables(order.num_draws, size - 1)
+    alone_DT = np.zeros((num_defaults, order.rank_T.size))
+    alone_DT[:, draws] = wins[place_M] * beats_DM
+    alone_DT[np.arange(num_defaults), defaults] = beaten[beats_DM.sum(1)]
+    others_DD = 1.0 - np.eye(num_defaults) if num_defaults > 1 else np.ones((1, 1))
+    rows[defaults] = others_DD @ alone_DT / max(num_defaults - 1, 1)
     return rows
 
 
@@ -162,12 +155,16 @@ def allocate(weights_C: ArrayLike, counts_C: ArrayLike, number: int) -> list[int
     return chosen
 
 
-def _place(rank_T: Ints, is_draw_T: Bools) -> Ints:
-    """Return the place of each draw among the draws, from 0; of no use for a default."""
-    place_T = np.zeros(rank_T.size, np.int64)
-    draws = np.flatnonzero(is_draw_T)
-    place_T[draws] = np.argsort(np.argsort(rank_T[draws]))
-    return place_T
+def _places(order: Order) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the numbers of the draws and of the defaults, the place of each draw among the draws, and what it beats.
+
+    The places count from 0; the last value (D, M) is 1 where a draw beats a training of the defaults.
+    """
+    draws, defaults = np.flatnonzero(~order.is_default_T), np.flatnonzero(order.is_default_T)
+    rank_M = order.rank_T[draws]
+    place_M = np.empty(draws.size, np.int64)
+    place_M[np.argsort(rank_M)] = np.arange(draws.size)
+    return draws, defaults, place_M, (rank_M[None, :] < order.rank_T[defaults][:, None]).astype(np.int64)
 
 
 @lru_cache(maxsize=256)

@@ -71,7 +71,7 @@ def next_size(rules: RoundRules, course: Course, num_active: int, *, ignore_budg
     if wanted.trainings(rules.size) - at.trainings(rules.size) <= left:
         return wanted
     # What is left does not pay for the whole round.
-    searches = wanted.searches if (wanted.searches - at.searches) * rules.size <= left else at.searches
+    searches = min(wanted.searches, at.searches + max(0, int(left)) // rules.size)
     blocks = int(left) - (searches - at.searches) * rules.size
     if searches < rules.fewest_searches:
         return None
@@ -98,4 +98,4 @@ def grown_size(rules: RoundRules, at: Size, search: float, seed: float, start: S
 
 
 def _z(probability: float) -> float:
-    return float(scipy.stats.norm.ppf(probability))
+    return float(scipy.special.ndtri(probability))
