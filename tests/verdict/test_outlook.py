@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from losstune.verdict.outlook import Need, bought_by, needs_of, settled_by
-from tests.report.pooled import NUM_TRIALS, make_pooled
+from tests.report.pooled import NUM_TRIALS, make_example
 
 
 def extended(needs, num_trainings, yardsticks, yardstick_has):
@@ -63,11 +63,11 @@ def test_what_no_trainings_would_settle_costs_nothing():
 
 
 def test_the_needs_of_a_study_come_from_its_results():
-    results = make_pooled(budget=220).results()
+    results = make_example().results()
     needs = {need.loss: need for need in needs_of(results)}
     assert set(needs) == {"gce", "js"}
     gce = results.of("gce")
-    assert needs["gce"].has == gce.difference.num_searches * NUM_TRIALS + len(gce.blocks)
+    assert needs["gce"].has == 2 * NUM_TRIALS + 10
     # Two yardsticks and the loss itself pay for each step.
     assert 3 * (needs["gce"].needs - needs["gce"].has) == gce.trainings_needed
     assert bought_by(results, gce.trainings_needed - 1) == []
@@ -75,6 +75,6 @@ def test_the_needs_of_a_study_come_from_its_results():
 
 
 def test_a_loss_that_nothing_would_settle_has_no_need():
-    results = make_pooled(budget=220).results()
+    results = make_example().results()
     losses = tuple(loss.model_copy(update={"trainings_needed": None}) for loss in results.losses)
     assert needs_of(results.model_copy(update={"losses": losses})) == []

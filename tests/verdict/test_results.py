@@ -7,7 +7,7 @@ import pytest
 from losstune.verdict.facts import DataFacts
 from losstune.verdict.numbers import Score
 from losstune.verdict.results import Results, SecondaryMetric, Verdict
-from tests.report.pooled import make_pooled
+from tests.report.pooled import make_example, make_pooled
 from tests.report.studies import make_study
 from tests.verdict import rows
 from tests.verdict.test_pipeline import GATED
@@ -132,7 +132,7 @@ def test_undecided_losses_come_in_the_order_of_what_they_need():
 
 
 def test_a_pooled_study_is_one_with_rounds():
-    pooled = make_pooled(budget=220).results()
+    pooled = make_example().results()
     assert pooled.is_pooled
     assert not results(BASELINE).is_pooled
     assert "rounds" not in results(BASELINE).model_dump(mode="json")
