@@ -62,7 +62,13 @@ def finished(done, tmp_path):
 def write_params(folder, changes):
     source = folder / "params.yaml"
     yaml = YAML(typ="safe", pure=True)
-    values = yaml.load((source if source.exists() else REPOSITORY / "params.yaml").read_text())
+    if source.exists():
+        values = yaml.load(source.read_text())
+    else:
+        values = yaml.load((REPOSITORY / "params.yaml").read_text())
+        # The numbers of a small study are its limits, and too small for a pool.
+        values |= {"protocol": "replicated", "budget": None}
+        values["tune"]["trials_per_loss"] = 12
     for path, value in changes.items():
         *sections, key = path.split(".")
         section = values

@@ -28,7 +28,9 @@ from tests.paths import REPOSITORY
 
 
 def values():
-    return YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    """The default study, limited by numbers of searches and blocks."""
+    found = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    return found | {"budget": None}
 
 
 def registration(changed=None, data_digest="abc"):
@@ -38,7 +40,7 @@ def registration(changed=None, data_digest="abc"):
 
 
 def changed(section, key, value):
-    found = values() | {"budget": None}
+    found = values()
     (found[section] if section else found)[key] = value
     return found
 
@@ -68,9 +70,9 @@ def test_the_protocol_hash_is_the_same_in_every_process_and_place():
     ],
 )
 def test_the_terms_cover(section, key, value, term):
-    before, later = registration(values() | {"budget": None}), registration(changed(section, key, value))
-    assert later.protocol != before.protocol
-    (line,) = differences(before.terms, later.terms)
+    later = registration(changed(section, key, value))
+    assert later.protocol != registration().protocol
+    (line,) = differences(registration().terms, later.terms)
     assert line.startswith(f"{term}: registered ")
 
 

@@ -17,7 +17,16 @@ from losstune.core.errors import LosstuneError
 from losstune.core.seeds import derive_seed
 from losstune.losses.ranges import Choice, Domain, FloatRange, IntRange
 from losstune.losses.registry import get
-from losstune.study.search import GENERATION, _distribution, centred, depends_on, propose, space_of
+from losstune.study.search import (
+    GENERATION,
+    SHARED_DIMENSIONS,
+    _distribution,
+    centred,
+    depends_on,
+    propose,
+    propose_shared,
+    space_of,
+)
 from tests.factories import make_record
 
 LEARNING_RATE = RangeSettings(low=1e-5, high=1e-1, scale="log", default=1e-3)
@@ -379,3 +388,52 @@ def test_a_loss_with_a_hyperparameter_of_that_name_is_told():
     spec = replace(get("focal"), hyperparameters=(replace(get("focal").hyperparameters[0], name="momentum"),))
     with pytest.raises(LosstuneError, match=r"search_space.training.momentum: focal has a hyperparameter of that name"):
         space_of(spec, SearchSpaceSettings(training={"momentum": MOMENTUM}))
+
+
+def unit(span, value):
+    """The coordinate of a value in its range, by the formulas of a linear and of a log scale."""
+    if span.scale == "log":
+        return math.log(value / span.low) / math.log(span.high / span.low)
+    return (value - span.low) / (span.high - span.low)
+
+
+def test_all_losses_share_the_points_of_a_pool():
+    for index in range(1, 12):
+        found = {
+            loss: propose_shared(space(loss), index, settings(), 7, 1) for loss in ("cross_entropy", "focal", "gce")
+        }
+        assert len({(one.learning_rate, one.weight_decay) for one in found.values()}) == 1
+        own = {loss: space(loss).ranges[name] for loss, name in (("focal", "gamma"), ("gce", "q"))}
+        assert unit(own["focal"], found["focal"].hyperparameters["gamma"]) == pytest.approx(
+            unit(own["gce"], found["gce"].hyperparameters["q"]), abs=1e-12
+        )
+
+
+def test_the_points_of_a_pool_are_scipys():
+    points = qmc.Sobol(SHARED_DIMENSIONS, scramble=True, rng=derive_seed(7, "pool", "shared", 1) % 2**32).random_base2(
+        5
+    )
+    ranges = space("focal").ranges
+    for index in range(1, 12):
+        found = propose_shared(space("focal"), index, settings(), 7, 1).values
+        assert [unit(ranges[name], found[name]) for name in ranges] == pytest.approx(
+            points[index - 1][: len(ranges)].tolist(), abs=1e-9
+        )
+
+
+def test_searches_of_a_pool_and_streams_differ_and_begin_with_the_defaults():
+    def proposed(**other):
+        return [propose_shared(space(), index, settings(), **({"seed": 7, "search": 0} | other)) for index in range(8)]
+
+    different = [proposed(), proposed(search=1), proposed(seed=8), proposed(stream="kl_divergence")]
+    assert len({found[0].learning_rate for found in different}) == 1
+    rates = [one.learning_rate for found in different for one in found[1:]]
+    assert len(set(rates)) == len(rates)
+
+
+def test_random_points_of_a_pool_are_shared_too():
+    drawn = [
+        propose_shared(space(loss), 3, settings("random"), 7, 0).learning_rate for loss in ("cross_entropy", "focal")
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != propose_shared(space(), 4, settings("random"), 7, 0).learning_rate

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import METRICS, Metric
-from losstune.study.selection import best_of_searches, rule, select_winners
+from losstune.study.selection import best_of_searches, order_of, rule, select_winners
 from tests.factories import make_record
 
 
@@ -118,3 +120,29 @@ def test_the_lowest_score_wins_where_lower_is_better():
     assert "lowest final" in rule(cost)
     assert "the lower mean" in rule(cost)
     assert "highest final" in rule(METRICS["accuracy"])
+
+
+def test_a_pool_is_ordered_as_winners_are_selected():
+    """The first of the order is the winner of the pool as one search, whatever is left out."""
+    records = [
+        make_record(index=0, search=0, curve=[0.5, 0.6, 0.9]),
+        make_record(index=1, search=0, curve=[0.5, 0.7, 0.9]),  # a tie in the end, a better curve
+        make_record(index=2, search=0, curve=[0.9, 0.9, 0.95]),
+        make_record(index=0, search=1, curve=[0.5, 0.6, 0.9]),  # as the first, of a later search
+        make_record(index=1, search=1, curve=[0.1, 0.1, 0.2]),
+        make_record(index=2, search=1, status="diverged"),
+    ]
+    assert order_of(records, METRICS["accuracy"]) == [2, 1, 0, 3, 4, 5]
+    left = [record.model_copy(update={"search": 0, "index": n}) for n, record in enumerate(records)]
+    for best in (2, 1, 0, 3, 4):
+        assert winner_index(*left) == best
+        left = [record for record in left if record.index != best]
+
+
+def test_a_pool_of_a_cost_is_ordered_from_the_lowest():
+    cost = replace(METRICS["accuracy"], name="cost", minimize=True, worst=float("inf"))
+    records = [
+        make_record(index=n).model_copy(update={"validation": {"cost": value}, "curve": ()})
+        for n, value in enumerate((3.0, 1.0, 2.0))
+    ]
+    assert order_of(records, cost) == [2, 0, 1]

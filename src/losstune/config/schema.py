@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from losstune.config.data import FILES, OF_ANY_CONTENT, DataSettings
 from losstune.config.metrics import MetricSettings
 from losstune.config.own_loop import require_own_loop
+from losstune.config.protocol import BudgetSettings, Protocol, not_pooled_because
 from losstune.config.settings import Int, ModelSettings, Number, Section, Text, TrainingSettings
 from losstune.config.tunable import require_tunable
 from losstune.config.tune import TuneSettings
@@ -147,23 +148,6 @@ class TrackingSettings(Section):
     experiment: Annotated[Text | None, Field(description="null or text")] = None
 
 
-class BudgetSettings(Section):
-    """What a study may spend, in trainings or in minutes on this machine."""
-
-    trainings: Annotated[Int, Field(ge=1, le=10_000_000)] | None = None
-    minutes: Annotated[Number, Field(gt=0.0)] | None = None
-
-    @model_validator(mode="after")
-    def _names_one(self) -> BudgetSettings:
-        if (self.trainings is None) == (self.minutes is None):
-            found = "both" if self.trainings is not None else "neither"
-            raise ValueError(f"expected one of trainings and minutes, found {found}, such as {{trainings: 400}}")
-        return self
-
-
-FEWEST_DRAWS = 14
-"""Fewest random configurations of a pool for a claim: with fewer, unreliable searches may look reliable by chance."""
-
 LOSSES = ("cross_entropy", "kl_divergence", "label_smoothing", "focal", "sigmoid_bce", "square", "poly1", "gce")
 """The losses of a study that names none: the usual ones, one of each kind, with the A/A control."""
 
@@ -185,7 +169,7 @@ class Params(Section):
     ] = LOSSES
     baseline: Annotated[Text, AfterValidator(_own_name), Field(description="the name of a loss")] = "cross_entropy"
     search_space: SearchSpaceSettings = Field(default_factory=SearchSpaceSettings)
-    protocol: Literal["pooled", "replicated"] = "pooled"
+    protocol: Protocol = "pooled"
     budget: Annotated[BudgetSettings | None, Field(description="null, {trainings: 400} or {minutes: 30}")] = None
     tune: TuneSettings = Field(default_factory=TuneSettings)
     confirm: ConfirmSettings = Field(default_factory=ConfirmSettings)
@@ -195,23 +179,8 @@ class Params(Section):
 
     @property
     def not_pooled_because(self) -> str | None:
-        """Why the study's searches are not pooled, in words; None if they are.
-
-        A pool holds enough independent draws from one distribution, every one of them trained to the end.
-        """
-        tune = self.tune
-        num_draws = tune.num_searches * (tune.trials_per_loss - 1)
-        is_small = tune.trials_per_loss < 2 or (self.budget is None and num_draws < FEWEST_DRAWS)
-        for key, found, applies in (
-            ("protocol", self.protocol, self.protocol == "replicated"),
-            ("tune.sampler", tune.sampler, tune.sampler == "tpe"),
-            ("tune.scheduler", tune.scheduler, tune.scheduler == "asha"),
-            ("confirm.stopping", self.confirm.stopping, self.confirm.stopping == "anytime"),
-            ("tune", f"{tune.num_searches} searches of {tune.trials_per_loss} trials", is_small),
-        ):
-            if applies:
-                return f"{key}: {found}"
-        return None
+        """Why the study's searches are not pooled, in words; None if they are."""
+        return not_pooled_because(self.protocol, self.budget, self.tune, self.confirm.stopping)
 
     @property
     def is_pooled(self) -> bool:

@@ -68,6 +68,8 @@ def _of_pool(
     budget = study.params.budget
     trainings = registration.num_trainings or (budget.trainings if budget else None)
     course, rules, pools = pooled.course_of(study, trials, blocks, trainings)
+    if not course.is_complete:
+        return
     for loss in rules.losses:
         searches, found = course.sizes[loss].searches, pools.num_trials(loss)
         if found != searches * rules.size:

@@ -98,7 +98,10 @@ def registration_of(
             if key not in _LATER or value != standard[key]:
                 terms[f"{section}.{key}"] = value
     if params.is_pooled:
-        terms |= {"protocol": f"pooled, rules {ROUNDS_VERSION}", "budget": values["budget"]}
+        terms |= {
+            "protocol": f"pooled, rules {ROUNDS_VERSION}",
+            "budget": str(params.budget) if params.budget else None,
+        }
         if params.budget is not None:
             del terms["tune.num_searches"], terms["confirm.num_blocks"]
     for key in (

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from losstune.config.schema import FEWEST_DRAWS
+from losstune.config.protocol import FEWEST_DRAWS
 from losstune.statistics import Expected, Order, PooledDifference
 from losstune.verdict.results import Decision
 
