@@ -90,7 +90,7 @@ def prepare(source: Path) -> Path:
     if not (folder / source).exists() or (folder / source).read_text() != code:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "mutants").mkdir(parents=True)  # a folder of PYTHONPATH that is missing at first is never searched
-        for name in ("tests", "params.yaml", "dvc.yaml", "docs"):
+        for name in ("tests", "params.yaml", "matrix.yaml", "dvc.yaml", "docs"):
             (folder / name).symlink_to(REPOSITORY / name)
     shutil.rmtree(folder / "src", ignore_errors=True)
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

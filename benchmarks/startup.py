@@ -84,7 +84,7 @@ def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[s
         for command in commands:
             if command == REPRO:
                 checkout = make_study(folder / f"checkout{number}")
-                took = seconds((sys.executable, "-m", "dvc", "repro"), checkout)
+                took = seconds((sys.executable, "-m", "dvc", "repro", "report"), checkout)
                 shutil.rmtree(checkout)
             else:
                 took = seconds((*LOSSTUNE, *command.split()[1:]), study)
@@ -98,7 +98,7 @@ def measure(folder: Path, commands: Sequence[str], repeats: int) -> tuple[dict[s
 
 def make_study(folder: Path) -> Path:
     """Return a repository with this one's code and the tiny study."""
-    for name in ("src", ".dvc/config", "dvc.yaml", "params.yaml", ".gitignore"):
+    for name in ("src", ".dvc/config", "dvc.yaml", "matrix.yaml", "params.yaml", ".gitignore"):
         source, target = REPOSITORY / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

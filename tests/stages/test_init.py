@@ -81,7 +81,7 @@ def test_the_pipeline_is_that_of_this_repository_with_fingerprints_for_code_and_
     written, ours = (read(path / "dvc.yaml")["stages"] for path in (folder, REPOSITORY))
     fingerprint = written.pop("fingerprint")
     assert fingerprint["always_changed"] is True
-    assert list(written) == list(ours)
+    assert list(written) == [name for name in ours if name not in ("study", "across")]  # of a matrix
     for name, found in written.items():
         assert found["deps"][0] == f"fingerprints/{name}.json"
         assert f"fingerprints/{name}.json" in fingerprint["outs"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from losstune.config.schema import FEWEST_DRAWS
+from losstune.config.protocol import FEWEST_DRAWS
 from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Course, Judged, Size
 from tests.verdict.pooled_studies import rules_with
