@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -21,12 +23,17 @@ def ran(*times):
 @pytest.mark.parametrize("seed", range(5))
 def test_time_counts_once_however_many_trainings_run_in_it(seed):
     rng = np.random.default_rng(seed)
-    starts = rng.integers(0, 200, 30)
-    times = [(int(start), int(start + rng.integers(1, 9))) for start in starts]
-    seconds = {second for start, end in times for second in range(start, end)}
+    starts = rng.integers(0, 3000, 60)
+    times = [(int(start), int(start + rng.integers(1, 90))) for start in starts]
+    ends = {second for start, end in times for second in range(start, end)}
+    # A second without a training counts if trainings begin and end within a minute around it.
+    seconds = sorted(ends)
+    gaps = [after - before - 1 for before, after in pairwise(seconds)]
+    expected = len(seconds) + sum(gap for gap in gaps if gap <= 60)
+    assert any(gap > 60 for gap in gaps) or seed
     found = spending_of(ran(*times))
-    assert found.num_timed == 30
-    assert 60 * found.wall_min == pytest.approx(len(seconds))
+    assert found.num_timed == 60
+    assert 60 * found.wall_min == pytest.approx(expected)
     assert 60 * found.core_min == pytest.approx(sum(end - start for start, end in times))
 
 
@@ -35,6 +42,8 @@ def test_a_pause_is_no_time_of_training():
     assert (found.mean_sec, found.at_once) == (10.0, 2.0)
     assert found.trainings_in(1.0) == 12
     assert found.minutes_of(12) == pytest.approx(1.0)
+    # What a training costs besides its own time is no pause.
+    assert spending_of(ran((0, 10), (70, 80))).wall_min == pytest.approx(80 / 60)
 
 
 def test_without_times_nothing_is_known():

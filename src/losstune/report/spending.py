@@ -14,6 +14,9 @@ from losstune.verdict import wording
 from losstune.verdict.outlook import bought_by
 from losstune.verdict.results import Results
 
+PAUSE_SEC = 60.0
+"""A longer time in which nothing trains is a pause. A shorter one is what trainings cost besides their own time."""
+
 NEXT_MINUTES = 30
 """What would be bought is told for this time."""
 MOST_NAMED = 4
@@ -27,7 +30,7 @@ class Spending:
     Attributes:
         num_timed: Number of trainings whose time is known.
         core_min: Their minutes, added up.
-        wall_min: Minutes in which at least one of them ran.
+        wall_min: Minutes from the first to the last of them, without pauses.
     """
 
     num_timed: int
@@ -54,16 +57,14 @@ class Spending:
 
 
 def spending_of(executions: Iterable[Execution]) -> Spending | None:
-    """Return the time of these trainings; None if none took any.
-
-    Time in which nothing ran, as between two runs of a stage, does not count.
-    """
+    """Return the time of these trainings; None if none took any."""
     times = sorted((run.started_at, run.started_at + run.duration_sec) for run in executions if run.duration_sec > 0.0)
     if not times:
         return None
-    wall_sec, until = 0.0, -math.inf
+    wall_sec, until = 0.0, times[0][0]
     for start, end in times:
-        wall_sec += max(0.0, end - max(start, until))
+        since = start if start - until > PAUSE_SEC else until
+        wall_sec += max(0.0, end - since)
         until = max(until, end)
     core_sec = math.fsum(end - start for start, end in times)
     return Spending(num_timed=len(times), core_min=core_sec / 60.0, wall_min=wall_sec / 60.0)
