@@ -225,7 +225,7 @@ def test_the_page_of_a_pooled_study_says_what_was_spent_and_what_more_would_buy(
     assert "Spent: 219 of 220 trainings" in text
     # All trainings of the material begin at once and take two seconds.
     number = len(study.tune) + len(study.confirm)
-    assert f"A training took 2.0 s on average, and {number}.0 ran at a time." in text
+    assert f"A training took 2.0 s on average, and the study made {30 * number:,} trainings a minute." in text
     assert "settle 2 of 2 undecided losses: gce and js. To buy them, raise budget and run" in text
     assert "those of cross_entropy and kl_divergence, which all losses share" in text
     bare, _ = render(make_example(), executions=[])

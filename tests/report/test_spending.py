@@ -39,7 +39,7 @@ def test_time_counts_once_however_many_trainings_run_in_it(seed):
 
 def test_a_pause_is_no_time_of_training():
     found = spending_of(ran((0, 10), (0, 10), (1000, 1010), (1000, 1010)))
-    assert (found.mean_sec, found.at_once) == (10.0, 2.0)
+    assert (found.mean_sec, found.per_minute) == (10.0, 12.0)
     assert found.trainings_in(1.0) == 12
     assert found.minutes_of(12) == pytest.approx(1.0)
     # What a training costs besides its own time is no pause.

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from losstune.report import trials_figure
+from losstune.report.pool_rows import MOST_CONFIGURATIONS
 from losstune.report.trials_figure import learning_rate_svg, thinned
 from tests.factories import make_record
 from tests.report.pooled import make_pooled
@@ -30,16 +31,17 @@ def test_every_trial_is_a_mark_and_every_winner_two_more():
     assert marks(unconfirmed) == marks(one) + 1 - 2 * NUM_SEARCHES * len(GATED)
 
 
-def test_the_retrained_trials_of_a_pool_are_ringed():
-    study = make_pooled()
+def test_the_trials_of_a_pool_with_the_largest_weights_are_ringed():
+    study = make_pooled(budget=300, spread=0.01)
     results = study.results()
     svg = learning_rate_svg(results, study.tune)
     none = [loss.model_copy(update={"searches": ()}) for loss in results.losses]
     without = learning_rate_svg(results.model_copy(update={"losses": tuple(none)}), study.tune)
-    num_retrained = sum(len(loss.searches) for loss in results.losses)
+    num_retrained = sum(min(len(loss.searches), MOST_CONFIGURATIONS) for loss in results.losses)
+    assert num_retrained < sum(len(loss.searches) for loss in results.losses)
     assert num_retrained > 2 * len(results.losses)  # more than the winners of the searches
     assert marks(svg) == marks(without) + 2 * num_retrained
-    assert "ringed: retrained" in svg
+    assert "ringed: largest weights" in svg
 
 
 def test_few_points_are_all_kept():

@@ -11,7 +11,7 @@ from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
 from losstune.report.learning_rate_sensitivity import tolerance_of
 from losstune.report.parts.page import inline, render
-from losstune.report.pool_rows import outlook_rows, pool_rows
+from losstune.report.pool_rows import MOST_CONFIGURATIONS, outlook_rows, pool_rows
 from losstune.report.reliability import FEWEST
 from losstune.report.spending import next_line, spent_line
 from losstune.report.weights import SURE, norm_note
@@ -20,9 +20,6 @@ from losstune.verdict.results import Results
 
 _HIDDEN = {"balanced_accuracy"}
 """Without it, all standard metrics fit the page. It is shown where the study names it."""
-
-MOST_CONFIGURATIONS = 5
-"""Most configurations of a loss of a pooled study in the table; the CSV file has all."""
 
 LABELS = {
     "differences.svg": "Paired differences against the baseline, with intervals",

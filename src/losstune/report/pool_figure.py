@@ -13,7 +13,7 @@ from losstune.report.panels import WIDTH_INCHES, colour_of
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
-LEAST_LABELLED, LEAST_REST = 0.075, 0.13
+LEAST_LABELLED, LEAST_REST = 0.085, 0.13
 """Weights from which there is room for a label in a part of a bar: of a configuration, of what was not retrained."""
 _ROW_INCHES, _BOTTOM_INCHES, _TOP_INCHES, _LEFT, _RIGHT = 0.5, 0.48, 0.05, 0.2, 0.985
 

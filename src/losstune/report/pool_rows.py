@@ -8,6 +8,9 @@ from losstune.report.spending import Spending
 from losstune.verdict import wording
 from losstune.verdict.results import Results
 
+MOST_CONFIGURATIONS = 5
+"""Most configurations of a loss of a pooled study in tables and figures: those with the largest weights."""
+
 _REASONS = {
     "out of reach": "out of reach of the budget",
     "budget": "the budget ended",

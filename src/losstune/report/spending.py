@@ -43,17 +43,17 @@ class Spending:
         return 60.0 * self.core_min / self.num_timed
 
     @property
-    def at_once(self) -> float:
-        """Mean number of trainings that ran at the same time."""
-        return self.core_min / self.wall_min
+    def per_minute(self) -> float:
+        """Number of trainings a minute."""
+        return self.num_timed / self.wall_min
 
     def trainings_in(self, minutes: float) -> int:
         """Return how many trainings this time buys at the same pace."""
-        return int(self.num_timed * minutes / self.wall_min)
+        return int(self.per_minute * minutes)
 
     def minutes_of(self, num_trainings: int) -> float:
         """Return how long this number of trainings takes at the same pace."""
-        return num_trainings * self.wall_min / self.num_timed
+        return num_trainings / self.per_minute
 
 
 def spending_of(executions: Iterable[Execution]) -> Spending | None:

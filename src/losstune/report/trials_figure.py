@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.core.records import Record
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
+from losstune.report.pool_rows import MOST_CONFIGURATIONS
 from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 from losstune.verdict.wording import Units
@@ -34,8 +35,7 @@ Points = NDArray[np.float64]
 def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
     """Draw the validation score of every trial against its learning rate, one panel per loss.
 
-    Rings mark the trials whose configurations were retrained: the winners of the searches, or those of a pool that win
-    most of the searches within it.
+    Rings mark the winners of the searches, or the retrained configurations of a pool with the largest weights.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -53,10 +53,11 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
         found[0].xaxis.set_minor_locator(NullLocator())
         found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
         for loss, axes in zip(results.losses, found, strict=False):
-            winners = [r for r in trials[loss.loss] if (r.search, r.configuration) in loss.retrained]
+            chosen = loss.retrained[:MOST_CONFIGURATIONS] if results.is_pooled else loss.retrained
+            winners = [r for r in trials[loss.loss] if (r.search, r.configuration) in chosen]
             _draw_trials(axes, trials[loss.loss], winners, units, (first, last), (low, high))
             finish_panel(axes, loss.loss)
-        ring = "retrained" if results.is_pooled else "winner"
+        ring = "largest weights" if results.is_pooled else "winner"
         beyond = "▴: above" if units.minimize else "▾: below"
         label_panels(
             figure, f"learning rate (ringed: {ring} · ×: diverged · {beyond} the frame)", f"validation {units.axis}"
