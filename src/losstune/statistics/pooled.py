@@ -206,7 +206,10 @@ class PooledStudy:
         for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
             mean = self._estimates[other].mean - self._estimates[baseline].mean
-            found.append(PooledDifference(mean, Variance(value, search.freedom), seed))
+            # What remains after a subtraction is less certain. If nothing were cut off, the square of the share would
+            # be exact; with the cut, the share itself keeps the level in simulated studies.
+            freedom = search.freedom * value / search.value
+            found.append(PooledDifference(mean, Variance(value, freedom), seed))
         return found
 
     def without_search_error(self, baseline: int, others: Sequence[int]) -> list[PooledDifference]:
