@@ -52,6 +52,6 @@ def test_a_card_of_a_pooled_study_says_which_configuration_it_has():
     results = study.results()
     record = next(r for r in study.confirm if r.configuration == results.of("focal").winner)
     text = model_card(results, record, objective="", link="", takes="")
-    assert f"- **Block**: {record.index}, the first and not the best one of the configuration that wins most" in text
+    assert f"- **Block**: {record.index}, the first and not the best one of the configuration that wins more" in text
     assert "| this model | expected result of its search |" in text
     assert f"| accuracy | {record.test['accuracy']:.4f} | {results.of('focal').scores['accuracy'].mean:.4f} |" in text

@@ -60,6 +60,6 @@ def _which(results: Results, record: Record) -> str:
     if not results.is_pooled:
         return f"- **Block**: {record.number}, the first and not the best one. Expect the mean scores."
     return (
-        f"- **Block**: {record.index}, the first and not the best one of the configuration that wins most of the "
-        "searches within the pool. Expect the mean scores."
+        f"- **Block**: {record.index}, the first and not the best one of the configuration that wins more "
+        "searches within the pool than any other. Expect the mean scores."
     )

@@ -13,8 +13,8 @@ from losstune.report.panels import WIDTH_INCHES, colour_of
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
-LEAST_LABELLED, LEAST_REST = 0.085, 0.13
-"""Weights from which there is room for a label in a part of a bar: of a configuration, of what was not retrained."""
+LEAST_LABELLED, LEAST_WORDS, LEAST_REST = 0.055, 0.085, 0.13
+"""Weights from which a part of a bar has room for a label, for a label in words, and for that of the rest."""
 _ROW_INCHES, _BOTTOM_INCHES, _TOP_INCHES, _LEFT, _RIGHT = 0.5, 0.48, 0.05, 0.2, 0.985
 
 
@@ -77,6 +77,8 @@ def _draw_bar(axes: Axes, place: int, loss: LossResult, results: Results) -> Non
             continue
         text = "not retrained"
         if search is not None:
-            text = f"{results.units.score(search.test)}\n{wording.count(search.num_blocks or 0, 'seed')}"
+            num_seeds = search.num_blocks or 0
+            seeds = f"×{num_seeds}" if width < LEAST_WORDS else wording.count(num_seeds, "seed")
+            text = f"{results.units.score(search.test)}\n{seeds}"
         tone = COLOURS["muted" if search is None else "ink"]
         axes.text(100 * (start + width / 2), place, text, ha="center", va="center", fontsize=8, color=tone)

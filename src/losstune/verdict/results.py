@@ -66,7 +66,7 @@ class LossResult(SparseRow):
             search has no winner, or all trials of a pool's first search failed, this and most of the next fields are
             empty.
         winner: The configuration to use: the winner with the best validation score over all searches; of a pool, the
-            retrained configuration that wins most of the searches within it.
+            retrained configuration that wins more searches within it than any other.
         winner_search: The search that found it.
         winner_index: Its trial number; 0 is the published defaults.
         winner_validation: Its final validation score.
