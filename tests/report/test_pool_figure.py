@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from losstune.report.pool_figure import LEAST_LABELLED, parts, pool_svg
+from losstune.report.pool_figure import LEAST_WORDS, parts, pool_svg
 from tests.report.pooled import make_pooled
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,7 +25,7 @@ def test_each_wide_part_names_its_score_and_its_seeds():
     for loss in ("cross_entropy", "focal"):
         assert loss in texts
         assert results.units.score(results.of(loss).scores["accuracy"].mean) in texts
-        wide = [search for search in results.of(loss).searches if search.weight >= LEAST_LABELLED]
+        wide = [search for search in results.of(loss).searches if search.weight >= LEAST_WORDS]
         assert wide
         for search in wide:
             assert results.units.score(search.test) in texts

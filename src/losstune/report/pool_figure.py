@@ -13,7 +13,7 @@ from losstune.report.panels import WIDTH_INCHES, colour_of
 from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results, SearchResult
 
-LEAST_LABELLED, LEAST_WORDS, LEAST_REST = 0.055, 0.085, 0.13
+LEAST_LABELLED, LEAST_WORDS, LEAST_REST = 0.06, 0.095, 0.13
 """Weights from which a part of a bar has room for a label, for a label in words, and for that of the rest."""
 _ROW_INCHES, _BOTTOM_INCHES, _TOP_INCHES, _LEFT, _RIGHT = 0.5, 0.48, 0.05, 0.2, 0.985
 
@@ -75,10 +75,18 @@ def _draw_bar(axes: Axes, place: int, loss: LossResult, results: Results) -> Non
         axes.plot([100 * start] * 2, [place - 0.36, place + 0.36], color=COLOURS["card"], linewidth=1.6)
         if width < (LEAST_REST if search is None else LEAST_LABELLED):
             continue
-        text = "not retrained"
+        text, is_narrow = "not retrained", width < LEAST_WORDS
         if search is not None:
-            num_seeds = search.num_blocks or 0
-            seeds = f"×{num_seeds}" if width < LEAST_WORDS else wording.count(num_seeds, "seed")
-            text = f"{results.units.score(search.test)}\n{seeds}"
+            score, num_seeds = results.units.score(search.test), search.num_blocks or 0
+            seeds = f"×{num_seeds}" if is_narrow else wording.count(num_seeds, "seed")
+            text = f"{score.removesuffix('%') if is_narrow else score}\n{seeds}"
         tone = COLOURS["muted" if search is None else "ink"]
-        axes.text(100 * (start + width / 2), place, text, ha="center", va="center", fontsize=8, color=tone)
+        axes.text(
+            100 * (start + width / 2),
+            place,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7.5 if is_narrow else 8,
+            color=tone,
+        )
