@@ -117,4 +117,4 @@ def bought_by(results: Results, num_trainings: int) -> list[str]:
 
 
 def _z(probability: float) -> float:
-    return float(scipy.stats.norm.ppf(probability))
+    return float(scipy.special.ndtri(probability))
