@@ -217,7 +217,7 @@ class Replay:
             self._known[loss, num_searches] = Trials(
                 order=Order(rank_T, is_default),
                 configuration_T=np.where(is_default, 0, trial),
-                validation_T=validation[:number],
+                validation_T=validation[:number].astype(np.float64),
                 failed_T=np.zeros(number, np.bool_),
             )
         return self._known[loss, num_searches]
@@ -257,7 +257,7 @@ def neighbours(bank: Bank, size: int, rng: np.random.Generator) -> int:
         distance[tried] = np.inf
         tried.append(int(np.argmin(distance)))
         score.append(bank.rank[tried[-1], rng.integers(bank.rank.shape[1])])
-    return tried[int(np.argmax(score))]
+    return int(tried[int(np.argmax(score))])
 
 
 def halving(bank: Bank, size: int, rng: np.random.Generator) -> int:

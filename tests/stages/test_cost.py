@@ -8,6 +8,7 @@ import pytest
 from losstune.config.load import load_params
 from losstune.core.errors import LosstuneError
 from losstune.stages import confirm, cost, prepare, tune
+from tests.stages.pooled_study import lay_out, run
 from tests.test_pipeline import SMALL, write_params
 
 
@@ -119,3 +120,93 @@ def test_data_that_is_not_prepared_is_told(tmp_path):
     write_params(tmp_path, SMALL)
     with pytest.raises(LosstuneError, match="no such file; `losstune prepare` writes it"):
         told(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    folder = lay_out(tmp_path_factory.mktemp("pooled") / "study")
+    run(folder, "prepare")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pooled_done(pooled, tmp_path_factory):
+    folder = shutil.copytree(pooled, tmp_path_factory.mktemp("pooled-done") / "study")
+    run(folder, "tune", "confirm")
+    return folder
+
+
+def decided(folder):
+    """The rows on what a study can decide, as one text."""
+    before = content(folder)
+    rows = list(cost.rows(load_params(folder / "params.yaml"), folder, folder))
+    assert content(folder) == before
+    names = [name for name, _ in rows]
+    return " | ".join(text for _, text in rows[names.index("decides") :])
+
+
+def test_a_pooled_study_tunes_one_search_and_spends_at_most_its_budget(pooled, tmp_path):
+    rows = told(shutil.copytree(pooled, tmp_path / "study"))
+    assert rows["tune"].startswith("kept 0, to train 24 of 24, 24 epochs: about ")
+    assert rows["confirm"].startswith("kept 0, to train at most 86 of 86, at most 86 epochs: about ")
+    assert "budget" not in rows
+
+
+def test_a_pooled_study_with_explicit_numbers_spends_at_most_these(pooled, tmp_path):
+    folder = shutil.copytree(pooled, tmp_path / "study")
+    rows = told(folder, budget=None, tune__num_searches=3, confirm__num_blocks=9)
+    # 3 losses x (2 further searches x 8 + 9 blocks), and 9 controls.
+    assert rows["confirm"].startswith("kept 0, to train at most 84 of 84, ")
+
+
+def test_before_the_first_round_typical_variances_say_what_can_be_decided(pooled, tmp_path):
+    text = decided(shutil.copytree(pooled, tmp_path / "study"))
+    shape = (
+        r"with 80% power, where all losses go on to the end: differences of (\S+) to (\S+) points, equivalence within "
+    )
+    low, high = map(float, re.match(shape, text).groups())
+    # One candidate: 2 searches and 8 blocks are the least, at any level up to 5%.
+    for found, (search, seed) in zip((low, high), ((2.3e-5, 1.6e-5), (8.1e-5, 1.9e-4)), strict=True):
+        assert 0 < found <= 100 * (2.1 + 0.9) / 0.7 * (search / 2 + seed / 8) ** 0.5
+    assert "by typical variances" in text
+    assert "the ROPE is 0.50 points" in text
+
+
+def test_after_the_first_round_its_own_variances_say_it(pooled_done, tmp_path):
+    folder = shutil.copytree(pooled_done, tmp_path / "study")
+    write_params(folder, {"budget": {"trainings": 1000}})
+    text = decided(folder)
+    assert "by the variances of this study's rounds so far" in text
+    shown = float(re.search(r"differences of (\S+) points", text)[1])
+    write_params(folder, {"budget": {"trainings": 4000}})
+    assert float(re.search(r"differences of (\S+) points", decided(folder))[1]) < shown
+
+
+def test_a_budget_that_ends_before_the_first_claim_decides_nothing_and_says_what_would(pooled, tmp_path):
+    folder = shutil.copytree(pooled, tmp_path / "study")
+    write_params(folder, {"budget": {"trainings": 50}})
+    assert decided(folder) == (
+        "nothing: the budget ends before the first look that may decide, which needs 81 trainings if all losses are "
+        "still in the race"
+    )
+
+
+def test_minutes_are_shown_as_trainings(pooled, tmp_path):
+    folder = shutil.copytree(pooled, tmp_path / "study")
+    rows = told(folder, budget={"minutes": 2.0})
+    number = int(re.fullmatch(r"2 minutes pay for ([\d,]+) trainings", rows["budget"])[1].replace(",", ""))
+    assert rows["confirm"].startswith(f"kept 0, to train at most {number - 24:,} of {number - 24:,}, ")
+
+
+def test_a_finished_pooled_study_has_nothing_left_to_train(pooled_done, tmp_path):
+    rows = told(shutil.copytree(pooled_done, tmp_path / "study"))
+    assert rows["tune"] == "kept 24, to train 0 of 24"
+    assert re.fullmatch(r"kept (\d+), to train 0 of \1", rows["confirm"])
+
+
+def test_another_loss_of_a_pooled_study_keeps_the_first_blocks_of_the_others(pooled_done, tmp_path):
+    folder = shutil.copytree(pooled_done, tmp_path / "study")
+    rows = told(folder, losses=[*SMALL["losses"], "gce"], budget={"trainings": 150})
+    assert rows["tune"].startswith("kept 24, to train 8 of 32, ")
+    # Four blocks of three losses, the control, and the positive control in these blocks.
+    assert rows["confirm"].startswith("kept 17, to train at most 101 of 118, ")

@@ -49,7 +49,8 @@ def test_a_study_is_a_few_lines_and_says_what_it_is(folder):
     said = init(folder, "photos")
     assert "data photos: 3 classes: class0, class1, class2 30 images, 10 per class" in said
     assert "wrote params.yaml, dvc.yaml, .gitignore, .dvcignore, .dvc" in said
-    assert "cost 288 trainings to tune and 201 to confirm, of 15 epochs each" in said
+    # 1.5 x (12 losses x (2 searches x 12 trials + 9 blocks) + 9 controls), in hundreds.
+    assert "cost at most 700 trainings of 15 epochs each; " in said
     assert "Initialized DVC" not in said
     assert "tracking neither Git nor DVC tracks photos" in said
     assert said.endswith(
@@ -58,9 +59,10 @@ def test_a_study_is_a_few_lines_and_says_what_it_is(folder):
     assert read(folder / "params.yaml") == {
         "study": {"name": "my-birds"},
         "data": {"name": "imagefolder", "root": "photos"},
+        "budget": {"trainings": 700},
         "losses": list(losses_of("screen")),
     }
-    assert len((folder / "params.yaml").read_text().splitlines()) <= 10
+    assert len((folder / "params.yaml").read_text().splitlines()) <= 12
     assert losstune(folder, "check").returncode == 0
     assert "no_scm" not in (folder / ".dvc/config").read_text()
     assert (folder / ".gitignore").read_text().splitlines()[1:] == list(IGNORED)
@@ -70,10 +72,11 @@ def test_a_study_is_a_few_lines_and_says_what_it_is(folder):
 
 def test_the_number_of_trainings_is_that_of_check(folder):
     said = init(folder, "photos", "--losses", "robust")
-    tune, confirm = re.search(r"cost ([\d,]+) trainings to tune and ([\d,]+) to confirm", said).groups()
+    number = int(re.search(r"cost at most ([\d,]+) trainings", said)[1].replace(",", ""))
     checked = " ".join(losstune(folder, "check").stdout.split())
-    assert f"= {tune.replace(',', '')} trainings" in checked
-    assert f"= {confirm.replace(',', '')} trainings" in checked
+    tuned = int(re.search(r"for each of \d+ losses = ([\d,]+) trainings", checked)[1].replace(",", ""))
+    assert f"in rounds: at most {number - tuned:,} trainings" in checked
+    assert f"budget {number:,} trainings protocol pooled" in checked
 
 
 def test_the_pipeline_is_that_of_this_repository_with_fingerprints_for_code_and_settings(folder):

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from losstune import statistics
 
@@ -60,3 +60,30 @@ def test_the_formulas_at_other_levels(mean, alpha):
     assert statistics.blocks_to_match(mean, 1.3, rope=2.0, alpha=alpha, power=0.9) == max(
         math.ceil(match), math.ceil(math.log2(1 / alpha))
     )
+
+
+@pytest.mark.parametrize("freedom", [2.5, 8.0, 25.0, math.inf])
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05 / 13, 0.8), (0.01, 0.95)])
+def test_the_smallest_difference_has_its_power_by_the_noncentral_t(freedom, alpha, power):
+    found = statistics.smallest_difference(0.3, freedom, alpha=alpha, power=power)
+    if math.isinf(freedom):
+        normal = NormalDist()
+        expected = 0.3 * (normal.inv_cdf(1.0 - alpha / 2.0) + normal.inv_cdf(power))
+        assert found == pytest.approx(expected, rel=1e-4)
+    else:
+        # The density of nct is integrated, because its distribution function is what was inverted.
+        critical = stats.t.ppf(1.0 - alpha / 2.0, freedom)
+        below, _ = integrate.quad(stats.nct(freedom, found / 0.3).pdf, -30.0, critical, limit=200)
+        assert 1.0 - below == pytest.approx(power, abs=1e-5)
+
+
+@pytest.mark.parametrize("freedom", [6, 20])
+def test_a_simulated_study_finds_the_smallest_difference_and_the_smallest_margin_as_often_as_promised(freedom):
+    rng, num, alpha, power = np.random.default_rng(5), 40_000, 0.05, 0.8
+    errors = np.sqrt(rng.chisquare(freedom, num) / freedom)
+    difference = statistics.smallest_difference(1.0, freedom, alpha=alpha, power=power)
+    found = (rng.normal(difference, 1.0, num) / errors > stats.t.ppf(1.0 - alpha / 2.0, freedom)).mean()
+    assert found == pytest.approx(power, abs=0.01)
+    margin = statistics.smallest_margin(1.0, freedom, alpha=alpha, power=power)
+    within = (np.abs(rng.normal(0.0, 1.0, num)) <= margin - stats.t.ppf(1.0 - alpha, freedom) * errors).mean()
+    assert within == pytest.approx(power, abs=0.04)

@@ -227,6 +227,8 @@ def test_the_noise_of_the_seeds_is_subtracted_from_the_jackknife_but_never_all_o
         assert LEAST_SEARCH_SHARE * whole.search.value <= found.search.value * (1.0 + 1e-6)
         assert found.search.value <= whole.search.value * (1.0 + 1e-6)
         kept.append(found.search.value / whole.search.value)
+        # What remains is less certain.
+        assert found.search.freedom == pytest.approx(kept[-1] * whole.search.freedom, rel=1e-6)
     assert min(kept) == pytest.approx(LEAST_SEARCH_SHARE, rel=1e-6)
     assert np.mean(kept) < 0.8
 

@@ -223,3 +223,95 @@ def test_a_growing_plan_goes_on_in_the_middle_of_a_block(tmp_path):
     assert (len(plan.kept), plan.is_open) == (2, True)
     assert len(work_off(plan, tmp_path)) == 1
     assert plan.is_complete
+
+
+def guessing_plan(root, *, guessed=(2, 3, 4), later=(2, 3)):
+    """A plan of two jobs, of which the next block is guessed to have three further ones, and has two of them."""
+
+    def grow(records):
+        if len(records) == 2:
+            return [block_unit(number) for number in later]
+        return [] if records else [block_unit(0), block_unit(1)]
+
+    return GrowingPlan(grow, 12, Ledger(root), lambda records: [block_unit(number) for number in guessed])
+
+
+def keep(root, plan, job):
+    entry = finished(job)
+    Ledger(root).put(entry)
+    plan.finish(entry)
+
+
+def test_a_worker_that_would_be_idle_gets_a_job_of_the_next_block(tmp_path):
+    plan = guessing_plan(tmp_path)
+    first, second = plan.next(), plan.next()
+    assert plan.next() is None
+    assert plan.foresee(2) is None  # both workers are busy
+    keep(tmp_path, plan, first)
+    early = plan.foresee(2)
+    assert early.keys == block_unit(2).keys
+    assert plan.foresee(2) is None
+    assert not plan.needs(early.keys[0])
+    keep(tmp_path, plan, early)
+    assert (plan.num_finished, plan.total) == (1, 12)  # it counts only once the plan asks for it
+    keep(tmp_path, plan, second)
+    assert plan.needs(early.keys[0])
+    assert plan.num_finished == 3
+    assert [job.keys for job in work_off(plan, tmp_path)] == [block_unit(3).keys]
+    assert [entry.record.key for entry in plan.entries()] == [block_unit(number).keys[0] for number in range(4)]
+    assert plan.is_complete
+
+
+def test_a_job_that_still_runs_when_the_plan_asks_for_it_is_not_trained_twice(tmp_path):
+    plan = guessing_plan(tmp_path)
+    first, second = plan.next(), plan.next()
+    keep(tmp_path, plan, first)
+    early = plan.foresee(2)
+    keep(tmp_path, plan, second)
+    assert [job.keys for job in work_off(plan, tmp_path)] == [block_unit(3).keys]
+    assert not plan.is_complete
+    keep(tmp_path, plan, early)
+    assert plan.is_complete
+    assert [entry.record.key for entry in plan.entries()] == [block_unit(number).keys[0] for number in range(4)]
+
+
+def test_as_many_jobs_as_there_are_workers_are_trained_before_the_plan_asks_for_them(tmp_path):
+    plan = guessing_plan(tmp_path, guessed=tuple(range(2, 40)))
+    first, _ = plan.next(), plan.next()
+    keep(tmp_path, plan, first)
+    trained = 0
+    while (job := plan.foresee(4)) is not None:
+        keep(tmp_path, plan, job)
+        trained += 1
+    assert trained == 4
+
+
+def test_what_the_plan_never_asks_for_is_kept_and_does_not_count(tmp_path):
+    plan = guessing_plan(tmp_path, guessed=(9,), later=())
+    first, second = plan.next(), plan.next()
+    keep(tmp_path, plan, first)
+    early = plan.foresee(2)
+    keep(tmp_path, plan, second)
+    assert plan.is_complete
+    assert plan.is_exhausted()
+    assert plan.foresee(9) is None
+    keep(tmp_path, plan, early)
+    assert (plan.total, plan.num_finished, len(plan.entries())) == (2, 2, 2)
+    assert early.keys[0] in Ledger(tmp_path)
+    again = guessing_plan(tmp_path, guessed=(9,), later=())
+    assert again.is_complete
+
+
+def test_a_job_that_is_in_the_ledger_is_not_guessed_again(tmp_path):
+    Ledger(tmp_path).put(finished(block_unit(2)))
+    plan = guessing_plan(tmp_path)
+    first, _ = plan.next(), plan.next()
+    keep(tmp_path, plan, first)
+    assert plan.foresee(2).keys == block_unit(3).keys
+
+
+def test_a_plan_that_is_known_from_the_start_guesses_nothing(tmp_path):
+    plan = FixedPlan([block_unit(0)], Ledger(tmp_path))
+    assert plan.foresee(8) is None
+    plan.next()
+    assert plan.foresee(8) is None

@@ -262,14 +262,15 @@ def test_the_first_search_of_few_losses_sets_none_aside():
         ({}, {}),
         ({"spread": 0.05}, {"size": 15, "most_searches": 3}),
         ({"spread": 0.0}, {"budget": 600, "most_searches": 50, "most_blocks": 100}),
+        ({"spread": 0.03}, {"candidates": "abcdefghij", "size": 12, "most_searches": 8, "most_blocks": 64}),
     ],
 )
 def test_equal_losses_are_rarely_called_different_over_all_candidates_and_looks(world, rules):
-    false = 0
-    for seed in range(120):
-        course = follow(World(rules_with("abcd", **rules), seed, **world), rules_with("abcd", **rules))
+    rules, false, repeats = rules_with(**{"candidates": "abcd"} | rules), 0, 100
+    for seed in range(repeats):
+        course = follow(World(rules, seed, **world), rules)
         false += any(judged.decision in ("better", "worse") for judged in course.judged.values())
-    assert false / 120 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
+    assert false / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 
 def test_a_configuration_that_failed_is_not_retrained():

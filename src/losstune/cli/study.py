@@ -33,12 +33,11 @@ def check() -> None:
     """
     params = load_params()
     with collection_paused():
-        from losstune.losses.registry import identical_to
         from losstune.stages.checked import checked_spaces, hints
         from losstune.stages.data_rows import data_rows
         from losstune.stages.device import check_device
         from losstune.stages.own_loop import loop_notes
-        from losstune.study.plan_size import num_degraded, num_trainings
+        from losstune.stages.plan_rows import plan_rows, total_of
         from losstune.study.search import SHARED
 
     facts = data_rows(params.data, str(PARAMS_FILE))
@@ -46,18 +45,6 @@ def check() -> None:
     spaces, own_notes = checked_spaces(params, Path.cwd())
     own_notes += loop_notes(params, spaces, Path.cwd())
     cells = _cells(params)
-    num_losses, num_searches, num_trials = (
-        len(params.loss_names),
-        params.tune.num_searches,
-        params.tune.trials_per_loss,
-    )
-    num_blocks = params.confirm.num_blocks
-    equal_loss = identical_to(params.baseline, params.loss_names)
-    degraded = num_degraded(params)
-    num_tuned, num_confirmed = num_trainings(params)
-    control = f" + 1 control ({equal_loss} as {params.baseline})" if equal_loss else ""
-    control += f" + {degraded} of the degraded {params.baseline}" if degraded else ""
-    at_most = "at most " if params.confirm.stopping == "anytime" else ""
     shared = [*SHARED, *sorted(params.search_space.training)]
     own = {name: [key for key in space.ranges if key not in shared] for name, space in spaces.items()}
     searched = "; ".join(f"{name} {', '.join(keys)}" for name, keys in own.items() if keys)
@@ -66,17 +53,17 @@ def check() -> None:
         echo_row(name, text)
     echo_row("model", f"{params.model_label}, {params.training.epochs} epochs per training")
     echo_row("baseline", params.baseline)
-    echo_row("tune", f"{num_losses} losses x {num_searches} searches x {num_trials} trials = {num_tuned} trainings")
-    echo_row("confirm", f"{num_losses} losses x {num_blocks} blocks{control} = {at_most}{num_confirmed} trainings")
+    for name, text in plan_rows(params):
+        echo_row(name, text)
     echo_row("searched", f"{', '.join(shared)}" + (f"; {searched}" if searched else ""))
     for line in own_notes:
         echo_row("your code", line)
     for topic, line in hints(params, spaces, Path.cwd()):
         echo_row(topic, line)
     if cells:
-        total = sum(sum(num_trainings(cell.params)) for cell in cells)
         studies = "1 study" if len(cells) == 1 else f"{len(cells)} studies"
-        echo_row("matrix", f"{studies}, {at_most}{total} trainings: {', '.join(cell.name for cell in cells)}")
+        total = total_of(cell.params for cell in cells)
+        echo_row("matrix", f"{studies}, {total}: {', '.join(cell.name for cell in cells)}")
 
 
 @click.command()

@@ -6,41 +6,88 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Execution
 from losstune.stages.concurrency import num_workers_of
 from losstune.stages.study import Study
+from losstune.study.plan_size import num_controls
+from losstune.study.registration import registered_budget
+from losstune.verdict.round_sizes import FIRST_BLOCKS
 
 
 def num_trainings(study: Study, executions: Sequence[Execution]) -> int | None:
     """Return the most trainings of the study; None if the settings name numbers of searches and blocks instead.
 
-    Minutes become trainings by the mean duration of the trainings that ``tune`` has finished, and the number of
-    trainings that run at the same time.
+    Minutes become trainings once, when the study is registered, by the mean duration of the trainings that ``tune``
+    has finished. On a slower machine, a registered study keeps its number.
 
     Raises:
         LosstuneError: If the budget does not pay for the first look, or the number of workers is not known.
     """
-    params = study.params
-    budget, size, num_losses = params.budget, params.tune.trials_per_loss, len(params.loss_names)
+    budget = study.params.budget
     if budget is None:
         return None
-    number, key = budget.trainings, f"budget.trainings: found {budget.trainings}"
-    if number is None:
-        workers = num_workers_of(study)
-        if workers is None:
+    require_budget(study.params)
+    if budget.trainings is not None:
+        return budget.trainings
+    return registered(study) or in_minutes(study, float(np.mean([one.duration_sec for one in executions])))
+
+
+def registered(study: Study) -> int | None:
+    """Return the number of trainings that was registered for a budget in minutes; None if there is none yet."""
+    return registered_budget(study.root, study.params.study.name, study.registration)
+
+
+def in_minutes(study: Study, each_sec: float) -> int:
+    """Return how many trainings of this duration the minutes pay for.
+
+    Raises:
+        LosstuneError: If they do not pay for the first look, or the number of workers is not known.
+    """
+    params = study.params
+    minutes = params.budget.minutes if params.budget is not None else None
+    assert minutes is not None, "the budget is in minutes"
+    workers, limit = num_workers_of(study), params.resources.max_concurrent
+    if workers is None:
+        if limit == "auto":
             raise LosstuneError(
-                "budget.minutes: the number of workers of the cluster is not known; expected budget.trainings, or "
-                "resources.max_concurrent"
+                "budget.minutes: the number of workers of the cluster is not known; expected budget.trainings, or a "
+                "number in resources.max_concurrent"
             )
-        each_sec = float(np.mean([execution.duration_sec for execution in executions]))
-        assert budget.minutes is not None, "one of both"
-        number = int(60.0 * budget.minutes * workers / each_sec)
-        key = f"budget.minutes: found {budget.minutes:g}, which pays for {number} trainings of {each_sec:.2g} s"
-    fewest = num_losses * (size + 4)
+        workers = limit
+    number, fewest = int(60.0 * minutes * workers / each_sec), first_look(params)
     if number < fewest:
+        needed = fewest * each_sec / workers / 60.0
         raise LosstuneError(
-            f"{key}, expected at least {fewest}: one search of {size} trials and 4 blocks for each of {num_losses} "
-            "losses; raise it, or lower tune.trials_per_loss"
+            f"budget.minutes: found {minutes:g}, which pays for {number:,} trainings of {each_sec:.2g} s, expected at "
+            f"least {needed:.2g}, for {_of_first_look(params)}"
         )
     return number
+
+
+def require_budget(params: Params, source: str = "") -> None:
+    """Check that a budget in trainings pays for the first look.
+
+    Raises:
+        LosstuneError: If it does not.
+    """
+    if params.budget is not None and params.budget.trainings is not None:
+        found, fewest = params.budget.trainings, first_look(params)
+        if found < fewest:
+            raise LosstuneError(
+                f"{source}budget.trainings: found {found}, expected at least {fewest}, for {_of_first_look(params)}"
+            )
+
+
+def first_look(params: Params) -> int:
+    """Return the trainings up to the first look, with all controls."""
+    return len(params.loss_names) * (params.tune.trials_per_loss + FIRST_BLOCKS) + num_controls(params)
+
+
+def _of_first_look(params: Params) -> str:
+    size, num_losses = params.tune.trials_per_loss, len(params.loss_names)
+    return (
+        f"one search of {size} trials and {FIRST_BLOCKS} blocks for each of {num_losses} losses, and the controls; "
+        "raise it, or lower tune.trials_per_loss"
+    )

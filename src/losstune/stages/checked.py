@@ -9,9 +9,11 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.data import imbalance, prepared
 from losstune.data.manifest import Manifest
+from losstune.stages.budgets import require_budget
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import PREPARED
 from losstune.stages.model_fit import check_model, known_input, pretrained_notes
+from losstune.stages.plan_rows import protocol_notes
 from losstune.stages.recipe import require_recipe, soft_label_notes
 from losstune.stages.setting_notes import setting_notes
 from losstune.stages.study import check_names
@@ -33,6 +35,7 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
         LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
+    require_budget(params, f"{source}: ")
     notes = check_model(params, spaces, folder, source)
     manifest = _manifest(folder)
     if manifest is not None and _may_be_of(params, manifest):
@@ -45,7 +48,7 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
 
 def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tuple[str, str]]:
     """Return hints for the user before a study runs: a topic and a line each. They are no errors."""
-    found = [("training", line) for line in setting_notes(params)]
+    found = [*protocol_notes(params), *(("training", line) for line in setting_notes(params))]
     if params.data.label_noise == 0.0 and params.data.noisy_splits != ("train",):
         found.append(("data", "data.noisy_splits has no effect with data.label_noise: 0"))
     found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]

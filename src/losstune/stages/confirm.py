@@ -27,7 +27,7 @@ from losstune.statistics import first_decision, num_control_blocks
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
-from losstune.study.plan_size import num_degraded
+from losstune.study.plan_size import num_degraded, num_trainings
 from losstune.study.registration import (
     Registration,
     register,
@@ -57,6 +57,8 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """
     study = open_study(params, folder, root, find_device)
     with open_ledger(study.params, root) as ledger, execute.exclusive(root, "confirm") as place:
+        if ledger.shared is not None:
+            take_registrations(study.root, ledger.shared)
         if study.params.is_pooled:
             plan = _pooled_plan(study, ledger)
         else:
@@ -167,15 +169,28 @@ def _pooled_plan(study: Study, ledger: Ledger) -> Plan:
     """Register the study with its budget, and plan the rounds."""
     trials = read_records(study.folder / TRIALS)
     first = pooled.growing(study, trials, None)([])
-    measured = budgets.num_trainings(study, read_executions(study.folder / TRIAL_EXECUTIONS))
+    budget = budgets.num_trainings(study, read_executions(study.folder / TRIAL_EXECUTIONS))
     keys = [job.keys[0] for job in first if job.indices == (0,) and job.stage == "confirm"]
-    budget = _register(study, keys, ledger, measured).num_trainings or measured
-    return GrowingPlan(pooled.growing(study, trials, budget), pooled.most_trainings(study, budget), ledger)
+    budget = _register(study, keys, ledger, budget).num_trainings or budget
+    return pooled_plan(study, trials, budget, ledger)
+
+
+def pooled_plan(study: Study, trials: Sequence[Record], budget: int | None, ledger: Ledger) -> GrowingPlan:
+    """Plan the rounds of a pooled study.
+
+    Args:
+        study: The study.
+        trials: The trials of ``tune``.
+        budget: Most trainings of the study; None if the settings name numbers of searches and blocks.
+        ledger: Provides finished trainings.
+    """
+    _, most = num_trainings(study.params, budget)
+    assert most is not None, "minutes are resolved"
+    grow, guess = pooled.growing(study, trials, budget), pooled.guessing(study, trials, budget)
+    return GrowingPlan(grow, most, ledger, guess)
 
 
 def _register(study: Study, keys: Sequence[str], ledger: Ledger, budget: int | None = None) -> Registration:
-    if ledger.shared is not None:
-        take_registrations(study.root, ledger.shared)
     in_minutes = study.params.budget is not None and study.params.budget.minutes is not None
     wanted = study.registration.model_copy(update={"num_trainings": budget if in_minutes else None})
     registration = register(

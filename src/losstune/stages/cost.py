@@ -14,12 +14,13 @@ from losstune.core.records import Entry, Record
 from losstune.execution.cluster import address_source
 from losstune.stages import confirm, execute, tune
 from losstune.stages.concurrency import num_workers_of
+from losstune.stages.cost_of_rounds import Rounds
 from losstune.stages.study import Study, open_study
 from losstune.stages.timing import measure
 from losstune.stages.workers import find_device
 from losstune.study.cost import Estimate, Timings, estimate
 from losstune.study.jobs import Job
-from losstune.study.ledger import open_ledger
+from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import Plan
 from losstune.study.selection import best_of_searches
 from losstune.verdict.failures import worst_score
@@ -73,21 +74,23 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
         LosstuneError: If settings or data are invalid, ``prepare`` has not run, or all test trainings failed.
     """
     study = open_study(params, folder, root, find_device)
+    rounds = None
     with open_ledger(study.params, root, look_only=True) as ledger:
         search = tune.make_plan(study, ledger)
-        is_settled = len(search.kept) == search.total
-        worst = worst_score((entry.record for entry in search.kept), study.params.tune.measure)
-        blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger, worst)
-    is_stopped_early = params.tune.scheduler == "asha"
-    works = [
-        _work("tune", search, may_be_fewer=False, epochs_may_be_fewer=is_stopped_early),
-        _work("confirm", blocks, may_be_fewer=not is_settled, epochs_may_be_fewer=False),
-    ]
-    if not any(work.num_missing for work in works):
+        if params.is_pooled:
+            rounds = Rounds.of(study, search.kept, ledger)
+            works = [_work("tune", search, may_be_fewer=False, epochs_may_be_fewer=False), _of_rounds(rounds)]
+            kept = {"tune": search.kept, "confirm": rounds.kept}
+        else:
+            works, kept = _replicated(study, search, ledger)
+    if not any(work.num_missing for work in works) and (rounds is None or rounds.most is not None):
         return [(work.stage, _counts(work, study)) for work in works]
-    kept = {"tune": search.kept, "confirm": blocks.kept}
     num_workers = num_workers_of(study)
     timings, source = _timings(study, works, kept, num_workers)
+    if rounds is not None and rounds.most is None:
+        tuned = estimate(works[0].by_loss(), timings["tune"], None)
+        rounds = rounds.paid_by(tuned.busy_sec / works[0].num_missing)
+        works[1] = _of_rounds(rounds)
     found = []
     estimates: list[Estimate] = []
     for work in works:
@@ -106,7 +109,33 @@ def rows(params: Params, folder: Path, root: Path) -> list[tuple[str, str]]:
     if num_workers is None:
         setting = address_source(params.resources)
         source += f"; {setting}: the number of concurrent trainings on the cluster is not known here"
-    return [*found, ("timed by", source)]
+    return [*found, ("timed by", source), *(rounds.rows() if rounds is not None else ())]
+
+
+def _replicated(study: Study, search: Plan, ledger: Ledger) -> tuple[list[Work], dict[str, Sequence[Entry]]]:
+    """Return the trainings of a study whose searches are not pooled, and those of them that are finished."""
+    worst = worst_score((entry.record for entry in search.kept), study.params.tune.measure)
+    blocks = confirm.plan_blocks(study, _winners_so_far(study, search.kept), ledger, worst)
+    is_settled = len(search.kept) == search.total
+    is_stopped_early = study.params.tune.scheduler == "asha"
+    works = [
+        _work("tune", search, may_be_fewer=False, epochs_may_be_fewer=is_stopped_early),
+        _work("confirm", blocks, may_be_fewer=not is_settled, epochs_may_be_fewer=False),
+    ]
+    return works, {"tune": search.kept, "confirm": blocks.kept}
+
+
+def _of_rounds(rounds: Rounds) -> Work:
+    num_asked = rounds.most if rounds.most is not None else len(rounds.kept) + len(rounds.missing)
+    return Work(
+        stage="confirm",
+        num_asked=num_asked,
+        num_kept=len(rounds.kept),
+        missing=rounds.missing,
+        num_unknown=max(num_asked - len(rounds.kept) - len(rounds.missing), 0),
+        may_be_fewer=rounds.is_open,
+        epochs_may_be_fewer=False,
+    )
 
 
 def _work(stage: str, plan: Plan, *, may_be_fewer: bool, epochs_may_be_fewer: bool) -> Work:

@@ -86,7 +86,8 @@ def execute_stage(
                 def finished(job: Job, entry: Entry) -> None:
                     ledger.share(job.keys, are_new=True)
                     plan.finish(entry)
-                    tracker.log(entry)
+                    if plan.needs(entry.record.key):  # else it may be logged at the end
+                        tracker.log(entry)
                     if entry.execution.note is not None and entry.execution.note not in notes:
                         notes.append(entry.execution.note)
                         print(f"{stage}: {entry.execution.note}", file=sys.stderr)
@@ -101,7 +102,7 @@ def execute_stage(
             )
         entries = plan.entries()
         _report_failures(stage, entries)
-        for entry in plan.kept[num_kept:]:  # trials that TPE found in the ledger while it planned
+        for entry in plan.kept[num_kept:]:  # found in the ledger while the plan grew
             tracker.log(entry)
     except BaseException as error:
         tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import logging
+import math
 import os
 import re
 import textwrap
@@ -29,8 +30,8 @@ from losstune.stages.fingerprint import SETTINGS
 from losstune.stages.layout import BLOCKS, FINGERPRINTS, METRICS, PLOTS, PREPARED, REPORT, RESULTS, TRIALS
 from losstune.stages.model_fit import require_model
 from losstune.stages.own_checks import check_own
+from losstune.stages.plan_rows import fewest_to_decide, total_of
 from losstune.stages.study import check_names
-from losstune.study.plan_size import num_trainings
 
 DVC_FILE = Path("dvc.yaml")
 GIT_IGNORE, DVC_IGNORE = Path(".gitignore"), Path(".dvcignore")
@@ -39,6 +40,9 @@ IGNORED = (".losstune/", "mlruns/", "mlflow.db*", "dvc_plots/", "__pycache__/", 
 
 PIXELS, PIXELS_OF_PRETRAINED = 64, 224
 """The most pixels a side for losstune's own networks, and for torchvision's."""
+
+BUDGET = 1.5
+"""The budget that is written, in trainings of a study in which all losses come to the first look that may decide."""
 
 HEADER = "# What this study chose. `losstune params` shows every other key, with its default and its meaning.\n"
 
@@ -152,6 +156,9 @@ def _values(
         values["training"] = {"soft_labels": "mode_if_needed"}
     if losses == "imbalanced":
         values["tune"] = {"metric": "balanced_accuracy"}
+    # In trainings, so that the study is the same on every machine, and no search is paid for in vain.
+    needed = fewest_to_decide(parse_params(dict(values) | {"budget": {"trainings": 1}}, source="init"))
+    values["budget"] = {"trainings": math.ceil(BUDGET * needed / 100) * 100}
     return values
 
 
@@ -250,10 +257,9 @@ def _difference(path: Path, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _cost(params: Params) -> str:
-    tune, confirm = num_trainings(params)
     return (
-        f"{tune:,} trainings to tune and {confirm:,} to confirm, of {params.training.epochs} epochs each; after "
-        "`losstune prepare`, `losstune cost` estimates the minutes"
+        f"{total_of([params])} of {params.training.epochs} epochs each; after `losstune prepare`, `losstune cost` "
+        "estimates the minutes, and what can be decided"
     )
 
 

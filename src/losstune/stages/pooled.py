@@ -15,7 +15,7 @@ from losstune.study.plan_size import num_controls, num_degraded
 from losstune.study.search import propose_shared
 from losstune.training.task import Task
 from losstune.verdict.course import Course, RoundRules
-from losstune.verdict.pools import Pools, rules_of
+from losstune.verdict.pools import Guessed, Pools, rules_of
 from losstune.verdict.rounds import follow
 
 DEGRADED_BY = 0.01
@@ -73,14 +73,34 @@ def growing(study: Study, trials: Sequence[Record], budget: int | None) -> Calla
 
     def grow(records: list[Record]) -> list[Job]:
         course, _, pools = course_of(study, trials, records, budget)
-        jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
-        jobs += [
-            block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
-            for loss, trial, block in course.missing_blocks
-        ]
-        return [*jobs, *_control_jobs(study, pools, course)]
+        return _missing_jobs(study, pools, course)
 
     return grow
+
+
+def guessing(study: Study, trials: Sequence[Record], budget: int | None) -> Callable[[list[Record]], list[Job]]:
+    """Return what guesses the next jobs of ``confirm`` while results are missing.
+
+    A loss whose trials are there needs its blocks, whatever those of other losses are. Where only blocks are missing,
+    their scores are guessed, and the study is followed one look further.
+    """
+
+    def guess(records: list[Record]) -> list[Job]:
+        course, rules, pools = course_of(study, trials, records, budget)
+        if not course.missing_trials:
+            course = follow(Guessed(pools, course.missing_blocks), rules)
+        return _missing_jobs(study, pools, course)
+
+    return guess
+
+
+def _missing_jobs(study: Study, pools: Pools, course: Course) -> list[Job]:
+    jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
+    jobs += [
+        block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
+        for loss, trial, block in course.missing_blocks
+    ]
+    return [*jobs, *_control_jobs(study, pools, course)]
 
 
 def block_job(
@@ -142,15 +162,3 @@ def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
             yield block_job(study, pools, loss, trial, block, role="control", trained_as=equal_loss)
         if block < num_degraded(params):
             yield block_job(study, pools, loss, trial, block, role="degraded")
-
-
-def most_trainings(study: Study, budget: int | None) -> int:
-    """Return the most trainings of ``confirm``."""
-    params = study.params
-    first = len(params.loss_names) * params.tune.trials_per_loss
-    if budget is not None:
-        return max(budget - first, 0)
-    more_searches = params.tune.num_searches - 1
-    return len(params.loss_names) * (
-        more_searches * params.tune.trials_per_loss + params.confirm.num_blocks
-    ) + num_controls(params)

@@ -9,6 +9,7 @@ from pathlib import Path
 from losstune.config.schema import Params
 from losstune.core.records import Entry
 from losstune.stages import execute, pooled
+from losstune.stages.budgets import require_budget
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.layout import TRIAL_EXECUTIONS, TRIALS, write_entries
 from losstune.stages.study import Study, open_study, read_arrays
@@ -29,9 +30,10 @@ def run(params: Params, folder: Path, root: Path) -> None:
         root: Folder of the ledger and of MLflow's database.
 
     Raises:
-        LosstuneError: If settings or data are invalid.
+        LosstuneError: If settings or data are invalid, or the budget does not pay for the first look.
         UnfinishedStudyError: If not every trial is finished.
     """
+    require_budget(params)
     study = open_study(params, folder, root, find_device)
     for line in (*study.notes, *identical_lines(study.spaces, known_class_counts(folder))):
         print(f"tune: {line}", file=sys.stderr)

@@ -21,7 +21,7 @@ from losstune.statistics.paired import (
     wilcoxon_p_value,
     wilson_interval,
 )
-from losstune.statistics.planning import blocks_to_differ, blocks_to_match
+from losstune.statistics.planning import blocks_to_differ, blocks_to_match, smallest_difference, smallest_margin
 from losstune.statistics.pooled import Expected, Pool, PooledDifference, PooledStudy
 from losstune.statistics.pooling import Order, allocate, deleted_weights, jackknife_form, search_weights
 from losstune.statistics.replication import (
@@ -88,6 +88,8 @@ __all__ = [
     "sign_bounds",
     "sign_flip_interval",
     "sign_flip_p_value",
+    "smallest_difference",
+    "smallest_margin",
     "weighted_mean_with_interval",
     "wilcoxon_p_value",
     "wilson_interval",

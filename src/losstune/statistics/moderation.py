@@ -36,7 +36,11 @@ class Variance:
 
 
 def moderated(
-    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, most_own: float | None = None
+    variances: Sequence[Variance],
+    *,
+    most_prior: float = MOST_PRIOR_FREEDOM,
+    most_own: float = math.inf,
+    may_lower: bool = True,
 ) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
@@ -52,10 +56,12 @@ def moderated(
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
-        most_own: For groups that differ much in truth: the most degrees of freedom that a group's own variance counts
-            with. No variance is then lowered, because one that is too low makes false claims. The degrees of freedom
-            are Satterthwaite's for the sum above: no more than the group's own if its variance is far larger than the
-            others', which then say nothing about it.
+        most_own: Most degrees of freedom that a group's own variance counts with in the result. It does not change the
+            moderated variance.
+        may_lower: Whether a group may get less than its own variance. Not where groups differ much in truth, because a
+            variance that is too low makes false claims. The degrees of freedom then are Satterthwaite's for the
+            weighted sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far larger,
+            because the others then say nothing about it.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -69,21 +75,26 @@ def moderated(
     apart = _outliers(value_G, freedom_G, known)
     alike = [group for group in known if group not in apart]
     prior, location = _prior(value_G[alike], freedom_G[alike])
-    prior, most = min(prior, most_prior), float(freedom_G[alike].sum())
+    most = float(freedom_G[alike].sum())
+    prior = min(prior, most_prior)
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
-            found.append(Variance(float(value), float(freedom if most_own is None else min(freedom, most_own))))
-        elif group not in known or most_own is None:
-            own = freedom if group in known else 0.0
-            shrunk = location + own / (prior + own) * (value - location)
-            # All groups together have no more than the sum of their degrees of freedom.
-            found.append(Variance(float(shrunk), float(min(prior + own, most))))
+            found.append(Variance(float(value), float(min(freedom, most_own))))
+        elif group not in known:
+            found.append(Variance(float(location), float(min(prior, most))))
         else:
-            borrowed = min(prior, most - freedom)
-            parts = borrowed * location / (borrowed + freedom), freedom * value / (borrowed + freedom)
-            spread = (parts[0] ** 2 / borrowed if borrowed > 0.0 else 0.0) + parts[1] ** 2 / min(freedom, most_own)
-            found.append(Variance(float(max(sum(parts), value)), float(sum(parts) ** 2 / spread)))
+            # A group borrows from others: a single one has nothing to borrow.
+            allowed = prior if may_lower else min(prior, most - freedom)
+            share = freedom / (allowed + freedom)
+            borrowed, own = (1.0 - share) * location, share * value
+            if may_lower:
+                moderate = Variance(borrowed + own, prior + freedom)
+            else:
+                spread = (borrowed**2 / allowed if allowed > 0.0 else 0.0) + own**2 / min(freedom, most_own)
+                moderate = Variance(max(borrowed + own, value), (borrowed + own) ** 2 / spread)
+            # All groups together have no more than the sum of their degrees of freedom.
+            found.append(Variance(float(moderate.value), float(min(moderate.freedom, most))))
     return found
 
 

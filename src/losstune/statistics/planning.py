@@ -1,10 +1,13 @@
-"""How many blocks a comparison needs, given the spread that was observed."""
+"""How many blocks a comparison needs, given the spread that was observed, and what a comparison can show."""
 
 from __future__ import annotations
 
 import math
 
 import scipy
+
+_MOST_FREEDOM = 1e6
+"""The normal distribution, for functions that do not take infinity."""
 
 
 def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> float:
@@ -45,6 +48,44 @@ def blocks_to_match(mean: float, sd: float, *, rope: float, alpha: float, power:
     z_level, z_power = _z(1.0 - alpha), _z((1.0 + power) / 2.0 if mean == 0.0 else power)
     planned = ((z_level + z_power) * sd / margin) ** 2 + z_level**2 / 2.0
     return max(math.ceil(planned), math.ceil(math.log2(1.0 / alpha)))
+
+
+def smallest_difference(error: float, freedom: float, *, alpha: float, power: float) -> float:
+    """Return the smallest true difference that a two-sided t test finds with this power.
+
+    With the standard error e and f degrees of freedom, t has a noncentral t distribution with the noncentrality
+    ``difference / e``.
+
+    Args:
+        error: Standard error of the difference.
+        freedom: Its degrees of freedom.
+        alpha: Level of the test, after any correction for multiplicity.
+        power: Probability that the test rejects with the right sign.
+
+    Source:
+        Johnson, Kotz, Balakrishnan 1995, *Continuous Univariate Distributions* 2, chapter 31.
+    """
+    freedom = min(freedom, _MOST_FREEDOM)
+    critical = float(scipy.stats.t.ppf(1.0 - alpha / 2.0, freedom))
+    # scipy solves P(t <= critical) = 1 - power for the noncentrality.
+    return error * float(scipy.special.nctdtrinc(freedom, 1.0 - power, critical))
+
+
+def smallest_margin(error: float, freedom: float, *, alpha: float, power: float) -> float:
+    """Return the smallest margin within which two one-sided t tests show equivalence if the true difference is zero.
+
+    Both tests reject if ``|d| <= margin - t e``, with t the quantile of order ``1 - alpha``. This has the probability
+    `power` if the margin is about ``(t_{1-alpha} + t_{(1+power)/2}) e`` (Julious 2004).
+
+    Args:
+        error: Standard error of the difference.
+        freedom: Its degrees of freedom.
+        alpha: Level of each test.
+        power: Probability that both reject.
+    """
+    freedom = min(freedom, _MOST_FREEDOM)
+    level, reach = (float(scipy.stats.t.ppf(p, freedom)) for p in (1.0 - alpha, (1.0 + power) / 2.0))
+    return error * (level + reach)
 
 
 def _z(probability: float) -> float:

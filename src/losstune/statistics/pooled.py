@@ -201,12 +201,16 @@ class PooledStudy:
             noises.append(mine.noise * own[other].value + base.noise * own[baseline].value)
             seeds.append(self._seed_variance(other, baseline))
         found = []
+        most_own = min([self._most_freedom(pool) for pool in (baseline, *others)], default=1.0)
         # Never lowered: losses differ much in how reliable their searches are.
-        searches = moderated(raw, most_own=min([self._most_freedom(pool) for pool in (baseline, *others)]))
+        searches = moderated(raw, most_own=most_own, may_lower=False)
         for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
             mean = self._estimates[other].mean - self._estimates[baseline].mean
-            found.append(PooledDifference(mean, Variance(value, search.freedom), seed))
+            # What remains after a subtraction is less certain. If nothing were cut off, the square of the share would
+            # be exact; with the cut, the share itself keeps the level in simulated studies.
+            freedom = search.freedom * value / search.value
+            found.append(PooledDifference(mean, Variance(value, freedom), seed))
         return found
 
     def without_search_error(self, baseline: int, others: Sequence[int]) -> list[PooledDifference]:

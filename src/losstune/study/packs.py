@@ -50,6 +50,8 @@ class Packs:
             if job is None:
                 break
             jobs.append(job)
+        if not jobs and (job := self._plan.foresee(self._num_workers())) is not None:
+            jobs.append(job)
         self._num_packs += bool(jobs)
         return tuple(jobs)
 

@@ -32,6 +32,7 @@ class Plan:
         self._ledger = ledger
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self._needed: set[str] = set()
         self._missing: list[tuple[tuple[int, int], Job]] = []
 
     @property
@@ -63,6 +64,20 @@ class Plan:
         """Return the next job to train; None if none is left or all that are left depend on running jobs."""
         return heapq.heappop(self._missing)[1] if self._missing else None
 
+    def foresee(self, num_workers: int) -> Job | None:
+        """Return a job that the plan will probably ask for, while ``next`` waits for running jobs; None without any.
+
+        Its result is kept, and counts if the plan asks for it.
+
+        Args:
+            num_workers: Number of jobs that run at the same time.
+        """
+        return None
+
+    def needs(self, key: str) -> bool:
+        """Whether the plan has asked for this record."""
+        return key in self._needed
+
     def is_exhausted(self) -> bool:
         """Whether ``next`` has returned every job and will return no more."""
         return not self._missing and self._has_explored_all()
@@ -80,6 +95,7 @@ class Plan:
         assert len(job.keys) == 1, "stages plan one seed per job"
         key = job.keys[0]
         self._order.append(key)
+        self._needed.add(key)
         entry = self._ledger.get(key)
         if entry is not None and entry.record.status != "failed":
             self._entries[key] = entry
@@ -110,11 +126,24 @@ class GrowingPlan(Plan):
             ends the plan. It must depend on its argument alone, so that an interrupted plan can be repeated.
         most: Maximum number of records.
         ledger: Provides finished trainings.
+        guess: Takes the records so far, while others are missing, and returns the jobs that will probably be planned
+            after them. Workers that would wait for the last jobs of a block train these. Whether and when they do
+            changes no record of the plan.
     """
 
-    def __init__(self, grow: Callable[[list[Record]], list[Job]], most: int, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        grow: Callable[[list[Record]], list[Job]],
+        most: int,
+        ledger: Ledger,
+        guess: Callable[[list[Record]], list[Job]] | None = None,
+    ) -> None:
         super().__init__(most, ledger)
-        self._grow, self._is_closed = grow, False
+        self._grow, self._guess, self._is_closed = grow, guess, False
+        self._running: set[str] = set()
+        self._guessed: list[Job] = []
+        self._early: dict[str, Entry] = {}
+        self._has_guessed = False
         self._extend()
 
     @property
@@ -132,10 +161,40 @@ class GrowingPlan(Plan):
         """Whether the last block is finished."""
         return self._is_closed and self.num_finished == len(self._order)
 
+    def next(self) -> Job | None:
+        """Return the next job to train."""
+        job = super().next()
+        if job is not None:
+            self._running.add(job.keys[0])
+        return job
+
+    def foresee(self, num_workers: int) -> Job | None:
+        """Return a job of the next block if a worker would be idle; at most as many as there are workers."""
+        num_early = len(self._early) + len(self._running - self._needed)
+        if self._guess is None or self._is_closed or max(len(self._running), num_early) >= num_workers:
+            return None
+        if not self._has_guessed:
+            records = [entry.record for entry in (*self.entries(), *self._early.values())]
+            self._guessed = self._guess(records)
+            self._has_guessed = True
+        while self._guessed:
+            job = self._guessed.pop(0)
+            key = job.keys[0]
+            if key not in self._needed and key not in self._running and self._ledger.get(key) is None:
+                self._running.add(key)
+                return job
+        return None
+
     def finish(self, entry: Entry) -> None:
         """Add a finished record; the last record of a block starts the next block."""
-        super().finish(entry)
-        self._extend()
+        key = entry.record.key
+        self._running.discard(key)
+        self._has_guessed = False
+        if key in self._needed:
+            super().finish(entry)
+            self._extend()
+        else:
+            self._early[key] = entry
 
     def _has_explored_all(self) -> bool:
         return self._is_closed
@@ -145,7 +204,13 @@ class GrowingPlan(Plan):
             jobs = self._grow([entry.record for entry in self.entries()])
             self._is_closed = not jobs
             for job in jobs:
-                self._add(job, (len(self._order), 0))
+                key = job.keys[0]
+                self._early.pop(key, None)
+                if key in self._running:
+                    self._order.append(key)
+                    self._needed.add(key)
+                else:
+                    self._add(job, (len(self._order), 0))
 
 
 class SearchPlan(Plan):

@@ -9,8 +9,10 @@ from losstune.statistics import num_control_blocks
 
 def num_degraded(params: Params) -> int:
     """Return the number of blocks, from the first, on which the degraded baseline is trained."""
-    confirm = params.confirm
-    return min(confirm.num_blocks, num_control_blocks(params.report.alpha)) if confirm.positive_control else 0
+    if not params.confirm.positive_control:
+        return 0
+    enough = num_control_blocks(params.report.alpha)
+    return enough if params.budget is not None else min(params.confirm.num_blocks, enough)
 
 
 def num_controls(params: Params) -> int:
@@ -19,10 +21,14 @@ def num_controls(params: Params) -> int:
     return has_control + num_degraded(params)
 
 
-def num_trainings(params: Params) -> tuple[int, int]:
+def num_trainings(params: Params, budget: int | None = None) -> tuple[int, int | None]:
     """Return the number of trainings of ``tune``, and the most of ``confirm``, with its controls.
 
     A pooled study tunes one search of each loss. Further ones belong to the rounds of ``confirm``.
+
+    Args:
+        params: The settings.
+        budget: What a budget in minutes pays for, if known. Otherwise the second number is None.
     """
     num_losses, size = len(params.loss_names), params.tune.trials_per_loss
     if not params.is_pooled:
@@ -30,7 +36,9 @@ def num_trainings(params: Params) -> tuple[int, int]:
             num_losses * params.tune.num_searches * size,
             num_losses * params.confirm.num_blocks + num_controls(params),
         )
-    if params.budget is not None and params.budget.trainings is not None:
-        return num_losses * size, max(params.budget.trainings - num_losses * size, 0)
+    first = num_losses * size
+    if params.budget is not None:
+        budget = params.budget.trainings or budget
+        return first, None if budget is None else max(budget - first, 0)
     rest = (params.tune.num_searches - 1) * size + params.confirm.num_blocks
-    return num_losses * size, num_losses * rest + num_controls(params)
+    return first, num_losses * rest + num_controls(params)

@@ -147,7 +147,7 @@ def register(
     Raises:
         LosstuneError: If the register cannot be written.
     """
-    folder = root / FOLDER / digest([study, registration.terms["data.digest"]])[:16]
+    folder = _register_of(root, study, registration)
     earlier: list[Earlier] = []
     paths = sorted(folder.glob("*.json"))
     for path in paths:
@@ -167,6 +167,15 @@ def register(
     content = json.dumps(entry, sort_keys=True, indent=1)
     _enter(folder / f"{len(paths):04d}-{registration.protocol[:12]}.json", content + "\n")
     return registration.model_copy(update={"earlier": tuple(earlier)})
+
+
+def registered_budget(root: Path, study: str, registration: Registration) -> int | None:
+    """Return the number of trainings that was registered for these terms; None if there is none."""
+    for path in sorted(_register_of(root, study, registration).glob("*.json")):
+        entry = _read_entry(path)
+        if entry is not None and digest(entry["terms"]) == registration.protocol:
+            return entry.get("num_trainings")
+    return None
 
 
 def take_registrations(root: Path, shared: SharedLedger) -> None:
@@ -218,6 +227,10 @@ def read_registration(path: Path) -> Registration:
             "edited afterwards, so there is no verdict; `dvc repro -f confirm` registers the settings in params.yaml"
         )
     return registration
+
+
+def _register_of(root: Path, study: str, registration: Registration) -> Path:
+    return root / FOLDER / digest([study, registration.terms["data.digest"]])[:16]
 
 
 def _enter(path: Path, content: bytes | str) -> None:

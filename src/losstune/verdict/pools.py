@@ -59,6 +59,10 @@ class Pools:
         """Return a block's record; None if it is missing."""
         return self._blocks.get((loss, number))
 
+    def blocks(self, loss: str) -> list[Record]:
+        """Return the finished blocks of a loss."""
+        return [record for (owner, _), record in self._blocks.items() if owner == loss]
+
     def num_trials(self, loss: str) -> int:
         """Return the number of trials of a loss."""
         return len(self._trials.get(loss, ()))
@@ -99,17 +103,42 @@ class Pools:
         )
 
 
-def rules_of(params: Params, pools: Pools, num_controls: int, budget: int | None) -> RoundRules:
+class Guessed:
+    """The results so far, with guesses in place of blocks that are still training: to see what they will probably need.
+
+    Args:
+        pools: The results so far.
+        missing: Loss, trial and block of the scores to guess.
+    """
+
+    def __init__(self, pools: Pools, missing: Iterable[tuple[str, int, int]]) -> None:
+        self._pools, self._missing = pools, set(missing)
+
+    def trials(self, loss: str, num_searches: int) -> Trials | None:
+        """Return the trials of a loss's first searches; None if one is missing."""
+        return self._pools.trials(loss, num_searches)
+
+    def score(self, loss: str, trial: int, block: int) -> float | None:
+        """Return the test score of a trial's configuration in a block, or the mean of the loss's blocks as a guess."""
+        score = self._pools.score(loss, trial, block)
+        if score is None and (loss, trial, block) in self._missing:
+            metric = self._pools.measure.name
+            known = [record.test[metric] for record in self._pools.blocks(loss) if record.test is not None]
+            return float(np.mean(known)) if known else self._pools.trial(loss, trial).validation[metric]
+        return score
+
+
+def rules_of(params: Params, pools: Pools | None, num_controls: int, budget: int | None) -> RoundRules:
     """Return the rules of the rounds of a study.
 
     Args:
         params: The settings.
-        pools: The results so far, for the losses that take part.
+        pools: The results so far, for the losses that take part; None if all do.
         num_controls: Trainings of the controls.
         budget: Most trainings of the study; None if the settings name numbers of searches and blocks.
     """
     identical = identical_losses(params.loss_names, params.baseline)
-    entrants = [loss for loss in params.loss_names if loss in pools.entrants]
+    entrants = [loss for loss in params.loss_names if pools is None or loss in pools.entrants]
     has_budget = budget is not None
     return RoundRules(
         alpha=params.report.alpha,
@@ -123,5 +152,5 @@ def rules_of(params: Params, pools: Pools, num_controls: int, budget: int | None
         candidates=tuple(loss for loss in entrants if loss != params.baseline and loss not in identical),
         pairs=tuple((loss, equal) for loss, equal in identical.items() if {loss, equal} <= set(entrants)),
         num_controls=num_controls,
-        worst=pools.worst,
+        worst=None if pools is None else pools.worst,
     )
