@@ -162,8 +162,8 @@ A *false claim* is a loss called better or worse that is not, or called equivale
 A row of equal losses has {studies} studies by the protocol that judges them, and {replicated} by the replicated one for
 comparison; a row of real losses has {real} by each. A quarter of them is for each k in {sizes}. The share is in
 percent, with its Clopper-Pearson interval at 95%; it should be at most {alpha:g}. *Worst k* is the largest of the four
-shares. *Coverage* is the share of reported intervals, nominally {nominal:g}% over all looks of a study, that cover the truth:
-of all losses, and of the loss with the lowest share.
+shares. *Coverage* is the share of reported intervals that cover the truth, nominally {nominal:g}% over all looks of a
+study: of all losses, and of the loss with the lowest share.
 
 | losses | pooled: false claims | worst k | coverage | lowest | replicated: false claims | worst k |
 |-|-|-|-|-|-|-|
