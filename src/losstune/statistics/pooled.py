@@ -60,11 +60,13 @@ class PooledDifference:
         mean: The estimate.
         search: Variance that is due to the trials that the pools hold.
         seed: Variance that is due to the seeds of the blocks.
+        jackknife: Variance of the search before moderation; None if it was not estimated.
     """
 
     mean: float
     search: Variance
     seed: Variance
+    jackknife: Variance | None = None
 
     @property
     def error(self) -> float:
@@ -182,11 +184,19 @@ class PooledStudy:
         """Means and residual variances of the retrained configurations."""
         return self._fit
 
-    def differences(self, baseline: int, others: Sequence[int]) -> list[PooledDifference]:
+    def differences(
+        self, baseline: int, others: Sequence[int], known: Sequence[Variance] = ()
+    ) -> list[PooledDifference]:
         """Return the differences of these pools from the baseline's, with moderated variances of the search.
 
         The pools must have the same trials by number, because draws with the same number may share coordinates: the
         jackknife leaves a number out of both pools.
+
+        Args:
+            baseline: Number of the baseline's pool.
+            others: Numbers of the pools to compare.
+            known: Variances of the search of further comparisons, before moderation, as they would be with this many
+                trials. The moderation uses them, too.
 
         Raises:
             ValueError: If a pool has no trial to spare, which the variance of the search needs.
@@ -203,14 +213,14 @@ class PooledStudy:
         found = []
         most_own = min([self._most_freedom(pool) for pool in (baseline, *others)], default=1.0)
         # Never lowered: losses differ much in how reliable their searches are.
-        searches = moderated(raw, most_own=most_own, may_lower=False)
-        for other, search, noise, seed in zip(others, searches, noises, seeds, strict=True):
+        searches = moderated([*raw, *known], most_own=most_own, may_lower=False)[: len(raw)]
+        for other, jackknife, search, noise, seed in zip(others, raw, searches, noises, seeds, strict=True):
             value = max(search.value - noise, LEAST_SEARCH_SHARE * search.value)
             mean = self._estimates[other].mean - self._estimates[baseline].mean
             # What remains after a subtraction is less certain. If nothing were cut off, the square of the share would
             # be exact; with the cut, the share itself keeps the level in simulated studies.
             freedom = search.freedom * value / search.value
-            found.append(PooledDifference(mean, Variance(value, freedom), seed))
+            found.append(PooledDifference(mean, Variance(value, freedom), seed, jackknife))
         return found
 
     def without_search_error(self, baseline: int, others: Sequence[int]) -> list[PooledDifference]:

@@ -137,7 +137,8 @@ def _judge(
         course.floors[loss] = Judged(look=look, level=level, size=course.sizes[loss], difference=difference)
     if not active:
         return
-    found = dict(zip(active, study.differences(index[rules.baseline], [index[loss] for loss in active]), strict=True))
+    others, known = [index[loss] for loss in active], _known(course, active)
+    found = dict(zip(active, study.differences(index[rules.baseline], others, known), strict=True))
     # Holm's steps count the candidates that are not yet shown to differ, also those that are out of the race.
     remaining = len(rules.candidates) - sum(judged.decision in ("better", "worse") for judged in course.judged.values())
     adjusted = statistics.holm([found[loss].p_value for loss in active] + [1.0] * (remaining - len(active)))
@@ -168,6 +169,18 @@ def _judge(
         judged = course.judged[loss]
         if judged.reason is None and is_out_of_reach(rules, course, judged):
             course.judged[loss] = _ended(judged, "out of reach")
+
+
+def _known(course: Course, active: Sequence[str]) -> list[Variance]:
+    """Return the variances of losses that are out of the race, scaled to the trials of those in it.
+
+    Without them the last losses would have nobody to borrow degrees of freedom from.
+    """
+    return [
+        Variance(jackknife.value * judged.size.searches / course.sizes[active[0]].searches, jackknife.freedom)
+        for loss, judged in course.judged.items()
+        if loss not in active and (jackknife := judged.difference.jackknife) is not None
+    ]
 
 
 class _Numbers:
