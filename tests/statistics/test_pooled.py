@@ -310,3 +310,15 @@ def test_a_difference_without_error_is_known():
     assert PooledDifference(0.0, nothing, nothing).p_value == 1.0
     assert PooledDifference(0.1, nothing, nothing).p_value == 0.0
     assert PooledDifference(0.1, nothing, nothing).interval(0.95) == (0.1, 0.1)
+
+
+def test_a_single_loss_borrows_degrees_of_freedom_from_the_variances_that_are_known():
+    study = PooledStudy(drawn(np.random.default_rng(0), num_searches=3), 4, None)
+    (alone,) = study.differences(0, [1])
+    known = [Variance(alone.jackknife.value, 6.0)] * 4
+    (helped,) = study.differences(0, [1], known)
+    assert alone.search.freedom <= 2.0  # three disjoint searches
+    assert helped.search.freedom > 2.0 * alone.search.freedom
+    assert (helped.mean, helped.jackknife) == (alone.mean, alone.jackknife)
+    # A loss that is as reliable as the others keeps its variance.
+    assert helped.search.value == pytest.approx(alone.search.value)
