@@ -111,6 +111,8 @@ def _params(losses: tuple[str, ...], num_trials: int, num_blocks: int) -> Params
         update={
             "losses": losses,
             "baseline": losses[0],
+            "protocol": "replicated",
+            "budget": None,
             "tune": params.tune.model_copy(update={"trials_per_loss": num_trials // 2, "num_searches": 2}),
             "confirm": params.confirm.model_copy(update={"num_blocks": num_blocks}),
         }

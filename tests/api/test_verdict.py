@@ -9,6 +9,7 @@ from losstune.core.errors import LosstuneError
 from losstune.stages.layout import RESULTS
 from losstune.verdict.results import Results
 from tests.api.conftest import cell, make_study
+from tests.report.pooled import make_example
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,15 @@ def test_the_table_has_the_numbers_of_the_results(verdict, finished):
                 result.difference.low,
                 result.difference.high,
             )
+
+
+def test_the_table_of_a_pooled_study_says_why_losses_stopped(tmp_path):
+    results = make_example().results()
+    table = Verdict(results, tmp_path).table()
+    assert "blocks_needed" not in table
+    assert (table.loc["gce", "reason"], table.loc["js", "reason"]) == ("budget", "out of reach")
+    assert table.loc["gce", "trainings_needed"] == results.of("gce").trainings_needed
+    assert "Spent: 219 of 220 trainings." in str(Verdict(results, tmp_path))
 
 
 def test_the_criterion_is_the_loss_with_its_tuned_hyperparameters(verdict):

@@ -37,9 +37,12 @@ class Study:
     tune: list[Record]
     confirm: list[Record]
     equals: Mapping[str, str]
+    budget: int | None = None
 
     def results(self) -> Results:
-        return build_results(self.params, DATA, self.tune, self.confirm, equals=self.equals, protocol="ab12" * 16)
+        return build_results(
+            self.params, DATA, self.tune, self.confirm, equals=self.equals, protocol="ab12" * 16, budget=self.budget
+        )
 
 
 def make_study(
@@ -64,6 +67,8 @@ def make_study(
         update={
             "losses": (*scores, *without_winner),
             "baseline": baseline,
+            "protocol": "replicated",
+            "budget": None,
             "tune": params.tune.model_copy(
                 update={"num_searches": NUM_SEARCHES, "trials_per_loss": 3, "metric": metric}
             ),

@@ -1,4 +1,5 @@
 from losstune.report.card import model_card
+from tests.report.pooled import make_pooled
 from tests.report.studies import make_study
 
 
@@ -44,3 +45,13 @@ def test_a_card_says_which_part_the_model_plays():
     same = SCORES | {"focal": SCORES["cross_entropy"]}
     assert "In its study it is the verdict's choice and the baseline. " in card_of(same, "cross_entropy")[0]
     assert "In its study it is one of the losses compared. " in card_of(same, "focal")[0]
+
+
+def test_a_card_of_a_pooled_study_says_which_configuration_it_has():
+    study = make_pooled()
+    results = study.results()
+    record = next(r for r in study.confirm if r.configuration == results.of("focal").winner)
+    text = model_card(results, record, objective="", link="", takes="")
+    assert f"- **Block**: {record.index}, the first and not the best one of the configuration that wins more" in text
+    assert "| this model | expected result of its search |" in text
+    assert f"| accuracy | {record.test['accuracy']:.4f} | {results.of('focal').scores['accuracy'].mean:.4f} |" in text

@@ -9,6 +9,7 @@ import pytest
 
 from losstune.report.downloads import csv_files, data_uri
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import GATED
 
@@ -86,3 +87,32 @@ def test_a_link_holds_the_file():
     head, _, content = data_uri(text).partition(",")
     assert head == "data:text/csv;charset=utf-8;base64"
     assert base64.b64decode(content).decode() == text
+
+
+def test_a_pooled_study_has_its_configurations_with_their_weights_and_why_losses_stopped():
+    study = make_example()
+    results, files = study.results(), made(study)
+    losses = {row["loss"]: row for row in rows(files["losses.csv"])}
+    assert "blocks_needed" not in losses["gce"]
+    assert (losses["gce"]["reason"], losses["js"]["reason"]) == ("budget", "out of reach")
+    assert int(losses["gce"]["trainings_needed"]) == results.of("gce").trainings_needed
+    assert losses["focal"]["trainings_needed"] == ""
+    found = [row for row in rows(files["configurations.csv"]) if row["loss"] == "focal"]
+    for row, search in zip(found, results.of("focal").searches, strict=True):
+        assert (int(row["search"]), int(row["trial"]), int(row["blocks"])) == (
+            search.search,
+            search.index,
+            search.num_blocks,
+        )
+        assert float(row["weight"]) == pytest.approx(search.weight, rel=1e-5)
+        assert float(row["learning_rate"]) == pytest.approx(search.winner.learning_rate, rel=1e-5)
+
+
+def test_the_winners_of_replicated_searches_are_listed_with_their_search():
+    found = [row for row in rows(made()["configurations.csv"]) if row["loss"] == "focal"]
+    assert [(row["search"], row["trial"], row["learning_rate"]) for row in found] == [
+        ("0", "1", "0.003"),
+        ("1", "1", "0.003"),
+    ]
+    assert "weight" not in found[0]
+    assert "blocks_needed" in rows(made()["losses.csv"])[0]

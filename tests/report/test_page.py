@@ -13,6 +13,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.terminal import print_report
 from losstune.verdict.numbers import Score
 from tests.report.material import diagnostics_of, with_calibration, with_predictions
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
@@ -193,3 +194,63 @@ def test_what_was_lost_is_listed_with_its_cause():
     assert html.count("Diverged and failed trainings, by cause") == 1
     assert "<td>failed</td><td>1</td><td></td><td>RuntimeError: no &lt;room&gt;</td>" in html
     outline(html)
+
+
+def section(html, heading):
+    """The text of the section with this heading."""
+    return re.sub(r"<[^>]+>|\s+", " ", html.split(f"<h2>{heading}</h2>")[1].split("</section>")[0])
+
+
+def test_the_page_of_a_pooled_study_explains_its_numbers():
+    html, results = render(make_example())
+    found = outline(html)
+    assert found.texts["h1"] == "Use focal"
+    where = section(html, "Where a loss's number comes from")
+    assert "A search of 8 trials ends at the trial with the best validation score." in where
+    assert f"trials, {len(results.of('cross_entropy').searches)} configurations retrained on " in where
+    facts = " ".join(found.texts["li"].split())
+    assert "up to 2 searches of 8 trials a loss" in facts
+    assert "219 trainings" in facts
+    assert "expected result of a search of 8 trials" in section(html, "All losses")
+    assert "about 1,100 more trainings" in section(html, "All losses")
+    assert f"for {len(results.rounds.looks)} looks at the test split" in section(html, "Controls")
+    protocol = section(html, "The protocol")
+    assert f"better and worse {results.rounds.fewest_blocks} blocks; budget 220 trainings" in protocol
+
+
+def test_the_page_of_a_pooled_study_says_what_was_spent_and_what_more_would_buy():
+    study = make_example()
+    html, _ = render(study)
+    text = section(html, "What was spent, and what more would buy")
+    assert "Spent: 219 of 220 trainings" in text
+    # All trainings of the material begin at once and take two seconds.
+    number = len(study.tune) + len(study.confirm)
+    assert f"A training took 2.0 s on average, and the study made {30 * number:,} trainings a minute." in text
+    assert "settle 2 of 2 undecided losses: gce and js. To buy them, raise budget and run" in text
+    assert "those of cross_entropy and kl_divergence, which all losses share" in text
+    bare, _ = render(make_example(), executions=[])
+    assert "Spent: 219 of 220 trainings. 9 trainings were" in section(bare, "What was spent, and what more would buy")
+
+
+def test_a_pools_configurations_come_by_weight_and_the_one_to_use_is_marked(monkeypatch):
+    study = make_example()
+    html, results = render(study)
+    table = html.split("<h2>Retrained configurations</h2>")[1].split("</section>")[0]
+    assert table.count("★") == 1 + len(results.losses)
+    heading = re.search(r"<thead><tr>(.*?)</tr>", table)[1]
+    assert re.findall(r"<th[^>]*>([^<]+)", heading)[:4] == ["loss", "trial", "weight", "seeds"]
+    best = results.of("focal").searches[0]
+    row = re.search(r">focal</th>(.*?)</tr>", table, re.S)[1]
+    cells = re.findall(r"<td[^>]*>\s*([^<]+?)\s*</td>", row)
+    assert cells[:3] == [f"{best.search}.{best.index} ★", f"{100 * best.weight:.0f}%", str(best.num_blocks)]
+    monkeypatch.setattr(page, "MOST_CONFIGURATIONS", 1)
+    few = render(study)[0].split("<h2>Retrained configurations</h2>")[1].split("</section>")[0]
+    assert few.count('<td class="number">') == len(results.losses)
+    assert f">focal<small>and {len(results.of('focal').searches) - 1} more</small></th>" in few
+
+
+def test_the_page_of_a_replicated_study_has_no_section_on_pools():
+    html, _ = render(make_study(GATED))
+    assert "Where a loss's number comes from" not in html
+    assert "What was spent" not in html
+    assert "<h2>Winning configurations</h2>" in html

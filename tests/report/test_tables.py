@@ -8,6 +8,7 @@ import pytest
 
 from losstune.report import tables
 from losstune.verdict.blocks import blocks_by_loss
+from tests.report.pooled import make_example
 from tests.report.studies import make_block, make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
@@ -17,6 +18,11 @@ def test_metrics_are_flat_numbers_and_the_verdict():
     assert (found["verdict"], found["winner"]) == ("use", "focal")
     assert found["mean"] == {"cross_entropy": 0.91, "kl_divergence": 0.9102, "focal": 0.93}
     assert found["difference"] == {"kl_divergence": 0.0002, "focal": 0.02}
+
+
+def test_the_metrics_of_a_pooled_study_count_its_trainings():
+    assert tables.metrics(make_example().results())["trainings"] == 219
+    assert "trainings" not in tables.metrics(make_study(GATED).results())
 
 
 def test_metrics_without_a_verdict():

@@ -7,14 +7,16 @@ import pytest
 from rich.console import Console
 
 from losstune.losses.registry import registry
+from losstune.report.spending import Spending
 from losstune.report.terminal import print_report
+from tests.report.pooled import make_example
 from tests.report.studies import make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
 
 
-def printed(results, durations_sec=None, **settings):
+def printed(results, durations_sec=None, spending=None, **settings):
     console = Console(file=io.StringIO(), **settings)
-    print_report(results, durations_sec or {}, console)
+    print_report(results, durations_sec or {}, console, spending=spending)
     return console.file.getvalue()
 
 
@@ -85,3 +87,15 @@ def test_fits_on_a_terminal_of_25_lines_with_what_the_verdict_rests_on(num_losse
 def test_as_many_losses_are_shown_as_fit():
     results = make_study({"cross_entropy": CROSS_ENTROPY} | {f"loss_{i}": shifted(0.001 * i) for i in range(39)})
     assert len(printed(results.results()).splitlines()) == 23
+
+
+def test_a_pooled_study_says_what_was_spent_and_what_the_next_half_hour_would_buy():
+    results = make_example().results()
+    text = " ".join(printed(results, spending=Spending(num_timed=40, core_min=2.0, wall_min=1.0)).split())
+    assert (
+        "Spent: 219 of 220 trainings, 2.0 min of training time. The next 30 minutes would buy about 1,200 trainings "
+        "and probably settle 1 of 2 undecided losses: gce." in text
+    )
+    assert "undecided, +1,100" in text
+    assert "[unbounded]" in text
+    assert "Spent: 219 of 220 trainings. Set aside" in " ".join(printed(results).split())

@@ -5,9 +5,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from losstune.report import trials_figure
+from losstune.report.pool_rows import MOST_CONFIGURATIONS
 from losstune.report.trials_figure import learning_rate_svg, thinned
-from losstune.verdict.blocks import blocks_by_loss
 from tests.factories import make_record
+from tests.report.pooled import make_pooled
 from tests.report.studies import NUM_SEARCHES, make_study
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED
 
@@ -21,11 +22,26 @@ def marks(svg):
 
 def test_every_trial_is_a_mark_and_every_winner_two_more():
     study = make_study(GATED)
-    one = learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))
+    one = learning_rate_svg(study.results(), study.tune)
     study.tune.append(make_record(loss="focal", index=3, learning_rate=2e-3, accuracy=0.895))
-    assert marks(learning_rate_svg(study.results(), study.tune, blocks_by_loss(study.confirm))) == marks(one) + 1
-    unconfirmed = learning_rate_svg(study.results(), study.tune, {})
+    assert marks(learning_rate_svg(study.results(), study.tune)) == marks(one) + 1
+    results = study.results()
+    none = [loss.model_copy(update={"searches": ()}) for loss in results.losses]
+    unconfirmed = learning_rate_svg(results.model_copy(update={"losses": tuple(none)}), study.tune)
     assert marks(unconfirmed) == marks(one) + 1 - 2 * NUM_SEARCHES * len(GATED)
+
+
+def test_the_trials_of_a_pool_with_the_largest_weights_are_ringed():
+    study = make_pooled(budget=300, spread=0.01)
+    results = study.results()
+    svg = learning_rate_svg(results, study.tune)
+    none = [loss.model_copy(update={"searches": ()}) for loss in results.losses]
+    without = learning_rate_svg(results.model_copy(update={"losses": tuple(none)}), study.tune)
+    num_retrained = sum(min(len(loss.searches), MOST_CONFIGURATIONS) for loss in results.losses)
+    assert num_retrained < sum(len(loss.searches) for loss in results.losses)
+    assert num_retrained > 2 * len(results.losses)  # more than the winners of the searches
+    assert marks(svg) == marks(without) + 2 * num_retrained
+    assert "ringed: largest weights" in svg
 
 
 def test_few_points_are_all_kept():
@@ -43,4 +59,4 @@ def test_of_points_that_cover_each_other_one_is_kept_and_none_that_stands_apart(
 
 def test_a_study_without_trials_can_be_drawn():
     study = make_study({"cross_entropy": CROSS_ENTROPY})
-    assert "no winner" in learning_rate_svg(study.results(), [], {})
+    assert "no winner" in learning_rate_svg(study.results(), [])

@@ -12,6 +12,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.weights import Weights, norm_note, weights_of, weights_svg
 from losstune.verdict.blocks import blocks_by_loss
 from tests.report.material import diagnostics_of
+from tests.report.pooled import make_pooled
 from tests.report.studies import make_block, make_study
 from tests.report.test_page import render
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
@@ -167,3 +168,20 @@ def test_the_download_has_the_norm_and_no_size_without_it(norms, expected):
     assert {(row["output_norm"], row["gradient_size"] != "") for row in rows if row["loss"] == "cross_entropy"} == {
         ("", True)
     }
+
+
+def test_a_pool_has_the_curves_of_its_three_largest_weights():
+    study = make_pooled()
+    gammas = {}
+    for records in (study.tune, study.confirm):
+        for place, record in enumerate(records):
+            configuration = record.configuration
+            if configuration.loss == "focal":
+                gamma = gammas.setdefault(configuration.learning_rate, 1.0 + len(gammas))
+                update = {"hyperparameters": {"gamma": gamma}}
+                records[place] = record.model_copy(update={"configuration": configuration.model_copy(update=update)})
+    results = study.results()
+    largest = [search.winner.hyperparameters["gamma"] for search in results.of("focal").searches[:3]]
+    assert len(results.of("focal").searches) > 3
+    found = [curve for curve in weights_of(results, blocks_by_loss(study.confirm)) if curve.loss == "focal"]
+    assert {curve.hyperparameters for curve in found} == {f"gamma {gamma:g}" for gamma in largest}

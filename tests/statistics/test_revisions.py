@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -5,13 +7,13 @@ from scipy import stats
 from losstune.statistics.replication import OUTLIER_LEVEL
 from losstune.statistics.revisions import (
     MeanError,
+    block_error,
     effective_searches,
     revision_errors,
     search_means,
     sum_of_errors,
     t_interval,
     t_p_value,
-    welch_error,
 )
 from tests.statistics.layouts import two_way_layout
 
@@ -32,26 +34,26 @@ def test_welch_is_scipys():
     rng = np.random.default_rng(0)
     ours, theirs = rng.normal(1, 1, 12), rng.normal(0, 3, 7)
     oracle = stats.ttest_ind(ours, theirs, equal_var=False)
-    error, mean = welch_error(ours, theirs), ours.mean() - theirs.mean()
+    error, mean = sum_of_errors(block_error(ours), block_error(theirs)), ours.mean() - theirs.mean()
     assert t_p_value(mean, error) == pytest.approx(oracle.pvalue)
     assert t_interval(mean, error, confidence=0.9) == pytest.approx(tuple(oracle.confidence_interval(0.9)))
 
 
 def test_a_comparison_needs_two_blocks_of_each():
-    two, one = [1.0, 2.0], [1.0]
-    for ours, theirs in ((two, one), (one, two)):
-        with pytest.raises(ValueError, match=r"^a comparison needs at least 2 blocks a revision, found 1$"):
-            welch_error(ours, theirs)
+    with pytest.raises(ValueError, match=r"^a comparison needs at least 2 blocks a revision, found 1$"):
+        block_error([1.0])
 
 
 def test_without_spread():
     assert sum_of_errors(MeanError(0.0, 3), MeanError(0.0, 5)) == MeanError(0.0, 8)
-    error = welch_error([1.0, 1.0], [1.0, 1.0, 1.0])
+    error = sum_of_errors(block_error([1.0, 1.0]), block_error([1.0, 1.0, 1.0]))
     assert t_p_value(0.0, error) == 1.0
     assert t_p_value(0.1, error) == 0.0
     # Up to 1e-12 is rounding.
     assert t_p_value(-1e-12, MeanError(1e-12, 3)) == 1.0
     assert t_p_value(1.1e-12, MeanError(1e-12, 3)) == 0.0
+    certain = MeanError(3.0, math.inf)
+    assert sum_of_errors(certain, MeanError(4.0, math.inf)) == MeanError(5.0, math.inf)
     assert sum_of_errors(MeanError(0.0, 3), MeanError(2.0, 5)) == MeanError(2.0, pytest.approx(5))
 
 

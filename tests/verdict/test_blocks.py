@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from losstune.verdict.blocks import block_id, blocks_by_loss, confirmed_configurations
+from losstune.verdict.blocks import block_id, blocks_by_loss
 from tests.report.studies import make_block
 
 
@@ -22,8 +22,3 @@ def test_blocks_are_ordered_and_controls_left_out():
 def test_two_losses_share_the_identity_of_a_block():
     assert block_id(make_block("focal", 3, 0.9)) == block_id(make_block("gce", 3, 0.1))
     assert block_id(make_block("focal", 3, 0.9)) != block_id(make_block("focal", 2, 0.9))
-
-
-def test_a_configuration_is_named_once():
-    blocks = [make_block("focal", block, 0.9, hyperparameters={"gamma": 2.0}) for block in range(3)]
-    assert confirmed_configurations(blocks) == [(search, blocks[0].configuration) for search in (0, 1)]

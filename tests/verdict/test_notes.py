@@ -6,6 +6,7 @@ import pytest
 
 from losstune.config.load import load_params
 from losstune.study.registration import Earlier
+from losstune.verdict.facts import Rounds
 from losstune.verdict.notes import notes_on
 from tests.paths import REPOSITORY
 from tests.verdict import rows
@@ -24,8 +25,8 @@ def params(num_blocks=20, alpha=0.05, stopping="fixed"):
     )
 
 
-def notes(losses=(), control=CONTROL, settings=None, earlier=()):
-    return list(notes_on([rows.baseline(), *losses], control, settings or params(), earlier))
+def notes(losses=(), control=CONTROL, settings=None, earlier=(), rounds=None):
+    return list(notes_on([rows.baseline(), *losses], control, settings or params(), earlier, rounds=rounds))
 
 
 def test_a_study_without_limits_has_no_notes():
@@ -124,3 +125,42 @@ def test_losses_without_a_winner_and_failed_blocks_are_told():
         "focal diverged or failed in 1 of 3 blocks, counted with the worst scores.",
         "gce diverged or failed in 1 of 1 block, counted with the worst scores.",
     ]
+
+
+def rounds(budget=400):
+    return Rounds(
+        num_trainings=399, num_controls=9, budget=budget, fewest_searches=2, fewest_blocks=10, looks=(3, 2),
+        yardsticks=("cross_entropy",),
+    )  # fmt: skip
+
+
+def undecided(name, reason, look=1):
+    difference = rows.difference(0.001).model_copy(update={"look": look})
+    return rows.candidate(name, "undecided", difference=difference, reason=reason)
+
+
+def test_a_pooled_study_names_what_it_did_not_settle_and_why():
+    losses = [
+        rows.candidate("square", "better", reason="settled"),
+        undecided("focal", "out of reach", look=0),
+        undecided("gce", "out of reach", look=0),
+        undecided("js", "out of reach"),
+        undecided("apl", "budget"),
+        undecided("poly1", "limit"),
+    ]
+    assert notes(losses, rounds=rounds()) == [
+        "Set aside after the first search, because all trainings that were left would not have settled them: focal "
+        "and gce. Their differences have no interval.",
+        "Set aside, because all trainings that were left would not have settled them: js.",
+        "Not settled when the budget of 400 trainings ended: apl.",
+        "Not settled with all searches and blocks (tune.num_searches, confirm.num_blocks): poly1.",
+    ]
+
+
+def test_a_pooled_study_has_no_note_on_sign_tests():
+    assert notes([rows.candidate("square", "better")], settings=params(num_blocks=3), rounds=rounds()) == []
+
+
+def test_a_pool_without_a_winner_is_one_whose_first_search_failed():
+    lost = rows.candidate("focal", None, winner=None)
+    assert notes([lost], rounds=rounds()) == ["focal has no winner: all trials of its first search diverged or failed."]

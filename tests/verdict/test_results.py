@@ -7,7 +7,10 @@ import pytest
 from losstune.verdict.facts import DataFacts
 from losstune.verdict.numbers import Score
 from losstune.verdict.results import Results, SecondaryMetric, Verdict
+from tests.report.pooled import make_example, make_pooled
+from tests.report.studies import make_study
 from tests.verdict import rows
+from tests.verdict.test_pipeline import GATED
 
 
 def scored(mean, **metrics):
@@ -107,3 +110,37 @@ def test_predictions_are_known_where_ece_is():
     """Any other metric may be the one number that a training loop of the user's own returns."""
     assert with_secondary().has_predictions
     assert not results(rows.baseline(**scored(0.9, nll=0.3)), metric="nll").has_predictions
+
+
+def test_what_would_settle_a_loss_is_told_in_trainings_or_in_blocks():
+    blocks = FOCAL.model_copy(update={"blocks_needed": 12})
+    trainings = FOCAL.model_copy(update={"trainings_needed": 504, "reason": "budget"})
+    assert (blocks.further, blocks.further_short) == ("about 12 more blocks", "+12")
+    assert (trainings.further, trainings.further_short) == ("about 500 more trainings", "+500")
+    assert (FOCAL.further, FOCAL.further_short) == (None, None)
+
+
+def test_undecided_losses_come_in_the_order_of_what_they_need():
+    losses = [
+        FOCAL.model_copy(update={"loss": "never"}),
+        FOCAL.model_copy(update={"loss": "much", "trainings_needed": 900}),
+        FOCAL.model_copy(update={"loss": "little", "trainings_needed": 90}),
+        rows.candidate("done", "better"),
+        BASELINE,
+    ]
+    assert [loss.loss for loss in results(*losses).undecided] == ["little", "much", "never"]
+
+
+def test_a_pooled_study_is_one_with_rounds():
+    pooled = make_example().results()
+    assert pooled.is_pooled
+    assert not results(BASELINE).is_pooled
+    assert "rounds" not in results(BASELINE).model_dump(mode="json")
+    assert Results.model_validate_json(pooled.model_dump_json()) == pooled
+
+
+def test_the_retrained_configurations_name_their_search():
+    pooled = make_pooled().results().of("focal")
+    assert pooled.retrained == [(search.search, search.winner) for search in pooled.searches]
+    replicated = make_study(GATED).results().of("focal")
+    assert [search for search, _ in replicated.retrained] == [0, 1]

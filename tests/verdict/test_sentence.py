@@ -6,6 +6,7 @@ import pytest
 
 from losstune.verdict.sentence import draw_verdict
 from losstune.verdict.wording import Units
+from tests.report.pooled import LEVELS, make_pooled
 from tests.report.studies import make_study
 from tests.verdict import rows
 from tests.verdict.test_pipeline import CROSS_ENTROPY, GATED, shifted
@@ -170,3 +171,29 @@ def test_keeping_the_baseline_says_how_close_it_was(losses, told):
     found = drawn([rows.baseline(), *losses], control)
     assert (found.action, found.loss) == ("keep", "cross_entropy")
     assert found.sentence == f"On digits with the cnn, keep cross_entropy: {told}"
+
+
+def pooled(decision, mean=0.002, **replaced):
+    loss = rows.candidate("focal", decision, mean, **({"reason": "budget"} | replaced))
+    units = Units("accuracy", rope=0.005)
+    return draw_verdict(
+        [rows.baseline(), loss], rows.control(), place="x", units=units, baseline="cross_entropy", pooled_trials=12
+    ).sentence
+
+
+def test_a_pooled_winner_is_one_of_searches_and_not_of_blocks():
+    assert pooled("better") == (
+        "On x, use focal: it beats cross_entropy by 0.20 ± 0.10 points of accuracy, each tuned with 12 trials."
+    )
+    whole = make_pooled(LEVELS | {"gce": 0.92}).results().verdict
+    assert whole.loss == "focal"
+    assert "each tuned with 8 trials; gce beats it too. Noise floor:" in whole.sentence
+
+
+def test_what_would_settle_a_loss_of_a_pooled_study():
+    assert pooled("undecided", trainings_needed=123).endswith(
+        "focal is ahead by 0.20 ± 0.10 points, undecided: about 120 more trainings could settle it."
+    )
+    assert pooled("undecided").endswith("undecided: no affordable number of trainings would settle it.")
+    unbounded = rows.difference(0.002, -math.inf, math.inf)
+    assert "is ahead by 0.20 (unbounded) points, undecided" in pooled("undecided", difference=unbounded)

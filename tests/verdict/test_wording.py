@@ -103,4 +103,20 @@ def test_an_own_metric_has_the_name_of_its_function():
 )
 def test_more_blocks_than_anyone_would_train_are_not_counted(amount, text, short):
     assert wording.further_blocks(amount) == text
-    assert wording.further_blocks_short(amount) == short
+    assert wording.further_short(amount, wording.MOST_BLOCKS) == short
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "short"),
+    [
+        (1, "about 1 more training", "+1"),
+        (64, "about 64 more trainings", "+64"),
+        (504, "about 500 more trainings", "+500"),
+        (1077, "about 1,100 more trainings", "+1,100"),
+        (20_000, "about 20,000 more trainings", "+20,000"),
+        (20_001, "over 20,000 more trainings", ">20,000"),
+    ],
+)
+def test_further_trainings_are_an_estimate_of_two_digits(amount, text, short):
+    assert wording.further_trainings(amount) == text
+    assert wording.further_short(amount, wording.MOST_TRAININGS) == short

@@ -91,11 +91,13 @@ class Verdict:
     def table(self) -> pd.DataFrame:
         """Return one row per loss, the best first; a value that does not exist is missing.
 
-        The columns are the decision, the mean test score of the study's metric, the paired difference from the baseline
-        with its simultaneous interval (`low`, `high`) and its p-value after Holm's correction, the further blocks that
-        an undecided loss may need, the other test scores by the loss's own map to probabilities, NLL, Brier score and
-        ECE after temperature scaling (`scaled_nll` and so on) where the outputs are known, and the configuration that
-        the search found. Scores and differences of a metric that is a fraction are fractions.
+        The columns are the decision, the mean test score of the study's metric, the paired difference from the
+        baseline with its simultaneous interval (`low`, `high`) and its p-value after Holm's correction, why the
+        loss got no more trainings and the further trainings that an undecided one may need (`reason`,
+        `trainings_needed`; with ``protocol: replicated`` the further blocks, `blocks_needed`), the other test
+        scores by the loss's own map to probabilities, NLL, Brier score and ECE after temperature scaling
+        (`scaled_nll` and so on) where the outputs are known, and the configuration that the search found.
+        Scores and differences of a metric that is a fraction are fractions.
         """
         import pandas as pd
 
@@ -112,7 +114,11 @@ class Verdict:
             "low": difference.low if difference else None,
             "high": difference.high if difference else None,
             "p_holm": difference.p_holm if difference else None,
-            "blocks_needed": result.blocks_needed,
+            **(
+                {"reason": result.reason, "trainings_needed": result.trainings_needed}
+                if self.results.is_pooled
+                else {"blocks_needed": result.blocks_needed}
+            ),
             **scores,
             **(scaled_scores(result) if is_known(self.results) else {}),
             "learning_rate": winner.learning_rate if winner else None,

@@ -11,6 +11,7 @@ from losstune.report.confusion import Counts, confusion_difference
 from losstune.report.cost import Cost, costs_of
 from losstune.report.examples import Exchange, Labels, exchange_of
 from losstune.report.learning_rate_sensitivity import LearningRateSensitivity, sensitivity_of
+from losstune.report.spending import Spending, spending_of
 from losstune.report.tables import winner_curves
 from losstune.report.thumbnails import thumbnails
 from losstune.report.weights import Weights, weights_of
@@ -39,6 +40,7 @@ class Diagnostics:
         images: PNG data URIs of the examples, by index in the test split; empty for rows of features.
         confusion: Confusion matrix of this loss minus the baseline's.
         devices: Kinds of device of the trainings, such as ``cpu``.
+        spending: The time of all trainings; None if it is not known.
     """
 
     trials: Sequence[Record]
@@ -52,6 +54,7 @@ class Diagnostics:
     images: Mapping[int, str]
     confusion: Counts
     devices: tuple[str, ...]
+    spending: Spending | None = None
 
     def durations_sec(self) -> dict[str, float]:
         """Return the mean seconds of a training by loss, where known."""
@@ -102,4 +105,5 @@ def gather(
         images=images,
         confusion=confusion_difference(subject, baseline, blocks, len(results.data.class_names)),
         devices=tuple(sorted({execution.device for execution in executions})),
+        spending=spending_of(executions),
     )

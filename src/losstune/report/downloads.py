@@ -13,7 +13,6 @@ from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import difference_rows
 from losstune.report.parts.text import csv_text
 from losstune.report.reliability import reliability_rows
-from losstune.verdict.blocks import confirmed_configurations
 from losstune.verdict.results import LossResult, Results
 
 _COST = ["loss", "num_trainings", "mean_sec", "sd_sec", "relative", "search_min", "confirm_min", "share_failed"]
@@ -59,7 +58,7 @@ def csv_files(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
             [_COST_NAMES.get(name, name) for name in _COST],
             ([getattr(cost, name) for name in _COST] for cost in diagnostics.costs),
         ),
-        "configurations.csv": _csv(*_configurations(diagnostics)),
+        "configurations.csv": _csv(*_configurations(results)),
         "weights.csv": _csv(
             ("loss", "hyperparameters", "output_norm", "p_true", "gradient_size", "share_of_largest"),
             (
@@ -107,10 +106,11 @@ def data_uri(text: str) -> str:
 def _losses(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     metrics = _metrics(results)
     scores = [name for metric in metrics for name in (metric, f"{metric}_low", f"{metric}_high")]
-    header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", "blocks_needed")
+    header = ("loss", "part", "decision", "difference", "low", "high", "p_holm", "p_better", *_needed(results))
     scaled_names = [scaled.PREFIX + name for name in scaled.SCALED] if scaled.is_known(results) else []
     return (*header, *scores, *scaled_names), (
-        (*_loss(loss, metrics), *map(scaled.scaled_scores(loss).get, scaled_names)) for loss in results.ranked()
+        (*_loss(loss, metrics, _needed(results)), *map(scaled.scaled_scores(loss).get, scaled_names))
+        for loss in results.ranked()
     )
 
 
@@ -120,7 +120,11 @@ def _metrics(results: Results) -> list[str]:
     return [name for name in names if any(name in loss.scores for loss in results.losses)]
 
 
-def _loss(loss: LossResult, metrics: Sequence[str]) -> Sequence[Any]:
+def _needed(results: Results) -> tuple[str, ...]:
+    return ("reason", "trainings_needed") if results.is_pooled else ("blocks_needed",)
+
+
+def _loss(loss: LossResult, metrics: Sequence[str], needed: Sequence[str]) -> Sequence[Any]:
     difference = loss.difference
     compared = (
         (difference.mean, difference.low, difference.high, difference.p_holm, difference.probability_better)
@@ -129,22 +133,25 @@ def _loss(loss: LossResult, metrics: Sequence[str]) -> Sequence[Any]:
     )
     scores = [loss.scores.get(metric) for metric in metrics]
     values = [value for s in scores for value in ((s.mean, s.low, s.high) if s else (None,) * 3)]
-    return (loss.loss, loss.part, loss.decision, *compared, loss.blocks_needed, *values)
+    return (loss.loss, loss.part, loss.decision, *compared, *(getattr(loss, name) for name in needed), *values)
 
 
-def _configurations(diagnostics: Diagnostics) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
-    found = [
-        (search, configuration)
-        for blocks in diagnostics.blocks.values()
-        for search, configuration in confirmed_configurations(blocks)
-    ]
-    return ("loss", "search", "learning_rate", "weight_decay", "hyperparameters"), (
+def _configurations(results: Results) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+    pooled = ("weight", "blocks") if results.is_pooled else ()
+    header = ("loss", "search", "trial", *pooled, "validation", "fresh", "test")
+    return (*header, "learning_rate", "weight_decay", "hyperparameters"), (
         (
-            configuration.loss,
-            search,
-            configuration.learning_rate,
-            configuration.weight_decay,
-            " ".join(f"{name}={value:.6g}" for name, value in configuration.further.items()),
+            loss.loss,
+            number,
+            search.index,
+            *((search.weight, search.num_blocks) if pooled else ()),
+            search.validation,
+            search.fresh,
+            search.test,
+            search.winner.learning_rate,
+            search.winner.weight_decay,
+            " ".join(f"{name}={value:.6g}" for name, value in search.winner.further.items()),
         )
-        for search, configuration in found
+        for loss in results.losses
+        for search, (number, _) in zip(loss.searches, loss.retrained, strict=True)
     )

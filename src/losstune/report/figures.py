@@ -15,6 +15,7 @@ from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.report.diagnostics import Diagnostics
 from losstune.report.differences import differences_svg
 from losstune.report.panels import colour_of, finish_panel, label_panels, panels, say_in, score_limits
+from losstune.report.pool_figure import pool_svg
 from losstune.report.reliability import reliability_svg
 from losstune.report.trials_figure import learning_rate_svg
 from losstune.report.weights import weights_svg
@@ -25,10 +26,12 @@ def draw(results: Results, diagnostics: Diagnostics) -> dict[str, str]:
     """Return the figures as SVG text by file name."""
     found = {
         "differences.svg": differences_svg(results),
-        "learning_rate.svg": learning_rate_svg(results, diagnostics.trials, diagnostics.blocks),
+        "learning_rate.svg": learning_rate_svg(results, diagnostics.trials),
         "best_of.svg": best_of_svg(results),
         "learning_curves.svg": learning_curves_svg(results, diagnostics.curves),
     }
+    if results.is_pooled and results.losses_in_focus():
+        found["pool.svg"] = pool_svg(results)
     if results.has_predictions:
         found["reliability.svg"] = reliability_svg(results)
     if diagnostics.weights:

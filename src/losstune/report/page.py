@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from losstune.config.schema import Params
 from losstune.report import page_rows, scaled
@@ -10,7 +11,9 @@ from losstune.report.diagnostics import Diagnostics
 from losstune.report.downloads import data_uri
 from losstune.report.learning_rate_sensitivity import tolerance_of
 from losstune.report.parts.page import inline, render
+from losstune.report.pool_rows import MOST_CONFIGURATIONS, outlook_rows, pool_rows
 from losstune.report.reliability import FEWEST
+from losstune.report.spending import next_line, spent_line
 from losstune.report.weights import SURE, norm_note
 from losstune.verdict import wording
 from losstune.verdict.results import Results
@@ -23,6 +26,7 @@ LABELS = {
     "learning_rate.svg": "Validation score against learning rate, one panel per loss",
     "best_of.svg": "Expected best validation score against the number of trials, one panel per loss",
     "learning_curves.svg": "Validation score by epoch, one panel per loss",
+    "pool.svg": "Weights of the retrained configurations, a bar for each of two losses",
     "reliability.svg": "Accuracy against mean confidence, one panel per loss",
     "weights.svg": "Size of the gradient against the probability of the true class",
 }
@@ -72,8 +76,11 @@ def render_page(
         ),
         tolerance=tolerance_of(results),
         fewest=FEWEST,
+        most_configurations=MOST_CONFIGURATIONS,
         costs=[by_loss[loss.loss] for loss in results.ranked()],
         failures=diagnostics.failures,
+        spending=diagnostics.spending,
+        **(_of_pools(results, diagnostics) if results.is_pooled else {}),
         on_gpu="cuda" in diagnostics.devices,
         subject=results.subject(),
         weights=weights,
@@ -90,6 +97,18 @@ def render_page(
         commit=commit,
         versions=versions,
     )
+
+
+def _of_pools(results: Results, diagnostics: Diagnostics) -> dict[str, Any]:
+    assert results.rounds is not None, "pooled"
+    spending = diagnostics.spending
+    return {
+        "pool_rows": pool_rows(results),
+        "outlook_rows": outlook_rows(results, spending),
+        "spent": spent_line(results, spending),
+        "next": next_line(results, spending),
+        "yardsticks": wording.enumeration(results.rounds.yardsticks),
+    }
 
 
 def _by_own_map(results: Results, other_metrics: Mapping[str, str]) -> list[str]:

@@ -15,8 +15,9 @@ from losstune.report.diagnostics import MOST_EXAMPLES, Diagnostics
 from losstune.report.reliability import WAYS
 from losstune.report.tables import confusion_counts
 from losstune.verdict import wording
+from losstune.verdict.diagnostic_results import CalibrationResult
 from losstune.verdict.numbers import Score
-from losstune.verdict.results import CalibrationResult, LossResult, Results, SearchResult
+from losstune.verdict.results import LossResult, Results, SearchResult
 
 MAX_CONFUSION_CLASSES = 20
 """With more classes, only the largest entries of a confusion matrix are shown."""

@@ -22,11 +22,13 @@ def metrics(results: Results) -> dict[str, Any]:
     def rounded(value: float) -> float:
         return round(value, 6) if results.percent else float(f"{value:.6g}")
 
+    spent = {} if results.rounds is None else {"trainings": results.rounds.num_trainings}
     return {
         "verdict": results.verdict.action,
         "winner": results.verdict.loss or "none",
         "mean": {result.loss: rounded(result.scores[metric].mean) for result in losses if result.scores},
         "difference": {result.loss: rounded(result.difference.mean) for result in losses if result.difference},
+        **spent,
     }
 
 

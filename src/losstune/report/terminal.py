@@ -9,6 +9,7 @@ from rich.text import Text
 
 from losstune.report import scaled
 from losstune.report.parts.terminal import STYLES, Column, narrowed, print_lines, print_table
+from losstune.report.spending import Spending, next_line, spent_line
 from losstune.verdict import wording
 from losstune.verdict.numbers import Score
 from losstune.verdict.results import LossResult, Results
@@ -19,7 +20,13 @@ MAX_NOTES = 2
 _RULE_LINES = 1  # the line below the table's heading
 
 
-def print_report(results: Results, durations_sec: Mapping[str, float], console: Console | None = None) -> None:
+def print_report(
+    results: Results,
+    durations_sec: Mapping[str, float],
+    console: Console | None = None,
+    *,
+    spending: Spending | None = None,
+) -> None:
     """Print one line per loss, the control, the notes and the verdict.
 
     Args:
@@ -27,9 +34,10 @@ def print_report(results: Results, durations_sec: Mapping[str, float], console: 
         durations_sec: Mean seconds of a training by loss, see
             :meth:`losstune.report.diagnostics.Diagnostics.durations_sec`.
         console: Where to print; by default standard output, without colours if that is no terminal.
+        spending: The time of all trainings; None if it is not known.
     """
     console = narrowed(console)
-    below = _below(results)
+    below = _below(results, spending)
     with console.capture() as capture:
         print_lines(console, below)
     num_below = capture.get().count("\n")
@@ -64,13 +72,15 @@ def _rows_that_fit(results: Results, num_lines: int) -> list[LossResult]:
     return [result for result in ranked if result in chosen]
 
 
-def _below(results: Results) -> list[Text | str]:
+def _below(results: Results, spending: Spending | None) -> list[Text | str]:
     """Return the lines below the table, ending with the verdict."""
     lines: list[Text | str] = ["", control_line(results)]
     if results.minimize:
         lines.append(f"{results.units.label}: lower is better, so a loss with a negative difference is ahead.")
     if results.num_saved is not None:
         lines.append(f"Anytime stopping saved {wording.count(results.num_saved, 'training')}.")
+    if results.is_pooled:
+        lines.append(f"{spent_line(results, spending)} {next_line(results, spending)}".rstrip())
     lines += results.notes[:MAX_NOTES]
     if len(results.notes) > MAX_NOTES:
         lines.append(f"... and {wording.count(len(results.notes) - MAX_NOTES, 'more note')}, see the page")
@@ -115,7 +125,7 @@ def _cells(result: LossResult, results: Results, durations_sec: Mapping[str, flo
     difference, scores, units = result.difference, result.scores, results.units
     others = scaled.values(result, results)
     num_failed = sum(result.num_trials.get(status, 0) for status in ("diverged", "failed"))
-    needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
+    needed = f", {result.further_short}" if result.further_short else ""
     return [
         Text(result.loss, style="bold" if result.loss == results.verdict.loss else ""),
         Text(units.score(scores[results.metric].mean) if scores else "-"),

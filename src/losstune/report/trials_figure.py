@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 from losstune.core.records import Record
 from losstune.report.panels import finish_panel, label_panels, panels, say_in, score_limits
-from losstune.verdict.blocks import confirmed_configurations
+from losstune.report.pool_rows import MOST_CONFIGURATIONS
 from losstune.verdict.failures import has_failed
 from losstune.verdict.results import Results
 from losstune.verdict.wording import Units
@@ -32,10 +32,10 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 Points = NDArray[np.float64]
 
 
-def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: Mapping[str, Sequence[Record]]) -> str:
-    """Draw the validation score of every trial against its learning rate, one panel per loss, with rings on winners.
+def learning_rate_svg(results: Results, tune_records: Iterable[Record]) -> str:
+    """Draw the validation score of every trial against its learning rate, one panel per loss.
 
-    A winner is a trial whose configuration was confirmed, so that the loss's `blocks` have it.
+    Rings mark the winners of the searches, or the retrained configurations of a pool with the largest weights.
     """
     trials: defaultdict[str, list[Record]] = defaultdict(list)
     for record in tune_records:
@@ -53,14 +53,14 @@ def learning_rate_svg(results: Results, tune_records: Iterable[Record], blocks: 
         found[0].xaxis.set_minor_locator(NullLocator())
         found[0].xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
         for loss, axes in zip(results.losses, found, strict=False):
-            chosen = confirmed_configurations(blocks.get(loss.loss, ()))
+            chosen = loss.retrained[:MOST_CONFIGURATIONS] if results.is_pooled else loss.retrained
             winners = [r for r in trials[loss.loss] if (r.search, r.configuration) in chosen]
             _draw_trials(axes, trials[loss.loss], winners, units, (first, last), (low, high))
             finish_panel(axes, loss.loss)
+        ring = "largest weights" if results.is_pooled else "winner"
+        beyond = "▴: above" if units.minimize else "▾: below"
         label_panels(
-            figure,
-            f"learning rate (ringed: winner · ×: diverged · {'▴: above' if units.minimize else '▾: below'} the frame)",
-            f"validation {units.axis}",
+            figure, f"learning rate (ringed: {ring} · ×: diverged · {beyond} the frame)", f"validation {units.axis}"
         )
         return svg_of(figure)
 

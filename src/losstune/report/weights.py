@@ -20,6 +20,9 @@ from losstune.verdict.results import Results
 SURE = 0.9
 """Probability at which a sample is almost learnt. The relative gradient there differs between losses."""
 
+MOST_OF_A_POOL = 3
+"""Most curves of a loss of a pooled study: those of the configurations with the largest weights."""
+
 _LINES = ("-", "--", "-.", ":")
 
 
@@ -90,6 +93,9 @@ def weights_of(results: Results, blocks: Mapping[str, Sequence[Record]]) -> list
         if result.loss not in registry():
             continue
         norms, records = result.output_norms, blocks.get(result.loss, ())
+        if results.is_pooled and not norms:
+            shown = [search.winner for search in result.searches[:MOST_OF_A_POOL]]
+            records = [record for record in records if record.configuration in shown]
         curves = {
             (tuple(record.configuration.hyperparameters.items()), norms.get(record.number)): record.configuration
             for record in records

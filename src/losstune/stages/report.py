@@ -27,6 +27,7 @@ from losstune.report.card import model_card
 from losstune.report.diagnostics import Diagnostics, gather
 from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
+from losstune.report.spending import spent_line
 from losstune.report.terminal import print_report
 from losstune.stages import features
 from losstune.stages.data_facts import data_facts, groups_note
@@ -69,7 +70,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
     """Write the report, see :func:`write`, and print the verdict."""
     results, diagnostics = write(params, folder, root)
     print(f"Full report: {os.path.relpath(folder / REPORT)}", flush=True)
-    print_report(results, diagnostics.durations_sec())
+    print_report(results, diagnostics.durations_sec(), spending=diagnostics.spending)
 
 
 def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostics]:
@@ -160,7 +161,7 @@ def show(study: Study) -> TrackingSummary:
     return tracker.finish(
         "FINISHED",
         metrics=_flat(results),
-        note="\n\n".join((results.verdict.sentence, *results.warnings)),
+        note="\n\n".join((results.verdict.sentence, *results.warnings, *_spent(results))),
         tags=_decisions(results),
         artifacts={folder / REPORT: "", folder / RESULTS: "", folder / PLOTS: ""},
         models=_models(study, results, read_records(folder / BLOCKS)),
@@ -197,6 +198,11 @@ def _learning_rates(study: Study) -> dict[str, tuple[float, float]]:
 def _commit(executions: list[Execution]) -> str | None:
     """Return the commits that trained the blocks, usually one."""
     return ", ".join(sorted({execution.commit for execution in executions if execution.commit})) or None
+
+
+def _spent(results: Results) -> list[str]:
+    """Return what a pooled study spent. Times are left out, because a note of equal results is equal."""
+    return [spent_line(results, None)] if results.is_pooled else []
 
 
 def _flat(results: Results) -> dict[str, float]:

@@ -36,7 +36,11 @@ class Variance:
 
 
 def moderated(
-    variances: Sequence[Variance], *, most_prior: float = MOST_PRIOR_FREEDOM, may_lower: bool = True
+    variances: Sequence[Variance],
+    *,
+    most_prior: float = MOST_PRIOR_FREEDOM,
+    most_own: float = math.inf,
+    may_lower: bool = True,
 ) -> list[Variance]:
     """Return the variances after empirical Bayes moderation, which makes tests with few degrees of freedom stable.
 
@@ -52,8 +56,12 @@ def moderated(
     Args:
         variances: At least one; a group without degrees of freedom gets the others' common variance.
         most_prior: Most degrees of freedom that a group borrows.
+        most_own: Most degrees of freedom that a group's own variance counts with in the result. It does not change the
+            moderated variance.
         may_lower: Whether a group may get less than its own variance. Not where groups differ much in truth, because a
-            variance that is too low makes false claims.
+            variance that is too low makes false claims. The degrees of freedom then are Satterthwaite's for the
+            weighted sum: ``d_0 + d`` if both variances are equal, and no more than d if the group's own is far larger,
+            because the others then say nothing about it.
 
     Source:
         Smyth 2004, *Linear models and empirical Bayes methods for assessing differential expression*, section 6;
@@ -67,18 +75,24 @@ def moderated(
     apart = _outliers(value_G, freedom_G, known)
     alike = [group for group in known if group not in apart]
     prior, location = _prior(value_G[alike], freedom_G[alike])
-    prior, most = min(prior, most_prior), float(freedom_G[alike].sum())
+    most = float(freedom_G[alike].sum())
+    prior = min(prior, most_prior)
     found = []
     for group, (value, freedom) in enumerate(zip(value_G, freedom_G, strict=True)):
         if group in apart:
-            found.append(Variance(float(value), float(freedom)))
-            continue
-        own = freedom if group in known else 0.0
-        shrunk = location + own / (prior + own) * (value - location)
-        if own and not may_lower:
-            shrunk = max(shrunk, value)
-        # All groups together have no more than the sum of their degrees of freedom.
-        found.append(Variance(float(shrunk), float(min(prior + own, most))))
+            found.append(Variance(float(value), float(min(freedom, most_own))))
+        elif group not in known:
+            found.append(Variance(float(location), float(min(prior, most))))
+        else:
+            share = freedom / (prior + freedom)
+            borrowed, own = (1.0 - share) * location, share * value
+            if may_lower:
+                moderate = Variance(borrowed + own, prior + freedom)
+            else:
+                spread = (borrowed**2 / prior if prior > 0.0 else 0.0) + own**2 / min(freedom, most_own)
+                moderate = Variance(max(borrowed + own, value), (borrowed + own) ** 2 / spread)
+            # All groups together have no more than the sum of their degrees of freedom.
+            found.append(Variance(float(moderate.value), float(min(moderate.freedom, most))))
     return found
 
 

@@ -113,23 +113,21 @@ def sum_of_errors(first: MeanError, second: MeanError) -> MeanError:
     if variance <= _ROUNDING**2:
         return MeanError(0.0, first.freedom + second.freedom)
     below = squares[0] ** 2 / first.freedom + squares[1] ** 2 / second.freedom
-    return MeanError(math.sqrt(variance), variance**2 / below)
+    return MeanError(math.sqrt(variance), variance**2 / below if below > 0.0 else math.inf)
 
 
-def welch_error(scores_B: ArrayLike, others_B: ArrayLike) -> MeanError:
-    """Return the error of a difference of two means over unpaired blocks, with Welch's degrees of freedom.
+def block_error(scores_B: ArrayLike) -> MeanError:
+    """Return the error of a mean over blocks, ``s / sqrt(B)``.
 
-    ``sqrt(s_1^2 / B_1 + s_2^2 / B_2)``, as in ``scipy.stats.ttest_ind(equal_var=False)``.
+    The :func:`sum_of_errors` of two is that of Welch's t-test, as in ``scipy.stats.ttest_ind(equal_var=False)``.
 
     Raises:
-        ValueError: If either has fewer than 2 blocks, or contains a value that is not finite.
+        ValueError: If there are fewer than 2 blocks, or a value is not finite.
     """
-    errors = []
-    for values_B in (finite(scores_B), finite(others_B)):
-        if values_B.size < 2:
-            raise ValueError("a comparison needs at least 2 blocks a revision, found 1")
-        errors.append(MeanError(float(values_B.std(ddof=1)) / math.sqrt(values_B.size), values_B.size - 1))
-    return sum_of_errors(*errors)
+    values_B = finite(scores_B)
+    if values_B.size < 2:
+        raise ValueError("a comparison needs at least 2 blocks a revision, found 1")
+    return MeanError(float(values_B.std(ddof=1)) / math.sqrt(values_B.size), values_B.size - 1)
 
 
 def t_p_value(mean: float, error: MeanError) -> float:

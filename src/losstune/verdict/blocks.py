@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
-from losstune.core.records import Configuration, Record, place_of
+from losstune.core.records import Record, place_of
 
 BlockId = tuple[int, int]
 """A search and a block's number within it. Two trainings are paired if they have the same one."""
@@ -30,16 +30,6 @@ def blocks_by_loss(confirm_records: Iterable[Record]) -> dict[str, list[Record]]
     """Return each loss's blocks, ordered by :data:`BlockId`. Controls are left out."""
     found = by_loss(record for record in confirm_records if record.role == "block")
     return {loss: sorted(records, key=block_id) for loss, records in found.items()}
-
-
-def confirmed_configurations(blocks: Iterable[Record]) -> list[tuple[int, Configuration]]:
-    """Return the configurations of a loss's blocks, each with its search."""
-    found: list[tuple[int, Configuration]] = []
-    for record in blocks:
-        pair = (record.search, record.configuration)
-        if pair not in found:
-            found.append(pair)
-    return found
 
 
 def blocks_of_winners(

@@ -10,8 +10,8 @@ import numpy as np
 
 from losstune import statistics
 from losstune.core.records import Record
+from losstune.verdict.diagnostic_results import CalibrationResult, Variances
 from losstune.verdict.numbers import Score
-from losstune.verdict.results import CalibrationResult, Variances
 
 
 def optimism_of(

@@ -1,4 +1,4 @@
-"""Facts about the data and the code of a study, as in ``results.json``."""
+"""Facts about a study's data, code and rounds, as in ``results.json``."""
 
 from __future__ import annotations
 
@@ -49,3 +49,25 @@ class CodeFacts(Row):
     training: str
     losses: dict[str, str]
     own: dict[str, str]
+
+
+class Rounds(Row):
+    """What a pooled study spent, and how its rounds went.
+
+    Attributes:
+        num_trainings: Trainings of the whole study.
+        num_controls: Those of the identity control and the positive control among them.
+        budget: The most trainings; None if the settings limit searches and blocks.
+        fewest_searches: Fewest searches of a loss for a decision.
+        fewest_blocks: Fewest blocks for calling a loss better or worse.
+        looks: Number of candidates that each look judged, from the first, which only sets losses aside.
+        yardsticks: The losses that got every round: the baseline, and those whose difference is the noise floor.
+    """
+
+    num_trainings: int
+    num_controls: int
+    budget: int | None
+    fewest_searches: int
+    fewest_blocks: int
+    looks: tuple[int, ...]
+    yardsticks: tuple[str, ...]

@@ -9,8 +9,7 @@ import numpy as np
 
 from losstune.statistics import PooledDifference, Variance, smallest_difference, smallest_margin
 from losstune.verdict.course import Course, Judged, RoundRules, Size
-from losstune.verdict.round_sizes import FIRST_BLOCKS, next_size
-from losstune.verdict.rounds import LOOK_SHARE
+from losstune.verdict.round_sizes import FIRST_BLOCKS, LOOK_SHARE, next_size
 
 LEAST_FREEDOM = 20.0
 """Degrees of freedom of a difference where none was judged yet, as measured in studies of two searches of 8 trials."""

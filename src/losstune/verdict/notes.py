@@ -9,6 +9,7 @@ from losstune.config.schema import Params
 from losstune.study.registration import Earlier
 from losstune.verdict import wording
 from losstune.verdict.control_results import Control
+from losstune.verdict.facts import Rounds
 from losstune.verdict.results import LossResult
 
 
@@ -18,6 +19,7 @@ def notes_on(
     params: Params,
     earlier: Sequence[Earlier],
     worst: float | None = None,
+    rounds: Rounds | None = None,
 ) -> Iterator[str]:
     """Yield one note for each limit of the study and each problem in it.
 
@@ -27,6 +29,7 @@ def notes_on(
         params: The study's settings.
         earlier: Earlier registrations, under which the test split was read.
         worst: The score with which diverged and failed trainings count.
+        rounds: What a pooled study spent; None if the searches are replicated.
     """
     for registration in earlier:
         yield (
@@ -42,7 +45,9 @@ def notes_on(
     if control.positive is None:
         yield "No positive control: it is not known whether the study can detect a bad loss (confirm.positive_control)."
     num_candidates = sum(result.part == "candidate" and result.difference is not None for result in losses)
-    if num_candidates and params.confirm.stopping == "fixed":
+    if rounds is not None:
+        yield from _on_rounds(losses, params, rounds)
+    elif num_candidates and params.confirm.stopping == "fixed":
         num_blocks, alpha = params.confirm.num_blocks, params.report.alpha
         blocks, rivals = wording.count(num_blocks, "block"), wording.count(num_candidates, "loss", "losses")
         fewest = math.ceil(math.log2(2.0 * num_candidates / alpha))
@@ -65,10 +70,30 @@ def notes_on(
         )
     for result in losses:
         if result.winner is None:
-            yield f"{result.loss} has no winner: all trials of one of its searches diverged or failed."
+            search = "one of its searches" if rounds is None else "its first search"
+            yield f"{result.loss} has no winner: all trials of {search} diverged or failed."
         elif result.num_failed_blocks:
             failed = f"{result.num_failed_blocks} of {wording.count(len(result.blocks), 'block')}"
             yield f"{result.loss} diverged or failed in {failed}, counted with {_worst(params, worst)}."
+
+
+def _on_rounds(losses: Sequence[LossResult], params: Params, rounds: Rounds) -> Iterator[str]:
+    """Yield why losses of a pooled study were not settled."""
+    undecided = [result for result in losses if result.decision == "undecided" and result.difference is not None]
+    first = [result.loss for result in undecided if result.difference and result.difference.look == 0]
+    if first:
+        yield (
+            "Set aside after the first search, because all trainings that were left would not have settled them: "
+            f"{wording.enumeration(first)}. Their differences have no interval."
+        )
+    for reason, text in (
+        ("out of reach", "Set aside, because all trainings that were left would not have settled them"),
+        ("budget", f"Not settled when the budget of {rounds.budget:,} trainings ended" if rounds.budget else ""),
+        ("limit", "Not settled with all searches and blocks (tune.num_searches, confirm.num_blocks)"),
+    ):
+        names = [result.loss for result in undecided if result.reason == reason and result.loss not in first]
+        if names:
+            yield f"{text}: {wording.enumeration(names)}."
 
 
 def _worst(params: Params, worst: float | None) -> str:

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from pydantic import PlainSerializer
 
-from losstune.core.records import Row
 from losstune.verdict.sparse import SparseRow
 
 
@@ -20,12 +19,25 @@ Real = Annotated[float, PlainSerializer(_strict, when_used="json")]
 has no infinity, so it is written as text and read back as a number."""
 
 
-class Score(Row):
-    """A mean over blocks. The bounds are None if a block's value is infinite."""
+class Score(SparseRow):
+    """A mean over blocks, or the expected result of a search. The bounds are None if a block's value is infinite.
+
+    Attributes:
+        mean: The estimate.
+        low: Lower bound of its interval at 1 - alpha.
+        high: Upper bound of it.
+        error: Standard error of an expected result, with that of the search. Of a pooled study, as the following field,
+            which are not written otherwise.
+        freedom: Its degrees of freedom; None if they are infinite.
+    """
+
+    not_written_if_empty: ClassVar = ("error", "freedom")
 
     mean: Real
     low: float | None
     high: float | None
+    error: float | None = None
+    freedom: float | None = None
 
 
 class Difference(SparseRow):

@@ -102,7 +102,9 @@ def build_results(
         units=Units(metric, measure.minimize, measure.percent, rules.rope),
         baseline=baseline,
         is_amended=bool(earlier),
+        pooled_trials=params.tune.trials_per_loss if pooled else None,
     )
+    rounds = rounds_of(pooled) if pooled else None
     in_doubt = dict.fromkeys([verdict.loss or baseline, baseline])
     return Results(
         study=params.study.name,
@@ -133,9 +135,13 @@ def build_results(
         control=control,
         verdict=verdict,
         warnings=(*(f"{line}." for line in data_warnings), *never_predicted(in_doubt, blocks, data.class_names)),
-        notes=(*left_out(losses, metric, data), *notes_on(losses, control, params, earlier, worst), *more_notes),
+        notes=(
+            *left_out(losses, metric, data),
+            *notes_on(losses, control, params, earlier, worst, rounds),
+            *more_notes,
+        ),
         code=code,
-        rounds=rounds_of(pooled) if pooled else None,
+        rounds=rounds,
     )
 
 

@@ -17,10 +17,11 @@ from losstune.study.plan_size import num_controls
 from losstune.verdict.comparison import blocks_difference
 from losstune.verdict.control_results import NoisePair
 from losstune.verdict.course import Course, Judged, RoundRules
+from losstune.verdict.facts import Rounds
 from losstune.verdict.numbers import Difference, Score
 from losstune.verdict.outlook import trainings_needed
 from losstune.verdict.pools import Pools, rules_of
-from losstune.verdict.results import LossResult, Rounds, SearchResult
+from losstune.verdict.results import LossResult, SearchResult
 from losstune.verdict.rounds import follow
 from losstune.verdict.rules import Rules, generator_of
 
@@ -40,8 +41,11 @@ class PooledStudyRecords:
     course: Course
 
     def winner(self, loss: str) -> Record:
-        """Return the trial of the configuration to use: the one that wins the most searches within the pool."""
-        return self.pools.trial(loss, int(np.argmax(self.course.weights[loss])))
+        """Return the trial of the configuration to use: of the retrained ones, that which wins the most searches."""
+        weights = self.course.weights[loss]
+        return self.pools.trial(
+            loss, min(set(self.course.allocation[loss]), key=lambda trial: (-weights[trial], trial))
+        )
 
     def blocks(self, loss: str) -> list[Record]:
         """Return the blocks of a loss, in order."""
@@ -113,8 +117,13 @@ def configurations_of(study: PooledStudyRecords, loss: str) -> tuple[SearchResul
 def expected_score(study: PooledStudyRecords, loss: str, alpha: float) -> Score:
     """Return the expected test score of a loss's search, with its interval."""
     expected = study.course.expected[loss]
-    interval = expected.interval(1.0 - alpha)
-    return Score(mean=expected.mean, low=interval[0] if interval else None, high=interval[1] if interval else None)
+    if expected.search is None:
+        return Score(mean=expected.mean, low=None, high=None)
+    found = PooledDifference(expected.mean, expected.search, expected.seed)
+    lowest, highest = study.pools.measure.bounds
+    low, high = found.interval(1.0 - alpha)
+    freedom = found.freedom if math.isfinite(found.freedom) else None
+    return Score(mean=found.mean, low=max(low, lowest), high=min(high, highest), error=found.error, freedom=freedom)
 
 
 def weighted_score(values: Sequence[float], weights: Sequence[float], alpha: float) -> Score:

@@ -12,7 +12,8 @@ from losstune.core.records import Configuration, Row, Status
 from losstune.study.registration import Earlier
 from losstune.verdict import wording
 from losstune.verdict.control_results import Control
-from losstune.verdict.facts import CodeFacts, DataFacts
+from losstune.verdict.diagnostic_results import CalibrationResult, Variances
+from losstune.verdict.facts import CodeFacts, DataFacts, Rounds
 from losstune.verdict.numbers import Difference, Real, Score
 from losstune.verdict.sparse import SparseRow
 from losstune.verdict.wording import Units
@@ -25,25 +26,6 @@ Decision = Literal["better", "equivalent", "worse", "undecided"]
 Part = Literal["baseline", "candidate", "control", "alias"]
 """Role of a loss in the comparison. ``control``: identical to the baseline. ``alias``: identical to another
 candidate. Neither is a candidate, because one loss under two names must not be tested twice."""
-
-
-class CalibrationResult(Row):
-    """Calibration of one type of a loss's probabilities; means over the finished blocks.
-
-    Attributes:
-        nll: Negative log-likelihood, in nats.
-        brier: Brier score, 0 to 2.
-        ece: Expected calibration error, 0 to 1.
-        debiased_ece: The same without the bias that chance adds, see :func:`losstune.statistics.debiased_ece`; not
-            below 0.
-        bins: The reliability diagram over all blocks: count, hits and sum of confidences by bin.
-    """
-
-    nll: float
-    brier: float
-    ece: float
-    debiased_ece: float
-    bins: tuple[tuple[int, int, float], ...]
 
 
 class SearchResult(SparseRow):
@@ -80,9 +62,11 @@ class LossResult(SparseRow):
         part: Its role, see :data:`Part`.
         equals: The loss of this study that it is identical to, or None.
         num_trials: Number of trials by status.
-        searches: Result of each search, in order. If a search has no winner, this and most of the next fields are
+        searches: Result of each search, in order; of a pooled study, the retrained configurations by weight. If a
+            search has no winner, or all trials of a pool's first search failed, this and most of the next fields are
             empty.
-        winner: The configuration to use: the winner with the best validation score over all searches.
+        winner: The configuration to use: the winner with the best validation score over all searches; of a pool, the
+            retrained configuration that wins more searches within it than any other.
         winner_search: The search that found it.
         winner_index: Its trial number; 0 is the published defaults.
         winner_validation: Its final validation score.
@@ -90,8 +74,10 @@ class LossResult(SparseRow):
             trial counts with the worst score.
         num_parameters: Trainable parameters of its model.
         num_failed_blocks: Number of blocks that diverged or failed. They count with the worst scores.
-        blocks: Test scores of every block, in order: the first of every search, then the second of every search.
-        scores: Mean test score by metric.
+        blocks: Test scores of every block, in order: the first of every search, then the second of every search. Of a
+            pool: by the number of the seed that all losses share; a block retrains one of `searches`.
+        scores: Mean test score by metric. Of a pool: the expected result of a search in the study's metric, and the
+            mean of the others over the blocks, weighted as the configurations are.
         group_recalls: Mean test recall by group of classes, see :attr:`DataFacts.class_groups`.
         difference: Difference from the baseline in the study's metric; None for the baseline.
         decision: Decision on the loss; None unless it is a candidate and the controls passed.
@@ -141,6 +127,28 @@ class LossResult(SparseRow):
     trainings_needed: int | None = None
 
     @property
+    def further(self) -> str | None:
+        """What would settle an undecided loss, ``about 120 more trainings``; None if nothing would."""
+        if self.trainings_needed is not None:
+            return wording.further_trainings(self.trainings_needed)
+        return None if self.blocks_needed is None else wording.further_blocks(self.blocks_needed)
+
+    @property
+    def further_short(self) -> str | None:
+        """The number alone, ``+120``: of trainings in a pooled study, else of blocks."""
+        if self.trainings_needed is not None:
+            return wording.further_short(self.trainings_needed, wording.MOST_TRAININGS)
+        return None if self.blocks_needed is None else wording.further_short(self.blocks_needed, wording.MOST_BLOCKS)
+
+    @property
+    def retrained(self) -> list[tuple[int, Configuration]]:
+        """The configurations that were retrained, each with its search."""
+        return [
+            (place if result.search is None else result.search, result.winner)
+            for place, result in enumerate(self.searches)
+        ]
+
+    @property
     def has_predictions(self) -> bool:
         """Whether class predictions are known. ECE needs them, and it is no metric that a training loop may return."""
         return "ece" in self.scores
@@ -155,16 +163,6 @@ class LossResult(SparseRow):
         return self.decision or ("no verdict" if self.part == "candidate" else self.part)
 
 
-class Variances(Row):
-    """Variance of validation scores by source, see :class:`losstune.statistics.Components`."""
-
-    loss: float
-    search: float
-    hyperparameters: float
-    seed_shared: float
-    seed_own: float
-
-
 class Verdict(Row):
     """The verdict.
 
@@ -177,28 +175,6 @@ class Verdict(Row):
     action: Literal["use", "keep", "none"]
     loss: str | None
     sentence: str
-
-
-class Rounds(Row):
-    """What a pooled study spent, and how its rounds went.
-
-    Attributes:
-        num_trainings: Trainings of the whole study.
-        num_controls: Those of the identity control and the positive control among them.
-        budget: The most trainings; None if the settings limit searches and blocks.
-        fewest_searches: Fewest searches of a loss for a decision.
-        fewest_blocks: Fewest blocks for calling a loss better or worse.
-        looks: Number of candidates that each look judged, from the first, which only sets losses aside.
-        yardsticks: The losses that got every round: the baseline, and those whose difference is the noise floor.
-    """
-
-    num_trainings: int
-    num_controls: int
-    budget: int | None
-    fewest_searches: int
-    fewest_blocks: int
-    looks: tuple[int, ...]
-    yardsticks: tuple[str, ...]
 
 
 class SecondaryMetric(Row):
@@ -233,9 +209,10 @@ class Results(SparseRow):
         alpha: Level of the tests.
         rope: Smallest difference that matters in practice.
         power: Power for which the numbers of further blocks are planned.
-        num_searches: Independent searches per loss.
+        num_searches: Independent searches per loss; of a pooled study, searches in the pool of the baseline, the
+            largest.
         num_trials: Trials per search.
-        num_blocks: Blocks per loss; with ``anytime`` stopping the maximum.
+        num_blocks: Blocks per loss; with ``anytime`` stopping the maximum, in a pooled study those of the baseline.
         stopping: ``fixed``, or ``anytime`` if each loss stopped when its e-process decided.
         num_saved: Trainings that anytime stopping saved, compared with `num_blocks` for every loss; None if fixed.
         baseline: Name of the loss that all are compared with.
@@ -281,6 +258,17 @@ class Results(SparseRow):
     notes: tuple[str, ...]
     code: CodeFacts | None = None
     rounds: Rounds | None = None
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether all trials of a loss are one pool, and not the trials of searches that are replicated."""
+        return self.rounds is not None
+
+    @property
+    def undecided(self) -> list[LossResult]:
+        """The losses that the study did not settle, those that need the fewest trainings or blocks first."""
+        losses = [loss for loss in self.losses if loss.decision == "undecided"]
+        return sorted(losses, key=lambda loss: loss.trainings_needed or loss.blocks_needed or math.inf)
 
     @property
     def units(self) -> Units:

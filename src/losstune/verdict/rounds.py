@@ -17,10 +17,8 @@ from losstune import statistics
 from losstune.statistics import Pool, PooledDifference, PooledStudy, Variance
 from losstune.verdict.comparison import decide
 from losstune.verdict.course import Course, Judged, Reason, RoundRules, Size, Source
-from losstune.verdict.round_sizes import FIRST_BLOCKS, is_out_of_reach, next_size
+from losstune.verdict.round_sizes import FIRST_BLOCKS, LOOK_SHARE, is_out_of_reach, next_size
 
-LOOK_SHARE = 0.3
-"""Share of the level that is left which a look spends, if it is not the last one."""
 _FEWEST_FOR_SPREAD = 4
 
 

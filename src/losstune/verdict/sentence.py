@@ -13,13 +13,27 @@ from losstune.verdict.wording import Units
 
 
 def draw_verdict(
-    losses: Sequence[LossResult], control: Control, *, place: str, units: Units, baseline: str, is_amended: bool = False
+    losses: Sequence[LossResult],
+    control: Control,
+    *,
+    place: str,
+    units: Units,
+    baseline: str,
+    is_amended: bool = False,
+    pooled_trials: int | None = None,
 ) -> Verdict:
     """Return the verdict: which loss to train with.
 
-    `place` is the data and the model, such as ``digits with the cnn``. There is no verdict if a control failed, the
-    baseline has no winner, or there is no candidate. If the rules were changed after the test split was read
-    (`is_amended`), the sentence says so.
+    There is no verdict if a control failed, the baseline has no winner, or there is no candidate.
+
+    Args:
+        losses: The losses with their decisions.
+        control: Results of the controls.
+        place: The data and the model, such as ``digits with the cnn``.
+        units: How differences are shown.
+        baseline: Name of the baseline.
+        is_amended: Whether the rules were changed after the test split was read. The sentence says so.
+        pooled_trials: Of a pooled study, the trials of a search, whose expected result is compared.
     """
     after = _noise_floor(control, units) + (
         " The rules were changed after the test split was read." if is_amended else ""
@@ -36,15 +50,14 @@ def draw_verdict(
         (best, difference), others = better[0], [result.loss for result, _ in better[1:]]
         verb = "beats" if len(others) == 1 else "beat"
         also = f"; {wording.enumeration(others)} {verb} it too" if others else ""
-        rivals = next(result for result in losses if result.loss == baseline).blocks
-        metric, word = units.metric, "lower" if units.minimize else "higher"
-        num_better = sum(
-            units.sign * ours[metric] > units.sign * theirs[metric]
-            for ours, theirs in zip(best.blocks, rivals, strict=False)
+        how = (
+            _in_blocks(best, next(result for result in losses if result.loss == baseline), units)
+            if pooled_trials is None
+            else f"each tuned with {wording.count(pooled_trials, 'trial')}"
         )
         sentence = (
             f"On {place}, use {best.loss}: it beats {baseline} by {_plus_minus(difference, units)}{units.of_metric}, "
-            f"{word} in {num_better} of {wording.count(len(best.blocks), 'block')}{also}.{after}"
+            f"{how}{also}.{after}"
         )
         return Verdict(action="use", loss=best.loss, sentence=sentence)
     closest, difference = candidates[0]
@@ -65,6 +78,15 @@ def draw_verdict(
         )
         sentence = f"On {place}, keep {baseline}: {lead} in {units.label} ({tally}); {standing}.{after}"
     return Verdict(action="keep", loss=baseline, sentence=sentence)
+
+
+def _in_blocks(best: LossResult, baseline: LossResult, units: Units) -> str:
+    num_better = sum(
+        units.sign * ours[units.metric] > units.sign * theirs[units.metric]
+        for ours, theirs in zip(best.blocks, baseline.blocks, strict=False)
+    )
+    word = "lower" if units.minimize else "higher"
+    return f"{word} in {num_better} of {wording.count(len(best.blocks), 'block')}"
 
 
 def _why_no_verdict(losses: Sequence[LossResult], control: Control, baseline: str, units: Units) -> str:
@@ -98,12 +120,10 @@ def _standing(result: LossResult, difference: Difference, control: Control, unit
         return f"{start}, which is {result.decision}"
     if control.noise_floor is not None and abs(difference.mean) <= control.noise_floor:
         start += ", within the noise floor"
-    settle = (
-        "no number of blocks would settle it"
-        if result.blocks_needed is None
-        else f"{wording.further_blocks(result.blocks_needed)} could settle it"
-    )
-    return f"{start}, undecided: {settle}"
+    if result.further is not None:
+        return f"{start}, undecided: {result.further} could settle it"
+    number = "no affordable number of trainings" if result.reason else "no number of blocks"
+    return f"{start}, undecided: {number} would settle it"
 
 
 def _noise_floor(control: Control, units: Units) -> str:

@@ -11,6 +11,9 @@ from losstune.core.metric import EXPECTED_COST, METRICS
 MOST_BLOCKS = 1000
 """A larger number is not shown, because it is no usable plan."""
 
+MOST_TRAININGS = 20_000
+"""The same for trainings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
@@ -161,9 +164,21 @@ def further_blocks(amount: int) -> str:
     return f"over {MOST_BLOCKS:,} more blocks" if amount > MOST_BLOCKS else f"about {count(amount, 'more block')}"
 
 
-def further_blocks_short(amount: int) -> str:
-    """Return ``+15``, or ``>1,000``, for a table."""
-    return f">{MOST_BLOCKS:,}" if amount > MOST_BLOCKS else f"+{amount:,}"
+def further_trainings(amount: int) -> str:
+    """Return ``about 510 more trainings``, with two digits; for a large number ``over 20,000 more trainings``."""
+    if amount > MOST_TRAININGS:
+        return f"over {MOST_TRAININGS:,} more trainings"
+    return f"about {count(rounded(amount), 'more training')}"
+
+
+def further_short(amount: int, most: int) -> str:
+    """Return ``+15``, or above `most` ``>1,000``, for a table."""
+    return f">{most:,}" if amount > most else f"+{rounded(amount) if most == MOST_TRAININGS else amount:,}"
+
+
+def rounded(amount: int) -> int:
+    """Return a whole number rounded to two digits: an estimate shows no more."""
+    return round(amount, min(2 - len(str(amount)), 0))
 
 
 def enumeration(names: Sequence[str]) -> str:

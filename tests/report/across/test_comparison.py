@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from losstune.report.across.cells import read_cells
 from losstune.report.across.comparison import compare
 from losstune.report.across.notes import cells_needed
 from tests.report.across.studies import random_scores, write_cells, write_study
+from tests.report.pooled import make_pooled
 
 METHODS = ("cross_entropy", "focal", "gce", "js")
 
@@ -276,3 +278,34 @@ def test_studies_of_which_one_minimises_are_refused(tmp_path, scores):
     write_study(folders[1], scores[1], data="npz", digest="01", metric="score", minimize=True)
     with pytest.raises(LosstuneError, match="found minimize True, expected False"):
         read_cells(folders)
+
+
+def test_a_pooled_study_is_ranked_by_its_own_estimates(tmp_path, scores):
+    """The mean over its blocks ignores the weights of its configurations."""
+    folders = write_cells(tmp_path, scores)
+    path = folders[0] / "results.json"
+    values = json.loads(path.read_text())
+    replicated = by_name(compare(read_cells(folders)))
+    place = {loss["loss"]: loss for loss in values["losses"]}
+    place["js"]["difference"]["mean"] = -0.5
+    path.write_text(json.dumps(values))
+    assert by_name(compare(read_cells(folders)))["js"].mean_rank == replicated["js"].mean_rank
+    path.write_text(json.dumps(values | {"rounds": {"num_trainings": 99}}))
+    found = by_name(compare(read_cells(folders)))
+    means = np.array([[np.mean(cell[loss]) for loss in METHODS] for cell in scores])
+    means[0] = [0.0, *(place[loss]["difference"]["mean"] for loss in METHODS[1:])]
+    ranks = stats.rankdata(-means.round(9), axis=1).mean(0)
+    assert [found[loss].mean_rank for loss in METHODS] == pytest.approx(ranks)
+
+
+def test_the_results_of_a_pooled_study_are_read(tmp_path):
+    for number, budget in enumerate((220, None)):
+        (tmp_path / str(number)).mkdir()
+        results = make_pooled(budget=budget).results()
+        data = results.data.model_copy(update={"name": "npz", "digest": str(number)})
+        text = results.model_copy(update={"data": data}).model_dump_json()
+        (tmp_path / str(number) / "results.json").write_text(text)
+    found = by_name(compare(read_cells([tmp_path / "0", tmp_path / "1"])))
+    assert found["focal"].mean_rank == 1.0
+    assert [cell.decision for cell in found["focal"].cells] == ["better", "better"]
+    assert math.isinf(found["js"].cells[0].low)

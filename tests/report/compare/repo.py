@@ -15,7 +15,7 @@ from losstune.stages.study import check_names
 from losstune.study.registration import registration_of, write_registration
 from losstune.study.search import Space
 from losstune.verdict.results import Results
-from tests.report.studies import DATA, make_study
+from tests.report.studies import DATA, Study, make_study
 
 TEST_DIGEST = "7e" * 32
 NUM_BLOCKS = 16
@@ -83,9 +83,13 @@ class Repo:
             section_now = getattr(study.params, section)
             study.params = study.params.model_copy(update={section: section_now.model_copy(update=settings)})
         study.params = study.params.model_copy(update={"study": study.params.study.model_copy(update={"seed": seed})})
+        return self.write_study(study, digest=digest, test_digest=test_digest, terms=(spaces or {}) | (terms or {}))
+
+    def write_study(self, study: Study, *, digest=DATA.digest, test_digest=TEST_DIGEST, terms=None) -> Results:
+        """Write results, registration, manifest and params of this study, with some terms added."""
         found: dict[str, Space] = check_names(study.params)
         registration = registration_of(study.params, digest, found)
-        registration = registration.model_copy(update={"terms": registration.terms | (spaces or {}) | (terms or {})})
+        registration = registration.model_copy(update={"terms": registration.terms | (terms or {})})
         results = study.results().model_copy(
             update={"protocol": registration.protocol, "data": DATA.model_copy(update={"digest": digest})}
         )

@@ -13,6 +13,7 @@ from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
 from tests.report.compare.repo import block_scores, git
+from tests.report.pooled import make_pooled
 
 
 def revision(repo, name="workspace"):
@@ -157,3 +158,13 @@ def test_an_output_in_dvcs_cache_is_read_at_its_revision(repo):
     assert not (repo.folder / path).exists()
     shutil.rmtree(repo.folder / ".dvc" / "cache")
     assert read_out(find_tree(repo.folder, "output1"), path) is None
+
+
+def test_a_pooled_study_is_told_by_its_protocol_and_its_budget(repo):
+    repo.write_study(make_pooled(budget=220))
+    repo.commit("Pools", "pooled")
+    found = revision(repo, "pooled")
+    assert found.notes == ()
+    changes = list(map(str, compare_revisions(repo.folder, "base", "pooled", force=False).changes.params))
+    assert [change for change in changes if "budget" in change] == ["budget: nothing → 220 trainings"]
+    assert [change.partition(",")[0] for change in changes if "protocol" in change] == ["protocol: nothing → pooled"]

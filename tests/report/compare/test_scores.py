@@ -5,11 +5,14 @@ import pytest
 from scipy import stats
 
 from losstune.core.errors import LosstuneError
+from losstune.report.compare import comparison
 from losstune.report.compare.revisions import read_revision
 from losstune.report.compare.scores import compare_scores, design_of
 from losstune.report.compare.trees import find_tree
 from losstune.stages.compare import PLACES, compare_revisions
 from tests.report.compare.repo import LEVELS, block_scores
+from tests.report.pooled import LEVELS as POOLED_LEVELS
+from tests.report.pooled import make_pooled
 
 
 def compare(repo, a, b, **options):
@@ -201,3 +204,52 @@ def test_force_compares_and_keeps_the_obstacle(history_repo):
     found = compare(history_repo, "base", "metric", force=True)
     assert found.comparability == ("tune.metric: accuracy at base, macro_f1 at metric",)
     assert found.scores.metric == "macro_f1"
+
+
+def pooled_revision(history_repo, name="base", **made):
+    """The study of a revision, done again as a pooled one."""
+    revision = read_revision(find_tree(history_repo.folder, name), PLACES)
+    return replace(revision, results=make_pooled(**made).results())
+
+
+def test_pooled_revisions_are_compared_by_the_errors_of_their_expected_results(history_repo):
+    a = pooled_revision(history_repo)
+    b = pooled_revision(history_repo, levels=POOLED_LEVELS | {"focal": 0.95}, spread=0.001)
+    found = compare_scores(a, b)
+    assert found.design == "unpaired"
+    assert found.why == "base and base estimated the expected result of a search from pooled trials"
+    row = next(row for row in found.losses if row.loss == "focal")
+    before, after = (revision.results.of("focal").scores["accuracy"] for revision in (a, b))
+    # Welch's t test, with each side's own standard error and degrees of freedom.
+    error = np.hypot(before.error, after.error)
+    freedom = error**4 / (before.error**4 / before.freedom + after.error**4 / after.freedom)
+    assert row.difference.mean == pytest.approx(after.mean - before.mean)
+    assert row.difference.p_value == pytest.approx(2 * stats.t.sf(abs(row.difference.mean) / error, freedom))
+    reach = stats.t.ppf(0.975, freedom) * error
+    assert row.difference.low == pytest.approx(row.difference.mean - reach)
+    assert row.decision == "better"
+    # A loss that was set aside after its first search has no error of the search.
+    for row in found.losses:
+        errors = [revision.results.of(row.loss).scores["accuracy"].error for revision in (a, b)]
+        assert (row.difference is None) == (None in errors), row.loss
+
+
+def test_a_pooled_revision_is_compared_with_a_replicated_one(history_repo):
+    a = read_revision(find_tree(history_repo.folder, "base"), PLACES)
+    b = pooled_revision(history_repo)
+    found = compare_scores(a, b)
+    row = next(row for row in found.losses if row.loss == "focal")
+    assert row.difference.mean == pytest.approx(
+        b.results.of("focal").scores["accuracy"].mean - np.mean(block_scores()["focal"])
+    )
+    assert row.difference.num_blocks == (16, len(b.results.of("focal").blocks))
+    pooled = b.results.of("focal").scores["accuracy"]
+    blocks_B = np.array(block_scores()["focal"])
+    variances = blocks_B.var(ddof=1) / 16, pooled.error**2
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 15 + variances[1] ** 2 / pooled.freedom)
+    assert row.difference.p_blocks == pytest.approx(
+        2 * stats.t.sf(abs(row.difference.mean) / np.sqrt(sum(variances)), freedom)
+    )
+    assert row.difference.p_search > 0.0
+    notes = comparison.compare(a, b).notes
+    assert any("pools its searches" in note and "replicates them" in note for note in notes)

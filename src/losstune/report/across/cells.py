@@ -74,6 +74,7 @@ class StudyRead(_Read):
     alpha: float
     rope: float
     num_blocks: int
+    rounds: dict[str, Any] | None = None
     baseline: str
     losses: tuple[LossRead, ...]
     verdict: VerdictRead

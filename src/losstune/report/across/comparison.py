@@ -60,7 +60,9 @@ def compare(cells: Sequence[Cell]) -> Across:
     first = counted[0].study
     methods, identical, left_out = _sort_out(counted)
     gains = {loss: [_gains(cell, loss) for cell in counted] for loss in (*methods, *identical)}
-    means_TM = np.array([[gains[loss][t].mean() for loss in methods] for t in range(len(counted))])
+    means_TM = np.array(
+        [[_mean_gain(cell, loss, gains[loss][t]) for loss in methods] for t, cell in enumerate(counted)]
+    )
     ranking = rank_methods(means_TM, alpha=first.alpha)
     p_holm = dict(zip(methods, against_baseline(means_TM, methods.index(first.baseline)), strict=True))
     p_nemenyi = nemenyi(means_TM) if ranking.p_friedman < 1.0 else np.ones((len(methods), len(methods)))
@@ -158,6 +160,14 @@ def _gains(cell: Cell, loss: str) -> Array:
     num_shared = min(len(ours), len(theirs))
     difference: Array = (ours[:num_shared] - theirs[:num_shared]).round(12)
     return -difference if study.minimize else difference
+
+
+def _mean_gain(cell: Cell, loss: str, gains_B: Array) -> float:
+    """Return by how much a loss is ahead: the mean over the blocks, or the estimate of a pooled study."""
+    study, result = cell.study, cell.study.of(loss)
+    if study.rounds is None or result is None or result.difference is None:
+        return float(gains_B.mean())
+    return -result.difference.mean if study.minimize else result.difference.mean
 
 
 def _without_winner(cells: Sequence[Cell], methods: Sequence[str]) -> list[tuple[str, str]]:

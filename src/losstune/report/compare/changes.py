@@ -69,11 +69,12 @@ def changes_between(a: Revision, b: Revision, code: CodeChange, same_searches: t
         settings = [change for change in _changes(a.terms, b.terms) if change.name not in ("data.digest", "selection")]
         settings = _folded(settings)
     named = {change.name for change in settings}
-    # Settings of the search space are listed by their effect, the space of each loss.
+    # Settings of the search space are listed by their effect, the space of each loss; the budget as one term.
     settings += [
         change
         for change in _changes(a.params, b.params)
-        if change.name not in registered | named and not (registered and change.name.startswith("search_space."))
+        if change.name not in registered | named
+        and not (registered and change.name.startswith(("search_space.", "budget.")))
     ]
     data = _changes(_data_of(a), _data_of(b))
     versions = _changes({"losstune": a.version, **a.pins}, {"losstune": b.version, **b.pins})

@@ -152,9 +152,17 @@ def _notes(a: Revision, b: Revision, scores: ScoreComparison, changes: Changes) 
             notes.append(
                 f"report.{setting} differs ({values[0]:g}, {values[1]:g}); the comparison uses that of {b.tree.name}."
             )
+    pooled = [revision.results.is_pooled for revision in (a, b)]
+    if pooled[0] != pooled[1]:
+        names = [revision.tree.name for revision in (a, b)]
+        notes.append(
+            f"{names[pooled.index(True)]} pools its searches, {names[pooled.index(False)]} replicates them. Both "
+            "estimate the expected score of a search's winner."
+        )
     alone = [loss for loss in scores.losses if loss.difference is None and not loss.is_identical]
     if alone:
         notes.append(
-            f"Not compared, because blocks are missing at a revision: {', '.join(loss.loss for loss in alone)}."
+            f"Not compared, because blocks{' or a second search' if any(pooled) else ''} are missing at a revision: "
+            f"{', '.join(loss.loss for loss in alone)}."
         )
     return notes

@@ -200,7 +200,10 @@ def _notes(
         key
         for key in sorted(terms.keys() & params.keys())
         # `auto` is registered as its resolved value.
-        if params[key] != "auto" and _plain(terms[key]) != _plain(params[key])
+        if params[key] != "auto"
+        and _plain(terms[key]) != _plain(params[key])
+        # The protocol is registered with the version of its rules.
+        and not (key == "protocol" and str(terms[key]).startswith(f"{params[key]}, rules"))
     ]
     if stale:
         notes.append(

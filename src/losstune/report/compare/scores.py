@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,7 +13,8 @@ from losstune import statistics
 from losstune.core.records import Row
 from losstune.core.seeds import derive_seed
 from losstune.report.compare.revisions import Revision
-from losstune.statistics.revisions import MeanError, revision_errors, sum_of_errors, t_interval, t_p_value, welch_error
+from losstune.statistics.revisions import MeanError, block_error, revision_errors, sum_of_errors, t_interval, t_p_value
+from losstune.verdict import wording
 from losstune.verdict.comparison import decide
 from losstune.verdict.numbers import Real, Score
 from losstune.verdict.results import Decision, LossResult
@@ -31,7 +34,8 @@ class SideDifference(Row):
         equivalence_high: Upper bound of this interval.
         p_value: The larger of `p_blocks` and `p_search`.
         p_blocks: P-value of the test over blocks, whether the winners differ.
-        p_search: P-value of the test over searches, whether the difference exceeds the variation between searches.
+        p_search: P-value of the test over searches, whether the difference exceeds the variation between searches. With
+            pooled studies alone, there is one test for both.
         p_holm: `p_value` after Holm's correction over all tested losses; None for other losses.
         num_blocks: Number of blocks used at A and at B.
     """
@@ -116,6 +120,7 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
     As between losses, there are two tests, and the larger p-value and the wider interval count. Over the blocks: sign
     flips of paired differences, or else Welch's t test. Over the searches:
     :func:`losstune.statistics.revisions.revision_errors` of the paired differences, or else of each revision's scores.
+    The score of a pooled study is the expected result of a search, with its own error over configurations and seeds.
     Holm's method corrects for the number of tested losses. A loss that is identical to another one, or whose blocks are
     the same to the bit, is not tested.
     """
@@ -131,14 +136,25 @@ def compare_scores(a: Revision, b: Revision) -> ScoreComparison:
         for name in names
         if name in results_a and name in results_b
     }
+    pooled = a.results.is_pooled, b.results.is_pooled
     scores = {
         name: pair
         for name, pair in scores.items()
         # A loss whose scores are the same to the bit needs no test, and would lower the pooled variance of the others.
         if not rows[name].is_identical
-        and all(len(blocks) >= max(2, count) for blocks, count in zip(pair, searches, strict=True))
+        and all(
+            score is not None and score.error is not None if is_pooled else len(blocks) >= max(2, count)
+            for blocks, count, is_pooled, score in zip(pair, searches, pooled, _both(rows[name]), strict=True)
+        )
     }
-    differences = _differences(scores, searches, design, alpha)
+    if design == "paired":
+        differences = _paired_differences(scores, searches[0], alpha)
+    else:
+        sides = [
+            _sides({name: pair[side] for name, pair in scores.items()}, searches[side], _expected(rows, side, pooled))
+            for side in (0, 1)
+        ]
+        differences = {name: _unpaired(sides[0][name], sides[1][name], alpha) for name in scores}
     tested = [name for name in differences if not rows[name].is_control]
     adjusted = statistics.holm([differences[name].p_value for name in tested])
     floors = [revision.results.control.noise_floor for revision in (a, b)]
@@ -171,7 +187,10 @@ def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
     A block's seed depends on the study's seed, the search and the number of the block. So with the same root seed and
     number of searches, blocks with the same index have the same seed at both revisions and are scored on the same test
     split. The training data may differ, as may everything else that is compared. What the two blocks share cancels.
+    Pools hold other configurations at each revision, so their blocks are no pairs.
     """
+    if pooled := [revision.tree.name for revision in (a, b) if revision.results.is_pooled]:
+        return "unpaired", f"{wording.enumeration(pooled)} estimated the expected result of a search from pooled trials"
     same_test = (
         a.test_digest == b.test_digest
         if a.test_digest and b.test_digest
@@ -191,29 +210,51 @@ def design_of(a: Revision, b: Revision) -> tuple[Design, str]:
     return "paired", f"a block has the same seed at both revisions, and the same {data}"
 
 
-def _differences(
-    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    searches: tuple[int, int],
-    design: Design,
-    alpha: float,
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A loss's score at one revision, with its errors over blocks and over searches."""
+
+    mean: float
+    by_block: MeanError
+    by_search: MeanError
+    num_blocks: int
+
+
+def _both(row: LossComparison) -> tuple[Score | None, Score | None]:
+    return row.a, row.b
+
+
+def _expected(rows: Mapping[str, LossComparison], side: int, pooled: tuple[bool, bool]) -> dict[str, Score]:
+    """Return the expected results of a pooled revision; nothing of a replicated one."""
+    if not pooled[side]:
+        return {}
+    return {name: score for name, row in rows.items() if (score := _both(row)[side]) is not None}
+
+
+def _sides(scores: Mapping[str, Sequence[float]], num_searches: int, expected: Mapping[str, Score]) -> dict[str, _Side]:
+    found = {}
+    replicated = [name for name in scores if name not in expected]
+    by_search = revision_errors([scores[name] for name in replicated], num_searches) if replicated else []
+    for name, error in zip(replicated, by_search, strict=True):
+        blocks_B = np.array(scores[name])
+        found[name] = _Side(float(blocks_B.mean()), block_error(blocks_B), error, blocks_B.size)
+    for name, score in expected.items():
+        if name in scores and score.error is not None:
+            error = MeanError(score.error, math.inf if score.freedom is None else score.freedom)
+            found[name] = _Side(score.mean, error, error, len(scores[name]))
+    return found
+
+
+def _paired_differences(
+    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]], num_searches: int, alpha: float
 ) -> dict[str, SideDifference]:
     if not scores:
         return {}
-    if design == "paired":
-        # Blocks are paired from the first on. Further blocks of one revision are left out.
-        scores = {name: (ours[: len(theirs)], theirs[: len(ours)]) for name, (ours, theirs) in scores.items()}
-        by_search = revision_errors([np.subtract(b, a) for a, b in scores.values()], searches[0])
-        return {
-            name: _paired(name, pair, error, alpha)
-            for (name, pair), error in zip(scores.items(), by_search, strict=True)
-        }
-    errors = [
-        revision_errors([pair[revision] for pair in scores.values()], num_searches)
-        for revision, num_searches in enumerate(searches)
-    ]
+    # Blocks are paired from the first on. Further blocks of one revision are left out.
+    scores = {name: (ours[: len(theirs)], theirs[: len(ours)]) for name, (ours, theirs) in scores.items()}
+    by_search = revision_errors([np.subtract(b, a) for a, b in scores.values()], num_searches)
     return {
-        name: _unpaired(pair, sum_of_errors(first, second), alpha)
-        for (name, pair), first, second in zip(scores.items(), *errors, strict=True)
+        name: _paired(name, pair, error, alpha) for (name, pair), error in zip(scores.items(), by_search, strict=True)
     }
 
 
@@ -229,15 +270,17 @@ def _paired(
     wide = statistics.sign_flip_interval(difference_B, confidence=1.0 - alpha, rng=flips())
     narrow = statistics.sign_flip_interval(difference_B, confidence=1.0 - 2.0 * alpha, rng=flips())
     p_blocks = statistics.sign_flip_p_value(difference_B, rng=flips())
-    return _joined(float(difference_B.mean()), p_blocks, wide, narrow, by_search, alpha, pair)
+    return _joined(float(difference_B.mean()), p_blocks, wide, narrow, by_search, alpha, (len(pair[0]), len(pair[1])))
 
 
-def _unpaired(pair: tuple[Sequence[float], Sequence[float]], by_search: MeanError, alpha: float) -> SideDifference:
-    mean = float(np.mean(pair[1]) - np.mean(pair[0]))
-    error = welch_error(pair[1], pair[0])
+def _unpaired(a: _Side, b: _Side, alpha: float) -> SideDifference:
+    mean = b.mean - a.mean
+    error = sum_of_errors(a.by_block, b.by_block)
     wide = t_interval(mean, error, confidence=1.0 - alpha)
     narrow = t_interval(mean, error, confidence=1.0 - 2.0 * alpha)
-    return _joined(mean, t_p_value(mean, error), wide, narrow, by_search, alpha, pair)
+    by_search = sum_of_errors(a.by_search, b.by_search)
+    num_blocks = a.num_blocks, b.num_blocks
+    return _joined(mean, t_p_value(mean, error), wide, narrow, by_search, alpha, num_blocks)
 
 
 def _joined(
@@ -247,7 +290,7 @@ def _joined(
     narrow: tuple[float, float],
     by_search: MeanError,
     alpha: float,
-    pair: tuple[Sequence[float], Sequence[float]],
+    num_blocks: tuple[int, int],
 ) -> SideDifference:
     p_search = t_p_value(mean, by_search)
     search_wide = t_interval(mean, by_search, confidence=1.0 - alpha)
@@ -261,7 +304,7 @@ def _joined(
         p_value=max(p_blocks, p_search),
         p_blocks=p_blocks,
         p_search=p_search,
-        num_blocks=(len(pair[0]), len(pair[1])),
+        num_blocks=num_blocks,
     )
 
 

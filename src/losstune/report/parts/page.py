@@ -25,7 +25,6 @@ def render(template: str, package: str, /, **values: Any) -> str:
     )
     environment.filters |= {"minus": _minus, "number": wording.number}
     environment.filters |= {"p_value": wording.p_value, "seconds": wording.seconds}
-    environment.filters |= {"further_blocks": wording.further_blocks}
     return environment.get_template(template).render(version=__version__, **values).rstrip() + "\n"
 
 
