@@ -70,8 +70,8 @@ NOT_RUN = {
 """Commands that no test can run from the document, each with the reason and where else it is tested."""
 
 SAID = re.compile(
-    r"losstune: |waiting up to |(tune|confirm): kept |tune +kept |ledger: took |on the Ray cluster at |MLflow(, \w+:| at )|"
-    r"Full comparison: "
+    r"losstune: |waiting up to |(tune|confirm): kept |tune +kept |ledger: took |on the Ray cluster at |MLflow(, \w+:|"
+    r" at )|Full comparison: "
 )
 """How a block begins that shows what losstune says; such a block is no recipe."""
 
