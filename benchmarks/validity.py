@@ -32,7 +32,7 @@ from validity_worlds import copies
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def levels(pool: Executor, kinds: Sequence[Kind], num_studies: int) -> list[Level]:
+def levels(pool: Executor, kinds: Sequence[Kind], num_studies: int, num_replicated: int) -> list[Level]:
     """Judge studies of each kind, equally many for each size of a search."""
     found = []
     for kind in kinds:
@@ -40,7 +40,8 @@ def levels(pool: Executor, kinds: Sequence[Kind], num_studies: int) -> list[Leve
         for protocol in ("pooled", "replicated") if kind.pooled else ("replicated",):
             for size in SIZES:
                 world, design = kind.world(size), kind.design(protocol, size)
-                numbers = range(num_studies // len(SIZES))
+                is_main = protocol == "pooled" or not kind.pooled
+                numbers = range((num_studies if is_main else num_replicated) // len(SIZES))
                 judged = outcomes(pool, world, design, f"{kind.name} {size}", numbers)
                 level.add(protocol, size, world.differences, judged, kind.rope)
         found.append(level)
@@ -105,21 +106,23 @@ def _typical(studies: Sequence[Outcome], largest: Size) -> PooledDifference:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=2000, help="studies of each kind")
-    parser.add_argument("--search", type=int, default=60, help="studies of each design in the search for the cheapest")
-    parser.add_argument("--promised", type=int, default=400, help="studies of each promise of a power")
+    parser.add_argument("--replicated", type=int, default=400, help="of each kind by the protocol that isn't default")
+    parser.add_argument("--real", type=int, default=400, help="studies of real losses of each bank")
+    parser.add_argument("--search", type=int, default=30, help="studies of each design in the search for the cheapest")
+    parser.add_argument("--promised", type=int, default=200, help="studies of each promise of a power")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="few studies; nothing is written")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "validity.md")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a study's matrices are small; workers inherit it
     if options.quick:
-        options.studies, options.search, options.promised = 8, 4, 4
+        options.studies, options.replicated, options.real, options.search, options.promised = 8, 8, 8, 4, 4
     with ProcessPoolExecutor(options.workers, initializer=prepare) as pool:
-        equal = levels(pool, EQUAL, options.studies)
-        real = levels(pool, REAL, options.studies)
+        equal = levels(pool, EQUAL, options.studies, options.replicated)
+        real = levels(pool, REAL, options.real, options.real)
         kept = promises(pool, options.promised)
         costs = prices(pool, options.search, PRICED[:1] if options.quick else PRICED)
-    sizes = Sizes(options.studies, options.search, options.promised)
+    sizes = Sizes(options.studies, options.replicated, options.real, options.search, options.promised)
     text = page(equal, real, costs, kept, sizes)
     if options.quick:
         print(text)

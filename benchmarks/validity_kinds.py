@@ -10,7 +10,7 @@ from validity_judges import Design
 from validity_worlds import ADAPTIVE, World, copies, real
 
 SIZES = (4, 6, 8, 12)  # trials of a search
-PRICED = (4, 8, 12)  # of which the cheapest designs are found
+PRICED = (4, 12)  # of which the cheapest designs are found
 SEARCHES = {4: 6, 6: 4, 8: 3, 12: 2}  # of a loss: 24 trials
 NUM_BLOCKS = 16
 NUM_CANDIDATES = 13  # the default study's

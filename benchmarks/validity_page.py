@@ -22,6 +22,8 @@ class Sizes(NamedTuple):
     """Numbers of studies."""
 
     studies: int
+    replicated: int
+    real: int
     search: int
     promised: int
 
@@ -157,9 +159,10 @@ the true expected result of a search of k trials is a number, computed exactly.
 ## How often is it wrong?
 
 A *false claim* is a loss called better or worse that is not, or called equivalent with a difference outside the ROPE.
-Each row has {studies} studies of each protocol, a quarter of them for each k in {sizes}. The share is in percent, with
-its Clopper-Pearson interval at 95%; it should be at most {alpha:g}. *Worst k* is the largest share of the four.
-*Coverage* is the share of reported intervals, nominally {nominal:g}% over all looks of a study, that cover the truth:
+A row of equal losses has {studies} studies by the protocol that judges them, and {replicated} by the replicated one for
+comparison; a row of real losses has {real} by each. A quarter of them is for each k in {sizes}. The share is in
+percent, with its Clopper-Pearson interval at 95%; it should be at most {alpha:g}. *Worst k* is the largest of the four
+shares. *Coverage* is the share of reported intervals, nominally {nominal:g}% over all looks of a study, that cover the truth:
 of all losses, and of the loss with the lowest share.
 
 | losses | pooled: false claims | worst k | coverage | lowest | replicated: false claims | worst k |
@@ -204,8 +207,8 @@ A training has {epochs} epochs, so the shares hold for epochs, too. The median s
 - The jackknife overestimates the variance on clean digits, where configurations near the top are equally good: up to
   1.8 times the true variance. A smaller factor is wrong for losses with a steep response to the learning rate.
 
-`python benchmarks/validity.py --studies {studies} --search {search} --promised {promised}` made this page. `dvc repro
-benchmarks/dvc.yaml` makes the banks.
+`python benchmarks/validity.py --studies {studies} --replicated {replicated} --real {real} --search {search} --promised
+{promised}` made this page. `dvc repro benchmarks/dvc.yaml` makes the banks.
 """
 
 
@@ -216,9 +219,7 @@ def page(
     ratios = [price.ratio for price in prices if price.ratio is not None]
     over = [price for price in prices if price.ratio is not None and price.ratio > 0.5]
     return PAGE.format(
-        studies=sizes.studies,
-        search=sizes.search,
-        promised=sizes.promised,
+        **sizes._asdict(),
         sizes=", ".join(map(str, SIZES)),
         alpha=100 * ALPHA,
         nominal=100 * (1 - ALPHA),

@@ -192,7 +192,7 @@ class Replay:
         num_tests = first.test.shape[1]
         self._block = rng.integers(0, num_tests, num_blocks)
         shared = rng.random((3, *shape))
-        self._draw: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], Array]] = {}
+        self._draw: dict[str, tuple[NDArray[np.int64], Array, Array]] = {}
         for loss, bank in world.arms.items():
             draw = shared if world.shares and loss != SAME else rng.random((3, *shape))
             count, seeds = bank.rank.shape
@@ -249,7 +249,7 @@ Search = Callable[[Bank, int, np.random.Generator], int]
 
 def neighbours(bank: Bank, size: int, rng: np.random.Generator) -> int:
     """Search like TPE: half of the trials are drawn, each of the others is near the best so far."""
-    tried = [0, *rng.integers(1, len(bank.test), max(1, size // 2)).tolist()]
+    tried: list[int] = [0, *rng.integers(1, len(bank.test), max(1, size // 2)).tolist()]
     score = [bank.rank[c, rng.integers(bank.rank.shape[1])] for c in tried]
     while len(tried) < size:
         best = tried[int(np.argmax(score))]
@@ -265,8 +265,8 @@ def halving(bank: Bank, size: int, rng: np.random.Generator) -> int:
     tried = np.concatenate([[0], rng.integers(1, len(bank.test), size - 1)])
     score = bank.rank[tried, rng.integers(0, bank.rank.shape[1], size)]
     early = score + rng.normal(0.0, 0.3 * bank.rank.size, size)
-    kept = np.argsort(-early)[: max(1, size // 3)]
-    return int(tried[kept[np.argmax(score[kept])]])
+    kept = np.argsort(-early)[: max(1, size // 3)].tolist()
+    return int(tried[max(kept, key=lambda place: int(score[place]))])
 
 
 ADAPTIVE: dict[str, Search] = {"near the best so far, like TPE": neighbours, "halving, like ASHA": halving}

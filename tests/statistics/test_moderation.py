@@ -126,3 +126,19 @@ def test_no_group_is_lowered_if_that_is_not_allowed():
     for variance, shrunk, value in zip(found, lowered, VALUES, strict=True):
         assert variance.value == pytest.approx(max(shrunk.value, value))
         assert variance.freedom <= shrunk.freedom + 1e-9
+
+
+def test_without_lowering_the_degrees_of_freedom_are_satterthwaites():
+    _, prior, location = squeeze(VALUES, FREEDOMS)
+    found = moderated(groups(VALUES, FREEDOMS), most_own=2.0, may_lower=False)
+    for variance, value, own in zip(found, VALUES, FREEDOMS, strict=True):
+        borrowed = min(prior, MOST_PRIOR_FREEDOM, sum(FREEDOMS) - own)
+        parts = borrowed * location / (borrowed + own), own * value / (borrowed + own)
+        expected = sum(parts) ** 2 / (parts[0] ** 2 / borrowed + parts[1] ** 2 / min(own, 2.0))
+        assert variance.freedom == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_variance_far_above_the_others_counts_with_no_more_than_its_own_degrees_of_freedom():
+    found = moderated(groups((1.0, 1.1, 0.9, 30.0), 6.0), most_own=2.0, may_lower=False)[-1]
+    assert found.freedom == pytest.approx(2.0, rel=0.1)
+    assert moderated(groups((1.0,), 6.0), most_own=2.0, may_lower=False) == [Variance(1.0, 2.0)]

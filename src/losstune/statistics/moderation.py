@@ -84,12 +84,14 @@ def moderated(
         elif group not in known:
             found.append(Variance(float(location), float(min(prior, most))))
         else:
-            share = freedom / (prior + freedom)
+            # A group borrows from others: a single one has nothing to borrow.
+            allowed = prior if may_lower else min(prior, most - freedom)
+            share = freedom / (allowed + freedom)
             borrowed, own = (1.0 - share) * location, share * value
             if may_lower:
                 moderate = Variance(borrowed + own, prior + freedom)
             else:
-                spread = (borrowed**2 / prior if prior > 0.0 else 0.0) + own**2 / min(freedom, most_own)
+                spread = (borrowed**2 / allowed if allowed > 0.0 else 0.0) + own**2 / min(freedom, most_own)
                 moderate = Variance(max(borrowed + own, value), (borrowed + own) ** 2 / spread)
             # All groups together have no more than the sum of their degrees of freedom.
             found.append(Variance(float(moderate.value), float(min(moderate.freedom, most))))
