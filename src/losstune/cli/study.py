@@ -68,7 +68,7 @@ def check() -> None:
 
 @click.command()
 def cost() -> None:
-    """Show what is left to train, how long it takes, and what it can decide.
+    """Show what is left to train, how long, and what it decides.
 
     Shows for tune and confirm: finished and missing trainings, epochs, core- or GPU-minutes, and the time at which the
     stage will be done. The estimate uses the study's own trainings, or a few test trainings on this machine, which take
