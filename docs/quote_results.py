@@ -16,7 +16,7 @@ from losstune.verdict.results import LossResult, Results
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FIGURES = {".": ROOT / "docs/differences.svg", "studies/digits_noise-cnn": ROOT / "docs/differences_noise.svg"}
+FIGURES = {".": ROOT / "docs/differences.svg", "studies/noisy_digits-cnn": ROOT / "docs/differences_noise.svg"}
 SCALED = {"scaled_nll": "NLL, scaled", "scaled_ece": "ECE, scaled"}
 QUOTATION = re.compile(r"(<!-- (verdict|table) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
 

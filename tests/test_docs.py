@@ -13,7 +13,7 @@ import pytest
 
 from tests.paths import REPOSITORY
 
-DEFAULT_STUDIES = (".", "studies/digits_noise-cnn")
+DEFAULT_STUDIES = (".", "studies/noisy_digits-cnn")
 needs_results = pytest.mark.skipif(
     not all((REPOSITORY / folder / "results.json").exists() for folder in DEFAULT_STUDIES), reason="run dvc repro first"
 )

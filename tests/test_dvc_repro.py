@@ -121,24 +121,24 @@ def test_one_repro_judges_every_study_and_compares_them(tmp_path):
     said = " ".join(repro(folder).split())
     sentences = [
         json.loads((folder / study / "results.json").read_text())["verdict"]["sentence"]
-        for study in (".", "studies/digits_noise-cnn")
+        for study in (".", "studies/noisy_digits-cnn")
     ]
     assert all(sentence in said for sentence in sentences)
     assert "On digits (40% wrong labels) with the mlp" in sentences[1]
     page = (folder / "report/across/across.html").read_text()
     assert 'href="../report.html"' in page
-    assert 'href="../../studies/digits_noise-cnn/report/report.html"' in page
+    assert 'href="../../studies/noisy_digits-cnn/report/report.html"' in page
     assert [cell["name"] for cell in json.loads((folder / "report/across/across.json").read_text())["cells"]] == [
         "small",
-        "digits_noise-cnn",
+        "noisy_digits-cnn",
     ]
     assert "Data and pipelines are up to date." in dvc(folder, "repro")
-    assert {"metrics.json", "studies/digits_noise-cnn/metrics.json"} <= json.loads(
+    assert {"metrics.json", "studies/noisy_digits-cnn/metrics.json"} <= json.loads(
         dvc(folder, "metrics", "show", "--json")
     )[""]["data"].keys()
     # Git has what a comparison of commits reads, of the second study, too.
     commit(folder, "Two verdicts")
-    for study in (".", "studies/digits_noise-cnn"):
+    for study in (".", "studies/noisy_digits-cnn"):
         assert "HEAD is identical to the bit" in run(folder / study, *LOSSTUNE, "compare", "HEAD", "HEAD")
 
 

@@ -120,7 +120,7 @@ def test_a_study_of_the_matrix_has_the_outs_of_the_first_study_in_its_folder(sta
 def test_the_matrix_is_one_of_wrong_labels():
     (cell,) = load_matrix(load_params(ROOT / "params.yaml"), ROOT / "matrix.yaml")
     check_cell(cell)
-    assert cell.name == "digits_noise-cnn"
+    assert cell.name == "noisy_digits-cnn"
     assert cell.params.data.label_noise == 0.4
     assert cell.params.data.noisy_splits == ("train",)
 
@@ -142,4 +142,4 @@ def test_dvc_accepts_the_file(tmp_path):
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True, timeout=60)
     listed = subprocess.run([*dvc, "dag"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert listed.returncode == 0, listed.stderr
-    assert all(stage in listed.stdout for stage in (*STAGES, "study@digits_noise-cnn", "across"))
+    assert all(stage in listed.stdout for stage in (*STAGES, "study@noisy_digits-cnn", "across"))

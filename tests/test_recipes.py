@@ -70,8 +70,8 @@ NOT_RUN = {
 """Commands that no test can run from the document, each with the reason and where else it is tested."""
 
 SAID = re.compile(
-    r"losstune: |waiting up to |(tune|confirm): kept |ledger: took |on the Ray cluster at |MLflow(, \w+:| at )|"
-    r"Full comparison: "
+    r"losstune: |waiting up to |(tune|confirm): kept |tune +kept |ledger: took |on the Ray cluster at |MLflow(, \w+:|"
+    r" at )|Full comparison: "
 )
 """How a block begins that shows what losstune says; such a block is no recipe."""
 
@@ -235,6 +235,10 @@ def as_written(values):
     params = merged(params, SCALED | {"data": made_for(params["data"])})
     if "losses" not in values:
         params["losses"] = ["cross_entropy", "kl_divergence"]
+    params["budget"] = None
+    if "budget" in values:  # a pooled study
+        params["budget"] = {"trainings": 12 * len(params["losses"])}
+        params["tune"]["trials_per_loss"] = 2
     if params["resources"]["ledger"]:
         params["resources"]["ledger"] = "shared"
     if params.get("model", {}).pop("weights", None):  # of others, which need a network: tests/models

@@ -115,7 +115,7 @@ MISTAKES = [
     (SIDES | {"modle": {}}, "unknown key 'matrix.modle'; did you mean 'model'?"),
     (
         {"data": {"a": {"model": {"width": 3}}}, "model": {"b": {}}},
-        "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, "
+        "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, losses, "
         "search_space, budget, tune, confirm, report)",
     ),
     ({"data": {"a": {"data": 3}}, "model": {"b": {}}}, "matrix.data.a.data: found 3, expected keys of that section"),

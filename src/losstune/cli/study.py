@@ -68,11 +68,12 @@ def check() -> None:
 
 @click.command()
 def cost() -> None:
-    """Show what is left to train, and estimate how long it takes.
+    """Show what is left to train, how long, and what it decides.
 
     Shows for tune and confirm: finished and missing trainings, epochs, core- or GPU-minutes, and the time at which the
     stage will be done. The estimate uses the study's own trainings, or a few test trainings on this machine, which take
-    half a minute. Needs prepared data. Writes nothing.
+    half a minute. For a pooled study, also shows which differences it finds with the power of the report, and how many
+    trainings a budget in minutes pays for. Needs prepared data. Writes nothing.
     """
     params = load_params()
     with collection_paused():

@@ -36,6 +36,7 @@ class DataOverrides(Section):
 
     data: _Values = Field(default_factory=dict)
     training: _Values = Field(default_factory=dict)
+    losses: Annotated[tuple[str, ...], Field(strict=False, description="a list of loss names")] = ()
     search_space: _Values = Field(default_factory=dict)
     budget: _Values = Field(default_factory=dict)
     tune: _Values = Field(default_factory=dict)
