@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -182,7 +183,7 @@ study: of all losses, and of the loss with the lowest share.
 Mean trainings of a whole study that finds one better loss with {power:.0%} power, by the cheapest design of each
 protocol: searches x blocks of a loss, or a budget. Bisection with {search} studies of each design searched for it; the
 price is read from a probit line through them. The loss's test scores are shifted, so that it is better by exactly
-that difference; its response to the configurations stays its own.
+that difference; its response to the configurations stays its own. With so few studies a price may be off by a sixth.
 
 | one better loss | k | points | replicated: about | trainings | pooled: about | trainings | share |
 |-|-|-|-|-|-|-|-|
@@ -196,6 +197,8 @@ A training has {epochs} epochs, so the shares hold for epochs, too. The median s
 {promises}
 
 ## What was tried
+
+The numbers of this section come from smaller runs on the way, not from the command below.
 
 - A pool's own variance counted with as many degrees of freedom as its jackknife has. Losses whose searches rarely fail
   (`mae` on noisy digits, `square` on features) then had intervals at 95% that covered 84% of truths with two searches.
@@ -211,8 +214,9 @@ A training has {epochs} epochs, so the shares hold for epochs, too. The median s
   same numbers take 20 to 40% more trainings, and studies with a budget find less.
 - Pooling removes the luck of which trials met in one search, not that of which configurations were drawn. On clean
   digits with points of their own, where a loss differs from itself only by its draws, there is little to gain.
-- The jackknife overestimates the variance on clean digits, where configurations near the top are equally good: up to
-  1.8 times the true variance. A smaller factor is wrong for losses with a steep response to the learning rate.
+- The jackknife overestimates the variance on clean digits, where configurations near the top are equally good: the
+  variance of a difference of equal losses is estimated at 1.3 to 2.2 times the true one, so that false claims are far
+  below the level and power is lost. A smaller factor is wrong for losses with a steep response to the learning rate.
 
 `python benchmarks/validity.py --studies {studies} --replicated {replicated} --real {real} --search {search} --promised
 {promised}` made this page. `dvc repro benchmarks/dvc.yaml` makes the banks.
@@ -225,7 +229,7 @@ def page(
     """Return docs/validity.md."""
     ratios = [price.ratio for price in prices if price.ratio is not None]
     over = [price for price in prices if price.ratio is not None and price.ratio > 0.5]
-    return PAGE.format(
+    text = PAGE.format(
         **sizes._asdict(),
         sizes=", ".join(map(str, SIZES)),
         alpha=100 * ALPHA,
@@ -244,6 +248,20 @@ def page(
         if over
         else "",
         promises=_kept(promises),
+    )
+    return "\n".join(map(_wrapped, text.split("\n")))
+
+
+def _wrapped(line: str) -> str:
+    """Return a line of prose in lines of at most 120 characters; rows of a table stay."""
+    if len(line) <= 120 or line.startswith(("|", "!")):
+        return line
+    return textwrap.fill(
+        line,
+        120,
+        subsequent_indent="  " if line.startswith("- ") else "",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -335,7 +353,7 @@ def figure(levels: Sequence[Level], prices: Sequence[Price]) -> str:
         right.minorticks_off()
         right.set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in reversed(names)])
         right.set_ylim(-0.6, len(names) - 0.4)
-        right.set_xlabel("share of the replicated protocol's trainings")
+        right.set_xlabel("trainings, pooled : replicated")
         for axes, legend in (
             (left, (("better", "● pooled"), ("worse", "■ replicated"))),
             (right, (("better", "● 1 point   ○ 0.6 points"),)),
