@@ -294,7 +294,8 @@ MATRICES: list[tuple[str, str]] = [
     ("matrix: {data: {../a: {}}, model: {b: {}}}", "found '../a', expected a name of letters, digits, _ and -"),
     (
         "matrix: {data: {a: {study: {seed: 3}}}, model: {b: {}}}",  # a seed of one's own could be another cell's
-        "unknown key 'matrix.data.a.study' (allowed here: data, training, losses, search_space, budget, tune, confirm, report)",
+        "unknown key 'matrix.data.a.study' (allowed here: data, training, losses, search_space, budget, tune, confirm, "
+        "report)",
     ),
     (
         "matrix: {data: {a: {training: {epochs: 1}}}, model: {b: {training: {epochs: 2}}}}",

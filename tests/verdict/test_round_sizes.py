@@ -12,6 +12,7 @@ from scipy import stats
 from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Course, Judged, Size
 from losstune.verdict.round_sizes import (
+    BLOCKS_OF_A_SEARCH,
     FIRST_BLOCKS,
     FUTILITY,
     GROWTH,
@@ -54,11 +55,11 @@ def test_a_round_grows_as_little_as_allowed_and_nearly_as_well_as_possible(searc
     grown = grown_size(rules, at, search, seed, at)
     cost = grown.trainings(size) - at.trainings(size)
     assert cost >= GROWTH * at.trainings(size)
-    # The last step is at most one search, or a quarter more blocks.
-    assert cost < GROWTH * at.trainings(size) + max(size, 2, grown.blocks // 4)
+    # The last step is at most one search with its blocks, or a quarter more blocks.
+    assert cost < GROWTH * at.trainings(size) + max(size + BLOCKS_OF_A_SEARCH, grown.blocks // 4)
     best = min(
         variance(size_of(more, at.blocks + cost - (more - at.searches) * size), at, search, seed)
-        for more in range(at.searches, at.searches + cost // size + 1)
+        for more in range(at.searches, at.searches + cost // (size + BLOCKS_OF_A_SEARCH) + 1)
     )
     assert variance(grown, at, search, seed) <= 1.25 * best
 

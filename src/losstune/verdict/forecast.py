@@ -98,7 +98,7 @@ def forecast(rules: RoundRules, course: Course | None, spread: Spread, *, power:
         planned.sizes |= dict.fromkeys((*going, *rules.yardsticks), size)
         planned.looks.append(tuple(going))
         if size.searches >= rules.fewest_searches:
-            level = left if next_size(rules, planned, 1) is None else LOOK_SHARE * left
+            level = left if next_size(rules, planned, len(going)) is None else LOOK_SHARE * left
             left -= level
     if level == 0.0:
         return None

@@ -14,6 +14,8 @@ FIRST_BLOCKS = 4
 """Blocks of each loss before the first look, which only sets aside losses that are out of reach."""
 FUTILITY = 1.0
 """Standard errors by which a difference is moved towards a decision before a loss counts as out of reach."""
+BLOCKS_OF_A_SEARCH = 2
+"""Blocks that come with each further search, so that no configuration with a large weight stays without any."""
 GROWTH = 0.4
 """Least growth of a loss's trainings from one look to the next."""
 LOOK_SHARE = 0.1
@@ -89,8 +91,12 @@ def grown_size(rules: RoundRules, at: Size, search: float, seed: float, start: S
     while found.trainings(rules.size) - at.trainings(rules.size) < GROWTH * at.trainings(rules.size):
         options: list[tuple[float, Size]] = []
         if found.searches < rules.most_searches:
-            gain = search * start.searches * (1.0 / found.searches - 1.0 / (found.searches + 1)) / rules.size
-            options.append((gain, Size(searches=found.searches + 1, blocks=found.blocks)))
+            # With blocks for the configurations that the new search puts first.
+            more = min(rules.most_blocks, found.blocks + BLOCKS_OF_A_SEARCH)
+            gain = search * start.searches * (1.0 / found.searches - 1.0 / (found.searches + 1))
+            gain += seed * start.blocks * (1.0 / found.blocks - 1.0 / more)
+            price = rules.size + more - found.blocks
+            options.append((gain / price, Size(searches=found.searches + 1, blocks=more)))
         if found.blocks < rules.most_blocks:
             more = min(rules.most_blocks, found.blocks + max(2, found.blocks // 4))
             gain = seed * start.blocks * (1.0 / found.blocks - 1.0 / more) / (more - found.blocks)

@@ -40,14 +40,15 @@ def follow(source: Source, rules: RoundRules) -> Course:
         if target.searches < rules.fewest_searches:
             _first_look(rules, course, study, index, active)
         else:
-            is_last = next_size(rules, course, 1) is None
+            # Whether this look is the last one must not depend on its results, or the level would.
+            is_last = next_size(rules, course, len(active)) is None
             level = left if is_last else LOOK_SHARE * left
             left -= level
             _judge(rules, course, study, index, active, look, level)
         active = [loss for loss in active if course.judged[loss].reason is None]
         if not active and target.searches >= rules.fewest_searches:
             return course
-        size = next_size(rules, course, len(active))
+        size = next_size(rules, course, len(active)) if left > 0.0 else None
         if size is None:
             has_budget = next_size(rules, course, len(active), ignore_budget=True) is None
             for loss in active:
