@@ -117,6 +117,7 @@ class Judged:
         p_holm: P-value after the correction over candidates and looks.
         decision: The decision.
         reason: Why it went no further; None while it is in the race.
+        spare: Level that this look and later ones could spend.
     """
 
     look: int
@@ -126,10 +127,16 @@ class Judged:
     p_holm: float | None = None
     decision: Decision = "undecided"
     reason: Reason | None = None
+    spare: float = 0.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the interval at 1 - level of its look, which holds for all looks together at 1 - alpha."""
-        return self.difference.interval(1.0 - (self.level or alpha))
+        """Return the interval of the difference, which holds for all looks together at about 1 - alpha.
+
+        It is at 1 - level of its look. A loss that went no further without a decision, and a control, need no level any
+        more, so that their interval has all of what was left.
+        """
+        is_over = self.decision == "undecided" and (self.reason is not None or self.p_holm is None)
+        return self.difference.interval(1.0 - (self.spare if is_over and self.spare else self.level or alpha))
 
 
 @dataclass(slots=True)

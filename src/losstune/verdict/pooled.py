@@ -209,7 +209,7 @@ def _difference(
     found: PooledDifference = judged.difference
     level = judged.level or rules.alpha
     has_search_error = judged.level > 0.0
-    low, high = found.interval(1.0 - level) if has_search_error else (-math.inf, math.inf)
+    low, high = judged.interval(rules.alpha) if has_search_error else (-math.inf, math.inf)
     narrow = found.interval(1.0 - 2.0 * level) if has_search_error else (-math.inf, math.inf)
     return paired.model_copy(
         update={

@@ -43,8 +43,8 @@ def follow(source: Source, rules: RoundRules) -> Course:
             # Whether this look is the last one must not depend on its results, or the level would.
             is_last = next_size(rules, course, len(active)) is None
             level = left if is_last else LOOK_SHARE * left
+            _judge(rules, course, study, index, active, look, level, left)
             left -= level
-            _judge(rules, course, study, index, active, look, level)
         active = [loss for loss in active if course.judged[loss].reason is None]
         if not active and target.searches >= rules.fewest_searches:
             return course
@@ -132,10 +132,9 @@ def _judge(
     active: Sequence[str],
     look: int,
     level: float,
+    spare: float,
 ) -> None:
-    for loss, equal in rules.pairs:
-        (difference,) = study.differences(index[equal], [index[loss]])
-        course.floors[loss] = Judged(look=look, level=level, size=course.sizes[loss], difference=difference)
+    _judge_pairs(rules, course, study, index, look, level, spare)
     if not active:
         return
     others, known = [index[loss] for loss in active], _known(course, active)
@@ -164,12 +163,31 @@ def _judge(
             p_holm=p_value,
             decision=decision,
             reason=None if decision == "undecided" else "settled",
+            spare=spare,
         )
         course.judged[loss] = judged
+    _judge_pairs(rules, course, study, index, look, level, spare)
     for loss in active:
         judged = course.judged[loss]
         if judged.reason is None and is_out_of_reach(rules, course, judged):
             course.judged[loss] = _ended(judged, "out of reach")
+
+
+def _judge_pairs(
+    rules: RoundRules,
+    course: Course,
+    study: PooledStudy,
+    index: Mapping[str, int],
+    look: int,
+    level: float,
+    spare: float,
+) -> None:
+    """Compare identical losses. No claim is made on them; they borrow degrees of freedom from all candidates."""
+    for loss, equal in rules.pairs:
+        (difference,) = study.differences(index[equal], [index[loss]], _known(course, [loss]))
+        course.floors[loss] = Judged(
+            look=look, level=level, size=course.sizes[loss], difference=difference, spare=spare
+        )
 
 
 def _known(course: Course, active: Sequence[str]) -> list[Variance]:
@@ -201,4 +219,5 @@ def _ended(judged: Judged, reason: Reason) -> Judged:
         p_holm=judged.p_holm,
         decision=judged.decision,
         reason=reason,
+        spare=judged.spare,
     )
