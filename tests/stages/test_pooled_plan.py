@@ -133,6 +133,7 @@ def test_workers_that_would_wait_for_the_last_training_of_a_round_begin_the_next
     assert few <= 16
 
 
+@pytest.mark.integration
 def test_ray_and_one_process_write_the_same_bytes(folder, tmp_path):
     found = []
     for executor in ("inline", "ray"):
