@@ -116,7 +116,7 @@ def test_repro_ends_in_a_verdict_and_then_has_nothing_to_do(tmp_path, tmp_path_f
 
 
 def test_one_repro_judges_every_study_and_compares_them(tmp_path):
-    losses = ["cross_entropy", "kl_divergence", "focal", "gce"]
+    losses = ["cross_entropy", "kl_divergence", "label_smoothing", "gce"]
     folder = make_checkout(tmp_path, SMALL | {"losses": losses, "tracking.enabled": True}, matrix=True)
     said = " ".join(repro(folder).split())
     sentences = [
@@ -143,7 +143,7 @@ def test_one_repro_judges_every_study_and_compares_them(tmp_path):
 
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_one_goes_on(checkout):
-    write_params(checkout, {"tune.trials_per_loss": 30, "training.epochs": 10})
+    write_params(checkout, {"protocol": "replicated", "tune.trials_per_loss": 30, "training.epochs": 10})
     with subprocess.Popen([*DVC, "repro"], cwd=checkout, env=environment(), stdout=subprocess.DEVNULL) as process:
         while len(ledger(checkout)) < 10:
             time.sleep(0.05)

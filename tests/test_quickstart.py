@@ -107,7 +107,7 @@ def test_an_interrupted_cell_loses_nothing_and_goes_on(kernel, tmp_path):
 
     def is_under_way(message):
         data = message["content"].get("data", {}).get("text/html", "")
-        return (done := re.search(r"tune (\d+)/80", data)) is not None and int(done[1]) >= 3
+        return (done := re.search(r"tune (\d+)/40", data)) is not None and int(done[1]) >= 3
 
     list(kernel.messages(request, is_under_way))
     kernel.manager.interrupt_kernel()
@@ -117,10 +117,10 @@ def test_an_interrupted_cell_loses_nothing_and_goes_on(kernel, tmp_path):
     told = text_of(kernel.messages(kernel.start(CELL), is_idle))
     kept, missing = map(int, re.search(r"tune: kept (\d+), to train (\d+)", told).groups())
     assert kept >= 3
-    assert kept + missing == 80
+    assert kept + missing == 40
     assert "Traceback" not in told
     assert (tmp_path / "study/results.json").is_file()
-    assert "tune: kept 80, to train 0" in text_of(kernel.messages(kernel.start(CELL), is_idle))
+    assert "tune: kept 40, to train 0" in text_of(kernel.messages(kernel.start(CELL), is_idle))
 
 
 def test_a_mistake_is_one_line_in_a_notebook(kernel):

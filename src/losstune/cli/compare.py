@@ -20,7 +20,8 @@ from losstune.config.load import load_params, study_root
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder to write to.",
 )
-def across(folders: tuple[Path, ...], output: Path) -> None:
+@click.option("--or-links", is_flag=True, help="If they can't be ranked together, write a page of links and say why.")
+def across(folders: tuple[Path, ...], output: Path, or_links: bool) -> None:
     """Compare several studies: ranks, robust means, verdicts.
 
     Each FOLDER holds a study's results.json. Without a FOLDER, the studies in matrix.yaml are compared. Writes
@@ -32,7 +33,7 @@ def across(folders: tuple[Path, ...], output: Path) -> None:
         folders = tuple(cell.folder for cell in load_matrix(load_params()))
     from losstune.stages import across as stage
 
-    stage.run(folders, output)
+    stage.run(folders, output, or_links=or_links)
 
 
 @click.command("compare")

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from losstune.cli import main as cli
+from losstune.core.errors import LosstuneError
 from losstune.report.across import figures, tables
 from losstune.report.across.cells import read_cells
 from losstune.report.across.comparison import compare
@@ -218,3 +219,19 @@ def test_a_cost_is_shown_in_its_units_and_with_its_direction(tmp_path):
     page = (tmp_path / "out/across.html").read_text(encoding="utf-8")
     assert "Lower is better, so a loss with a negative difference is ahead." in page
     assert "in points" not in page
+
+
+def test_studies_that_cannot_be_ranked_are_a_page_of_links_if_that_is_asked_for(tmp_path, capsys):
+    folders = write_cells(tmp_path, {loss: scores for loss, scores in random_scores(2).items() if loss in LOSSES[:2]})
+    with pytest.raises(LosstuneError, match="expected 3 or more to rank"):
+        stage.run(folders, tmp_path / "across")
+    for folder in folders:
+        (folder / "report").mkdir(parents=True, exist_ok=True)
+        (folder / "report/report.html").write_text("a report")
+    stage.run(folders, tmp_path / "across", or_links=True)
+    page = (tmp_path / "across/across.html").read_text(encoding="utf-8")
+    assert "expected 3 or more to rank" in page
+    assert page.count("report/report.html") == len(folders)
+    assert "not ranked together" in capsys.readouterr().out
+    with pytest.raises(LosstuneError):  # results that are missing stay an error
+        stage.run([*folders, tmp_path / "nowhere"], tmp_path / "across", or_links=True)
