@@ -222,7 +222,7 @@ def test_a_cost_is_shown_in_its_units_and_with_its_direction(tmp_path):
 
 
 def test_studies_that_cannot_be_ranked_are_a_page_of_links_if_that_is_asked_for(tmp_path, capsys):
-    folders = write_cells(tmp_path, {loss: scores for loss, scores in random_scores(2).items() if loss in LOSSES[:2]})
+    folders = write_cells(tmp_path, random_scores(2, losses=LOSSES[:2]))
     with pytest.raises(LosstuneError, match="expected 3 or more to rank"):
         stage.run(folders, tmp_path / "across")
     for folder in folders:
