@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from losstune.core.files import write_atomically
-from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Size
-from losstune.verdict.round_sizes import detectable_difference
+from losstune.verdict.forecast import Spread, forecast
 from validity_judges import Design, Outcome, prepare, rules_of
 from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, NUM_BLOCKS, NUM_CANDIDATES, PRICED, REAL, SEARCHES, SIZES, Kind
 from validity_page import Level, Price, Promise, Sizes, figure, page
@@ -76,9 +75,11 @@ def promises(pool: Executor, num_studies: int) -> list[Promise]:
         design = Design(protocol="pooled", searches=SEARCHES[size], blocks=NUM_BLOCKS)
         equal = copies("digits", size, NUM_CANDIDATES)
         largest = Size(searches=SEARCHES[size], blocks=NUM_BLOCKS)
-        typical = _typical(outcomes(pool, equal, design, f"promise {size}", range(100)), largest)
+        spread = _typical(outcomes(pool, equal, design, f"promise {size}", range(100)), largest)
         for power in (0.5, 0.8):
-            difference = detectable_difference(rules_of(equal, design), typical, largest, largest, power=power)
+            reach = forecast(rules_of(equal, design), None, spread, power=power, alone=True)
+            assert reach is not None and reach.difference is not None, "the design is large enough"  # noqa: PT018
+            difference = reach.difference
             world = copies("digits", size, NUM_CANDIDATES, effect=difference)
             judged = outcomes(pool, world, design, f"promised {size}", range(num_studies))
             hits = sum(outcome.decisions["candidate 1"] == "better" for outcome in judged)
@@ -87,20 +88,19 @@ def promises(pool: Executor, num_studies: int) -> list[Promise]:
     return found
 
 
-def _typical(studies: Sequence[Outcome], largest: Size) -> PooledDifference:
-    """Return a difference of zero with the median variances of these studies, scaled to a size."""
+def _typical(studies: Sequence[Outcome], largest: Size) -> Spread:
+    """Return the median variances of these studies, as ``losstune cost`` has them from a finished study."""
     parts = [
         (
-            difference.search.value * outcome.sizes[loss].searches / largest.searches,
-            difference.search.freedom * largest.searches / outcome.sizes[loss].searches,
-            difference.seed.value * outcome.sizes[loss].blocks / largest.blocks,
-            difference.seed.freedom * largest.blocks / outcome.sizes[loss].blocks,
+            difference.search.value * outcome.sizes[loss].searches,
+            difference.seed.value * outcome.sizes[loss].blocks,
+            difference.freedom * largest.trainings(1) / outcome.sizes[loss].trainings(1),
         )
         for outcome in studies
         for loss, difference in outcome.differences.items()
     ]
-    search, search_freedom, seed, seed_freedom = np.median(parts, 0).tolist()
-    return PooledDifference(0.0, Variance(search, search_freedom), Variance(seed, seed_freedom))
+    search, seed, freedom = np.median(parts, 0).tolist()
+    return Spread(search=search, seed=seed, freedom=freedom, size=largest)
 
 
 def main() -> None:

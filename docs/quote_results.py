@@ -46,7 +46,7 @@ def _table(results: Results) -> str:
 
 def _cells(result: LossResult, results: Results) -> list[str]:
     difference, units, scaled = result.difference, results.units, values(result, results)
-    needed = f", {wording.further_blocks_short(result.blocks_needed)}" if result.blocks_needed is not None else ""
+    needed = f", {result.further_short}" if result.further_short else ""
     return [
         result.loss,
         units.score(result.scores[results.metric].mean) if result.scores else "-",

@@ -9,6 +9,7 @@ from scipy import stats
 from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Course, Judged, RoundRules, Size
 from losstune.verdict.forecast import LEAST_FREEDOM, TYPICAL, Spread, first_claim, forecast, spread_of
+from losstune.verdict.round_sizes import LOOK_SHARE, grown_size
 
 LOSSES = tuple("bcdefgh")
 SPREAD = Spread(search=2e-5, seed=4e-5)
@@ -70,6 +71,20 @@ def test_the_promise_is_that_of_students_test_at_the_last_look_for_the_first_ste
     assert claimed.mean() == pytest.approx(0.8, abs=0.01)
     reached = np.abs(rng.normal(0.0, error, num)) + stats.t.ppf(0.95, LEAST_FREEDOM) * scale
     assert (reached <= result.margin).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_last_of_several_looks_has_the_level_that_they_leave():
+    spread = Spread(search=2e-5, seed=4e-5, freedom=math.inf, size=Size(searches=2, blocks=8))
+    found = rules(searches=8, blocks=32)
+    result = reach(found, spread=spread, power=0.5)
+    assert result.size == Size(searches=8, blocks=32)
+    at, looks = Size(searches=2, blocks=9), 0
+    while at != result.size:
+        at, looks = grown_size(found, at, 2e-5 / at.searches, 4e-5 / at.blocks, at), looks + 1
+    level = found.alpha * (1.0 - LOOK_SHARE) ** looks / len(LOSSES)
+    assert looks > 3
+    expected = stats.norm.isf(level / 2.0) * math.sqrt(2e-5 / 8 + 4e-5 / 32)
+    assert result.difference == pytest.approx(expected, rel=1e-4)
 
 
 def test_more_power_and_more_variance_need_larger_differences_and_more_budget_smaller_ones():

@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +15,6 @@ from losstune.verdict.round_sizes import (
     FIRST_BLOCKS,
     FUTILITY,
     GROWTH,
-    LOOK_SHARE,
-    detectable_difference,
     grown_size,
     is_out_of_reach,
     largest_size,
@@ -166,31 +163,3 @@ def test_fewer_candidates_are_left_once_some_are_shown_to_differ():
             look=0, level=0.01, size=AT_LIMIT, difference=course.judged[loss].difference, decision="better"
         )
     assert not is_out_of_reach(rules, course, judged_at(AT_LIMIT, mean))
-
-
-@pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
-def test_the_detectable_difference_is_found_with_the_promised_power(power):
-    rules, at = rules_with(size=8, most_searches=2, most_blocks=8), size_of(2, 8)
-    typical = PooledDifference(0.0, Variance(3e-6, 12.0), Variance(1e-6, 20.0))
-    difference = detectable_difference(rules, typical, at, at, power=power)
-    rng = np.random.default_rng(0)
-    # Draws of the estimate and of its standard error, which has Satterthwaite's degrees of freedom.
-    freedom = (4e-6) ** 2 / ((3e-6) ** 2 / 12.0 + (1e-6) ** 2 / 20.0)
-    estimate = rng.normal(difference, 2e-3, 40_000)
-    error = 2e-3 * np.sqrt(rng.chisquare(freedom, 40_000) / freedom)
-    p_values = 2.0 * stats.t.sf(np.abs(estimate) / error, freedom)
-    found = (p_values <= rules.alpha / len(rules.candidates)) & (estimate > 0.0)
-    assert found.mean() == pytest.approx(power, abs=0.01)
-
-
-def test_a_larger_study_detects_smaller_differences_at_the_level_that_its_looks_leave():
-    rules, at = rules_with(size=8, most_searches=8, most_blocks=32), size_of(2, 8)
-    typical = PooledDifference(0.0, Variance(4e-6, math.inf), Variance(0.0, math.inf))
-    now, later = (detectable_difference(rules, typical, at, size_of(n, 4 * n), power=0.5) for n in (2, 8))
-    looks = 0
-    reached = at
-    while reached.trainings(8) < size_of(8, 32).trainings(8):
-        reached, looks = grown_size(rules, reached, 4e-6, 0.0, at), looks + 1
-    level = rules.alpha * (1.0 - LOOK_SHARE) ** looks / len(rules.candidates)
-    assert later == pytest.approx(stats.norm.isf(level / 2.0) * 1e-3, rel=0.01)
-    assert later < 0.6 * now

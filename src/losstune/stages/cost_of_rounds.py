@@ -10,10 +10,11 @@ from losstune.stages import budgets, confirm, pooled
 from losstune.stages.study import Study
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger
+from losstune.study.plan import FixedPlan
 from losstune.study.plan_size import num_controls, num_trainings
-from losstune.verdict.course import Course, RoundRules
+from losstune.verdict.course import UNLIMITED, Course, RoundRules
 from losstune.verdict.forecast import TYPICAL, Reach, Spread, first_claim, forecast, spread_of
-from losstune.verdict.pools import UNLIMITED, rules_of
+from losstune.verdict.pools import rules_of
 from losstune.verdict.wording import Units
 
 
@@ -142,11 +143,5 @@ def _first_blocks(study: Study, trials: Sequence[Record], ledger: Ledger) -> tup
         return [], []
     any_budget = None if study.params.budget is None else UNLIMITED  # the first look is the same with each
     jobs = [job for job in pooled.growing(study, trials, any_budget)([]) if job.stage == "confirm"]
-    kept, missing = list[Entry](), list[Job]()
-    for job in jobs:
-        entry = ledger.get(job.keys[0])
-        if entry is None or entry.record.status == "failed":
-            missing.append(job)
-        else:
-            kept.append(entry)
-    return kept, missing
+    plan = FixedPlan(jobs, ledger)
+    return plan.kept, list(iter(plan.next, None))

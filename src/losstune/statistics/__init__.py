@@ -21,7 +21,13 @@ from losstune.statistics.paired import (
     wilcoxon_p_value,
     wilson_interval,
 )
-from losstune.statistics.planning import blocks_to_differ, blocks_to_match, smallest_difference, smallest_margin
+from losstune.statistics.planning import (
+    blocks_to_differ,
+    blocks_to_match,
+    normal_quantile,
+    smallest_difference,
+    smallest_margin,
+)
 from losstune.statistics.pooled import Expected, Pool, PooledDifference, PooledStudy
 from losstune.statistics.pooling import Order, allocate, deleted_weights, jackknife_form, search_weights
 from losstune.statistics.replication import (
@@ -75,6 +81,7 @@ __all__ = [
     "mean_with_interval",
     "median_with_interval",
     "moderated",
+    "normal_quantile",
     "num_control_blocks",
     "overtakes",
     "paired_difference",

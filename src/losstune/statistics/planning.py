@@ -29,7 +29,7 @@ def blocks_to_differ(mean: float, sd: float, *, alpha: float, power: float) -> f
     """
     if mean == 0.0:
         return math.inf
-    z_level, z_power = _z(1.0 - alpha / 2.0), _z(power)
+    z_level, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
     planned = ((z_level + z_power) * sd / mean) ** 2 + z_level**2 / 2.0
     return max(math.ceil(planned), math.ceil(math.log2(2.0 / alpha)))
 
@@ -45,7 +45,7 @@ def blocks_to_match(mean: float, sd: float, *, rope: float, alpha: float, power:
     margin = rope - abs(mean)
     if margin <= 0.0:
         return math.inf
-    z_level, z_power = _z(1.0 - alpha), _z((1.0 + power) / 2.0 if mean == 0.0 else power)
+    z_level, z_power = normal_quantile(1.0 - alpha), normal_quantile((1.0 + power) / 2.0 if mean == 0.0 else power)
     planned = ((z_level + z_power) * sd / margin) ** 2 + z_level**2 / 2.0
     return max(math.ceil(planned), math.ceil(math.log2(1.0 / alpha)))
 
@@ -88,5 +88,6 @@ def smallest_margin(error: float, freedom: float, *, alpha: float, power: float)
     return error * (level + reach)
 
 
-def _z(probability: float) -> float:
-    return float(scipy.stats.norm.ppf(probability))
+def normal_quantile(probability: float) -> float:
+    """Return the quantile of the standard normal distribution."""
+    return float(scipy.special.ndtri(probability))

@@ -13,6 +13,9 @@ from losstune.config.protocol import FEWEST_DRAWS
 from losstune.statistics import Expected, Order, PooledDifference
 from losstune.verdict.results import Decision
 
+UNLIMITED = 1_000_000
+"""Searches and blocks of a loss without a limit of its own."""
+
 Reason = Literal["settled", "out of reach", "budget", "limit"]
 
 
@@ -80,7 +83,7 @@ class RoundRules:
 
     def without_limits(self) -> RoundRules:
         """Return the same rules for a study of any size."""
-        return replace(self, most_searches=10**6, most_blocks=10**6, budget=None)
+        return replace(self, most_searches=UNLIMITED, most_blocks=UNLIMITED, budget=None)
 
     @property
     def fewest_searches(self) -> int:
@@ -129,6 +132,21 @@ class Judged:
     reason: Reason | None = None
     spare: float = 0.0
 
+    @property
+    def mean(self) -> float:
+        """The estimated difference."""
+        return self.difference.mean
+
+    @property
+    def equivalence_low(self) -> float:
+        """Lower bound of the interval at 1 - 2 level, which tests equivalence."""
+        return self.difference.interval(1.0 - 2.0 * self.level)[0]
+
+    @property
+    def equivalence_high(self) -> float:
+        """Upper bound of this interval."""
+        return self.difference.interval(1.0 - 2.0 * self.level)[1]
+
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the interval of the difference, which holds for all looks together at about 1 - alpha.
 
@@ -174,6 +192,10 @@ class Course:
     def noise_floor(self) -> float | None:
         """The largest difference of two identical losses."""
         return max((abs(judged.difference.mean) for judged in self.floors.values()), default=None)
+
+    def num_open(self, rules: RoundRules) -> int:
+        """Return the number of candidates that are not shown to differ, in the race or out of it, for Holm's steps."""
+        return len(rules.candidates) - sum(judged.decision in ("better", "worse") for judged in self.judged.values())
 
     def num_trainings(self, rules: RoundRules) -> int:
         """Return the number of trainings so far, with those of the controls."""

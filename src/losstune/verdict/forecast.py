@@ -103,7 +103,8 @@ def forecast(rules: RoundRules, course: Course | None, spread: Spread, *, power:
     if level == 0.0:
         return None
     error, freedom = _expected(spread, at).error, _freedom(spread, at, rules.size)
-    strict = level / max(1, len(rules.candidates) - _num_different(course))
+    num_open = len(rules.candidates) if course is None else course.num_open(rules)
+    strict = level / max(1, num_open)
     return Reach(
         size=at,
         difference=smallest_difference(error, freedom, alpha=strict, power=power)
@@ -138,10 +139,6 @@ def _begun(rules: RoundRules, course: Course | None) -> Course:
 
 def _has_ended(course: Course, loss: str) -> bool:
     return course.judged[loss].reason is not None
-
-
-def _num_different(course: Course | None) -> int:
-    return 0 if course is None else sum(one.decision in ("better", "worse") for one in course.judged.values())
 
 
 def _expected(spread: Spread, size: Size) -> PooledDifference:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import scipy
-
+from losstune.statistics import normal_quantile
 from losstune.verdict.course import Judged, RoundRules, Size
 from losstune.verdict.results import Results
 from losstune.verdict.round_sizes import grown_size
@@ -26,15 +25,18 @@ def needed_size(judged: Judged, rules: RoundRules, *, power: float) -> Size | No
         The size; None if no size below 100,000 trainings suffices.
     """
     difference, size = abs(judged.difference.mean), judged.size
-    strict = _z(1.0 - rules.alpha / (2.0 * max(len(rules.candidates), 1)))
+    strict = normal_quantile(1.0 - rules.alpha / (2.0 * max(len(rules.candidates), 1)))
     unlimited = rules.without_limits()
     while True:
         error = math.sqrt(
             judged.difference.search.value * judged.size.searches / size.searches
             + judged.difference.seed.value * judged.size.blocks / size.blocks
         )
-        differs = difference >= (strict + _z(power)) * error
-        matches = rules.rope - difference >= (_z(1.0 - rules.alpha) + _z((1.0 + power) / 2.0)) * error
+        differs = difference >= (strict + normal_quantile(power)) * error
+        matches = (
+            rules.rope - difference
+            >= (normal_quantile(1.0 - rules.alpha) + normal_quantile((1.0 + power) / 2.0)) * error
+        )
         if size != judged.size and (differs or matches):
             return size
         if size.trainings(rules.size) > _MOST_TRAININGS:
@@ -114,7 +116,3 @@ def bought_by(results: Results, num_trainings: int) -> list[str]:
         yardsticks=len(results.rounds.yardsticks),
         yardstick_has=size.trainings(results.num_trials),
     )
-
-
-def _z(probability: float) -> float:
-    return float(scipy.special.ndtri(probability))

@@ -13,11 +13,8 @@ from losstune.core.records import Record
 from losstune.losses.registry import identical_losses
 from losstune.statistics import Order
 from losstune.study.selection import order_of
-from losstune.verdict.course import RoundRules, Trials
+from losstune.verdict.course import UNLIMITED, RoundRules, Trials
 from losstune.verdict.failures import has_failed, with_worst, worst_score
-
-UNLIMITED = 1_000_000
-"""Searches and blocks of a loss where a budget for the whole study is the limit."""
 
 
 class Pools:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy
 
-from losstune.statistics import PooledDifference, Variance
+from losstune.statistics import normal_quantile
 from losstune.verdict.course import Course, Judged, RoundRules, Size
 
 FIRST_BLOCKS = 4
@@ -34,9 +33,9 @@ def is_out_of_reach(rules: RoundRules, course: Course, judged: Judged) -> bool:
     seed = judged.difference.seed.value * judged.size.blocks / largest.blocks
     least_error, error = math.sqrt(search + seed), judged.difference.error
     size = abs(judged.difference.mean)
-    remaining = len(rules.candidates) - sum(other.decision in ("better", "worse") for other in course.judged.values())
-    may_differ = size + FUTILITY * error >= _z(1.0 - rules.alpha / (2.0 * max(remaining, 1))) * least_error
-    may_match = rules.rope - max(0.0, size - FUTILITY * error) > _z(1.0 - rules.alpha) * least_error
+    remaining = course.num_open(rules)
+    may_differ = size + FUTILITY * error >= normal_quantile(1.0 - rules.alpha / (2.0 * max(remaining, 1))) * least_error
+    may_match = rules.rope - max(0.0, size - FUTILITY * error) > normal_quantile(1.0 - rules.alpha) * least_error
     return not (may_differ or may_match)
 
 
@@ -105,37 +104,3 @@ def grown_size(rules: RoundRules, at: Size, search: float, seed: float, start: S
             break
         found = max(options, key=lambda option: option[0])[1]
     return found if found != at else None
-
-
-def detectable_difference(
-    rules: RoundRules, difference: PooledDifference, at: Size, to: Size, *, power: float
-) -> float:
-    """Return the true difference that a study probably finds: at its last look, with probability `power`.
-
-    With a standard error e and its degrees of freedom at that size, it is the d for which a noncentral t variable with
-    noncentrality d / e exceeds the limit of the first step of Holm's method, at the level that the looks before leave.
-
-    Args:
-        rules: The rules, with all candidates.
-        difference: A typical difference, whose variances are used; those of a study or of another one like it.
-        at: How far its losses had come.
-        to: How far the losses come.
-        power: The probability.
-    """
-    more_searches, more_blocks = to.searches / at.searches, to.blocks / at.blocks
-    search = Variance(difference.search.value / more_searches, difference.search.freedom * more_searches)
-    seed = Variance(difference.seed.value / more_blocks, difference.seed.freedom * more_blocks)
-    reached = PooledDifference(0.0, search, seed)
-    level, size = rules.alpha, Size(searches=min(rules.fewest_searches, to.searches), blocks=2 * FIRST_BLOCKS)
-    while size.trainings(rules.size) < to.trainings(rules.size):
-        grown = grown_size(rules, size, difference.search.value, difference.seed.value, at)
-        if grown is None:
-            break
-        level, size = (1.0 - LOOK_SHARE) * level, grown
-    freedom = min(reached.freedom, 1e6)
-    limit = scipy.special.stdtrit(freedom, 1.0 - level / (2.0 * max(len(rules.candidates), 1)))
-    return float(scipy.special.nctdtrinc(freedom, 1.0 - power, limit)) * reached.error
-
-
-def _z(probability: float) -> float:
-    return float(scipy.special.ndtri(probability))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy
@@ -50,9 +51,9 @@ def follow(source: Source, rules: RoundRules) -> Course:
             return course
         size = next_size(rules, course, len(active)) if left > 0.0 else None
         if size is None:
-            has_budget = next_size(rules, course, len(active), ignore_budget=True) is None
+            is_at_limit = next_size(rules, course, len(active), ignore_budget=True) is None
             for loss in active:
-                course.judged[loss] = _ended(course.judged[loss], "limit" if has_budget else "budget")
+                course.judged[loss] = replace(course.judged[loss], reason="limit" if is_at_limit else "budget")
             return course
         for loss in (*active, *rules.yardsticks):
             course.sizes[loss] = size
@@ -118,7 +119,7 @@ def _first_look(
         judged = Judged(look=0, level=0.0, size=course.sizes[loss], difference=known)
         course.judged[loss] = judged
         if len(active) >= _FEWEST_FOR_SPREAD and is_out_of_reach(rules, course, judged):
-            course.judged[loss] = _ended(judged, "out of reach")
+            course.judged[loss] = replace(judged, reason="out of reach")
     for loss, equal in rules.pairs:
         (difference,) = study.without_search_error(index[equal], [index[loss]])
         course.floors[loss] = Judged(look=0, level=0.0, size=course.sizes[loss], difference=difference)
@@ -134,90 +135,46 @@ def _judge(
     level: float,
     spare: float,
 ) -> None:
-    _judge_pairs(rules, course, study, index, look, level, spare)
-    if not active:
-        return
-    others, known = [index[loss] for loss in active], _known(course, active)
-    found = dict(zip(active, study.differences(index[rules.baseline], others, known), strict=True))
-    # Holm's steps count the candidates that are not yet shown to differ, also those that are out of the race.
-    remaining = len(rules.candidates) - sum(judged.decision in ("better", "worse") for judged in course.judged.values())
-    adjusted = statistics.holm([found[loss].p_value for loss in active] + [1.0] * (remaining - len(active)))
-    for loss, p_holm in zip(active, adjusted, strict=False):
-        difference, size = found[loss], course.sizes[loss]
-        may_claim = size.blocks >= rules.fewest_blocks
-        # Over the looks, so that it can be compared with alpha.
-        p_value = min(1.0, p_holm * rules.alpha / level) if may_claim else 1.0
-        judged = Judged(look=look, level=level, size=size, difference=difference, p_holm=p_value)
-        decision = decide(
-            _Numbers(judged),
-            alpha=rules.alpha,
-            rope=rules.rope,
-            noise_floor=course.noise_floor,
-            minimize=rules.minimize,
+    def judged_from(loss: str, difference: PooledDifference, p_holm: float | None = None) -> Judged:
+        return Judged(
+            look=look, level=level, size=course.sizes[loss], difference=difference, p_holm=p_holm, spare=spare
         )
-        judged = Judged(
-            look=look,
-            level=level,
-            size=size,
-            difference=difference,
-            p_holm=p_value,
-            decision=decision,
-            reason=None if decision == "undecided" else "settled",
-            spare=spare,
-        )
-        course.judged[loss] = judged
-    _judge_pairs(rules, course, study, index, look, level, spare)
-    for loss in active:
-        judged = course.judged[loss]
-        if judged.reason is None and is_out_of_reach(rules, course, judged):
-            course.judged[loss] = _ended(judged, "out of reach")
 
-
-def _judge_pairs(
-    rules: RoundRules,
-    course: Course,
-    study: PooledStudy,
-    index: Mapping[str, int],
-    look: int,
-    level: float,
-    spare: float,
-) -> None:
-    """Compare identical losses. No claim is made on them; they borrow degrees of freedom from all candidates."""
+    lent, baseline = _lent(course, rules, active), index[rules.baseline]
+    numbers = [index[loss] for loss in active]
+    others = study.differences(baseline, numbers, list(lent.values())) if active else []
+    found = dict(zip(active, others, strict=True))
+    lent |= {loss: difference.jackknife for loss, difference in found.items() if difference.jackknife is not None}
+    # No claim is made on identical losses. They borrow degrees of freedom from all candidates.
+    in_order = [lent[loss] for loss in rules.candidates if loss in lent]
     for loss, equal in rules.pairs:
-        (difference,) = study.differences(index[equal], [index[loss]], _known(course, [loss]))
-        course.floors[loss] = Judged(
-            look=look, level=level, size=course.sizes[loss], difference=difference, spare=spare
+        (difference,) = study.differences(index[equal], [index[loss]], in_order)
+        course.floors[loss] = judged_from(loss, difference)
+    # Holm's steps count also those that are out of the race.
+    p_values = [difference.p_value for difference in others]
+    adjusted = statistics.holm(p_values + [1.0] * (course.num_open(rules) - len(active)))
+    for (loss, difference), p_holm in zip(found.items(), adjusted, strict=False):
+        may_claim = course.sizes[loss].blocks >= rules.fewest_blocks
+        # Over the looks, so that it can be compared with alpha.
+        judged = judged_from(loss, difference, min(1.0, p_holm * rules.alpha / level) if may_claim else 1.0)
+        decision = decide(
+            judged, alpha=rules.alpha, rope=rules.rope, noise_floor=course.noise_floor, minimize=rules.minimize
         )
+        reason: Reason | None = None if decision == "undecided" else "settled"
+        course.judged[loss] = replace(judged, decision=decision, reason=reason)
+    for loss in active:
+        if course.judged[loss].reason is None and is_out_of_reach(rules, course, course.judged[loss]):
+            course.judged[loss] = replace(course.judged[loss], reason="out of reach")
 
 
-def _known(course: Course, active: Sequence[str]) -> list[Variance]:
+def _lent(course: Course, rules: RoundRules, active: Sequence[str]) -> dict[str, Variance]:
     """Return the variances of losses that are out of the race, scaled to the trials of those in it.
 
     Without them the last losses would have nobody to borrow degrees of freedom from.
     """
-    return [
-        Variance(jackknife.value * judged.size.searches / course.sizes[active[0]].searches, jackknife.freedom)
+    searches = course.sizes[rules.baseline].searches
+    return {
+        loss: Variance(jackknife.value * judged.size.searches / searches, jackknife.freedom)
         for loss, judged in course.judged.items()
         if loss not in active and (jackknife := judged.difference.jackknife) is not None
-    ]
-
-
-class _Numbers:
-    """The numbers that a decision is made from."""
-
-    def __init__(self, judged: Judged) -> None:
-        self.mean, self.p_holm = judged.difference.mean, judged.p_holm
-        self.equivalence_low, self.equivalence_high = judged.difference.interval(1.0 - 2.0 * judged.level)
-
-
-def _ended(judged: Judged, reason: Reason) -> Judged:
-    return Judged(
-        look=judged.look,
-        level=judged.level,
-        size=judged.size,
-        difference=judged.difference,
-        p_holm=judged.p_holm,
-        decision=judged.decision,
-        reason=reason,
-        spare=judged.spare,
-    )
+    }
