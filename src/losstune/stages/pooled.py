@@ -97,7 +97,7 @@ def guessing(study: Study, trials: Sequence[Record], budget: int | None) -> Call
 def _missing_jobs(study: Study, pools: Pools, course: Course) -> list[Job]:
     jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
     jobs += [
-        block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
+        block_job(study, pools, loss, trial, block, keeps_weights=course.keeps_weights(loss, trial, block))
         for loss, trial, block in course.missing_blocks
     ]
     return [*jobs, *_control_jobs(study, pools, course)]
@@ -144,12 +144,6 @@ def block_job(
         score=params.tune.measure.name,
     )
     return study.make_job(task, "confirm", role, 0, block)
-
-
-def _is_first_of_best(course: Course, loss: str, trial: int, block: int) -> bool:
-    """Return whether a block is the first of the configuration that wins most often: the one to use."""
-    is_best = bool(course.weights[loss][trial] >= course.weights[loss].max())
-    return is_best and trial not in course.allocation[loss][:block]
 
 
 def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
