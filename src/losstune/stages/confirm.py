@@ -36,7 +36,6 @@ from losstune.study.registration import (
     write_registration,
 )
 from losstune.study.selection import select_winners
-from losstune.training.task import Task
 from losstune.verdict.failures import with_worst, worst_score
 
 
@@ -211,17 +210,8 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
     index, search = divmod(place, params.tune.num_searches)
 
     def job(configuration: Configuration, role: Role) -> Job:
-        task = Task(
-            configuration=configuration,
-            seeds=(derive_seed(params.study.seed, "confirm", search, index),),
-            model=params.model,
-            training=params.training,
-            device=study.device,
-            metrics=params.tune.further_metrics,
-            test=True,
-            keep_weights=index == 0 and role == "block",
-            score=params.tune.measure.name,
-        )
+        seed = derive_seed(params.study.seed, "confirm", search, index)
+        task = study.task(configuration, seed, test=True, keep_weights=index == 0 and role == "block")
         return study.make_job(task, "confirm", role, search, index)
 
     jobs = [job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses]

@@ -13,7 +13,6 @@ from losstune.stages.study import Study
 from losstune.study.jobs import Job
 from losstune.study.plan_size import num_controls, num_degraded
 from losstune.study.search import propose_shared
-from losstune.training.task import Task
 from losstune.verdict.course import Course, RoundRules
 from losstune.verdict.pools import Guessed, Pools, rules_of
 from losstune.verdict.rounds import follow
@@ -33,15 +32,8 @@ def trial_jobs(study: Study, loss: str, search: int) -> list[Job]:
     stream = loss if loss in identical else "shared"
     jobs = []
     for index in range(params.tune.trials_per_loss):
-        task = Task(
-            configuration=propose_shared(study.spaces[loss], index, params.tune, params.study.seed, search, stream),
-            seeds=(derive_seed(params.study.seed, "pool", stream, search, index),),
-            model=params.model,
-            training=params.training,
-            device=study.device,
-            metrics=params.tune.further_metrics,
-            score=params.tune.measure.name,
-        )
+        configuration = propose_shared(study.spaces[loss], index, params.tune, params.study.seed, search, stream)
+        task = study.task(configuration, derive_seed(params.study.seed, "pool", stream, search, index))
         jobs.append(study.make_job(task, "tune", "trial", search, index))
     return jobs
 
@@ -126,23 +118,13 @@ def block_job(
         trained_as: The loss to train with, for the control.
         keeps_weights: Whether the weights are kept.
     """
-    params = study.params
     configuration = pools.trial(loss, trial).configuration
     if trained_as is not None:
         configuration = configuration.model_copy(update={"loss": trained_as})
     if role == "degraded":
         configuration = configuration.model_copy(update={"learning_rate": DEGRADED_BY * configuration.learning_rate})
-    task = Task(
-        configuration=configuration,
-        seeds=(derive_seed(params.study.seed, "confirm", "pool", block),),
-        model=params.model,
-        training=params.training,
-        device=study.device,
-        metrics=params.tune.further_metrics,
-        test=True,
-        keep_weights=keeps_weights,
-        score=params.tune.measure.name,
-    )
+    seed = derive_seed(study.params.study.seed, "confirm", "pool", block)
+    task = study.task(configuration, seed, test=True, keep_weights=keeps_weights)
     return study.make_job(task, "confirm", role, 0, block)
 
 

@@ -61,8 +61,9 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
         study.params,
         study.spaces,
         ledger,
-        lambda task, search, index: study.make_job(task, "tune", "trial", search, index),
-        study.device,
+        lambda configuration, seed, search, index: study.make_job(
+            study.task(configuration, seed), "tune", "trial", search, index
+        ),
     )
 
 
