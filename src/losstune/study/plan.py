@@ -13,6 +13,17 @@ from losstune.study.ledger import Ledger
 from losstune.study.search import Space, depends_on, propose
 
 
+def in_study_order(trials: Iterable[Entry], losses: Iterable[str]) -> list[Entry]:
+    """Return trials by loss, in the order of `losses`, then by search and trial number."""
+    position = {loss: number for number, loss in enumerate(losses)}
+
+    def place(entry: Entry) -> tuple[int, int, int]:
+        record = entry.record
+        return position[record.configuration.loss], record.search, record.index
+
+    return sorted(trials, key=place)
+
+
 class Plan:
     """Jobs to train, without those that are finished.
 
@@ -248,13 +259,7 @@ class SearchPlan(Plan):
 
     def entries(self) -> list[Entry]:
         """Return all entries by loss, in the study's order, then by search and trial number."""
-        position = {loss: number for number, loss in enumerate(self._spaces)}
-
-        def place(entry: Entry) -> tuple[int, int, int]:
-            record = entry.record
-            return position[record.configuration.loss], record.search, record.index
-
-        return sorted(super().entries(), key=place)
+        return in_study_order(super().entries(), self._spaces)
 
     def _has_explored_all(self) -> bool:
         return all(number == self._params.tune.trials_per_loss for number in self._num_explored.values())
