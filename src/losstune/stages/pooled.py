@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from losstune.core.errors import LosstuneError
 from losstune.core.records import Record, Role
 from losstune.core.seeds import derive_seed
 from losstune.losses.registry import identical_losses, identical_to
-from losstune.stages.layout import TRIALS
 from losstune.stages.study import Study
 from losstune.study.jobs import Job
-from losstune.study.plan_size import num_controls, num_degraded
+from losstune.study.plan_size import num_degraded
 from losstune.study.search import propose_shared
-from losstune.verdict.course import Course, RoundRules
-from losstune.verdict.pools import Guessed, Pools, rules_of
+from losstune.verdict.course import Course
+from losstune.verdict.pooled import follow_records
+from losstune.verdict.pools import Guessed, Pools
 from losstune.verdict.rounds import follow
 
 DEGRADED_BY = 0.01
@@ -44,28 +43,12 @@ def first_searches(study: Study) -> list[Job]:
     return [job for jobs in zip(*by_loss, strict=True) for job in jobs]
 
 
-def course_of(
-    study: Study, trials: Sequence[Record], records: Sequence[Record], budget: int | None
-) -> tuple[Course, RoundRules, Pools]:
-    """Follow the rounds as far as the records go.
-
-    Raises:
-        LosstuneError: If no trial of the baseline has a result.
-    """
-    params = study.params
-    pools = Pools([*trials, *records], params.tune.measure, params.tune.trials_per_loss)
-    if params.baseline not in pools.entrants:
-        raise LosstuneError(f"no trial of the baseline '{params.baseline}' is finished; see {TRIALS} for the causes")
-    rules = rules_of(params, pools, num_controls(params), budget)
-    return follow(pools, rules), rules, pools
-
-
 def growing(study: Study, trials: Sequence[Record], budget: int | None) -> Callable[[list[Record]], list[Job]]:
     """Return what plans the next jobs of ``confirm`` from its records so far."""
 
     def grow(records: list[Record]) -> list[Job]:
-        course, _, pools = course_of(study, trials, records, budget)
-        return _missing_jobs(study, pools, course)
+        found = follow_records(study.params, [*trials, *records], budget)
+        return _missing_jobs(study, found.pools, found.course)
 
     return grow
 
@@ -78,10 +61,11 @@ def guessing(study: Study, trials: Sequence[Record], budget: int | None) -> Call
     """
 
     def guess(records: list[Record]) -> list[Job]:
-        course, rules, pools = course_of(study, trials, records, budget)
+        found = follow_records(study.params, [*trials, *records], budget)
+        course = found.course
         if not course.missing_trials:
-            course = follow(Guessed(pools, course.missing_blocks), rules)
-        return _missing_jobs(study, pools, course)
+            course = follow(Guessed(found.pools, course.missing_blocks), found.rules)
+        return _missing_jobs(study, found.pools, course)
 
     return guess
 
