@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from losstune.core.records import Record, Role
+from losstune.core.records import Configuration, Record, Role
 from losstune.core.seeds import derive_seed
-from losstune.losses.registry import identical_losses, identical_to
+from losstune.losses.registry import identical_losses
 from losstune.stages.study import Study
+from losstune.study.controls import controls_of
 from losstune.study.jobs import Job
-from losstune.study.plan_size import num_degraded
 from losstune.study.search import propose_shared
 from losstune.verdict.course import Course
 from losstune.verdict.pooled import follow_records
 from losstune.verdict.pools import Guessed, Pools
 from losstune.verdict.rounds import follow
-
-DEGRADED_BY = 0.01
-"""Factor on the baseline's learning rate for the positive control."""
 
 
 def trial_jobs(study: Study, loss: str, search: int) -> list[Job]:
@@ -72,43 +69,25 @@ def guessing(study: Study, trials: Sequence[Record], budget: int | None) -> Call
 
 def _missing_jobs(study: Study, pools: Pools, course: Course) -> list[Job]:
     jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
-    jobs += [
-        block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
-        for loss, trial, block in course.missing_blocks
-    ]
-    return [*jobs, *_control_jobs(study, pools, course)]
+    controls = []
+    for loss, trial, block in course.missing_blocks:
+        configuration = pools.trial(loss, trial).configuration
+        keep_weights = _is_first_of_best(course, loss, trial, block)
+        jobs.append(_block_job(study, configuration, block, "block", keep_weights=keep_weights))
+        if loss == study.params.baseline:
+            controls += [
+                _block_job(study, control, block, role)
+                for role, control in controls_of(study.params, configuration, block)
+            ]
+    return jobs + controls
 
 
-def block_job(
-    study: Study,
-    pools: Pools,
-    loss: str,
-    trial: int,
-    block: int,
-    *,
-    role: Role = "block",
-    trained_as: str | None = None,
-    keeps_weights: bool = False,
+def _block_job(
+    study: Study, configuration: Configuration, block: int, role: Role, *, keep_weights: bool = False
 ) -> Job:
-    """Return the job that retrains the configuration of a trial on a block's seed.
-
-    Args:
-        study: The study.
-        pools: The trials.
-        loss: Whose trial it is.
-        trial: Number of the trial.
-        block: Number of the block.
-        role: Its purpose.
-        trained_as: The loss to train with, for the control.
-        keeps_weights: Whether the weights are kept.
-    """
-    configuration = pools.trial(loss, trial).configuration
-    if trained_as is not None:
-        configuration = configuration.model_copy(update={"loss": trained_as})
-    if role == "degraded":
-        configuration = configuration.model_copy(update={"learning_rate": DEGRADED_BY * configuration.learning_rate})
+    """Return the job that trains a configuration on a block's seed."""
     seed = derive_seed(study.params.study.seed, "confirm", "pool", block)
-    task = study.task(configuration, seed, test=True, keep_weights=keeps_weights)
+    task = study.task(configuration, seed, test=True, keep_weights=keep_weights)
     return study.make_job(task, "confirm", role, 0, block)
 
 
@@ -116,15 +95,3 @@ def _is_first_of_best(course: Course, loss: str, trial: int, block: int) -> bool
     """Return whether a block is the first of the configuration that wins most often: the one to use."""
     is_best = bool(course.weights[loss][trial] >= course.weights[loss].max())
     return is_best and trial not in course.allocation[loss][:block]
-
-
-def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
-    params = study.params
-    equal_loss = identical_to(params.baseline, params.loss_names)
-    for loss, trial, block in course.missing_blocks:
-        if loss != params.baseline:
-            continue
-        if block == 0 and equal_loss is not None:
-            yield block_job(study, pools, loss, trial, block, role="control", trained_as=equal_loss)
-        if block < num_degraded(params):
-            yield block_job(study, pools, loss, trial, block, role="degraded")
