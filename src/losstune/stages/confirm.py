@@ -170,7 +170,7 @@ def _pooled_plan(study: Study, ledger: Ledger) -> Plan:
     first = pooled.growing(study, trials, None)([])
     budget = budgets.num_trainings(study, read_executions(study.folder / TRIAL_EXECUTIONS))
     keys = [job.keys[0] for job in first if job.indices == (0,) and job.stage == "confirm"]
-    budget = _register(study, keys, ledger, budget).num_trainings or budget
+    budget = budgets.of_registration(study.params, _register(study, keys, ledger, budget))
     return pooled_plan(study, trials, budget, ledger)
 
 

@@ -65,9 +65,7 @@ class Rounds:
                 course=(found.course, found.rules),
             )
         budgets.require_budget(params)
-        budget = None
-        if params.budget is not None:
-            budget = params.budget.trainings or budgets.registered(study)
+        budget = budgets.known(study)
         kept, missing = _first_blocks(study, trials, ledger)
         most = num_trainings(params, budget)[1]
         return cls(study=study, kept=kept, missing=missing, budget=budget, most=most, is_open=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Record, place_of
 from losstune.core.seeds import derive_seed
+from losstune.stages import budgets
 from losstune.stages.layout import BLOCKS, REGISTRATION, TRIALS
 from losstune.stages.study import Study
 from losstune.study.registration import Registration, differences
@@ -65,9 +66,8 @@ def _of_pool(
     study: Study, registration: Registration, trials: Sequence[Record], blocks: Sequence[Record]
 ) -> Iterator[tuple[Path, str]]:
     """Yield what the rounds did not ask for. What is missing raises in :func:`losstune.verdict.pooled.read_pooled`."""
-    budget = study.params.budget
-    trainings = registration.num_trainings or (budget.trainings if budget else None)
-    found = follow_records(study.params, [*trials, *blocks], trainings)
+    budget = budgets.of_registration(study.params, registration)
+    found = follow_records(study.params, [*trials, *blocks], budget)
     course, rules = found.course, found.rules
     if not course.is_complete:
         return
