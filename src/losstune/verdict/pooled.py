@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -116,8 +117,8 @@ def configurations_of(study: PooledStudyRecords, loss: str) -> tuple[SearchResul
                 winner=record.configuration,
                 index=record.index,
                 validation=record.validation[metric],
-                fresh=_mean([block.validation[metric] for block in own]),
-                test=_mean([(block.test or {})[metric] for block in own]),
+                fresh=fmean([block.validation[metric] for block in own]),
+                test=fmean([(block.test or {})[metric] for block in own]),
                 search=record.search,
                 weight=float(course.weights[loss][trial]),
                 num_blocks=len(own),
@@ -240,7 +241,3 @@ def _difference(
             "look": judged.look,
         }
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
