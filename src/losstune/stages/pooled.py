@@ -72,7 +72,7 @@ def _missing_jobs(study: Study, pools: Pools, course: Course) -> list[Job]:
     controls = []
     for loss, trial, block in course.missing_blocks:
         configuration = pools.trial(loss, trial).configuration
-        keep_weights = _is_first_of_best(course, loss, trial, block)
+        keep_weights = course.keeps_weights(loss, trial, block)
         jobs.append(_block_job(study, configuration, block, "block", keep_weights=keep_weights))
         if loss == study.params.baseline:
             controls += [
@@ -89,9 +89,3 @@ def _block_job(
     seed = derive_seed(study.params.study.seed, "confirm", "pool", block)
     task = study.task(configuration, seed, test=True, keep_weights=keep_weights)
     return study.make_job(task, "confirm", role, 0, block)
-
-
-def _is_first_of_best(course: Course, loss: str, trial: int, block: int) -> bool:
-    """Return whether a block is the first of the configuration that wins most often: the one to use."""
-    is_best = bool(course.weights[loss][trial] >= course.weights[loss].max())
-    return is_best and trial not in course.allocation[loss][:block]

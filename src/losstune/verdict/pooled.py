@@ -43,10 +43,7 @@ class PooledStudyRecords:
 
     def winner(self, loss: str) -> Record:
         """Return the trial of the configuration to use: of the retrained ones, that which wins the most searches."""
-        weights = self.course.weights[loss]
-        return self.pools.trial(
-            loss, min(set(self.course.allocation[loss]), key=lambda trial: (-weights[trial], trial))
-        )
+        return self.pools.trial(loss, self.course.winner(loss))
 
     def blocks(self, loss: str) -> list[Record]:
         """Return the blocks of a loss, in order."""
