@@ -1,7 +1,8 @@
-"""Train the backbone of the models `frozen`: a small ResNet on the five classes of CIFAR-10 that no study of its
-features is about. No weights that need a download take part.
+"""Train the backbone of the model `frozen`: a small ResNet, on five classes of CIFAR-10.
 
-    python backbone.py      # some ten minutes on one core; the same bytes on the same kind of machine
+    python backbone.py      # some two minutes on one core; the same bytes on the same kind of machine
+
+No study of its features is about these five classes. No weights are downloaded.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _models(matrix: MatrixSettings, data: str, path: Path) -> list[str]:
         if name not in matrix.model:
             raise LosstuneError(
                 f"{path}: matrix.data.{data}.models: found {name!r}, expected one of {', '.join(matrix.model)}"
-                f"{did_you_mean(name, matrix.model)}"
+                f"{did_you_mean(name, list(matrix.model))}"
             )
     return [name for name in matrix.model if not wanted or name in wanted]
 
