@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from pathlib import Path
 
+from data import HERE, write
 from losstune.config.load import parse_params
-from losstune.core.files import write_atomically
 from losstune.core.records import Configuration
 from losstune.losses.registry import get
 from losstune.stages import prepare
@@ -54,4 +53,4 @@ finally:
 assert result.test is not None
 assert result.weights is not None
 print(f"test accuracy on the five classes {result.test['accuracy']:.4f}")
-write_atomically(HERE / "models" / "frozen" / "backbone.safetensors", result.weights)
+write("models/frozen/backbone.safetensors", result.weights)

@@ -37,7 +37,6 @@ Split = dict[str, Array]
 """Images (N, H, W) or (N, H, W, 3) uint8 by class, in the order of the source."""
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE / "data"
 SEED = 27
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 KNOWN, UNSEEN = CLASSES[:5], CLASSES[5:]
@@ -60,7 +59,7 @@ def tables() -> None:
         lines = [",".join([*names, "label"])]
         for row, label in zip(found.data, found.target, strict=True):
             lines.append(",".join([*(f"{value:.10g}" for value in row), str(found.target_names[label])]))
-        write(f"sklearn/{name}.csv", ("\n".join(lines) + "\n").encode())
+        write(f"data/sklearn/{name}.csv", ("\n".join(lines) + "\n").encode())
 
 
 def mnist() -> None:
@@ -74,7 +73,7 @@ def mnist() -> None:
             MNIST(folder, download=True)
             source = str(folder / "MNIST" / "raw")
         splits = {split: by_class(Path(source), file) for split, file in (("train", "train"), ("test", "t10k"))}
-    write("mnist.npz", archive({"train": part(splits["train"], 0, 270), "test": part(splits["test"], 0, 440)}))
+    write("data/mnist.npz", archive({"train": part(splits["train"], 0, 270), "test": part(splits["test"], 0, 440)}))
     second = {"train": part(splits["train"], 270, 300), "test": part(splits["test"], 440, 440)}
     padded = {
         split: {
@@ -83,17 +82,19 @@ def mnist() -> None:
         }
         for split, found in second.items()
     }
-    write("mnist_rgb.npz", archive(padded))
+    write("data/mnist_rgb.npz", archive(padded))
 
 
 def cifar10() -> None:
     """Write the subset for the CNN, the classes for the backbone, and the classes that it does not see."""
     with cifar10_images() as splits:
-        write("cifar10.npz", archive({"train": part(splits["train"], 0, 350), "test": part(splits["test"], 0, 500)}))
+        write(
+            "data/cifar10.npz", archive({"train": part(splits["train"], 0, 350), "test": part(splits["test"], 0, 500)})
+        )
         for name, classes, size, test_size in (("known", KNOWN, 2000, 200), ("unseen", UNSEEN, 600, 500)):
             chosen = {split: {one: splits[split][one] for one in classes} for split in splits}
             found = {"train": part(chosen["train"], 350, size), "test": part(chosen["test"], 500, test_size)}
-            write(f"cifar10_{name}.npz", archive(found))
+            write(f"data/cifar10_{name}.npz", archive(found))
 
 
 def source_of(variable: str) -> str:
@@ -179,7 +180,7 @@ def part(images: Split, start: int, size: int) -> Split:
 
 def archive(splits: Mapping[str, Split]) -> bytes:
     """Return the splits as an .npz file, whose bytes depend on nothing else."""
-    arrays: dict[str, Array] = {"class_names": np.array(list(splits["train"]))}
+    arrays: dict[str, Any] = {"class_names": np.array(list(splits["train"]))}
     for split, images in splits.items():
         arrays[f"{split}_images"] = np.concatenate(list(images.values()))
         arrays[f"{split}_labels"] = np.repeat(np.arange(len(images)), [len(one) for one in images.values()])
@@ -189,15 +190,15 @@ def archive(splits: Mapping[str, Split]) -> bytes:
 
 
 def write(name: str, content: bytes) -> None:
-    """Write a file, and say whether it is the one that the committed results were computed from."""
-    path = DATA / name
+    """Write a file below this folder, and say whether it is the one that the committed results were computed from."""
+    path = HERE / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     found = hashlib.sha256(content).hexdigest()
     lines = (HERE / "data.sha256").read_text(encoding="utf-8").splitlines()
     expected = {file: digest for digest, file in (line.split(maxsplit=1) for line in lines)}
-    same = found == expected.get(f"data/{name}")
-    print(f"{found}  data/{name}: {'as committed' if same else 'NOT as committed, so figures will differ'}", flush=True)
+    same = found == expected.get(name)
+    print(f"{found}  {name}: {'as committed' if same else 'NOT as committed, so figures will differ'}", flush=True)
 
 
 if __name__ == "__main__":
