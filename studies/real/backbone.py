@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from pathlib import Path
 
 from data import HERE, write
 from losstune.config.load import parse_params
@@ -20,7 +21,6 @@ from losstune.stages.workers import find_device
 from losstune.training.loop import train
 from losstune.training.task import Task
 
-HERE = Path(__file__).resolve().parent
 SEED = 27
 
 params = parse_params(
