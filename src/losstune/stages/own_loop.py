@@ -19,7 +19,7 @@ from losstune.losses.registry import get
 from losstune.models import weights_files
 from losstune.stages.device import resolve_device
 from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import known_input
+from losstune.stages.model_fit import known_input, known_manifest
 from losstune.stages.own_checks import printed_note
 from losstune.study.search import Space
 from losstune.training.task import Arrays, Task, without_samples
@@ -79,9 +79,9 @@ def _arrays(params: Params, folder: Path) -> Arrays | None:
     if known is None:
         return None
     shape, num_classes, _ = known
-    with suppress(LosstuneError):
-        manifest = prepared.read_manifest(folder / PREPARED)
-        if (manifest.name, manifest.input_shape) == (params.data.name, shape):
+    manifest = known_manifest(folder)
+    if manifest is not None and (manifest.name, manifest.input_shape) == (params.data.name, shape):
+        with suppress(LosstuneError):
             development = prepared.read_development(folder / PREPARED)
             return Arrays(
                 train_images=development.train_images,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.config.load import data_path
 from losstune.config.references import references
 from losstune.config.schema import Params
+from losstune.config.settings import ModelSettings
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.metric import SOFT
@@ -71,13 +72,23 @@ class Study:
         """Return the hash of the registration's terms."""
         return self.registration.protocol
 
+    @property
+    def model(self) -> ModelSettings:
+        """The model that is trained: the study's, or the last layer on the features of a frozen backbone."""
+        return features.HEAD if self.params.uses_features else self.params.model
+
+    @property
+    def inputs_folder(self) -> Path:
+        """Folder of what a training reads."""
+        return self.folder / (FEATURES if self.params.uses_features else PREPARED)
+
     def task(self, configuration: Configuration, seed: int, *, test: bool = False, keep_weights: bool = False) -> Task:
         """Return the task to train a configuration once. What is scored on the test split is never stopped early."""
         params = self.params
         return Task(
             configuration=configuration,
             seeds=(seed,),
-            model=params.model,
+            model=self.model,
             training=params.training,
             device=self.device,
             test=test,
@@ -90,8 +101,6 @@ class Study:
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Make a job. The identity of a job of ``tune`` does not depend on the test split."""
         data_digest = self.inputs.digest if task.test else self.inputs.development_digest
-        if self.params.uses_features:
-            task = replace(task, model=features.HEAD)
         other_losses = {f"losses.{name}" for name in self.params.own_losses if name != task.configuration.loss}
         own = {key: digest for key, digest in self.own.items() if key not in other_losses}
         return make_job(task, stage, role, (index,), data_digest, self.versions, search, own)
@@ -229,7 +238,7 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         LosstuneError: If a file is missing or damaged.
     """
     manifest = study.inputs
-    folder = study.folder / (FEATURES if study.params.uses_features else PREPARED)
+    folder = study.inputs_folder
     root = data_path(study.params.data.root, study.folder).absolute()
     if not manifest.has_samples:
         files.require_same(root, manifest)
