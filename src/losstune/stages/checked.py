@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.core.errors import LosstuneError
 from losstune.data import imbalance
 from losstune.data.manifest import Manifest
 from losstune.stages.budgets import require_budget
 from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.model_fit import check_model, known_input, known_manifest, pretrained_notes
+from losstune.stages.naming import naming
 from losstune.stages.plan_rows import protocol_notes
 from losstune.stages.recipe import require_recipe, soft_label_notes
 from losstune.stages.setting_notes import setting_notes
@@ -34,14 +34,13 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
         LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
-    require_budget(params, f"{source}: ")
+    with naming(source):
+        require_budget(params)
     notes = check_model(params, spaces, folder, source)
     manifest = known_manifest(folder)
     if manifest is not None and _may_be_of(params, manifest):
-        try:
+        with naming(source):
             notes += require_recipe(params, manifest)
-        except LosstuneError as error:
-            raise LosstuneError(f"{source}: {error}") from None
     return spaces, notes
 
 

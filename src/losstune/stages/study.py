@@ -25,6 +25,7 @@ from losstune.stages.device import FindDevice
 from losstune.stages.identity import digests_of
 from losstune.stages.layout import FEATURES, PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_model
+from losstune.stages.naming import naming
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.stages.recipe import require_policy_names, require_recipe
@@ -115,10 +116,8 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     Raises:
         LosstuneError: The message names the key, what was found and the nearest valid name.
     """
-    try:
+    with naming(source):
         use_own(params.own_losses.values())
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
     for key, names in (("losses", params.losses), ("search_space.losses", tuple(params.search_space.losses))):
         for name in names:
             if name in aliases():
@@ -133,7 +132,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                     f"{source}: {key}: unknown loss '{name}'{did_you_mean(name, list(known()))} "
                     f"(`losstune losses list` names all {len(registry())})"
                 )
-    try:
+    with naming(source):
         if params.names_model:
             validate_model_name(params.model.name)
         require_policy_names(params)
@@ -143,8 +142,6 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
         return {name: space_of(get(name), params.search_space) for name in params.loss_names}
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
 
 
 def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
