@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from losstune.config.load import PARAMS_FILE
+from losstune.config.load import PARAMS_FILE, load_params
+from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError, UnfinishedStudyError
 from losstune.core.files import write_atomically
 from losstune.core.local_code import use_study_folder
@@ -117,15 +118,14 @@ def read_results(folder: Path) -> Results | None:
 
 def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
     place = folder / cell.name
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(dict(cell.values), text)
-    settings, path = HEADER + text.getvalue(), place / PARAMS_FILE
-    is_same = path.is_file() and path.read_text(encoding="utf-8") == settings
-    if is_same and (place / RESULTS).is_file():
+    path = place / PARAMS_FILE
+    if (place / RESULTS).is_file() and path.is_file() and _is_same(load_params(path), cell.params):
         print(f"{pack.name}, {cell.name}: finished", flush=True)
         return
     (place / RESULTS).unlink(missing_ok=True)  # made with other settings
-    write_atomically(path, settings)
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(dict(cell.values), text)
+    write_atomically(path, HEADER + text.getvalue())
     print(f"{pack.name}, {cell.name}: in {place}", flush=True)
     places = cell.params, place, folder
     try:
@@ -135,6 +135,12 @@ def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
         raise UnfinishedStudyError(str(error).replace("run `dvc repro`", "run this again")) from None
     results, _ = report.write(*places)
     print(results.verdict.sentence, flush=True)
+
+
+def _is_same(found: Params, wanted: Params) -> bool:
+    # Data may lie elsewhere on another machine.
+    data = found.data.model_copy(update={"root": wanted.data.root})
+    return found.model_copy(update={"data": data}) == wanted
 
 
 @contextmanager
