@@ -129,8 +129,11 @@ def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
     print(f"{pack.name}, {cell.name}: in {place}", flush=True)
     places = cell.params, place, folder
     try:
-        for stage in (prepare, features, tune, confirm):
-            stage.run(*places)
+        prepare.run(*places)
+        if cell.params.uses_features:
+            features.run(*places)
+        tune.run(*places)
+        confirm.run(*places)
     except UnfinishedStudyError as error:
         raise UnfinishedStudyError(str(error).replace("run `dvc repro`", "run this again")) from None
     results, _ = report.write(*places)
