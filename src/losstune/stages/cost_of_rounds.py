@@ -14,6 +14,7 @@ from losstune.study.plan import FixedPlan
 from losstune.study.plan_size import num_controls, num_trainings
 from losstune.verdict.course import UNLIMITED, Course, RoundRules
 from losstune.verdict.forecast import TYPICAL, Reach, Spread, first_claim, forecast, spreads_of
+from losstune.verdict.pooled import follow_records
 from losstune.verdict.pools import rules_of
 from losstune.verdict.wording import Units
 
@@ -53,7 +54,7 @@ class Rounds:
             budget = budgets.num_trainings(study, [entry.execution for entry in tuned])
             plan = confirm.pooled_plan(study, trials, budget, ledger)
             missing = list(iter(plan.next, None))
-            course, rules, _ = pooled.course_of(study, trials, [entry.record for entry in plan.entries()], budget)
+            found = follow_records(params, [*trials, *(entry.record for entry in plan.entries())], budget)
             return cls(
                 study=study,
                 kept=plan.kept,
@@ -61,12 +62,10 @@ class Rounds:
                 budget=budget,
                 most=plan.total,
                 is_open=plan.is_open,
-                course=(course, rules),
+                course=(found.course, found.rules),
             )
         budgets.require_budget(params)
-        budget = None
-        if params.budget is not None:
-            budget = params.budget.trainings or budgets.registered(study)
+        budget = budgets.known(study)
         kept, missing = _first_blocks(study, trials, ledger)
         most = num_trainings(params, budget)[1]
         return cls(study=study, kept=kept, missing=missing, budget=budget, most=most, is_open=True)
