@@ -11,12 +11,11 @@ def test_a_pack_of_ones_own_is_a_folder(values, write_pack, tmp_path):
     assert pack.name == "mine"
     assert list(pack.cells) == ["clean", "noisy", "published"]
     assert not pack.is_of_library
-    clean, noisy, published = (cell.params for cell in pack.cells.values())
+    clean, noisy, _ = (cell.params for cell in pack.cells.values())
     assert noisy.data.label_noise == 0.4
     assert clean.data.label_noise == 0.0
     assert clean.study.seed != noisy.study.seed
     assert clean.study.name == "mine-clean"
-    assert published.data.root == "data/raw"
     given = load_pack(str(tmp_path / "mine"), tmp_path / "elsewhere")
     assert given.cells["published"].params.data.root == str(tmp_path / "elsewhere")
     assert given.content.sources[0].short == "Author & Writer 2020"

@@ -40,7 +40,9 @@ def list_packs() -> None:
         table.add_row(name, content.title, str(len(content.claims)), cells, minutes)
     console = Console(width=num_columns(), highlight=False)
     console.print(table)
-    console.print("* needs data that losstune does not bring; minutes: of the other cells, on 2 cores", markup=False)
+    console.print(
+        "* needs data that losstune does not bring; minutes: of the others on 2 free cores, at most", markup=False
+    )
     console.print("`losstune pack run NAME` runs one, see docs/packs.md", markup=False)
 
 

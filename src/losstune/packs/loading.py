@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,14 @@ class LoadedPack:
         file: Its ``pack.yaml``.
         content: What the file says.
         cells: Its studies, by name.
+        data: Folder of the data that cells need; None if it is not at hand.
     """
 
     name: str
     file: Path
     content: Pack
     cells: Mapping[str, PackCell]
+    data: Path | None = None
 
     @property
     def is_of_library(self) -> bool:
@@ -95,7 +98,7 @@ def load_pack(name: str, data: Path | None = None) -> LoadedPack:
     for number, claim in enumerate(content.claims):
         for cell in claim.cells:
             _check_claim(claim, cells[cell], f"{file}: claims[{number}]")
-    return LoadedPack(file.parent.name, file, content, cells)
+    return LoadedPack(file.parent.name, file, content, cells, data)
 
 
 def _cell(content: Pack, name: str, file: Path, data: Path | None) -> PackCell:
@@ -106,14 +109,14 @@ def _cell(content: Pack, name: str, file: Path, data: Path | None) -> PackCell:
     changed: dict[str, Any] = {
         # With one seed for all, every cell would search the same points, and chance would not average out.
         "study": {
-            "name": params.study.name if "name" in params.study.model_fields_set else f"{file.parent.name}-{name}",
+            "name": params.study.name if "name" in params.study.model_fields_set else _study_name(file, name),
             "seed": derive_seed(params.study.seed, "pack", name) % 2**53,
         },
         # MLflow's store belongs to a project; a pack's settings switch it on.
         "tracking": {"enabled": params.tracking.enabled and "enabled" in params.tracking.model_fields_set},
     }
     if settings.needs is not None:
-        changed["data"] = {"root": str(data.absolute()) if data else "data/raw"}
+        changed["data"] = {"root": str(data.absolute() if data else file.parent)}
     elif "root" in params.data.model_fields_set:
         changed["data"] = {"root": str(file.parent / params.data.root)}
     elif params.data.name != BUNDLED and not is_own(params.data.name):
@@ -123,6 +126,11 @@ def _cell(content: Pack, name: str, file: Path, data: Path | None) -> PackCell:
         )
     values = laid_over(values, changed)
     return PackCell(name, values, parse_params(values, source))
+
+
+def _study_name(file: Path, cell: str) -> str:
+    pack = re.sub(r"[^A-Za-z0-9._-]", "_", file.parent.name).lstrip("._-") or "pack"
+    return f"{pack[:39]}-{cell}"
 
 
 def _check_claim(claim: Claim, cell: PackCell, key: str) -> None:

@@ -56,13 +56,20 @@ class PackResults(Row):
     @property
     def summary(self) -> str:
         """How many claims agree, disagree and are undecided, in a sentence."""
-        counts = Counter(claim.outcome for claim in self.claims)
-        parts = wording.enumeration([f"{counts[outcome]} {outcome}" for outcome in OUTCOMES])
-        parts = parts.replace("agrees", "agree" if counts["agrees"] != 1 else "agrees", 1)
-        total = wording.count(len(self.claims), "comparison")
-        ran = {cell.name: cell for cell in self.cells}
-        is_smaller = any(ran[claim.cell].stand_in for claim in self.claims)
-        return f"Of {total} with a published claim{', on smaller stand-ins' * is_smaller}: {parts}."
+        ran = {cell.name: cell for cell in self.cells if cell.verdict is not None}
+        counts = Counter(claim.outcome for claim in self.claims if claim.cell in ran)
+        total = counts.total()
+        if not total:
+            return "No cell has run."
+        verbs = [f"{counts[outcome]} {outcome.removesuffix('s' * (counts[outcome] != 1))}" for outcome in OUTCOMES[:2]]
+        parts = wording.enumeration(
+            [*verbs, f"{counts['undecided']} {'is' if counts['undecided'] == 1 else 'are'} undecided"]
+        )
+        stands_in = any(cell.stand_in for cell in ran.values())
+        place = " on smaller stand-ins" if stands_in else ""
+        left = len(self.claims) - total
+        more = f" {wording.count(left, 'more was', 'more were')} not run." if left else ""
+        return f"Of {wording.count(total, 'comparison')} with a published claim{place}, {parts}.{more}"
 
 
 def cell_facts(name: str, stand_in: str | None, results: Results | None, missing: str | None) -> CellFacts:

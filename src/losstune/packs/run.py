@@ -96,9 +96,10 @@ def check_cell(pack: LoadedPack, cell: PackCell) -> None:
 def missing_data(pack: LoadedPack, cell: PackCell) -> str | None:
     """Return which data the cell lacks and where it is expected, in words; None if it can run."""
     needs = pack.content.cells[cell.name].needs
-    if needs is None or (Path(cell.params.data.root) / needs.path).exists():
+    if needs is None or (pack.data is not None and (pack.data / needs.path).exists()):
         return None
-    return f"not run: needs {needs.data}, as {needs.path} in the folder of --data"
+    place = "the folder of --data" if pack.data is None else pack.data
+    return f"not run: needs {needs.data}, as {needs.path} in {place}"
 
 
 def read_results(folder: Path) -> Results | None:

@@ -131,7 +131,7 @@ class Pack(Section):
         sources: The publications.
         same: What is the same as published.
         smaller: What is smaller, different or left out.
-        minutes: Measured duration of the cells without `needs`, on 2 cores; None if it was not measured.
+        minutes: Estimated duration on 2 free cores of the cells without `needs`, if they spend their budgets.
         params: Settings that all cells share, as in ``params.yaml``.
         cells: The studies.
         claims: The published claims.
