@@ -65,6 +65,15 @@ def test_a_mistake_in_a_pack_trains_nothing(folder, values, write_pack, tmp_path
     assert not (tmp_path / "packs").exists()
 
 
+def test_settings_of_others_are_not_overwritten(folder, tmp_path):
+    (tmp_path / "clean").mkdir()
+    (tmp_path / "clean" / "params.yaml").write_text("study: {name: precious}\n")
+    done = losstune(tmp_path, "pack", "run", "mine", "--folder", ".", check=False)
+    assert done.returncode == 2
+    assert "clean/params.yaml: found settings that no pack wrote" in done.stderr
+    assert (tmp_path / "clean" / "params.yaml").read_text() == "study: {name: precious}\n"
+
+
 def test_the_list_names_every_pack(tmp_path):
     said = losstune(tmp_path, "pack", "list").stdout
     for name in ("janocha-2017", "hui-2021", "kornblith-2021", "zhang-2018", "ma-2020", "long-tail", "drager-2022"):

@@ -123,6 +123,8 @@ def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
     if (place / RESULTS).is_file() and path.is_file() and _is_same(load_params(path), cell.params):
         print(f"{pack.name}, {cell.name}: finished", flush=True)
         return
+    if path.is_file() and not path.read_text(encoding="utf-8").startswith(HEADER[:30]):
+        raise LosstuneError(f"{path}: found settings that no pack wrote, expected none; choose another --folder")
     (place / RESULTS).unlink(missing_ok=True)  # made with other settings
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(dict(cell.values), text)
