@@ -25,7 +25,8 @@ from losstune.stages.checked import checked_spaces
 from losstune.stages.layout import RESULTS
 from losstune.verdict.results import Results
 
-HEADER = "# Written by `losstune pack run`, which writes it again. To change settings, copy the pack's folder.\n"
+MARK = "# Written by `losstune pack run`"
+HEADER = f"{MARK}, which writes it again. To change settings, copy the pack's folder.\n"
 
 
 def run(pack: LoadedPack, folder: Path) -> PackResults:
@@ -123,7 +124,7 @@ def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
     if (place / RESULTS).is_file() and path.is_file() and _is_same(load_params(path), cell.params):
         print(f"{pack.name}, {cell.name}: finished", flush=True)
         return
-    if path.is_file() and not path.read_text(encoding="utf-8").startswith(HEADER[:30]):
+    if path.is_file() and not path.read_text(encoding="utf-8").startswith(MARK):
         raise LosstuneError(f"{path}: found settings that no pack wrote, expected none; choose another --folder")
     (place / RESULTS).unlink(missing_ok=True)  # made with other settings
     text = io.StringIO()
