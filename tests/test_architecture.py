@@ -21,6 +21,7 @@ FLOORS = (
     {"execution", "tracking", "verdict"},
     {"report"},
     {"stages"},
+    {"packs"},
     {"api", "cli"},
     {"__main__"},
 )

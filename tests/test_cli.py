@@ -128,6 +128,7 @@ def test_help_keeps_its_lines(monkeypatch):
             "across",
             "promote",
             "losses",
+            "pack",
             "track",
             "ui",
             "compare",

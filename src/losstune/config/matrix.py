@@ -194,7 +194,7 @@ def _changes(entry: Section) -> dict[str, Any]:
 def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
     values = params.model_dump()
     for changed in changes:
-        values = _laid_over(values, changed)
+        values = laid_over(values, changed)
     try:
         merged = Params.model_validate(values)
     except ValidationError as error:
@@ -203,12 +203,12 @@ def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
     return merged
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of `below` with the values of `above`, merged section by section."""
     merged = dict(below)
     for key, value in above.items():
         under = None if key in _WHOLE else merged.get(key)
-        merged[key] = _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
