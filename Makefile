@@ -21,8 +21,8 @@ help: ## List what can be made
 repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to date is not run again
 	@dvc repro
 
-study-real: $(STAMP) ## Run the 25 studies on real data, some two hours; CELL=digits runs one: studies/real/README.md
-	@dvc repro studies/real/dvc.yaml$(if $(CELL),:study@$(CELL))
+study-real: $(STAMP) ## Run the 25 studies on real data, some two hours; CELL=digits runs one, AGAIN=wine repeats one
+	@$(if $(AGAIN),cd studies/real && python again.py $(AGAIN),dvc repro studies/real/dvc.yaml$(if $(CELL),:study@$(CELL)))
 
 test: $(STAMP) ## Run the quick tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal

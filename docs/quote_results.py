@@ -2,6 +2,7 @@
 
 A page has a quotation between ``<!-- verdict of FOLDER -->`` or ``<!-- table of FOLDER -->`` and ``<!-- end -->``.
 ``<!-- pack of NAME -->`` quotes what a study pack is, and its claims, judged by the results in ``packs/NAME``.
+``<!-- finding of PAGE -->`` repeats the quotation at the top of that page, which ``studies/real/page.py`` writes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURES = {".": ROOT / "docs/differences.svg", "studies/noisy_digits-cnn": ROOT / "docs/differences_noise.svg"}
 SCALED = {"scaled_nll": "NLL, scaled", "scaled_ece": "ECE, scaled"}
-QUOTATION = re.compile(r"(<!-- (verdict|table|pack) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
+QUOTATION = re.compile(r"(<!-- (verdict|table|pack|finding) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
 
 
 def results_of(folder: str) -> Results:
@@ -32,7 +33,7 @@ def results_of(folder: str) -> Results:
 
 def quoted(text: str) -> str:
     """Return a page's text with current quotations."""
-    write = {"verdict": _verdict, "table": _table, "pack": _pack}
+    write = {"verdict": _verdict, "table": _table, "pack": _pack, "finding": _finding}
     return QUOTATION.sub(lambda found: found[1] + write[found[2]](found[3]), text)
 
 
@@ -47,6 +48,11 @@ def _pack(name: str) -> str:
         blocks.append("\n".join((f"{title}:\n", *lines)))
     blocks += [found.summary if has_run else "Not run yet.", outputs.table(found)]
     return "\n\n".join((textwrap.fill(blocks[0], 120), *blocks[1:])) + "\n"
+
+
+def _finding(page: str) -> str:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("> "))
 
 
 def _verdict(folder: str) -> str:
