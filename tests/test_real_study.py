@@ -121,15 +121,17 @@ def test_the_pairs_of_noise_are_classes_of_the_data(cells):
 
 
 def test_dvc_reads_the_pipeline(cells, tmp_path):
+    folder = tmp_path / "studies" / "real"  # the page is outside of it
+    folder.mkdir(parents=True)
     for name in ("dvc.yaml", "matrix.yaml", "params.yaml"):
-        shutil.copy(REAL / name, tmp_path)
+        shutil.copy(REAL / name, folder)
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True, timeout=60)
     listed = subprocess.run(
-        [*dvc, "stage", "list", "--name-only", "dvc.yaml"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [*dvc, "stage", "list", "--name-only", "dvc.yaml"], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.split()
     studies = [f"study@{cell.name.rpartition('-')[0]}" for cell in cells]
-    assert listed == ["sklearn", "mnist", "cifar10", "backbone", *studies, "across"]
+    assert listed == ["sklearn", "mnist", "cifar10", "backbone", *studies, "across", "facts", "page"]
 
 
 def test_a_cell_depends_on_what_it_reads(cells):

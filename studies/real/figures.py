@@ -88,7 +88,8 @@ def tuning_svg(changes: Mapping[str, Tuning]) -> str:
         axes.set_xlim(left=0.0)
         _rows(axes, names)
         axes.set_xlabel("standard deviation of the losses' validation accuracy, percentage points")
-        figure.legend(loc="upper right", ncols=2, frameon=False, fontsize=8)
+        if changes:
+            figure.legend(loc="upper right", ncols=2, frameon=False, fontsize=8)
         return svg_of(figure)
 
 

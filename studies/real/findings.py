@@ -137,7 +137,8 @@ def pooled(means: Sequence[float], errors: Sequence[float]) -> Pooled | None:
     if len(means) < FEWEST:
         return None
     variances = np.maximum(errors, _SMALLEST_ERROR) ** 2
-    found = combine_effects(np.array(means), variances, method_re="pm", use_t=True)
+    with np.errstate(divide="ignore"):  # where all means are equal
+        found = combine_effects(np.array(means), variances, method_re="pm", use_t=True)
     mean, error = float(found.mean_effect_re), float(max(found.sd_eff_w_re, found.sd_eff_w_re_hksj))
     freedom = len(means) - 1
     reach = float(scipy.stats.t.ppf(0.975, freedom)) * error
