@@ -159,14 +159,7 @@ def trained(bank: Bank, images: Path | None) -> list[tuple[int, int, Record]]:
     ]
     jobs = [
         study.make_job(
-            Task(
-                configuration=configurations[loss][number],
-                seeds=(derive_seed(STUDY_SEED, "bank", seed),),
-                model=study.params.model,
-                training=study.params.training,
-                device=study.device,
-                test=True,
-            ),
+            study.task(configurations[loss][number], derive_seed(STUDY_SEED, "bank", seed), test=True),
             "confirm",
             "block",
             0,

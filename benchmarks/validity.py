@@ -17,12 +17,10 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from losstune.core.files import write_atomically
-from losstune.verdict.course import Size
-from losstune.verdict.forecast import Spread, forecast
-from validity_judges import Design, Outcome, prepare, rules_of
+from losstune.core.git import commit_of
+from losstune.verdict.forecast import forecast, spread_of
+from validity_judges import Design, prepare, rules_of
 from validity_kinds import DIFFERENCES, EFFECTS, EQUAL, NUM_BLOCKS, NUM_CANDIDATES, PRICED, REAL, SEARCHES, SIZES, Kind
 from validity_page import Level, Price, Promise, Sizes, figure, page
 from validity_power import cheapest, outcomes
@@ -68,16 +66,21 @@ def prices(pool: Executor, num_studies: int, sizes: Sequence[int]) -> list[Price
 def promises(pool: Executor, num_studies: int) -> list[Promise]:
     """Compare the power that the protocol promises for a difference with the share of studies that find it.
 
-    The variances are the medians over A/A studies of the same numbers, the difference is the one promised to be found.
+    The variances are those of A/A studies of the same numbers, as ``losstune cost`` has them of one study. The
+    difference is the one promised to be found.
     """
     found = []
     for size in SIZES:
         design = Design(protocol="pooled", searches=SEARCHES[size], blocks=NUM_BLOCKS)
         equal = copies("digits", size, NUM_CANDIDATES)
-        largest = Size(searches=SEARCHES[size], blocks=NUM_BLOCKS)
-        spread = _typical(outcomes(pool, equal, design, f"promise {size}", range(100)), largest)
+        studies = outcomes(pool, equal, design, f"promise {size}", range(100))
+        spreads = [
+            spread_of(difference, study.sizes[loss])
+            for study in studies
+            for loss, difference in study.differences.items()
+        ]
         for power in (0.5, 0.8):
-            reach = forecast(rules_of(equal, design), None, spread, power=power, alone=True)
+            reach = forecast(rules_of(equal, design), None, spreads, power=power, alone=True)
             assert reach is not None and reach.difference is not None, "the design is large enough"  # noqa: PT018
             difference = reach.difference
             world = copies("digits", size, NUM_CANDIDATES, effect=difference)
@@ -86,21 +89,6 @@ def promises(pool: Executor, num_studies: int) -> list[Promise]:
             found.append(Promise(size, power, difference, (hits, num_studies)))
             print(found[-1], flush=True)
     return found
-
-
-def _typical(studies: Sequence[Outcome], largest: Size) -> Spread:
-    """Return the median variances of these studies, as ``losstune cost`` has them from a finished study."""
-    parts = [
-        (
-            difference.search.value * outcome.sizes[loss].searches,
-            difference.seed.value * outcome.sizes[loss].blocks,
-            difference.freedom * largest.trainings(1) / outcome.sizes[loss].trainings(1),
-        )
-        for outcome in studies
-        for loss, difference in outcome.differences.items()
-    ]
-    search, seed, freedom = np.median(parts, 0).tolist()
-    return Spread(search=search, seed=seed, freedom=freedom, size=largest)
 
 
 def main() -> None:
@@ -123,7 +111,7 @@ def main() -> None:
         kept = promises(pool, options.promised)
         costs = prices(pool, options.search, PRICED[:1] if options.quick else PRICED)
     sizes = Sizes(options.studies, options.replicated, options.real, options.search, options.promised)
-    text = page(equal, real, costs, kept, sizes)
+    text = page(equal, real, costs, kept, sizes, (commit_of(ROOT, "HEAD") or "")[:7])
     if options.quick:
         print(text)
         return

@@ -11,10 +11,9 @@ import numpy as np
 from losstune.config.load import load_params
 from losstune.config.schema import Params
 from losstune.core.records import Record
-from losstune.study.plan_size import num_controls, num_degraded
-from losstune.verdict.pools import Pools, rules_of
+from losstune.study.plan_size import num_degraded
+from losstune.verdict.pooled import follow_records
 from losstune.verdict.results import Results
-from losstune.verdict.rounds import follow
 from tests.factories import make_record
 from tests.paths import REPOSITORY
 from tests.report.studies import EQUALS, Study
@@ -57,8 +56,8 @@ def make_pooled(
     ]
     confirm: list[Record] = []
     while True:
-        pools = Pools([*tune, *confirm], params.tune.measure, NUM_TRIALS)
-        course = follow(pools, rules_of(params, pools, num_controls(params), budget))
+        found = follow_records(params, [*tune, *confirm], budget)
+        pools, course = found.pools, found.course
         if course.is_complete:
             break
         for loss, search in course.missing_trials:

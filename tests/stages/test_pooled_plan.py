@@ -9,12 +9,13 @@ import pytest
 from losstune.config.load import load_params
 from losstune.core.records import Entry, Execution
 from losstune.core.seeds import derive_seed
-from losstune.stages import confirm, pooled
+from losstune.stages import confirm
 from losstune.stages.layout import TRIALS, read_records
 from losstune.stages.study import open_study
 from losstune.stages.workers import find_device
 from losstune.study.ledger import Ledger
 from losstune.study.packs import Packs
+from losstune.verdict.pooled import follow_records
 from tests.factories import make_record
 from tests.stages.pooled_study import lay_out, run
 from tests.test_pipeline import write_params
@@ -83,8 +84,8 @@ def records(plan):
 
 def test_it_has_several_rounds(alone, study, trials):
     plan, done = alone
-    course, _, _ = pooled.course_of(study, trials, [entry.record for entry in plan.entries()], 300)
-    assert len(course.looks) >= 3
+    found = follow_records(study.params, [*trials, *(entry.record for entry in plan.entries())], 300)
+    assert len(found.course.looks) >= 3
     assert len(done) == plan.total
 
 

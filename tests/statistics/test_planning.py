@@ -65,7 +65,7 @@ def test_the_formulas_at_other_levels(mean, alpha):
 @pytest.mark.parametrize("freedom", [2.5, 8.0, 25.0, math.inf])
 @pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05 / 13, 0.8), (0.01, 0.95)])
 def test_the_smallest_difference_has_its_power_by_the_noncentral_t(freedom, alpha, power):
-    found = statistics.smallest_difference(0.3, freedom, alpha=alpha, power=power)
+    found = statistics.smallest_difference([0.3], [freedom], alpha=alpha, power=power)
     if math.isinf(freedom):
         normal = NormalDist()
         expected = 0.3 * (normal.inv_cdf(1.0 - alpha / 2.0) + normal.inv_cdf(power))
@@ -81,9 +81,25 @@ def test_the_smallest_difference_has_its_power_by_the_noncentral_t(freedom, alph
 def test_a_simulated_study_finds_the_smallest_difference_and_the_smallest_margin_as_often_as_promised(freedom):
     rng, num, alpha, power = np.random.default_rng(5), 40_000, 0.05, 0.8
     errors = np.sqrt(rng.chisquare(freedom, num) / freedom)
-    difference = statistics.smallest_difference(1.0, freedom, alpha=alpha, power=power)
+    difference = statistics.smallest_difference([1.0], [freedom], alpha=alpha, power=power)
     found = (rng.normal(difference, 1.0, num) / errors > stats.t.ppf(1.0 - alpha / 2.0, freedom)).mean()
     assert found == pytest.approx(power, abs=0.01)
-    margin = statistics.smallest_margin(1.0, freedom, alpha=alpha, power=power)
+    margin = statistics.smallest_margin([1.0], [freedom], alpha=alpha, power=power)
     within = (np.abs(rng.normal(0.0, 1.0, num)) <= margin - stats.t.ppf(1.0 - alpha, freedom) * errors).mean()
     assert within == pytest.approx(power, abs=0.04)
+
+
+def test_comparisons_with_unequal_errors_find_what_is_promised_on_average():
+    rng, num, alpha = np.random.default_rng(6), 400_000, 0.01
+    errors, freedom = np.array([0.2, 1.0, 1.0, 5.0]), np.array([math.inf, 4.0, 30.0, 12.0])
+    for power in (0.3, 0.8):
+        drawn = rng.integers(0, 4, num)
+        known = np.minimum(freedom, 1e5)[drawn]
+        scale = errors[drawn] * np.sqrt(rng.chisquare(known) / known)
+        difference = statistics.smallest_difference(errors, freedom, alpha=alpha, power=power)
+        found = rng.normal(difference, errors[drawn]) / scale > stats.t.isf(alpha / 2.0, known)
+        assert found.mean() == pytest.approx(power, abs=0.004)
+        margin = statistics.smallest_margin(errors, freedom, alpha=alpha, power=power)
+        # By Student's distribution of each, which is what the approximation says.
+        shown = 2.0 * stats.t.cdf(margin / errors - stats.t.isf(alpha, freedom), freedom) - 1.0
+        assert shown.mean() == pytest.approx(power, abs=1e-6)

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from losstune.statistics import Order, Pool, PooledDifference, PooledStudy, Variance, allocate, search_weights
+from losstune.statistics import (
+    Order,
+    Pool,
+    PooledDifference,
+    PooledStudy,
+    Variance,
+    allocate,
+    fit_blocks,
+    search_weights,
+)
 from losstune.statistics.pooled import LEAST_SEARCH_SHARE
 
 
@@ -56,6 +65,15 @@ def means_of(study):
     return [expected.mean for expected in study.expected]
 
 
+def fit_of(pools):
+    """The fit of all blocks, and the number of each block's configuration in it."""
+    names = ("trial_K", "block_K", "score_K")
+    trials, blocks, scores = (np.concatenate([getattr(pool, name) for pool in pools]) for name in names)
+    groups = np.repeat(np.arange(len(pools)), [pool.trial_K.size for pool in pools])
+    configurations = np.unique(np.stack([groups, trials]), axis=1, return_inverse=True)[1].ravel()
+    return fit_blocks(scores, configurations, groups, blocks), configurations
+
+
 def searches(validation_T, size):
     """The trial at which each search that the pool holds ends."""
     defaults = range(0, len(validation_T), size)
@@ -80,7 +98,7 @@ def test_one_search_a_loss_is_a_paired_comparison_of_its_winners():
     base = pool_of([0.5, 0.9, 0.4], 3, [1] * 8, rng.normal(size=8))
     other = pool_of([0.5, 0.2, 0.4], 3, [0] * 8, rng.normal(size=8))
     study = PooledStudy([base, other], 3, None)
-    assert [weights.tolist() for weights in study.weights] == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    assert [search_weights(pool.order, 3).tolist() for pool in (base, other)] == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     assert means_of(study) == pytest.approx([base.score_K.mean(), other.score_K.mean()])
     (found,) = study.without_search_error(0, [1])
     paired = other.score_K - base.score_K
@@ -98,7 +116,8 @@ def test_the_mean_is_that_of_all_searches_which_the_pool_holds(size, num_searche
     study = PooledStudy([pool], size, None)
     ends = list(searches(pool.validation_T, size))
     assert means_of(study)[0] == pytest.approx(true_T[ends].mean())
-    assert study.configuration_means(0) == pytest.approx({trial: true_T[trial] for trial in set(pool.trial_K.tolist())})
+    fit, configurations = fit_of([pool])
+    assert fit.mean_C[configurations] == pytest.approx(true_T[pool.trial_K])
 
 
 def test_a_configuration_that_was_not_retrained_counts_with_its_validation_score_and_the_gap():
@@ -167,9 +186,10 @@ def test_the_variance_of_the_seeds_is_that_of_a_linear_function_of_the_scores():
         return (means[2] - means[1]) - (means_of(study)[2] - means_of(study)[1])
 
     a_N = np.array([difference(*place) for place in itertools.product(range(3), range(6))])
-    own_N = np.repeat([own.value for own in study.fit.own_G], 6)
+    fit, _ = fit_of(pools)
+    own_N = np.repeat([own.value for own in fit.own_G], 6)
     z_NB = np.tile(np.eye(6), (3, 1))
-    covariance = np.diag(own_N) + study.fit.shared * z_NB @ z_NB.T
+    covariance = np.diag(own_N) + fit.shared * z_NB @ z_NB.T
     (found,) = study.differences(1, [2])
     assert found.seed.value == pytest.approx(a_N @ covariance @ a_N)
     assert study.without_search_error(1, [2])[0].seed == found.seed
@@ -219,10 +239,11 @@ def test_the_noise_of_the_seeds_is_subtracted_from_the_jackknife_but_never_all_o
     kept = []
     for seed in range(60):
         pools = drawn(np.random.default_rng(seed), spread=0.0, block_sd=0.0)
-        study = PooledStudy(pools, 4, None)
-        (found,) = study.differences(0, [1])
+        (found,) = PooledStudy(pools, 4, None).differences(0, [1])
         # The same means, known without error.
-        exact = [_noiseless(study, pool, group) for group, pool in enumerate(pools)]
+        fit, configurations = fit_of(pools)
+        means = np.split(fit.mean_C[configurations], len(pools))
+        exact = [replace(pool, score_K=mean_K) for pool, mean_K in zip(pools, means, strict=True)]
         (whole,) = PooledStudy(exact, 4, None).differences(0, [1])
         assert LEAST_SEARCH_SHARE * whole.search.value <= found.search.value * (1.0 + 1e-6)
         assert found.search.value <= whole.search.value * (1.0 + 1e-6)
@@ -231,11 +252,6 @@ def test_the_noise_of_the_seeds_is_subtracted_from_the_jackknife_but_never_all_o
         assert found.search.freedom == pytest.approx(kept[-1] * whole.search.freedom, rel=1e-6)
     assert min(kept) == pytest.approx(LEAST_SEARCH_SHARE, rel=1e-6)
     assert np.mean(kept) < 0.8
-
-
-def _noiseless(study, pool, group):
-    means = study.configuration_means(group)
-    return replace(pool, score_K=np.array([means[trial] for trial in pool.trial_K.tolist()]))
 
 
 KINDS = {

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from losstune.config.protocol import FEWEST_DRAWS
 from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Course, Judged, Size
-from tests.verdict.pooled_studies import rules_with
+from tests.verdict.pooled_studies import World, courses, rules_with
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 13, 40])
@@ -63,3 +64,24 @@ def test_an_interval_is_at_the_level_of_its_look():
     assert judged.interval(0.05) == pytest.approx(expected)
     first = Judged(look=0, level=0.0, size=judged.size, difference=difference)
     assert first.interval(0.05) == pytest.approx(stats.t.interval(0.95, 10, 0.5, 2**0.5))
+
+
+@pytest.mark.parametrize("size", [3, 8])
+@pytest.mark.parametrize("default_gain", [0.0, 0.008, 0.015])
+def test_the_winner_always_has_a_block_whose_weights_are_kept(size, default_gain):
+    changed = 0
+    for seed in range(25):
+        world = World(
+            rules_with("ab", size=size, most_searches=14 if size == 3 else 6, most_blocks=30), seed, noise=0.01
+        )
+        for loss, scores in world.validation.items():
+            world.validation[loss] = scores + default_gain * (np.arange(scores.size) % size == 0)
+        kept, found = dict[str, set[int]](), courses(world)
+        for course in found:
+            for loss, trial, block in course.missing_blocks:
+                if course.keeps_weights(loss, trial, block):
+                    kept.setdefault(loss, set()).add(trial)
+        for loss in world.rules.losses:
+            assert found[-1].winner(loss) in kept[loss]
+            changed += len(kept[loss]) > 1
+    assert changed > 10

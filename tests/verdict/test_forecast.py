@@ -8,7 +8,7 @@ from scipy import stats
 
 from losstune.statistics import PooledDifference, Variance
 from losstune.verdict.course import Course, Judged, RoundRules, Size
-from losstune.verdict.forecast import LEAST_FREEDOM, TYPICAL, Spread, first_claim, forecast, spread_of
+from losstune.verdict.forecast import LEAST_FREEDOM, TYPICAL, Spread, first_claim, forecast, spreads_of
 from losstune.verdict.round_sizes import LOOK_SHARE, grown_size
 
 LOSSES = tuple("bcdefgh")
@@ -30,8 +30,8 @@ def rules(budget=None, *, size=8, candidates=LOSSES, searches=10**6, blocks=10**
     )
 
 
-def reach(found, *, alone=False, spread=SPREAD, power=0.8, course=None):
-    return forecast(found, course, spread, power=power, alone=alone)
+def reach(found, *, alone=False, spreads=(SPREAD,), power=0.8, course=None):
+    return forecast(found, course, spreads, power=power, alone=alone)
 
 
 def test_the_first_claim_needs_a_second_search_and_enough_blocks_of_every_loss():
@@ -76,7 +76,7 @@ def test_the_promise_is_that_of_students_test_at_the_last_look_for_the_first_ste
 def test_the_last_of_several_looks_has_the_level_that_they_leave():
     spread = Spread(search=2e-5, seed=4e-5, freedom=math.inf, size=Size(searches=2, blocks=8))
     found = rules(searches=8, blocks=32)
-    result = reach(found, spread=spread, power=0.5)
+    result = reach(found, spreads=(spread,), power=0.5)
     assert result.size == Size(searches=8, blocks=32)
     at, looks = Size(searches=2, blocks=9), 0
     while at != result.size:
@@ -91,7 +91,7 @@ def test_more_power_and_more_variance_need_larger_differences_and_more_budget_sm
     differences = [reach(rules(budget)).difference for budget in (250, 500, 1000, 2000, 4000)]
     assert differences == sorted(differences, reverse=True)
     assert reach(rules(500), power=0.95).difference > reach(rules(500)).difference
-    low, high = (reach(rules(500), spread=spread).difference for spread in TYPICAL)
+    low, high = (reach(rules(500), spreads=spreads).difference for spreads in TYPICAL)
     assert low < high
 
 
@@ -111,14 +111,23 @@ def course(*, look, level, reason=None):
     return Course(dict.fromkeys(("a", *LOSSES), size), judged=judged, looks=[("a", *LOSSES) for _ in range(look + 1)])
 
 
-def test_the_spread_of_a_look_is_that_of_one_search_and_one_block():
-    assert spread_of(Course({"a": Size(searches=1, blocks=4)})) is None
-    first = spread_of(course(look=0, level=0.0))
+def test_the_spreads_of_a_look_are_those_of_one_search_and_one_block():
+    assert spreads_of(Course({"a": Size(searches=1, blocks=4)})) == ()
+    first, *others = spreads_of(course(look=0, level=0.0))
+    assert len(others) == len(LOSSES) - 1
     assert (first.search, first.seed, first.freedom) == (pytest.approx(3e-5), pytest.approx(4e-5), LEAST_FREEDOM)
-    second = spread_of(course(look=1, level=0.015))
+    second, *_ = spreads_of(course(look=1, level=0.015))
     assert (second.search, second.seed) == (pytest.approx(6e-5), pytest.approx(9e-5))
     known = PooledDifference(0.001, Variance(3e-5, 12.0), Variance(1e-5, 30.0))
     assert second.freedom == pytest.approx(known.freedom)
+
+
+def test_losses_with_large_errors_count_in_the_promise():
+    found = rules(searches=3, blocks=20)
+    one, other = Spread(search=2e-5, seed=4e-5), Spread(search=8e-5, seed=16e-5)
+    alone = [reach(found, spreads=(spread,)).difference for spread in (one, other)]
+    assert alone[1] == pytest.approx(2.0 * alone[0])
+    assert alone[0] < reach(found, spreads=(one, one, other)).difference < alone[1]
 
 
 def test_a_study_that_runs_goes_on_from_its_latest_look_with_the_losses_in_the_race():

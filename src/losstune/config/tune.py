@@ -61,6 +61,13 @@ class TuneSettings(Section):
         """The metrics that a training computes because this study names them."""
         return tuple(metric for metric in self.metrics.values() if metric not in STANDARD)
 
+    @property
+    def early_stopping(self) -> str | None:
+        """The rule that stops trials early. It is part of a trial's identity, because another rule stops others."""
+        if self.scheduler != "asha":
+            return None
+        return f"asha by {self.measure.name}, grace {self.asha.grace_epochs}, factor {self.asha.reduction_factor}"
+
     def with_secondary(self, names: Iterable[str]) -> TuneSettings:
         """Return these settings with further secondary metrics, unless they are named already."""
         named = {self.measure.name, *(metric.name for metric in self.secondary)}

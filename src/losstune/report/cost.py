@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _cost(
     return Cost(
         loss=loss,
         num_trainings=num_trainings,
-        mean_sec=math.fsum(durations) / len(durations) if durations else None,
+        mean_sec=fmean(durations) if durations else None,
         sd_sec=float(np.std(durations, ddof=1)) if len(durations) > 1 else None,
         relative=median / reference if median is not None and reference else None,
         search_min=math.fsum(seconds.get(record.key, 0.0) for record in trials) / 60.0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from losstune.core.records import Record
@@ -41,9 +41,7 @@ def winner_curves(results: Results, confirm_records: Iterable[Record]) -> dict[s
         for epoch in record.curve:
             values[record.configuration.loss][epoch.epoch].append(epoch.validation[results.metric])
     return {
-        loss: [math.fsum(scores) / len(scores) for _, scores in sorted(by_epoch.items())]
-        for loss, by_epoch in values.items()
-        if by_epoch
+        loss: [fmean(scores) for _, scores in sorted(by_epoch.items())] for loss, by_epoch in values.items() if by_epoch
     }
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from losstune.core.errors import LosstuneError
 from losstune.core.files import write_atomically, write_json
 from losstune.report.across import figures, tables
-from losstune.report.across.cells import Cell, read_cells
+from losstune.report.across.cells import read_cells
 from losstune.report.across.comparison import compare
-from losstune.report.across.page import render_page
+from losstune.report.across.page import render_links, render_page
 from losstune.report.across.terminal import print_across
 from losstune.stages.layout import REPORT
 from losstune.stages.layout import RESULTS as STUDY_RESULTS
@@ -46,7 +45,8 @@ def run(folders: Sequence[Path], output: Path, *, or_links: bool = False) -> Non
     drawn = figures.draw(across)
     for name, text in {**drawn, **tables.draw(across)}.items():
         write_atomically(output / PLOTS / name, text)
-    write_atomically(output / PAGE, render_page(across, drawn, _links(cells, output)))
+    links = _links({cell.name: cell.folder for cell in cells}, output)
+    write_atomically(output / PAGE, render_page(across, drawn, links))
     write_json(output / RESULTS, across.model_dump(mode="json"))
     print(f"Full comparison: {output / PAGE}", flush=True)
     print_across(across)
@@ -54,23 +54,16 @@ def run(folders: Sequence[Path], output: Path, *, or_links: bool = False) -> Non
 
 def _write_links(folders: Sequence[Path], output: Path, reason: str) -> None:
     """Write a page with the reports of studies that can't be compared, and the reason."""
-    links = {
-        folder.absolute().name: quote(Path(os.path.relpath(folder / REPORT, output)).as_posix())
-        for folder in folders
-        if (folder / REPORT).is_file()
-    }
-    rows = "".join(f'<li><a href="{path}">{escape(name)}</a></li>' for name, path in links.items())
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Studies</title>'
-    text = f"The studies are not ranked together: {escape(reason)}."
-    write_atomically(output / PAGE, f"{head}<h1>Studies</h1><ul>{rows}</ul><p>{text}</p></html>\n")
+    links = _links({folder.absolute().name: folder for folder in folders}, output)
+    write_atomically(output / PAGE, render_links(len(folders), links, reason))
     write_json(output / RESULTS, {"cells": [{"name": name} for name in links], "not_compared": reason})
     print(f"The studies are not ranked together: {reason}. Their reports: {output / PAGE}", flush=True)
 
 
-def _links(cells: Sequence[Cell], output: Path) -> dict[str, str]:
-    """Return the path of each cell's report relative to the page. Cells without a report are left out."""
+def _links(folders: Mapping[str, Path], output: Path) -> dict[str, str]:
+    """Return the path of each study's report relative to the page. Studies without a report are left out."""
     return {
-        cell.name: quote(Path(os.path.relpath(cell.folder / REPORT, output)).as_posix())
-        for cell in cells
-        if (cell.folder / REPORT).is_file()
+        name: quote(Path(os.path.relpath(folder / REPORT, output)).as_posix())
+        for name, folder in folders.items()
+        if (folder / REPORT).is_file()
     }

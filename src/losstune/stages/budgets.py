@@ -12,7 +12,7 @@ from losstune.core.records import Execution
 from losstune.stages.concurrency import num_workers_of
 from losstune.stages.study import Study
 from losstune.study.plan_size import num_controls
-from losstune.study.registration import registered_budget
+from losstune.study.registration import Registration, registered_budget
 from losstune.verdict.round_sizes import FIRST_BLOCKS
 
 
@@ -25,13 +25,21 @@ def num_trainings(study: Study, executions: Sequence[Execution]) -> int | None:
     Raises:
         LosstuneError: If the budget does not pay for the first look, or the number of workers is not known.
     """
-    budget = study.params.budget
-    if budget is None:
+    if study.params.budget is None:
         return None
     require_budget(study.params)
-    if budget.trainings is not None:
-        return budget.trainings
-    return registered(study) or in_minutes(study, float(np.mean([one.duration_sec for one in executions])))
+    return known(study) or in_minutes(study, float(np.mean([one.duration_sec for one in executions])))
+
+
+def known(study: Study) -> int | None:
+    """Return the most trainings of the study; None without a budget, or if its minutes are not registered yet."""
+    budget = study.params.budget
+    return None if budget is None else budget.trainings or registered(study)
+
+
+def of_registration(params: Params, registration: Registration) -> int | None:
+    """Return the most trainings of a registered study; None if it has no budget."""
+    return registration.num_trainings or (params.budget.trainings if params.budget is not None else None)
 
 
 def registered(study: Study) -> int | None:

@@ -9,7 +9,7 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Configuration, Record, Role, place_of
 from losstune.core.seeds import derive_seed
-from losstune.losses.registry import identical_losses, identical_to
+from losstune.losses.registry import identical_losses
 from losstune.stages import budgets, execute, pooled
 from losstune.stages.layout import (
     BLOCK_EXECUTIONS,
@@ -24,10 +24,11 @@ from losstune.stages.layout import (
 from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.statistics import first_decision, num_control_blocks
+from losstune.study.controls import controls_of
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger, open_ledger
 from losstune.study.plan import FixedPlan, GrowingPlan, Plan
-from losstune.study.plan_size import num_degraded, num_trainings
+from losstune.study.plan_size import num_controls, num_trainings
 from losstune.study.registration import (
     Registration,
     register,
@@ -36,7 +37,6 @@ from losstune.study.registration import (
     write_registration,
 )
 from losstune.study.selection import select_winners
-from losstune.training.task import Task
 from losstune.verdict.failures import with_worst, worst_score
 
 
@@ -92,8 +92,7 @@ def plan_blocks(
     """
     params, confirm = study.params, study.params.confirm
     if confirm.stopping == "anytime":
-        num_controls = num_degraded(params) + (identical_to(params.baseline, params.loss_names) is not None)
-        most = len(winners) * confirm.num_blocks + num_controls
+        most = len(winners) * confirm.num_blocks + num_controls(params)
         return GrowingPlan(_grow(study, winners, worst), most, ledger)
     jobs = [job for place in range(confirm.num_blocks) for job in _block_jobs(study, winners, place, winners)]
     return FixedPlan(jobs, ledger)
@@ -171,7 +170,7 @@ def _pooled_plan(study: Study, ledger: Ledger) -> Plan:
     first = pooled.growing(study, trials, None)([])
     budget = budgets.num_trainings(study, read_executions(study.folder / TRIAL_EXECUTIONS))
     keys = [job.keys[0] for job in first if job.indices == (0,) and job.stage == "confirm"]
-    budget = _register(study, keys, ledger, budget).num_trainings or budget
+    budget = budgets.of_registration(study.params, _register(study, keys, ledger, budget))
     return pooled_plan(study, trials, budget, ledger)
 
 
@@ -211,25 +210,10 @@ def _block_jobs(study: Study, winners: Mapping[str, Sequence[Record]], place: in
     index, search = divmod(place, params.tune.num_searches)
 
     def job(configuration: Configuration, role: Role) -> Job:
-        task = Task(
-            configuration=configuration,
-            seeds=(derive_seed(params.study.seed, "confirm", search, index),),
-            model=params.model,
-            training=params.training,
-            device=study.device,
-            metrics=params.tune.further_metrics,
-            test=True,
-            keep_weights=index == 0 and role == "block",
-            score=params.tune.measure.name,
-        )
+        seed = derive_seed(params.study.seed, "confirm", search, index)
+        task = study.task(configuration, seed, test=True, keep_weights=index == 0 and role == "block")
         return study.make_job(task, "confirm", role, search, index)
 
     jobs = [job(searches[search].configuration, "block") for loss, searches in winners.items() if loss in losses]
     baseline = winners[params.baseline][search].configuration
-    equal_loss = identical_to(params.baseline, params.loss_names)
-    if equal_loss is not None and place == 0:
-        jobs.append(job(baseline.model_copy(update={"loss": equal_loss}), "control"))
-    if place < num_degraded(params):
-        degraded = pooled.DEGRADED_BY * baseline.learning_rate
-        jobs.append(job(baseline.model_copy(update={"learning_rate": degraded}), "degraded"))
-    return jobs
+    return jobs + [job(configuration, role) for role, configuration in controls_of(params, baseline, place)]

@@ -13,7 +13,8 @@ from losstune.study.ledger import Ledger
 from losstune.study.plan import FixedPlan
 from losstune.study.plan_size import num_controls, num_trainings
 from losstune.verdict.course import UNLIMITED, Course, RoundRules
-from losstune.verdict.forecast import TYPICAL, Reach, Spread, first_claim, forecast, spread_of
+from losstune.verdict.forecast import TYPICAL, Reach, Spread, first_claim, forecast, spreads_of
+from losstune.verdict.pooled import follow_records
 from losstune.verdict.pools import rules_of
 from losstune.verdict.wording import Units
 
@@ -53,7 +54,7 @@ class Rounds:
             budget = budgets.num_trainings(study, [entry.execution for entry in tuned])
             plan = confirm.pooled_plan(study, trials, budget, ledger)
             missing = list(iter(plan.next, None))
-            course, rules, _ = pooled.course_of(study, trials, [entry.record for entry in plan.entries()], budget)
+            found = follow_records(params, [*trials, *(entry.record for entry in plan.entries())], budget)
             return cls(
                 study=study,
                 kept=plan.kept,
@@ -61,12 +62,10 @@ class Rounds:
                 budget=budget,
                 most=plan.total,
                 is_open=plan.is_open,
-                course=(course, rules),
+                course=(found.course, found.rules),
             )
         budgets.require_budget(params)
-        budget = None
-        if params.budget is not None:
-            budget = params.budget.trainings or budgets.registered(study)
+        budget = budgets.known(study)
         kept, missing = _first_blocks(study, trials, ledger)
         most = num_trainings(params, budget)[1]
         return cls(study=study, kept=kept, missing=missing, budget=budget, most=most, is_open=True)
@@ -92,12 +91,12 @@ class Rounds:
     def _decides(self) -> Iterator[str]:
         params = self.study.params
         course, rules = self.course or (None, rules_of(params, None, num_controls(params), self.budget))
-        own = spread_of(course) if course is not None else None
+        own = spreads_of(course) if course is not None else ()
         measure = params.tune.measure
-        if own is None and measure.name != "accuracy":
+        if not own and measure.name != "accuracy":
             yield "`losstune cost` knows what this study can decide once its first round is finished"
             return
-        spreads = (own,) if own is not None else TYPICAL
+        spreads = (own,) if own else TYPICAL
         units = Units(measure.name, measure.minimize, measure.percent, params.report.rope)
         shared, alone = (
             _described(rules, course, spreads, units, power=params.report.power, alone=alone) for alone in (False, True)
@@ -114,14 +113,20 @@ class Rounds:
             yield f"for a loss that gets all that is left: {alone}"
         known = "the variances of this study's rounds so far"
         typical = "typical variances, until the first round shows this study's own"
-        yield f"by {known if own is not None else typical}; the ROPE is {units.amount(units.rope)}"
+        yield f"by {known if own else typical}; the ROPE is {units.amount(units.rope)}"
 
 
 def _described(
-    rules: RoundRules, course: Course | None, spreads: Sequence[Spread], units: Units, *, power: float, alone: bool
+    rules: RoundRules,
+    course: Course | None,
+    spreads: Sequence[Sequence[Spread]],
+    units: Units,
+    *,
+    power: float,
+    alone: bool,
 ) -> str | None:
     """Return, say, ``differences of 0.94 points, equivalence within 0.81``; None if nothing can be decided."""
-    found = [forecast(rules, course, spread, power=power, alone=alone) for spread in spreads]
+    found = [forecast(rules, course, known, power=power, alone=alone) for known in spreads]
     reached = [reach for reach in found if reach is not None]
     if not reached:
         return None

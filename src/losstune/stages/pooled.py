@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from losstune.core.errors import LosstuneError
-from losstune.core.records import Record, Role
+from losstune.core.records import Configuration, Record, Role
 from losstune.core.seeds import derive_seed
-from losstune.losses.registry import identical_losses, identical_to
-from losstune.stages.layout import TRIALS
+from losstune.losses.registry import identical_losses
 from losstune.stages.study import Study
+from losstune.study.controls import controls_of
 from losstune.study.jobs import Job
-from losstune.study.plan_size import num_controls, num_degraded
 from losstune.study.search import propose_shared
-from losstune.training.task import Task
-from losstune.verdict.course import Course, RoundRules
-from losstune.verdict.pools import Guessed, Pools, rules_of
+from losstune.verdict.course import Course
+from losstune.verdict.pooled import follow_records
+from losstune.verdict.pools import Guessed, Pools
 from losstune.verdict.rounds import follow
-
-DEGRADED_BY = 0.01
-"""Factor on the baseline's learning rate for the positive control."""
 
 
 def trial_jobs(study: Study, loss: str, search: int) -> list[Job]:
@@ -33,15 +28,8 @@ def trial_jobs(study: Study, loss: str, search: int) -> list[Job]:
     stream = loss if loss in identical else "shared"
     jobs = []
     for index in range(params.tune.trials_per_loss):
-        task = Task(
-            configuration=propose_shared(study.spaces[loss], index, params.tune, params.study.seed, search, stream),
-            seeds=(derive_seed(params.study.seed, "pool", stream, search, index),),
-            model=params.model,
-            training=params.training,
-            device=study.device,
-            metrics=params.tune.further_metrics,
-            score=params.tune.measure.name,
-        )
+        configuration = propose_shared(study.spaces[loss], index, params.tune, params.study.seed, search, stream)
+        task = study.task(configuration, derive_seed(params.study.seed, "pool", stream, search, index))
         jobs.append(study.make_job(task, "tune", "trial", search, index))
     return jobs
 
@@ -52,28 +40,12 @@ def first_searches(study: Study) -> list[Job]:
     return [job for jobs in zip(*by_loss, strict=True) for job in jobs]
 
 
-def course_of(
-    study: Study, trials: Sequence[Record], records: Sequence[Record], budget: int | None
-) -> tuple[Course, RoundRules, Pools]:
-    """Follow the rounds as far as the records go.
-
-    Raises:
-        LosstuneError: If no trial of the baseline has a result.
-    """
-    params = study.params
-    pools = Pools([*trials, *records], params.tune.measure, params.tune.trials_per_loss)
-    if params.baseline not in pools.entrants:
-        raise LosstuneError(f"no trial of the baseline '{params.baseline}' is finished; see {TRIALS} for the causes")
-    rules = rules_of(params, pools, num_controls(params), budget)
-    return follow(pools, rules), rules, pools
-
-
 def growing(study: Study, trials: Sequence[Record], budget: int | None) -> Callable[[list[Record]], list[Job]]:
     """Return what plans the next jobs of ``confirm`` from its records so far."""
 
     def grow(records: list[Record]) -> list[Job]:
-        course, _, pools = course_of(study, trials, records, budget)
-        return _missing_jobs(study, pools, course)
+        found = follow_records(study.params, [*trials, *records], budget)
+        return _missing_jobs(study, found.pools, found.course)
 
     return grow
 
@@ -86,79 +58,34 @@ def guessing(study: Study, trials: Sequence[Record], budget: int | None) -> Call
     """
 
     def guess(records: list[Record]) -> list[Job]:
-        course, rules, pools = course_of(study, trials, records, budget)
+        found = follow_records(study.params, [*trials, *records], budget)
+        course = found.course
         if not course.missing_trials:
-            course = follow(Guessed(pools, course.missing_blocks), rules)
-        return _missing_jobs(study, pools, course)
+            course = follow(Guessed(found.pools, course.missing_blocks), found.rules)
+        return _missing_jobs(study, found.pools, course)
 
     return guess
 
 
 def _missing_jobs(study: Study, pools: Pools, course: Course) -> list[Job]:
     jobs = [job for loss, search in course.missing_trials for job in trial_jobs(study, loss, search)]
-    jobs += [
-        block_job(study, pools, loss, trial, block, keeps_weights=_is_first_of_best(course, loss, trial, block))
-        for loss, trial, block in course.missing_blocks
-    ]
-    return [*jobs, *_control_jobs(study, pools, course)]
-
-
-def block_job(
-    study: Study,
-    pools: Pools,
-    loss: str,
-    trial: int,
-    block: int,
-    *,
-    role: Role = "block",
-    trained_as: str | None = None,
-    keeps_weights: bool = False,
-) -> Job:
-    """Return the job that retrains the configuration of a trial on a block's seed.
-
-    Args:
-        study: The study.
-        pools: The trials.
-        loss: Whose trial it is.
-        trial: Number of the trial.
-        block: Number of the block.
-        role: Its purpose.
-        trained_as: The loss to train with, for the control.
-        keeps_weights: Whether the weights are kept.
-    """
-    params = study.params
-    configuration = pools.trial(loss, trial).configuration
-    if trained_as is not None:
-        configuration = configuration.model_copy(update={"loss": trained_as})
-    if role == "degraded":
-        configuration = configuration.model_copy(update={"learning_rate": DEGRADED_BY * configuration.learning_rate})
-    task = Task(
-        configuration=configuration,
-        seeds=(derive_seed(params.study.seed, "confirm", "pool", block),),
-        model=params.model,
-        training=params.training,
-        device=study.device,
-        metrics=params.tune.further_metrics,
-        test=True,
-        keep_weights=keeps_weights,
-        score=params.tune.measure.name,
-    )
-    return study.make_job(task, "confirm", role, 0, block)
-
-
-def _is_first_of_best(course: Course, loss: str, trial: int, block: int) -> bool:
-    """Return whether a block is the first of the configuration that wins most often: the one to use."""
-    is_best = bool(course.weights[loss][trial] >= course.weights[loss].max())
-    return is_best and trial not in course.allocation[loss][:block]
-
-
-def _control_jobs(study: Study, pools: Pools, course: Course) -> Iterator[Job]:
-    params = study.params
-    equal_loss = identical_to(params.baseline, params.loss_names)
+    controls = []
     for loss, trial, block in course.missing_blocks:
-        if loss != params.baseline:
-            continue
-        if block == 0 and equal_loss is not None:
-            yield block_job(study, pools, loss, trial, block, role="control", trained_as=equal_loss)
-        if block < num_degraded(params):
-            yield block_job(study, pools, loss, trial, block, role="degraded")
+        configuration = pools.trial(loss, trial).configuration
+        keep_weights = course.keeps_weights(loss, trial, block)
+        jobs.append(_block_job(study, configuration, block, "block", keep_weights=keep_weights))
+        if loss == study.params.baseline:
+            controls += [
+                _block_job(study, control, block, role)
+                for role, control in controls_of(study.params, configuration, block)
+            ]
+    return jobs + controls
+
+
+def _block_job(
+    study: Study, configuration: Configuration, block: int, role: Role, *, keep_weights: bool = False
+) -> Job:
+    """Return the job that trains a configuration on a block's seed."""
+    seed = derive_seed(study.params.study.seed, "confirm", "pool", block)
+    task = study.task(configuration, seed, test=True, keep_weights=keep_weights)
+    return study.make_job(task, "confirm", role, 0, block)

@@ -8,10 +8,11 @@ from pathlib import Path
 from losstune.core.errors import LosstuneError
 from losstune.core.records import Record, place_of
 from losstune.core.seeds import derive_seed
-from losstune.stages import pooled
+from losstune.stages import budgets
 from losstune.stages.layout import BLOCKS, REGISTRATION, TRIALS
 from losstune.stages.study import Study
 from losstune.study.registration import Registration, differences
+from losstune.verdict.pooled import follow_records
 
 _MOST_LINES = 5
 
@@ -65,15 +66,15 @@ def _of_pool(
     study: Study, registration: Registration, trials: Sequence[Record], blocks: Sequence[Record]
 ) -> Iterator[tuple[Path, str]]:
     """Yield what the rounds did not ask for. What is missing raises in :func:`losstune.verdict.pooled.read_pooled`."""
-    budget = study.params.budget
-    trainings = registration.num_trainings or (budget.trainings if budget else None)
-    course, rules, pools = pooled.course_of(study, trials, blocks, trainings)
+    budget = budgets.of_registration(study.params, registration)
+    found = follow_records(study.params, [*trials, *blocks], budget)
+    course, rules = found.course, found.rules
     if not course.is_complete:
         return
     for loss in rules.losses:
-        searches, found = course.sizes[loss].searches, pools.num_trials(loss)
-        if found != searches * rules.size:
-            yield TRIALS, f"{loss} has {found} trials, but the rounds ask for {searches * rules.size}"
+        searches, number = course.sizes[loss].searches, found.pools.num_trials(loss)
+        if number != searches * rules.size:
+            yield TRIALS, f"{loss} has {number} trials, but the rounds ask for {searches * rules.size}"
     for record in blocks:
         loss, name = record.configuration.loss, f"block {record.index}"
         if record.role == "block" and record.index >= len(course.allocation.get(loss, ())):

@@ -29,7 +29,7 @@ from losstune.report.downloads import csv_files
 from losstune.report.page import render_page
 from losstune.report.spending import spent_line
 from losstune.report.terminal import print_report
-from losstune.stages import features
+from losstune.stages import budgets, features
 from losstune.stages.data_facts import data_facts, groups_note
 from losstune.stages.device import recorded_device
 from losstune.stages.layout import (
@@ -113,7 +113,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
             *unverified(params),
         ],
         code=_code_facts(study),
-        budget=registration.num_trainings or (params.budget.trainings if params.budget else None),
+        budget=budgets.of_registration(params, registration),
     )
     results = with_output_norms(results, study, blocks)
     test = prepared.read_test(folder / PREPARED) if study.manifest.has_samples else None

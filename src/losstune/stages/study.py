@@ -14,7 +14,7 @@ from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.metric import SOFT
 from losstune.core.own_code import is_own
-from losstune.core.records import Role, Stage
+from losstune.core.records import Configuration, Role, Stage
 from losstune.data import files, prepared
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import aliases, get, known, registry, use_own
@@ -74,6 +74,22 @@ class Study:
     def protocol_hash(self) -> str:
         """Return the hash of the registration's terms."""
         return self.registration.protocol
+
+    def task(self, configuration: Configuration, seed: int, *, test: bool = False, keep_weights: bool = False) -> Task:
+        """Return the task to train a configuration once. What is scored on the test split is never stopped early."""
+        params = self.params
+        return Task(
+            configuration=configuration,
+            seeds=(seed,),
+            model=params.model,
+            training=params.training,
+            device=self.device,
+            test=test,
+            keep_weights=keep_weights,
+            metrics=params.tune.further_metrics,
+            early_stopping=None if test else params.tune.early_stopping,
+            score=params.tune.measure.name,
+        )
 
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Make a job. The identity of a job of ``tune`` does not depend on the test split."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.core.records import Entry
 from losstune.stages import execute, pooled
 from losstune.stages.budgets import require_budget
 from losstune.stages.identical_losses import identical_lines, known_class_counts
@@ -16,7 +14,7 @@ from losstune.stages.study import Study, open_study, read_arrays
 from losstune.stages.workers import find_device
 from losstune.study.asha import Brackets, rungs
 from losstune.study.ledger import Ledger, open_ledger
-from losstune.study.plan import FixedPlan, Plan, SearchPlan
+from losstune.study.plan import FixedPlan, Plan, SearchPlan, in_study_order
 
 
 def run(params: Params, folder: Path, root: Path) -> None:
@@ -46,7 +44,7 @@ def run(params: Params, folder: Path, root: Path) -> None:
             epochs = rungs(asha.grace_epochs, asha.reduction_factor, params.training.epochs)
             brackets = Brackets(epochs, asha.reduction_factor, params.tune.measure)
         execute.execute_stage(study, "tune", plan, ledger, lambda: read_arrays(study, with_test=False), brackets, place)
-        entries = sorted(plan.entries(), key=_place(params)) if params.is_pooled else plan.entries()
+        entries = in_study_order(plan.entries(), params.loss_names)
         write_entries(entries, folder / TRIALS, folder / TRIAL_EXECUTIONS)
 
 
@@ -61,17 +59,7 @@ def make_plan(study: Study, ledger: Ledger) -> Plan:
         study.params,
         study.spaces,
         ledger,
-        lambda task, search, index: study.make_job(task, "tune", "trial", search, index),
-        study.device,
+        lambda configuration, seed, search, index: study.make_job(
+            study.task(configuration, seed), "tune", "trial", search, index
+        ),
     )
-
-
-def _place(params: Params) -> Callable[[Entry], tuple[int, int, int]]:
-    """Return the key that orders trials by loss, in the study's order, then by search and number."""
-    position = {loss: number for number, loss in enumerate(params.loss_names)}
-
-    def place(entry: Entry) -> tuple[int, int, int]:
-        record = entry.record
-        return position[record.configuration.loss], record.search, record.index
-
-    return place

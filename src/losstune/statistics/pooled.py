@@ -18,7 +18,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from losstune.statistics.block_effects import BlockFit, fit_blocks
+from losstune.statistics.block_effects import fit_blocks
 from losstune.statistics.moderation import Variance, moderated
 from losstune.statistics.paired import Array
 from losstune.statistics.pooling import Ints, Order, deleted_weights, jackknife_form, search_weights
@@ -153,7 +153,6 @@ class PooledStudy:
 
     Attributes:
         expected: The expected result of a search of each pool's loss.
-        weights: Weight of each trial of each pool.
     """
 
     def __init__(self, pools: Sequence[Pool], size: int, worst: float | None) -> None:
@@ -167,7 +166,6 @@ class PooledStudy:
         scores = np.concatenate([pool.score_K for pool in pools])
         blocks = np.concatenate([pool.block_K for pool in pools])
         self._fit = fit_blocks(scores, configuration_N, group_N, blocks)
-        self.weights = [search_weights(pool.order, size) for pool in pools]
         self._estimates = [self._estimate(group, worst) for group in range(len(pools))]
         self._jackknives = [self._jackknife(group) for group in range(len(pools))]
         self.expected = [
@@ -178,11 +176,6 @@ class PooledStudy:
             )
             for group, (estimate, jackknife) in enumerate(zip(self._estimates, self._jackknives, strict=True))
         ]
-
-    @property
-    def fit(self) -> BlockFit:
-        """Means and residual variances of the retrained configurations."""
-        return self._fit
 
     def differences(
         self, baseline: int, others: Sequence[int], known: Sequence[Variance] = ()
@@ -234,10 +227,6 @@ class PooledStudy:
             for other in others
         ]
 
-    def configuration_means(self, group: int) -> dict[int, float]:
-        """Return the mean test score of each retrained configuration of a pool, by the number of its trial."""
-        return {trial: float(self._fit.mean_C[row]) for (owner, trial), row in self._number.items() if owner == group}
-
     def _most_freedom(self, group: int) -> float:
         """Return one less than the number of disjoint searches in a pool, at least 1.
 
@@ -280,7 +269,8 @@ class PooledStudy:
         A configuration that was not retrained counts with its validation score plus the mean gap between test and
         validation of the retrained ones. Its weight is small.
         """
-        pool, fit, weights = self._pools[group], self._fit, self.weights[group]
+        pool, fit = self._pools[group], self._fit
+        weights = search_weights(pool.order, self._size)
         where, trials = pool.configuration_T, np.unique(pool.trial_K)
         rows = [self._number[group, trial] for trial in trials.tolist()]
         gap = float((fit.mean_C[rows] - pool.validation_T[trials]).mean())

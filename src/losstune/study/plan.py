@@ -6,12 +6,22 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 
 from losstune.config.schema import Params
-from losstune.core.records import Entry, Record
+from losstune.core.records import Configuration, Entry, Record
 from losstune.core.seeds import derive_seed
 from losstune.study.jobs import Job
 from losstune.study.ledger import Ledger
 from losstune.study.search import Space, depends_on, propose
-from losstune.training.task import Task
+
+
+def in_study_order(trials: Iterable[Entry], losses: Iterable[str]) -> list[Entry]:
+    """Return trials by loss, in the order of `losses`, then by search and trial number."""
+    position = {loss: number for number, loss in enumerate(losses)}
+
+    def place(entry: Entry) -> tuple[int, int, int]:
+        record = entry.record
+        return position[record.configuration.loss], record.search, record.index
+
+    return sorted(trials, key=place)
 
 
 class Plan:
@@ -220,8 +230,7 @@ class SearchPlan(Plan):
         params: The study.
         spaces: Search space per loss, in the study's order.
         ledger: Provides finished trainings.
-        make: Makes a job from a task, its search and its trial number.
-        device: Kind of device to train on.
+        make: Makes a job from a configuration, its seed, its search and its trial number.
     """
 
     def __init__(
@@ -229,18 +238,11 @@ class SearchPlan(Plan):
         params: Params,
         spaces: Mapping[str, Space],
         ledger: Ledger,
-        make: Callable[[Task, int, int], Job],
-        device: str,
+        make: Callable[[Configuration, int, int, int], Job],
     ) -> None:
         tune = params.tune
         super().__init__(tune.num_searches * tune.trials_per_loss * len(spaces), ledger)
-        self._params, self._spaces, self._make, self._device = params, spaces, make, device
-        # Another rule stops other trials, so the rule is part of the identity.
-        self._early_stopping = (
-            f"asha by {tune.measure.name}, grace {tune.asha.grace_epochs}, factor {tune.asha.reduction_factor}"
-            if tune.scheduler == "asha"
-            else None
-        )
+        self._params, self._spaces, self._make = params, spaces, make
         lanes = [(loss, search) for search in range(tune.num_searches) for loss in spaces]
         self._num_explored = dict.fromkeys(lanes, 0)
         self._trials: dict[tuple[str, int], dict[int, Record]] = {lane: {} for lane in lanes}
@@ -257,13 +259,7 @@ class SearchPlan(Plan):
 
     def entries(self) -> list[Entry]:
         """Return all entries by loss, in the study's order, then by search and trial number."""
-        position = {loss: number for number, loss in enumerate(self._spaces)}
-
-        def place(entry: Entry) -> tuple[int, int, int]:
-            record = entry.record
-            return position[record.configuration.loss], record.search, record.index
-
-        return sorted(super().entries(), key=place)
+        return in_study_order(super().entries(), self._spaces)
 
     def _has_explored_all(self) -> bool:
         return all(number == self._params.tune.trials_per_loss for number in self._num_explored.values())
@@ -277,17 +273,9 @@ class SearchPlan(Plan):
             if any(number not in trials for number in range(num_needed)):
                 return
             history = [trials[number] for number in range(num_needed)]
-            task = Task(
-                configuration=propose(self._spaces[loss], index, history, params.tune, params.study.seed, search),
-                seeds=(derive_seed(params.study.seed, "tune", loss, search, index),),
-                model=params.model,
-                training=params.training,
-                device=self._device,
-                metrics=params.tune.further_metrics,
-                early_stopping=self._early_stopping,
-                score=params.tune.measure.name,
-            )
+            configuration = propose(self._spaces[loss], index, history, params.tune, params.study.seed, search)
+            seed = derive_seed(params.study.seed, "tune", loss, search, index)
             self._num_explored[lane] += 1
-            if self._add(self._make(task, search, index), (index, position)):
+            if self._add(self._make(configuration, seed, search, index), (index, position)):
                 record = self.kept[-1].record
                 trials[record.index] = record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from losstune.core.errors import LosstuneError
 from losstune.core.metric import Metric
@@ -83,5 +84,5 @@ def order_of(records: Sequence[Record], metric: Metric) -> list[int]:
 
 def _rank(record: Record, metric: Metric) -> tuple[bool, float, float, int]:
     curve = [metric.sign * epoch.validation[metric.name] for epoch in record.curve]
-    mean = math.fsum(curve) / len(curve) if curve else -math.inf
+    mean = fmean(curve) if curve else -math.inf
     return record.status == "finished", metric.sign * record.validation[metric.name], mean, -record.index

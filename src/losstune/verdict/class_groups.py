@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ def group_recalls(blocks: Sequence[Record], labels: Sequence[int]) -> list[float
     found = [_recalls(block, labels) for block in blocks]
     if not any(found):
         return []
-    return [math.fsum(recalls) / len(recalls) if recalls else 0.0 for recalls in found]
+    return [fmean(recalls) if recalls else 0.0 for recalls in found]
 
 
 def _recalls(block: Record, labels: Sequence[int]) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Protocol
 
 import numpy as np
@@ -81,7 +82,7 @@ def _search_errors(
     def means(loss: str, most: int) -> list[float]:
         pairs = list(zip(scores[loss][:most], scores[baseline][:most], strict=False))
         return [
-            _mean([ours - theirs for ours, theirs in pairs[search::num_searches]]) for search in range(num_searches)
+            fmean([ours - theirs for ours, theirs in pairs[search::num_searches]]) for search in range(num_searches)
         ]
 
     found: dict[str, SearchError] = {}
@@ -95,10 +96,6 @@ def _effective_searches(num_blocks: int, num_searches: int) -> float:
     """Return the effective number of searches in a mean over the blocks: all, if each has the same number of blocks."""
     sizes = [len(range(search, num_blocks, num_searches)) for search in range(num_searches)]
     return num_blocks**2 / sum(size**2 for size in sizes)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
 
 
 def _with_searches(difference: Difference, error: SearchError, num_searches: float, rules: Rules) -> Difference:

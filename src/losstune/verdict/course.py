@@ -197,6 +197,21 @@ class Course:
         """Return the number of candidates that are not shown to differ, in the race or out of it, for Holm's steps."""
         return len(rules.candidates) - sum(judged.decision in ("better", "worse") for judged in self.judged.values())
 
+    def winner(self, loss: str) -> int:
+        """Return the trial of the configuration to use: of the retrained ones, that which wins the most searches."""
+        weights = self.weights[loss]
+        return min(set(self.allocation[loss]), key=lambda trial: (-weights[trial], trial))
+
+    def keeps_weights(self, loss: str, trial: int, block: int) -> bool:
+        """Return whether the weights of a block are kept, so that those of the winner are there at the end.
+
+        It is the first block of the defaults, or of the draw with the largest weight so far. Among the draws only a new
+        one can overtake it, and then gets a block at once. The defaults can be overtaken by a draw and overtake it.
+        """
+        weights = self.weights[loss]
+        may_win = trial == 0 or bool(weights[trial] >= weights[1:].max())
+        return may_win and trial not in self.allocation[loss][:block]
+
     def num_trainings(self, rules: RoundRules) -> int:
         """Return the number of trainings so far, with those of the controls."""
         return sum(size.trainings(rules.size) for size in self.sizes.values()) + rules.num_controls

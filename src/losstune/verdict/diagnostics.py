@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 
 import numpy as np
 
@@ -75,18 +76,14 @@ def calibration_of(blocks: Sequence[Record]) -> tuple[dict[str, CalibrationResul
         if len(values) < len(rows):  # a training loop of the user's own may return probabilities alone
             continue
         found[way] = CalibrationResult(
-            nll=_mean([value.nll for value in values]),
-            brier=_mean([value.brier for value in values]),
-            ece=_mean([statistics.ece(value.bins) for value in values]),
-            debiased_ece=max(0.0, _mean([statistics.debiased_ece(value.bins) for value in values])),
+            nll=fmean([value.nll for value in values]),
+            brier=fmean([value.brier for value in values]),
+            ece=fmean([statistics.ece(value.bins) for value in values]),
+            debiased_ece=max(0.0, fmean([statistics.debiased_ece(value.bins) for value in values])),
             bins=tuple(
                 (sum(b[0] for b in column), sum(b[1] for b in column), math.fsum(b[2] for b in column))
                 for column in zip(*(value.bins for value in values), strict=True)
             ),
         )
     temperatures = [record.temperature for record in rows if record.temperature is not None]
-    return found, _mean(temperatures) if temperatures else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return found, fmean(temperatures) if temperatures else None

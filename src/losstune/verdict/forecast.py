@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,7 +33,7 @@ class Spread:
     size: Size | None = None
 
 
-TYPICAL = (Spread(search=2.3e-5, seed=1.6e-5), Spread(search=8.1e-5, seed=1.9e-4))
+TYPICAL = ((Spread(search=2.3e-5, seed=1.6e-5),), (Spread(search=8.1e-5, seed=1.9e-4),))
 """Accuracy: features of a frozen backbone with 2,000 test samples, and small images with 40% wrong labels and 359 test
 samples. Medians over losses and drawn studies with searches of 8 trials, from two banks of real trainings:
 ``benchmarks/typical_errors.py`` prints them."""
@@ -53,28 +54,41 @@ class Reach:
     margin: float
 
 
-def spread_of(course: Course) -> Spread | None:
-    """Return the spread that the latest look found, in the median over its losses; None before the first look."""
-    latest = [judged for judged in course.judged.values() if judged.look == len(course.looks) - 1]
-    if not latest:
-        return None
-    size = latest[0].size
-    is_judged = latest[0].level > 0.0
+def spreads_of(course: Course) -> tuple[Spread, ...]:
+    """Return the spread of each loss that the latest look found; empty before the first look."""
+    return tuple(
+        spread_of(judged.difference, judged.size, is_judged=judged.level > 0.0)
+        for judged in course.judged.values()
+        if judged.look == len(course.looks) - 1
+    )
+
+
+def spread_of(difference: PooledDifference, size: Size, *, is_judged: bool = True) -> Spread:
+    """Return the spread of a difference that was found with losses of this size.
+
+    Args:
+        difference: The difference.
+        size: The size.
+        is_judged: Whether its degrees of freedom are known: not at the first look.
+    """
     return Spread(
-        search=size.searches * float(np.median([judged.difference.search.value for judged in latest])),
-        seed=size.blocks * float(np.median([judged.difference.seed.value for judged in latest])),
-        freedom=float(np.median([judged.difference.freedom for judged in latest])) if is_judged else LEAST_FREEDOM,
+        search=difference.search.value * size.searches,
+        seed=difference.seed.value * size.blocks,
+        freedom=difference.freedom if is_judged else LEAST_FREEDOM,
         size=size if is_judged else None,
     )
 
 
-def forecast(rules: RoundRules, course: Course | None, spread: Spread, *, power: float, alone: bool) -> Reach | None:
+def forecast(
+    rules: RoundRules, course: Course | None, spreads: Sequence[Spread], *, power: float, alone: bool
+) -> Reach | None:
     """Return what the largest study can show that the rules allow; None if it ends before any claim.
 
     Args:
         rules: The rules of the rounds.
         course: How far the study has come; None for one that has not begun.
-        spread: The variances.
+        spreads: The variances of at least one difference. The power is the mean over all of them, because a study with
+            a typical error has more power than the average study.
         power: Probability that a difference is found, or equivalence shown.
         alone: Whether one loss gets all that is left, with the yardsticks. Otherwise all losses in the race share it.
     """
@@ -89,7 +103,7 @@ def forecast(rules: RoundRules, course: Course | None, spread: Spread, *, power:
     while True:
         at = planned.sizes[rules.baseline]
         planned.judged = {
-            loss: Judged(look=len(planned.looks) - 1, level=0.0, size=at, difference=_expected(spread, at))
+            loss: Judged(look=len(planned.looks) - 1, level=0.0, size=at, difference=_expected(spreads, at))
             for loss in going
         }
         size = next_size(rules, planned, len(going)) if going else None
@@ -102,15 +116,16 @@ def forecast(rules: RoundRules, course: Course | None, spread: Spread, *, power:
             left -= level
     if level == 0.0:
         return None
-    error, freedom = _expected(spread, at).error, _freedom(spread, at, rules.size)
+    errors = [math.sqrt(spread.search / at.searches + spread.seed / at.blocks) for spread in spreads]
+    freedom = [_freedom(spread, at, rules.size) for spread in spreads]
     num_open = len(rules.candidates) if course is None else course.num_open(rules)
     strict = level / max(1, num_open)
     return Reach(
         size=at,
-        difference=smallest_difference(error, freedom, alpha=strict, power=power)
+        difference=smallest_difference(errors, freedom, alpha=strict, power=power)
         if at.blocks >= rules.fewest_blocks
         else None,
-        margin=smallest_margin(error, freedom, alpha=level, power=power),
+        margin=smallest_margin(errors, freedom, alpha=level, power=power),
     )
 
 
@@ -141,8 +156,9 @@ def _has_ended(course: Course, loss: str) -> bool:
     return course.judged[loss].reason is not None
 
 
-def _expected(spread: Spread, size: Size) -> PooledDifference:
-    search, seed = spread.search / size.searches, spread.seed / size.blocks
+def _expected(spreads: Sequence[Spread], size: Size) -> PooledDifference:
+    search = float(np.median([spread.search for spread in spreads])) / size.searches
+    seed = float(np.median([spread.seed for spread in spreads])) / size.blocks
     return PooledDifference(0.0, Variance(search, math.inf), Variance(seed, math.inf))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,7 @@ def loss_result(
         "part": "baseline" if loss == params.baseline else part,
         "equals": equal_loss,
         "num_trials": dict(sorted(Counter(record.status for record in trials).items())),
-        "default_validation": math.fsum(defaults) / len(defaults)
-        if defaults and all(map(math.isfinite, defaults))
-        else None,
+        "default_validation": fmean(defaults) if defaults and all(map(math.isfinite, defaults)) else None,
     }
     gains = [measure.sign * trial.validation[metric] for trial in trials]
     if gains and all(map(math.isfinite, gains)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from losstune.verdict.rules import Rules, generator_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledStudyRecords:
-    """A complete pooled study.
+    """A pooled study, as far as its records go.
 
     Attributes:
         pools: Its trials and blocks.
@@ -42,10 +43,7 @@ class PooledStudyRecords:
 
     def winner(self, loss: str) -> Record:
         """Return the trial of the configuration to use: of the retrained ones, that which wins the most searches."""
-        weights = self.course.weights[loss]
-        return self.pools.trial(
-            loss, min(set(self.course.allocation[loss]), key=lambda trial: (-weights[trial], trial))
-        )
+        return self.pools.trial(loss, self.course.winner(loss))
 
     def blocks(self, loss: str) -> list[Record]:
         """Return the blocks of a loss, in order."""
@@ -62,22 +60,34 @@ class PooledStudyRecords:
         return [float(weight) for weight in weights / weights.sum()]
 
 
-def read_pooled(params: Params, records: Sequence[Record], budget: int | None) -> PooledStudyRecords:
-    """Follow the rounds of a study over its records.
+def follow_records(params: Params, records: Sequence[Record], budget: int | None) -> PooledStudyRecords:
+    """Follow the rounds of a study as far as its records go.
 
     Args:
         params: The settings.
-        records: All trials and blocks.
+        records: All trials and blocks so far.
         budget: Its budget in trainings; None if the settings name numbers of searches and blocks.
+
+    Raises:
+        LosstuneError: If no trial of the baseline has a result.
+    """
+    pools = Pools(records, params.tune.measure, params.tune.trials_per_loss)
+    if params.baseline not in pools.entrants:
+        raise LosstuneError(
+            f"no trial of the baseline '{params.baseline}' is finished; the records of `losstune tune` say why"
+        )
+    rules = rules_of(params, pools, num_controls(params), budget)
+    return PooledStudyRecords(pools=pools, rules=rules, course=follow(pools, rules))
+
+
+def read_pooled(params: Params, records: Sequence[Record], budget: int | None) -> PooledStudyRecords:
+    """Follow the rounds of a complete study, see :func:`follow_records`.
 
     Raises:
         LosstuneError: If trainings are missing, or are not what the rounds ask for.
     """
-    pools = Pools(records, params.tune.measure, params.tune.trials_per_loss)
-    if params.baseline not in pools.entrants:
-        raise LosstuneError(f"no trial of the baseline '{params.baseline}' is finished")
-    rules = rules_of(params, pools, num_controls(params), budget)
-    course = follow(pools, rules)
+    study = follow_records(params, records, budget)
+    pools, course = study.pools, study.course
     if course.missing_trials:
         loss, search = course.missing_trials[0]
         raise LosstuneError(f"{loss} has no search {search}, which the rounds ask for: finish `losstune confirm`")
@@ -88,7 +98,7 @@ def read_pooled(params: Params, records: Sequence[Record], budget: int | None) -
             f"{loss} has no test score for block {block} with the configuration of trial {record.number}, which the "
             "rounds ask for: finish `losstune confirm`"
         )
-    return PooledStudyRecords(pools=pools, rules=rules, course=course)
+    return study
 
 
 def configurations_of(study: PooledStudyRecords, loss: str) -> tuple[SearchResult, ...]:
@@ -104,8 +114,8 @@ def configurations_of(study: PooledStudyRecords, loss: str) -> tuple[SearchResul
                 winner=record.configuration,
                 index=record.index,
                 validation=record.validation[metric],
-                fresh=_mean([block.validation[metric] for block in own]),
-                test=_mean([(block.test or {})[metric] for block in own]),
+                fresh=fmean([block.validation[metric] for block in own]),
+                test=fmean([(block.test or {})[metric] for block in own]),
                 search=record.search,
                 weight=float(course.weights[loss][trial]),
                 num_blocks=len(own),
@@ -228,7 +238,3 @@ def _difference(
             "look": judged.look,
         }
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

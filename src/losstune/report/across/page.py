@@ -40,6 +40,17 @@ def render_page(across: Across, figures: Mapping[str, str], links: Mapping[str, 
     )
 
 
+def render_links(num_studies: int, links: Mapping[str, str], reason: str) -> str:
+    """Return a page of studies that can't be compared, as HTML text.
+
+    Args:
+        num_studies: Number of studies.
+        links: Path of each report relative to the page, by the name of the study.
+        reason: Why they can't be compared.
+    """
+    return render("links.html.j2", "losstune.report.across", num_studies=num_studies, links=links, reason=reason)
+
+
 def _row(across: Across, loss: LossAcross) -> dict[str, Any]:
     """Return the texts of a loss's rows."""
     units = across.units
