@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from losstune.advice.advise import NUMBER, advise, study_of
+from losstune.advice.choice import NUMBER, advise, study_of
 from losstune.advice.database import SHIPPED, read
 from losstune.advice.records import Data, Noise, PastVerdict
 from losstune.losses.tools.sets import CONTROL, SCREEN, losses_of

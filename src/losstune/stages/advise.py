@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from losstune.advice.advise import FEWEST_NAMES, FEWEST_STUDIES, Advice, LossAdvice, advise
+from losstune.advice.choice import FEWEST_NAMES, FEWEST_STUDIES, Advice, LossAdvice, advise
 from losstune.advice.database import known, merged, read
 from losstune.advice.facts import data_of, kind_of
 from losstune.advice.records import USUAL_ROPE, Data, Noise

@@ -5,7 +5,7 @@ import runpy
 import numpy as np
 import pytest
 
-from losstune.advice.advise import FEWEST_STUDIES, NUMBER, advise
+from losstune.advice.choice import FEWEST_STUDIES, NUMBER, advise
 from tests.advice.made_up import data, noise, verdict
 from tests.paths import REPOSITORY
 
