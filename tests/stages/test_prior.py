@@ -81,7 +81,7 @@ def test_the_database_is_a_dependency_of_the_stages_that_use_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     copy = tmp_path / "verdicts.jsonl"
     copy.write_text(database.SHIPPED.read_text())
-    monkeypatch.setattr(fingerprint, "SHIPPED", copy)
+    monkeypatch.setattr(database, "SHIPPED", copy)
 
     def changed(prior):
         write_params(tmp_path, POOLED | {"tune.prior": prior})

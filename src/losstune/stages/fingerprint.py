@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from losstune import __version__
-from losstune.advice.database import SHIPPED
 from losstune.config.data import FILES
 from losstune.config.load import data_path
 from losstune.config.schema import Params
@@ -67,6 +66,8 @@ def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tu
     if stage == "features":
         own = {key: value for key, value in own.items() if key.startswith("model.")}
     if stage in ("tune", "confirm", "report") and params.tune.prior != "none":
+        from losstune.advice.database import SHIPPED  # which imports SciPy
+
         code["verdicts.jsonl"] = digest(SHIPPED.read_text(encoding="utf-8"))
     return {
         "losstune": {"version": __version__, "code": digest(code)},
