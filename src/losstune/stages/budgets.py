@@ -74,7 +74,7 @@ def in_minutes(study: Study, each_sec: float) -> int:
     return number
 
 
-def require_budget(params: Params, source: str = "") -> None:
+def require_budget(params: Params) -> None:
     """Check that a budget in trainings pays for the first look.
 
     Raises:
@@ -84,7 +84,7 @@ def require_budget(params: Params, source: str = "") -> None:
         found, fewest = params.budget.trainings, first_look(params)
         if found < fewest:
             raise LosstuneError(
-                f"{source}budget.trainings: found {found}, expected at least {fewest}, for {_of_first_look(params)}"
+                f"budget.trainings: found {found}, expected at least {fewest}, for {_of_first_look(params)}"
             )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from losstune.config.matrix import MATRIX_FILE, MatrixCell
-from losstune.core.errors import LosstuneError
 from losstune.data.sources import check_settings
 from losstune.stages.checked import checked_spaces
+from losstune.stages.naming import naming
 
 
 def check_cell(cell: MatrixCell) -> None:
@@ -15,8 +15,6 @@ def check_cell(cell: MatrixCell) -> None:
         LosstuneError: The message names the key, what was found and the nearest valid name.
     """
     source = f"{MATRIX_FILE}: {cell.name}"
-    try:
+    with naming(source):
         check_settings(cell.params.data)
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
     checked_spaces(cell.params, cell.folder, source)

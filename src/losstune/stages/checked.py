@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from losstune.config.schema import Params
-from losstune.core.errors import LosstuneError
-from losstune.data import imbalance, prepared
+from losstune.data import imbalance
 from losstune.data.manifest import Manifest
 from losstune.stages.budgets import require_budget
 from losstune.stages.identical_losses import identical_lines, known_class_counts
-from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import check_model, known_input, pretrained_notes
+from losstune.stages.model_fit import check_model, known_input, known_manifest, pretrained_notes
+from losstune.stages.naming import naming
 from losstune.stages.plan_rows import protocol_notes
 from losstune.stages.recipe import require_recipe, soft_label_notes
 from losstune.stages.setting_notes import setting_notes
@@ -35,14 +34,13 @@ def checked_spaces(params: Params, folder: Path, source: str = "params.yaml") ->
         LosstuneError: The message names the key, what was found and what is expected.
     """
     spaces = check_names(params, source)
-    require_budget(params, f"{source}: ")
+    with naming(source):
+        require_budget(params)
     notes = check_model(params, spaces, folder, source)
-    manifest = _manifest(folder)
+    manifest = known_manifest(folder)
     if manifest is not None and _may_be_of(params, manifest):
-        try:
+        with naming(source):
             notes += require_recipe(params, manifest)
-        except LosstuneError as error:
-            raise LosstuneError(f"{source}: {error}") from None
     return spaces, notes
 
 
@@ -54,7 +52,7 @@ def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tup
     found += [("identical losses", line) for line in identical_lines(spaces, known_class_counts(folder))]
     if (known := known_input(params, folder)) is not None:
         found = [*(("weights", line) for line in pretrained_notes(params, known[0], known[1])), *found]
-    manifest = _manifest(folder)
+    manifest = known_manifest(folder)
     if manifest is None:
         return found
     if _may_be_of(params, manifest):
@@ -65,11 +63,3 @@ def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tup
 
 def _may_be_of(params: Params, manifest: Manifest) -> bool:
     return manifest.name == params.data.name and manifest.has_samples
-
-
-def _manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of the prepared data; None if there is none."""
-    try:
-        return prepared.read_manifest(folder / PREPARED)
-    except LosstuneError:
-        return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from losstune.config.data import DataSettings
-from losstune.core.errors import LosstuneError
 from losstune.data.raw import describe_classes
 from losstune.data.sources import check_settings, inspect
+from losstune.stages.naming import naming
 
 
 def data_rows(settings: DataSettings, source: str) -> list[tuple[str, str]]:
@@ -18,10 +18,8 @@ def data_rows(settings: DataSettings, source: str) -> list[tuple[str, str]]:
     Raises:
         LosstuneError: If these settings cannot load any data, or the data does not match them.
     """
-    try:
+    with naming(source):
         check_settings(settings)
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
     class_names, notes = inspect(settings)
     classes = f": {describe_classes(class_names)}" if class_names else ""
     return [("data", f"{settings.name}{classes}"), *(("", note) for note in notes)]

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losstune.core.errors import LosstuneError
-from losstune.data import prepared
 from losstune.losses.registry import get
 from losstune.losses.spec import BoundLoss
 from losstune.losses.tools.identity import Loss, Relation, identical_pairs
 from losstune.losses.tools.known_pairs import MOST_CLASSES, known_to_differ
-from losstune.stages.layout import PREPARED
+from losstune.stages.model_fit import known_manifest
 from losstune.study.search import Space
 
 
@@ -52,11 +50,8 @@ def known_class_counts(folder: Path) -> tuple[int, ...]:
     Without samples: ten unequal classes, so that losses that differ only by class frequencies are not taken for
     identical.
     """
-    unequal = tuple(range(100, 1100, 100))
-    try:
-        return prepared.read_manifest(folder / PREPARED).counts.train or unequal
-    except LosstuneError:
-        return unequal
+    manifest = known_manifest(folder)
+    return (manifest.counts.train if manifest is not None else ()) or tuple(range(100, 1100, 100))
 
 
 def _line(one: str, other: str, found: Relation) -> str:

@@ -10,6 +10,7 @@ from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
 from losstune.core.own_code import is_own
 from losstune.data import prepared
+from losstune.data.manifest import Manifest
 from losstune.losses.registry import get
 from losstune.models.fitting import require_fit, require_weights
 from losstune.stages.layout import PREPARED
@@ -76,6 +77,14 @@ def check_model(params: Params, spaces: Mapping[str, Space], folder: Path, sourc
         raise LosstuneError(f"{source}: {error}{where}") from None
 
 
+def known_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of the prepared data; None if there is none."""
+    try:
+        return prepared.read_manifest(folder / PREPARED)
+    except LosstuneError:
+        return None
+
+
 def known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str] | None:
     """Return a sample's shape, the number of classes, and their source if they may be out of date.
 
@@ -84,10 +93,7 @@ def known_input(params: Params, folder: Path) -> tuple[tuple[int, ...], int, str
     side = params.data.image_size
     if params.data.name == "digits":
         return DIGITS_SHAPE, SOME_CLASSES, ""
-    try:
-        manifest = prepared.read_manifest(folder / PREPARED)
-    except LosstuneError:
-        manifest = None
+    manifest = known_manifest(folder)
     if manifest is not None and manifest.name == params.data.name and manifest.has_samples:
         if side is not None:
             return (manifest.input_shape[0], side, side), manifest.num_classes, ""

@@ -22,8 +22,6 @@ from losstune.losses.tools.gallery import is_scale_free
 from losstune.models import build_network
 from losstune.models.classifier import Classifier
 from losstune.models.weights import load_weights
-from losstune.stages import features
-from losstune.stages.layout import FEATURES, PREPARED
 from losstune.stages.study import Study
 from losstune.study.ledger import open_ledger
 from losstune.verdict.blocks import blocks_by_loss
@@ -75,12 +73,11 @@ def with_output_norms(results: Results, study: Study, blocks: Sequence[Record]) 
 
 def median_norm(study: Study, loss: BoundLoss, weights: Path) -> float | None:
     """Return the median norm of a trained network's outputs on the validation split; None if that is not positive."""
-    inputs, uses_features = study.inputs, study.params.uses_features
-    model = features.HEAD if uses_features else study.params.model
-    network = build_network(model, inputs.input_shape, inputs.num_classes, loss.head_options(inputs.num_classes))
+    inputs = study.inputs
+    network = build_network(study.model, inputs.input_shape, inputs.num_classes, loss.head_options(inputs.num_classes))
     load_weights(network, weights)
     outputs = Classifier(network, inputs.mean, inputs.std, torch.nn.Identity(), images=len(inputs.input_shape) == 3)
-    samples = prepared.read_development(study.folder / (FEATURES if uses_features else PREPARED)).validation_images
+    samples = prepared.read_development(study.inputs_folder).validation_images
     rows = np.linspace(0, len(samples) - 1, min(len(samples), MAX_SAMPLES)).astype(int)
     norms: list[float] = []
     with torch.inference_mode():

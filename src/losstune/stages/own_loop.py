@@ -19,7 +19,8 @@ from losstune.losses.registry import get
 from losstune.models import weights_files
 from losstune.stages.device import resolve_device
 from losstune.stages.layout import PREPARED
-from losstune.stages.model_fit import known_input
+from losstune.stages.model_fit import known_input, known_manifest
+from losstune.stages.naming import naming
 from losstune.stages.own_checks import printed_note
 from losstune.study.search import Space
 from losstune.training.task import Arrays, Task, without_samples
@@ -56,17 +57,14 @@ def loop_notes(params: Params, spaces: Mapping[str, Space], folder: Path, source
     specs = {name: get(name) for name in (params.baseline, *params.loss_names)}
     kinds = {(spec.head, spec.needs_counts): name for name, spec in reversed(specs.items())}
     printed = io.StringIO()
-    try:
-        with redirect_stdout(printed):
-            for name in kinds.values():
-                if name != params.baseline:
-                    made = task(name)
-                    try_loop(made, arrays, specs[name].bind(made.configuration.hyperparameters))
-            made = task(params.baseline)
-            notes = check_loop(made, arrays, specs[params.baseline].bind(made.configuration.hyperparameters))
-        return [*notes, *printed_note(printed.getvalue())]
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
+    with naming(source), redirect_stdout(printed):
+        for name in kinds.values():
+            if name != params.baseline:
+                made = task(name)
+                try_loop(made, arrays, specs[name].bind(made.configuration.hyperparameters))
+        made = task(params.baseline)
+        notes = check_loop(made, arrays, specs[params.baseline].bind(made.configuration.hyperparameters))
+    return [*notes, *printed_note(printed.getvalue())]
 
 
 def _arrays(params: Params, folder: Path) -> Arrays | None:
@@ -79,9 +77,9 @@ def _arrays(params: Params, folder: Path) -> Arrays | None:
     if known is None:
         return None
     shape, num_classes, _ = known
-    with suppress(LosstuneError):
-        manifest = prepared.read_manifest(folder / PREPARED)
-        if (manifest.name, manifest.input_shape) == (params.data.name, shape):
+    manifest = known_manifest(folder)
+    if manifest is not None and (manifest.name, manifest.input_shape) == (params.data.name, shape):
+        with suppress(LosstuneError):
             development = prepared.read_development(folder / PREPARED)
             return Arrays(
                 train_images=development.train_images,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from losstune.advice.prior import Narrowed
 from losstune.config.load import data_path
 from losstune.config.references import references
 from losstune.config.schema import Params
+from losstune.config.settings import ModelSettings
 from losstune.core import own_code
 from losstune.core.errors import LosstuneError, did_you_mean
 from losstune.core.metric import SOFT
@@ -25,6 +26,7 @@ from losstune.stages.device import FindDevice
 from losstune.stages.identity import digests_of
 from losstune.stages.layout import FEATURES, PREPARED
 from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_model
+from losstune.stages.naming import naming
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
 from losstune.stages.prior import prior_note, prior_spaces
@@ -75,13 +77,23 @@ class Study:
         """Return the hash of the registration's terms."""
         return self.registration.protocol
 
+    @property
+    def model(self) -> ModelSettings:
+        """The model that is trained: the study's, or the last layer on the features of a frozen backbone."""
+        return features.HEAD if self.params.uses_features else self.params.model
+
+    @property
+    def inputs_folder(self) -> Path:
+        """Folder of what a training reads."""
+        return self.folder / (FEATURES if self.params.uses_features else PREPARED)
+
     def task(self, configuration: Configuration, seed: int, *, test: bool = False, keep_weights: bool = False) -> Task:
         """Return the task to train a configuration once. What is scored on the test split is never stopped early."""
         params = self.params
         return Task(
             configuration=configuration,
             seeds=(seed,),
-            model=params.model,
+            model=self.model,
             training=params.training,
             device=self.device,
             test=test,
@@ -94,8 +106,6 @@ class Study:
     def make_job(self, task: Task, stage: Stage, role: Role, search: int, index: int) -> Job:
         """Make a job. The identity of a job of ``tune`` does not depend on the test split."""
         data_digest = self.inputs.digest if task.test else self.inputs.development_digest
-        if self.params.uses_features:
-            task = replace(task, model=features.HEAD)
         other_losses = {f"losses.{name}" for name in self.params.own_losses if name != task.configuration.loss}
         own = {key: digest for key, digest in self.own.items() if key not in other_losses}
         return make_job(task, stage, role, (index,), data_digest, self.versions, search, own)
@@ -110,10 +120,8 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
     Raises:
         LosstuneError: The message names the key, what was found and the nearest valid name.
     """
-    try:
+    with naming(source):
         use_own(params.own_losses.values())
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
     for key, names in (("losses", params.losses), ("search_space.losses", tuple(params.search_space.losses))):
         for name in names:
             if name in aliases():
@@ -128,7 +136,7 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
                     f"{source}: {key}: unknown loss '{name}'{did_you_mean(name, list(known()))} "
                     f"(`losstune losses list` names all {len(registry())})"
                 )
-    try:
+    with naming(source):
         if params.names_model:
             validate_model_name(params.model.name)
         require_policy_names(params)
@@ -138,8 +146,6 @@ def check_names(params: Params, source: str = "params.yaml") -> dict[str, Space]
         for name in params.search_space.losses:  # including losses that are not in the study
             space_of(get(name), params.search_space)
         return {name: space_of(get(name), params.search_space) for name in params.loss_names}
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
 
 
 def centred_spaces(params: Params, num_classes: int, spaces: Mapping[str, Space]) -> dict[str, Space]:
@@ -235,7 +241,7 @@ def read_arrays(study: Study, *, with_test: bool) -> Arrays:
         LosstuneError: If a file is missing or damaged.
     """
     manifest = study.inputs
-    folder = study.folder / (FEATURES if study.params.uses_features else PREPARED)
+    folder = study.inputs_folder
     root = data_path(study.params.data.root, study.folder).absolute()
     if not manifest.has_samples:
         files.require_same(root, manifest)
