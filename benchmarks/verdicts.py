@@ -12,18 +12,23 @@ import sys
 from pathlib import Path
 
 from losstune.advice.database import SHIPPED, text_of
-from losstune.core.errors import LosstuneError
 from losstune.core.git import run_git
 from losstune.stages.advice_add import verdicts_in
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def tracked() -> list[str]:
+    """Return the files with results that Git tracks, relative to the repository."""
+    names = run_git(REPOSITORY, "ls-files", "results.json", "*/results.json").decode().splitlines()
+    return sorted(name for name in names if not name.startswith("tests/"))
+
+
 def main() -> None:
-    tracked = run_git(REPOSITORY, "ls-files", "*results.json").decode().splitlines()
-    folders = [REPOSITORY / Path(name).parent for name in sorted(tracked) if not name.startswith("tests/")]
-    if changed := run_git(REPOSITORY, "status", "--porcelain", "--", *tracked).decode().strip():
-        raise LosstuneError(f"commit these results first: {changed}")
+    names = tracked()
+    if changed := run_git(REPOSITORY, "status", "--porcelain", "--", *names).decode().strip():
+        sys.exit(f"verdicts.py: commit these results first: {changed}")
+    folders = [REPOSITORY / Path(name).parent for name in names]
     text = text_of(verdict for folder in folders for verdict in verdicts_in(folder))
     if "--check" in sys.argv:
         sys.exit(int(text != SHIPPED.read_text(encoding="utf-8")))

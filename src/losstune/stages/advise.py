@@ -141,10 +141,11 @@ def _evidence(advice: Advice) -> Iterator[tuple[str, str]]:
     by_loss = {one.loss: one for one in advice.losses}
     worth = [by_loss[loss] for loss in advice.chosen if by_loss[loss].is_worth_a_trial]
     fillers = [by_loss[loss] for loss in advice.chosen if not by_loss[loss].is_worth_a_trial]
-    poor = [one for one in advice.losses if not one.is_worth_a_trial and one.loss not in advice.chosen]
+    others = [one for one in advice.losses if one.loss not in advice.chosen]
+    maybe, poor = ([one for one in others if one.is_worth_a_trial is worth_it] for worth_it in (True, False))
     if not worth:
         yield "", "no loss is likely to beat cross_entropy on such data by more than it matters"
-    for name, losses in (("try", worth), ("as good", fillers), ("skip", poor)):
+    for name, losses in (("try", worth), ("as good", fillers), ("maybe", maybe), ("skip", poor)):
         for number, one in enumerate(losses):
             yield (name if number == 0 else "", _line(one))
 
