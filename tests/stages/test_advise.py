@@ -76,6 +76,10 @@ def test_the_noise_that_the_user_assumes_counts(tmp_path, own):
     assert "6 studies like this" in said(tmp_path, "advise", "digits", "--noise", "0.4")
 
 
+def test_a_cell_of_a_matrix_has_the_settings_of_the_matrix(tmp_path, own):
+    assert "40% wrong labels (symmetric)" in said(tmp_path, "advise", str(NOISY))
+
+
 def test_with_little_evidence_it_says_so_and_shows_the_screen(tmp_path, own):
     own.unlink()
     text = said(tmp_path, "advise", "digits")
@@ -90,6 +94,16 @@ def test_another_database_may_be_named(tmp_path, own):
     assert refused(tmp_path, "advise", "digits", "--from", "more.jsonl").startswith("more.jsonl: line 1: ")
 
 
+def test_a_database_of_someone_else_names_no_unknown_loss(tmp_path, own):
+    red = "\x1b[31mred"
+    database.add(
+        own, [verdict(red, f"study {number}", points=9.0, data=data(red, **LIKE_DIGITS)) for number in range(9)]
+    )
+    text = said(tmp_path, "advise", "digits")
+    assert "\x1b" not in text
+    assert "red:" not in text
+
+
 def test_a_study_of_its_own_needs_no_preparation(tmp_path, own):
     write_params(tmp_path, SMALL | {"data.label_noise": 0.2})
     assert "data digits: images" in said(tmp_path, "advise")
@@ -101,6 +115,7 @@ def test_a_study_of_its_own_needs_no_preparation(tmp_path, own):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "params.yaml: no such file; expected a study in this folder, or data as PATH"),
         (["nowhere"], "nowhere: no such file or folder"),
         (["digits", "--noise", "1.5"], "--noise: found 1.5, expected a share of wrong labels in [0, 1)"),
         (["MNIST"], "MNIST: its classes and samples are known once it is read; expected a study's folder after"),

@@ -8,12 +8,12 @@ from pathlib import Path
 from losstune.advice.database import add, own_path
 from losstune.advice.of_study import verdicts_of
 from losstune.advice.records import PastVerdict
-from losstune.config.load import PARAMS_FILE, load_params
-from losstune.config.matrix import MATRIX_FILE, STUDIES, load_matrix
-from losstune.config.schema import Params
+from losstune.config.load import PARAMS_FILE
+from losstune.config.matrix import MATRIX_FILE
 from losstune.core.errors import LosstuneError
 from losstune.core.git import GitError, run_git
 from losstune.data import prepared
+from losstune.stages.advise import settings_of
 from losstune.stages.layout import PREPARED, REGISTRATION, RESULTS
 from losstune.stages.report import read_results
 from losstune.study.registration import read_registration
@@ -56,19 +56,12 @@ def verdicts_in(folder: Path) -> list[PastVerdict]:
 
 
 def _data_name(folder: Path) -> str:
-    return data_name(_params(folder).data)
-
-
-def _params(folder: Path) -> Params:
-    """Return the settings of a study, or of the cell of a matrix whose folder it is."""
-    if (folder / PARAMS_FILE).is_file():
-        return load_params(folder / PARAMS_FILE)
-    above = folder.absolute().parent.parent
-    if folder.absolute().parent.name == str(STUDIES) and (above / MATRIX_FILE).is_file():
-        for cell in load_matrix(load_params(above / PARAMS_FILE), above / MATRIX_FILE):
-            if cell.name == folder.absolute().name:
-                return cell.params
-    raise LosstuneError(f"{folder / PARAMS_FILE}: no such file, and no {MATRIX_FILE} above has a cell for this folder")
+    params = settings_of(folder)
+    if params is None:
+        raise LosstuneError(
+            f"{folder / PARAMS_FILE}: no such file, and no {MATRIX_FILE} above has a cell for this folder"
+        )
+    return data_name(params.data)
 
 
 def _commit(folder: Path) -> str | None:

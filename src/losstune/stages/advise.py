@@ -8,12 +8,15 @@ from pathlib import Path
 from losstune.advice.choice import FEWEST_NAMES, FEWEST_STUDIES, Advice, LossAdvice, advise
 from losstune.advice.database import known, merged, read
 from losstune.advice.facts import data_of, kind_of
-from losstune.advice.records import USUAL_ROPE, Data, Noise
+from losstune.advice.records import USUAL_ROPE, Data, Noise, PastVerdict
 from losstune.config.data import OF_ANY_CONTENT, DataSettings, NoiseSettings
 from losstune.config.load import PARAMS_FILE, data_path, load_params
-from losstune.core.errors import LosstuneError
+from losstune.config.matrix import MATRIX_FILE, STUDIES, load_matrix
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError, printable
 from losstune.data import prepared
 from losstune.data.survey import Survey, survey
+from losstune.losses.registry import registry
 from losstune.losses.tools.sets import CONTROL, SCREEN, losses_of
 from losstune.stages.layout import PREPARED
 from losstune.tracking import data_name
@@ -41,7 +44,7 @@ def rows(path: str, noise: float | None, files: Iterable[Path]) -> Iterator[tupl
         verdicts = merged(verdicts, read(file))
     data = data_at(path, noise)
     yield "data", f"{data.name}: {_described(data)}"
-    advice = advise(data, verdicts)
+    advice = advise(data, _of_catalogue(verdicts))
     yield "evidence", f"{_count(advice.num_studies, 'study', 'studies')} in the database; {like_text(advice)}"
     if advice.is_enough:
         yield from _evidence(advice)
@@ -59,12 +62,18 @@ def rows(path: str, noise: float | None, files: Iterable[Path]) -> Iterator[tupl
 def advice_for(found: Survey) -> Advice | None:
     """Return the advice for data that was looked at; None if its numbers are not known."""
     data = _of_survey(found, "data", Noise())
-    return advise(data, known()) if data is not None else None
+    return advise(data, _of_catalogue(known())) if data is not None else None
+
+
+def _of_catalogue(verdicts: Iterable[PastVerdict]) -> list[PastVerdict]:
+    """Return the verdicts on losses that a study can name: a file may be of another version of losstune."""
+    return [one for one in verdicts if one.loss in registry()]
 
 
 def like_text(advice: Advice) -> str:
     """Return how many studies are like the user's, such as ``9 studies like this (digits, mnist)``."""
-    names = f" ({', '.join(advice.names_like)})" if advice.names_like else ""
+    # A database may be someone else's, and a terminal obeys control characters.
+    names = f" ({printable(', '.join(advice.names_like))})" if advice.names_like else ""
     return f"{_count(advice.num_like, 'study', 'studies')} like this{names}"
 
 
@@ -78,8 +87,10 @@ def data_at(path: str, noise: float | None) -> Data:
         raise LosstuneError(f"--noise: found {noise:g}, expected a share of wrong labels in [0, 1)")
     assumed = Noise(kind="symmetric", rate=noise, basis="assumed") if noise else None
     folder = Path(path)
-    if (folder / PARAMS_FILE).is_file():
-        data = _of_study(folder, assumed)
+    if (params := settings_of(folder)) is not None:
+        data = _of_study(folder, params, assumed)
+    elif path == ".":
+        raise LosstuneError(f"{PARAMS_FILE}: no such file; expected a study in this folder, or data as PATH")
     else:
         data = _of_survey(survey(path, most_pixels=MOST_PIXELS), Path(path).stem or path, assumed or Noise())
     if data is None:
@@ -90,8 +101,23 @@ def data_at(path: str, noise: float | None) -> Data:
     return data
 
 
-def _of_study(folder: Path, assumed: Noise | None) -> Data | None:
-    params = load_params(folder / PARAMS_FILE)
+def settings_of(folder: Path) -> Params | None:
+    """Return the settings of the study in a folder, or of the matrix's cell whose folder it is; None if it is none.
+
+    Raises:
+        LosstuneError: If they are wrong.
+    """
+    if (folder / PARAMS_FILE).is_file():
+        return load_params(folder / PARAMS_FILE)
+    cell = folder.absolute()
+    above = cell.parent.parent
+    if cell.parent.name == str(STUDIES) and (above / MATRIX_FILE).is_file() and (above / PARAMS_FILE).is_file():
+        cells = load_matrix(load_params(above / PARAMS_FILE), above / MATRIX_FILE)
+        return next((found.params for found in cells if found.name == cell.name), None)
+    return None
+
+
+def _of_study(folder: Path, params: Params, assumed: Noise | None) -> Data | None:
     name = data_name(params.data)
     try:
         manifest = prepared.read_manifest(folder / PREPARED)
