@@ -96,9 +96,8 @@ def test_another_database_may_be_named(tmp_path, own):
 
 def test_a_database_of_someone_else_names_no_unknown_loss(tmp_path, own):
     red = "\x1b[31mred"
-    database.add(
-        own, [verdict(red, f"study {number}", points=9.0, data=data(red, **LIKE_DIGITS)) for number in range(9)]
-    )
+    coloured = data(red, **LIKE_DIGITS)
+    database.add(own, [verdict(red, f"study {number}", points=9.0, data=coloured) for number in range(9)])
     text = said(tmp_path, "advise", "digits")
     assert "\x1b" not in text
     assert "red:" not in text

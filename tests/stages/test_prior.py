@@ -28,6 +28,7 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prior, "shipped", lambda: PAST)
         said = {stage: losstune(folder, stage).stderr for stage in ("prepare", "tune", "confirm", "report")}
+        said["check"] = " ".join(losstune(folder, "check").stdout.split())
     return folder, said
 
 
@@ -60,6 +61,7 @@ def test_the_user_is_told(done):
     page = (folder / REPORT).read_text()
     assert "cross_entropy: learning_rate 0.000632 to 0.00632 (4 studies)" in page
     assert "mae: learning_rate" not in page
+    assert "prior cross_entropy: learning_rate 0.000632 to 0.00632 (4 studies)" in said["check"]
     assert "tune.prior: the winners of similar studies narrowed the ranges of 3 losses" in said["tune"]
 
 

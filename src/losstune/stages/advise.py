@@ -14,11 +14,10 @@ from losstune.config.load import PARAMS_FILE, data_path, load_params
 from losstune.config.matrix import MATRIX_FILE, STUDIES, load_matrix
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError, printable
-from losstune.data import prepared
 from losstune.data.survey import Survey, survey
 from losstune.losses.registry import registry
 from losstune.losses.tools.sets import CONTROL, SCREEN, losses_of
-from losstune.stages.layout import PREPARED
+from losstune.stages.model_fit import known_manifest
 from losstune.tracking import data_name
 
 MOST_PIXELS = 64
@@ -119,9 +118,8 @@ def settings_of(folder: Path) -> Params | None:
 
 def _of_study(folder: Path, params: Params, assumed: Noise | None) -> Data | None:
     name = data_name(params.data)
-    try:
-        manifest = prepared.read_manifest(folder / PREPARED)
-    except LosstuneError:
+    manifest = known_manifest(folder)
+    if manifest is None:
         source = str(data_path(params.data.root, folder)) if params.data.name in OF_ANY_CONTENT else params.data.name
         noise = assumed or _noise_of(params.data)
         return _of_survey(survey(source, most_pixels=MOST_PIXELS), name, noise, has_features=params.uses_features)
