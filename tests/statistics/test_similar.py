@@ -9,7 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from losstune.statistics import Effects, Spread, cover_best, fit_spread, predict
-from losstune.statistics.similar import OWN, SHARED
+from losstune.statistics.similar import OWN, POWER, SHARED
 
 LENGTH = 0.7
 
@@ -25,14 +25,16 @@ def effects(rng, num_studies):
 
 
 def process(spread, errors):
-    kernel = ConstantKernel(spread.shared**2) * Matern(LENGTH, nu=0.5)  # which is exp(-distance / length)
+    # This kernel is exp(-distance / length), and a power of it is one with another length.
+    kernel = ConstantKernel(spread.shared**2) * Matern(LENGTH / spread.power, nu=0.5)
     return GaussianProcessRegressor(kernel, alpha=spread.own**2 + errors**2, optimizer=None)
 
 
 @pytest.mark.parametrize("num_studies", [1, 2, 9])
-def test_a_prediction_is_that_of_a_gaussian_process(num_studies):
+@pytest.mark.parametrize("power", [1.0, 0.25])
+def test_a_prediction_is_that_of_a_gaussian_process(num_studies, power):
     places, found = effects(np.random.default_rng(num_studies), num_studies)
-    spread = Spread(shared=1.3, own=0.4)
+    spread = Spread(shared=1.3, own=0.4, power=power)
     oracle = process(spread, found.errors_S).fit(places[:, None], found.values_S)
     mean, sd = oracle.predict([[1.0]], return_std=True)
     ours = predict(found, similar([1.0], places)[0], spread)
@@ -63,15 +65,17 @@ def test_the_spread_has_the_highest_likelihood():
         fits = [process(spread, one.errors_S).fit(places[:, None], one.values_S) for places, one in found]
         return sum(fit.log_marginal_likelihood(fit.kernel_.theta) for fit in fits)
 
-    best = max((Spread(*pair) for pair in itertools.product(SHARED, OWN)), key=likelihood)
+    best = max((Spread(*three) for three in itertools.product(SHARED, OWN, POWER)), key=likelihood)
     assert fit_spread([one for _, one in found], Spread(9.0, 9.0)) == best
 
 
 def test_the_spread_is_found_again():
-    rng, truth, found = np.random.default_rng(4), Spread(shared=2.0, own=0.5), []
+    rng, truth, found = np.random.default_rng(4), Spread(shared=2.0, own=0.3, power=0.5), []
     for _ in range(40):
         places = rng.uniform(0, 3, 15)
-        covariance = truth.shared**2 * similar(places, places) + np.diag(np.full(15, truth.own**2 + 0.1**2))
+        covariance = truth.shared**2 * similar(places, places) ** truth.power + np.diag(
+            np.full(15, truth.own**2 + 0.1**2)
+        )
         values = rng.multivariate_normal(np.zeros(15), covariance)
         found.append(Effects(values, np.full(15, 0.1), similar(places, places)))
     assert fit_spread(found, Spread(9.0, 9.0)) == truth

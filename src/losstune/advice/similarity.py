@@ -25,7 +25,8 @@ def similarity(one: Data, other: Data) -> float:
     """Return the similarity of two data sets: 1 if they agree in all facts that count.
 
     It is a product of exponentials of distances, and of a constant for another kind, so every matrix of similarities is
-    positive semi-definite. Wrong labels of half as many samples count for asymmetric noise beside symmetric one.
+    positive semi-definite, and so is one of their powers. Wrong labels of half as many samples count for asymmetric
+    noise beside symmetric one.
     """
     wrong = abs(one.noise.rate - other.noise.rate) + abs(_asymmetric(one) - _asymmetric(other)) / 2.0
     distance = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 from losstune.advice.choice import FEWEST_NAMES, FEWEST_STUDIES, Advice, LossAdvice, advise
 from losstune.advice.database import known, merged, read
 from losstune.advice.facts import data_of, kind_of
-from losstune.advice.records import USUAL_ROPE, Data, Noise, PastVerdict
+from losstune.advice.records import USUAL_ROPE, Data, Decision, Noise, PastVerdict
 from losstune.config.data import OF_ANY_CONTENT, DataSettings, NoiseSettings
 from losstune.config.load import PARAMS_FILE, data_path, load_params
 from losstune.config.matrix import MATRIX_FILE, STUDIES, load_matrix
@@ -24,6 +25,7 @@ MOST_PIXELS = 64
 TRAINING_SHARE = 0.64
 """The part of all samples that is left for training after both splits, as they are by default."""
 
+ORDER = get_args(Decision)
 KINDS = {"image": "images", "table": "a table", "features": "features"}
 
 
@@ -175,7 +177,7 @@ def _evidence(advice: Advice) -> Iterator[tuple[str, str]]:
 
 
 def _line(one: LossAdvice) -> str:
-    decided = ", ".join(f"{decision} in {number}" for decision, number in one.decisions.items())
+    decided = ", ".join(f"{decision} in {one.decisions[decision]}" for decision in ORDER if decision in one.decisions)
     tried = f"{_count(one.num_like, 'study', 'studies')} like this" + (f": {decided}" if decided else "")
     points = [100 * USUAL_ROPE * value for value in (one.gain, one.low, one.high)]
     return (

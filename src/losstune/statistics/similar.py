@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product, starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Effects(NamedTuple):
     Attributes:
         values_S: Its estimates.
         errors_S: Their standard errors.
-        similarity_SS: Similarity of the studies, from 0 to 1: positive semi-definite, with ones on the diagonal.
+        similarity_SS: Similarity of the studies, from 0 to 1, with ones on the diagonal. It and its powers, entry by
+            entry, are positive semi-definite, as for exponentials of distances.
     """
 
     values_S: Array
@@ -34,10 +36,12 @@ class Spread:
     Attributes:
         shared: Standard deviation of what similar studies have in common.
         own: Standard deviation of what each study has for itself.
+        power: Similarities count with this power: below 1, studies that are less similar inform each other, too.
     """
 
     shared: float
     own: float
+    power: float = 1.0
 
 
 class Prediction(NamedTuple):
@@ -47,13 +51,14 @@ class Prediction(NamedTuple):
     sd: float
 
 
-SHARED = (0.25, 0.5, 1.0, 2.0, 3.0)
-OWN = (0.1, 0.25, 0.5, 1.0, 2.0)
+SHARED = (0.25, 0.5, 1.0, 2.0)
+OWN = (0.1, 0.3, 1.0, 2.0)
+POWER = (1.0, 0.5, 0.25)
 """The spreads that :func:`fit_spread` compares, in the units of the effects."""
 
 
 def fit_spread(effects: Sequence[Effects], default: Spread) -> Spread:
-    """Return the spread of :data:`SHARED` and :data:`OWN` with the highest likelihood of all effects.
+    """Return the spread of :data:`SHARED`, :data:`OWN` and :data:`POWER` with the highest likelihood of all effects.
 
     The effects share the spread and are otherwise independent; each has the mean 0 before it was ever measured.
 
@@ -64,15 +69,15 @@ def fit_spread(effects: Sequence[Effects], default: Spread) -> Spread:
     if not any(len(effect.values_S) for effect in effects):
         return default
     # Ties go to the smaller spreads, which come first.
-    return max((Spread(shared, own) for shared in SHARED for own in OWN), key=lambda one: _likelihood(effects, one))
+    return max(starmap(Spread, product(SHARED, OWN, POWER)), key=lambda one: _likelihood(effects, one))
 
 
 def predict(effect: Effects, similarity_S: ArrayLike, spread: Spread) -> Prediction:
     """Predict an effect in a new study.
 
     The effect in study s is ``f_s + e_s``. The ``f`` are normal with mean 0 and covariance ``shared^2 K_st``, with the
-    similarities K, so similar studies inform each other; ``e_s`` is normal with the standard deviation ``own``. Without
-    a similar study, the prediction is the prior: mean 0, and the spread of both parts.
+    similarities K to a power, so similar studies inform each other; ``e_s`` is normal with the standard deviation
+    ``own``. Without a similar study, the prediction is the prior: mean 0, and the spread of both parts.
 
     Args:
         effect: Its estimates in earlier studies; possibly none.
@@ -85,7 +90,7 @@ def predict(effect: Effects, similarity_S: ArrayLike, spread: Spread) -> Predict
     prior = spread.shared**2 + spread.own**2
     if not len(effect.values_S):
         return Prediction(0.0, math.sqrt(prior))
-    with_new = spread.shared**2 * np.asarray(similarity_S, dtype=float)
+    with_new = spread.shared**2 * np.asarray(similarity_S, dtype=float) ** spread.power
     weights = np.linalg.solve(_covariance(effect, spread), with_new)
     variance = prior - float(weights @ with_new)
     return Prediction(float(weights @ effect.values_S), math.sqrt(max(variance, 0.0)))
@@ -119,7 +124,7 @@ def cover_best(draws_DL: ArrayLike, allowed: Sequence[int], number: int, margin:
 
 
 def _covariance(effect: Effects, spread: Spread) -> Array:
-    return spread.shared**2 * effect.similarity_SS + np.diag(spread.own**2 + effect.errors_S**2)
+    return spread.shared**2 * effect.similarity_SS**spread.power + np.diag(spread.own**2 + effect.errors_S**2)
 
 
 def _likelihood(effects: Sequence[Effects], spread: Spread) -> float:
