@@ -93,10 +93,18 @@ def test_its_own_hyperparameters_are_narrowed_and_a_choice_stays():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"optimizer": "sgd"}, {"data": data("noisy", noise=noise(0.4))}, {"data": OWN}, {"winner": None}]
+    "changes",
+    [
+        {"optimizer": "sgd"},
+        {"data": data("noisy", noise=noise(0.4))},
+        {"data": OWN},
+        {"data": data("mine", digest="of other splits")},
+        {"data": data("other", digest=OWN.digest)},
+        {"winner": None},
+    ],
 )
 def test_what_does_not_count(changes):
-    # Another optimiser, unlike data, the study's own data, and a loss that never won.
+    # Another optimiser, unlike data, the study's own data set, and a loss that never won.
     assert ranges(winners("gce", [1e-3] * 5, **changes), "gce")["gce"] == spaces_of("gce")["gce"].ranges
 
 

@@ -51,8 +51,8 @@ def narrowed(
 ) -> tuple[dict[str, Space], list[Narrowed]]:
     """Narrow the search ranges of losses by their winners in similar studies.
 
-    A study on the same data never counts, so the ranges do not depend on the study's own results. Winners were selected
-    on validation splits, so no test split has a part in the ranges. Identical losses share their winners, so that an
+    A study on the same data set never counts, also with other splits: its winners may have been selected on samples
+    that are in this study's test split. So the ranges depend neither on the study's own results nor on its test split. Identical losses share their winners, so that an
     A/A control searches the same ranges as its twin. Defaults stay, and with them the first trial of a search.
 
     Args:
@@ -66,7 +66,7 @@ def narrowed(
     """
     winners: dict[str, list[PastVerdict]] = {}
     for one in verdicts:
-        is_own = one.data.digest == data.digest
+        is_own = one.data.digest == data.digest or one.data.name == data.name
         if one.winner and one.optimizer == optimizer and not is_own and similarity(data, one.data) >= LIKE:
             winners.setdefault(_representative(one.loss), []).append(one)
     found, changes = {}, []
