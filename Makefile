@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed-$(shell cat pyproject.toml constraints.txt | cksum | 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-integration test-full test-faults test-mutants ui docs lint types check install clean
+.PHONY: help repro study-real test test-integration test-full test-faults test-mutants ui docs lint types check install clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | \
@@ -20,6 +20,9 @@ help: ## List what can be made
 
 repro: $(STAMP) ## Run the study in params.yaml to its verdict; what is up to date is not run again
 	@dvc repro
+
+study-real: $(STAMP) ## Run the 25 studies on real data, some two hours; CELL=digits runs one: studies/real/README.md
+	@dvc repro studies/real/dvc.yaml$(if $(CELL),:study@$(CELL))
 
 test: $(STAMP) ## Run the quick tests, on up to four cores
 	@python -m pytest -n auto --maxprocesses 4 --dist worksteal

@@ -1,6 +1,7 @@
 """Writes what the pages quote of the default studies' ``results.json``: ``python docs/quote_results.py``.
 
 A page has a quotation between ``<!-- verdict of FOLDER -->`` or ``<!-- table of FOLDER -->`` and ``<!-- end -->``.
+``<!-- pack of NAME -->`` quotes what a study pack is, and its claims, judged by the results in ``packs/NAME``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import re
 import textwrap
 from pathlib import Path
 
+from losstune.packs import outputs
+from losstune.packs.loading import load_pack
+from losstune.packs.run import judged
 from losstune.report.differences import differences_svg
 from losstune.report.scaled import values
 from losstune.verdict import wording
@@ -18,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURES = {".": ROOT / "docs/differences.svg", "studies/noisy_digits-cnn": ROOT / "docs/differences_noise.svg"}
 SCALED = {"scaled_nll": "NLL, scaled", "scaled_ece": "ECE, scaled"}
-QUOTATION = re.compile(r"(<!-- (verdict|table) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
+QUOTATION = re.compile(r"(<!-- (verdict|table|pack) of (\S+) -->\n).*?(?=<!-- end -->)", flags=re.DOTALL)
 
 
 def results_of(folder: str) -> Results:
@@ -28,16 +32,30 @@ def results_of(folder: str) -> Results:
 
 def quoted(text: str) -> str:
     """Return a page's text with current quotations."""
-    write = {"verdict": _verdict, "table": _table}
-    return QUOTATION.sub(lambda found: found[1] + write[found[2]](results_of(found[3])), text)
+    write = {"verdict": _verdict, "table": _table, "pack": _pack}
+    return QUOTATION.sub(lambda found: found[1] + write[found[2]](found[3]), text)
 
 
-def _verdict(results: Results) -> str:
-    lead = "> "
+def _pack(name: str) -> str:
+    pack = load_pack(name)
+    found = judged(pack, ROOT / "packs" / name)
+    has_run = any(cell.verdict for cell in found.cells)
+    lists = {"The same as published": found.same, "Smaller, different or left out": found.smaller}
+    blocks = [" ".join(found.sources)]
+    for title, texts in lists.items():
+        lines = (textwrap.fill(text, 120, initial_indent="- ", subsequent_indent="  ") for text in texts)
+        blocks.append("\n".join((f"{title}:\n", *lines)))
+    blocks += [found.summary if has_run else "Not run yet.", outputs.table(found)]
+    return "\n\n".join((textwrap.fill(blocks[0], 120), *blocks[1:])) + "\n"
+
+
+def _verdict(folder: str) -> str:
+    results, lead = results_of(folder), "> "
     return textwrap.fill(results.verdict.sentence, 120, initial_indent=lead, subsequent_indent=lead) + "\n"
 
 
-def _table(results: Results) -> str:
+def _table(folder: str) -> str:
+    results = results_of(folder)
     columns = ("loss", f"test {results.units.label}", "difference, points", "Holm p", "decision", *SCALED.values())
     rows = [columns, ["-"] * len(columns), *(_cells(result, results) for result in results.ranked())]
     lines = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)

@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from losstune.config.schema import Params
+from losstune.packs.schema import Pack
 from tests.paths import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -79,9 +80,9 @@ def settings(recipe: Recipe) -> list[dict[str, Any]]:
         except YAMLError:
             assert text is not recipe.text, f"{recipe.place}: no YAML"
             continue
-        if isinstance(values, dict) and values.keys() <= SECTIONS:
+        if isinstance(values, dict) and (values.keys() <= SECTIONS or values.keys() <= Pack.model_fields.keys()):
             found.append(values)
-    assert found, f"{recipe.place}: no settings of params.yaml or matrix.yaml"
+    assert found, f"{recipe.place}: no settings of params.yaml or matrix.yaml, and no pack"
     return found
 
 

@@ -21,6 +21,7 @@ FLOORS = (
     {"execution", "tracking", "verdict"},
     {"advice", "report"},
     {"stages"},
+    {"packs"},
     {"api", "cli"},
     {"__main__"},
 )

@@ -130,6 +130,7 @@ def test_help_keeps_its_lines(monkeypatch):
             "advice",
             "promote",
             "losses",
+            "pack",
             "track",
             "ui",
             "compare",

@@ -112,6 +112,14 @@ def test_readme_and_the_page_of_the_default_study_quote_its_verdict(folder):
         assert f"<!-- verdict of {folder} --> {sentence}\n<!-- end -->" in text, "run python docs/quote_results.py"
 
 
+def test_the_page_of_packs_is_current_and_has_every_pack():
+    script = runpy.run_path(str(REPOSITORY / "docs" / "quote_results.py"))
+    text = (REPOSITORY / "docs" / "packs.md").read_text(encoding="utf-8")
+    assert script["quoted"](text) == text, "run python docs/quote_results.py"
+    names = {path.parent.name for path in (REPOSITORY / "src/losstune/packs/library").glob("*/pack.yaml")}
+    assert set(re.findall(r"<!-- pack of (\S+) -->", text)) == names
+
+
 @needs_results
 def test_quotations_and_figures_of_the_default_studies_are_current():
     script = runpy.run_path(str(REPOSITORY / "docs" / "quote_results.py"))

@@ -102,7 +102,8 @@ def test_a_study_of_the_matrix_depends_on_what_the_first_study_depends_on(stages
     assert stages["study"]["params"][1:] == [
         {"matrix.yaml": ["matrix.data.${item.data}", "matrix.model.${item.model}"]}
     ]
-    assert stages["across"]["deps"] == ["results.json", "studies", "src/losstune"]
+    cells = load_matrix(load_params(ROOT / "params.yaml"), ROOT / "matrix.yaml")
+    assert stages["across"]["deps"] == ["results.json", *(cell.folder.as_posix() for cell in cells), "src/losstune"]
 
 
 def test_a_study_of_the_matrix_has_the_outs_of_the_first_study_in_its_folder(stages):

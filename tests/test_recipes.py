@@ -21,6 +21,8 @@ from ruamel.yaml import YAML
 from losstune.cli import main as cli
 from losstune.data import torchvision_datasets
 from losstune.data.raw import RawData
+from losstune.packs.loading import load_pack
+from losstune.packs.run import check_cell
 from tests.commands import DVC, run
 from tests.paths import REPOSITORY
 from tests.recipes import Command, Recipe, commands, expand_braces, recipes, settings
@@ -63,6 +65,7 @@ NOT_RUN = {
     r"ray start |RAY_ADDRESS=": "needs several machines: tests/cluster",
     r"losstune (init|advise) (shapes|photos)": "needs the images: tests/stages/test_init.py",
     r"mlflow (server|models serve) |curl |export \w+=.*(https?://|…)": "needs a server: tests/tracking/test_server.py",
+    r"losstune pack run ": "trains for minutes: tests/packs",
     r"(losstune|make) ui$": "serves until it is ended: tests/tracking/test_ui.py",
     r"dvc (queue |exp run --queue )": "starts workers that outlive it",
     r"dvc exp (apply |show .*--drop)": "takes what these workers made",
@@ -187,7 +190,12 @@ def test_a_recipe_works(recipe, in_lab, tmp_path, monkeypatch, request):
             folder = tmp_path / str(number)
             folder.mkdir()
             monkeypatch.chdir(folder)
-            if "matrix" in values:
+            if "claims" in values:
+                write("pack.yaml", values)
+                pack = load_pack(str(folder))
+                for cell in pack.cells.values():
+                    check_cell(pack, cell)
+            elif "matrix" in values:
                 run_matrix(values, folder)
             else:
                 monkeypatch.setattr(torchvision_datasets, "load", instead_of_a_download)

@@ -115,9 +115,14 @@ MISTAKES = [
     (SIDES | {"modle": {}}, "unknown key 'matrix.modle'; did you mean 'model'?"),
     (
         {"data": {"a": {"model": {"width": 3}}}, "model": {"b": {}}},
-        "unknown key 'matrix.data.a.model'; did you mean 'matrix.model'? (allowed here: data, training, losses, "
+        "unknown key 'matrix.data.a.model'; did you mean 'models'? (allowed here: models, data, training, losses, "
         "search_space, budget, tune, confirm, report)",
     ),
+    (
+        {"data": {"a": {"models": ["cn"]}}, "model": {"cnn": {}, "mlp": {}}},
+        "matrix.data.a.models: found 'cn', expected one of cnn, mlp; did you mean 'cnn'?",
+    ),
+    ({"data": {"a": {"models": "cnn"}}, "model": {"cnn": {}}}, "matrix.data.a.models: found 'cnn', expected a list"),
     ({"data": {"a": {"data": 3}}, "model": {"b": {}}}, "matrix.data.a.data: found 3, expected keys of that section"),
     (
         {"data": {"a": {"data": {"nme": "digits"}}}, "model": {"b": {}}},
@@ -168,6 +173,15 @@ def test_an_unknown_cell_is_told_with_the_nearest(matrix_of):
         matrix.cell("nosy", "cnn")
     with pytest.raises(LosstuneError, match=r"^--model: found 'noisy', expected one of cnn, mlp"):
         matrix.cell("noisy", "noisy")
+
+
+def test_a_data_set_may_name_its_models(matrix_of):
+    matrix = matrix_of(SIDES | {"data": {"table": {"models": ["mlp"]}, "both": {"models": ["mlp", "cnn"]}, "all": {}}})
+    assert [cell.name for cell in matrix] == ["table-mlp", "both-cnn", "both-mlp", "all-cnn", "all-mlp"]
+    alone = matrix_of(SIDES | {"data": {"table": {}}}).cell("table", "mlp")
+    assert matrix.cell("table", "mlp") == alone, "the key changes no setting, so that it changes no training"
+    with pytest.raises(LosstuneError, match=r"^--model: found 'cnn', expected one of mlp with --data table$"):
+        matrix.cell("table", "cnn")
 
 
 def test_the_command_tells_what_is_missing(tmp_path):

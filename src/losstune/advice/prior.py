@@ -52,8 +52,9 @@ def narrowed(
     """Narrow the search ranges of losses by their winners in similar studies.
 
     A study on the same data set never counts, also with other splits: its winners may have been selected on samples
-    that are in this study's test split. So the ranges depend neither on the study's own results nor on its test split. Identical losses share their winners, so that an
-    A/A control searches the same ranges as its twin. Defaults stay, and with them the first trial of a search.
+    that are in this study's test split. So the ranges depend neither on the study's own results nor on its test split.
+    Identical losses share their winners, so that an A/A control searches the same ranges as its twin. Defaults stay,
+    and with them the first trial of a search.
 
     Args:
         spaces: Search space of each loss.

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from losstune import __version__
-from losstune.cli import advice, compare, losses, settings, study, tracking
+from losstune.cli import advice, compare, losses, pack, settings, study, tracking
 from losstune.cli.output import MAX_COLUMNS, InOrder
 from losstune.core import process_exit
 from losstune.core.errors import LosstuneError, UnfinishedStudyError, printable
@@ -55,6 +55,7 @@ for command in (
     advice.advice,
     tracking.promote,
     losses.losses,
+    pack.pack,
     tracking.track,
     tracking.ui,
     compare.compare,
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(f"losstune: {printable(error.format_message().rstrip('.'))}{more}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):  # click turns the first into the second
-        click.echo("interrupted; finished trainings are kept, and `dvc repro` continues from there", err=True)
+        click.echo("interrupted; finished trainings are kept, and the same command continues from there", err=True)
         code = EXIT_INTERRUPTED
     except (LosstuneError, UnfinishedStudyError) as error:
         if "--debug" in given:

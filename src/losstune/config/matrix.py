@@ -32,8 +32,13 @@ _Values = Annotated[dict[str, Any], Field(description="keys of that section of p
 
 
 class DataOverrides(Section):
-    """What a data set changes in ``params.yaml``."""
+    """What a data set changes in ``params.yaml``.
 
+    Attributes:
+        models: The models that it is combined with; all of them if it names none.
+    """
+
+    models: Annotated[tuple[str, ...], Field(strict=False, description="a list of names of matrix.model")] = ()
     data: _Values = Field(default_factory=dict)
     training: _Values = Field(default_factory=dict)
     losses: Annotated[tuple[str, ...], Field(strict=False, description="a list of loss names")] = ()
@@ -53,7 +58,7 @@ class ModelOverrides(Section):
 
 
 class MatrixSettings(Section):
-    """The data sets and the models; the matrix combines every data set with every model."""
+    """The data sets and the models; the matrix combines every data set with every model, or with those it names."""
 
     data: Annotated[
         dict[str, DataOverrides],
@@ -115,6 +120,9 @@ class Matrix:
                     f"{option}: found {found!r}, expected one of {', '.join(names)} ({MATRIX_FILE})"
                     f"{did_you_mean(found, names)}"
                 )
+        if (data, model) not in self.cells:
+            models = [one for other, one in self.cells if other == data]
+            raise LosstuneError(f"--model: found {model!r}, expected one of {', '.join(models)} with --data {data}")
         return self.cells[data, model]
 
 
@@ -148,7 +156,7 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
         _merged(params, key, changed)
     cells: dict[tuple[str, str], MatrixCell] = {}
     for data in matrix.data:
-        for model in matrix.model:
+        for model in _models(matrix, data, path):
             key = f"{path}: matrix.data.{data} with matrix.model.{model}"
             ours, theirs = changes["data", data], changes["model", model]
             both = sorted(set(_leaves(ours)) & set(_leaves(theirs)))
@@ -167,14 +175,26 @@ def load_matrix(params: Params, path: Path = MATRIX_FILE) -> Matrix:
     return Matrix(cells)
 
 
+def _models(matrix: MatrixSettings, data: str, path: Path) -> list[str]:
+    """Return the models that a data set is combined with, in the order of ``matrix.model``."""
+    wanted = matrix.data[data].models
+    for name in wanted:
+        if name not in matrix.model:
+            raise LosstuneError(
+                f"{path}: matrix.data.{data}.models: found {name!r}, expected one of {', '.join(matrix.model)}"
+                f"{did_you_mean(name, list(matrix.model))}"
+            )
+    return [name for name in matrix.model if not wanted or name in wanted]
+
+
 def _changes(entry: Section) -> dict[str, Any]:
-    return {section: values for section, values in entry.model_dump().items() if values}
+    return {section: values for section, values in entry.model_dump(exclude={"models"}).items() if values}
 
 
 def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
     values = params.model_dump()
     for changed in changes:
-        values = _laid_over(values, changed)
+        values = laid_over(values, changed)
     try:
         merged = Params.model_validate(values)
     except ValidationError as error:
@@ -183,12 +203,12 @@ def _merged(params: Params, source: str, *changes: Mapping[str, Any]) -> Params:
     return merged
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of `below` with the values of `above`, merged section by section."""
     merged = dict(below)
     for key, value in above.items():
         under = None if key in _WHOLE else merged.get(key)
-        merged[key] = _laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = laid_over(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

@@ -1,0 +1,160 @@
+"""``losstune pack run``: write the settings of a pack's cells, run their studies, and judge the claims."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from losstune.config.load import PARAMS_FILE, load_params
+from losstune.config.schema import Params
+from losstune.core.errors import LosstuneError, UnfinishedStudyError
+from losstune.core.files import write_atomically
+from losstune.core.local_code import use_study_folder
+from losstune.data.sources import check_settings
+from losstune.packs import outputs
+from losstune.packs.claims import judge
+from losstune.packs.loading import LoadedPack, PackCell
+from losstune.packs.outputs import PackResults, cell_facts
+from losstune.stages import confirm, features, prepare, report, tune
+from losstune.stages.checked import checked_spaces
+from losstune.stages.layout import RESULTS
+from losstune.verdict.results import Results
+
+MARK = "# Written by `losstune pack run`"
+HEADER = f"{MARK}, which writes it again. To change settings, copy the pack's folder.\n"
+
+
+def run(pack: LoadedPack, folder: Path) -> PackResults:
+    """Run the cells that are not finished, write ``pack.json`` and ``pack.md``, and print the table.
+
+    A cell is finished if its ``results.json`` was made with the pack's settings. Finished trainings of other cells are
+    kept, so that an interrupted pack continues.
+
+    Args:
+        pack: The pack.
+        folder: Where to write: a folder for each cell, and the ledger that they share.
+
+    Raises:
+        LosstuneError: If settings or data are invalid.
+        UnfinishedStudyError: If not every training is finished.
+    """
+    folder = folder.absolute()
+    with _own_code_of(pack):
+        for cell in pack.cells.values():
+            check_cell(pack, cell)
+        for cell in pack.cells.values():
+            if missing_data(pack, cell) is None:
+                _run_cell(pack, cell, folder)
+    found = judged(pack, folder)
+    outputs.write(found, folder)
+    outputs.print_pack(found)
+    return found
+
+
+def judged(pack: LoadedPack, folder: Path) -> PackResults:
+    """Judge the claims by the cells that have run. Trains nothing.
+
+    Raises:
+        LosstuneError: If a ``results.json`` is damaged.
+    """
+    results = {name: read_results(folder / name) for name in pack.cells}
+    missing = {name: missing_data(pack, cell) or "not run" for name, cell in pack.cells.items()}
+    content = pack.content
+    return PackResults(
+        name=pack.name,
+        title=content.title,
+        sources=tuple(source.full for source in content.sources),
+        same=content.same,
+        smaller=content.smaller,
+        cells=tuple(
+            cell_facts(name, content.cells[name].stand_in, results[name], missing[name]) for name in pack.cells
+        ),
+        claims=tuple(
+            judge(claim, cell, results[cell], missing[cell]) for claim in content.claims for cell in claim.cells
+        ),
+    )
+
+
+def check_cell(pack: LoadedPack, cell: PackCell) -> None:
+    """Check what the schema cannot: that losses and model exist, and that the budget pays for the first look.
+
+    Raises:
+        LosstuneError: The message names the file and the cell.
+    """
+    source = f"{pack.file}: cells.{cell.name}"
+    try:
+        check_settings(cell.params.data)
+    except LosstuneError as error:
+        raise LosstuneError(f"{source}: {error}") from None
+    checked_spaces(cell.params, pack.file.parent, source)
+
+
+def missing_data(pack: LoadedPack, cell: PackCell) -> str | None:
+    """Return which data the cell lacks and where it is expected, in words; None if it can run."""
+    needs = pack.content.cells[cell.name].needs
+    if needs is None or (pack.data is not None and (pack.data / needs.path).exists()):
+        return None
+    place = "the folder of --data" if pack.data is None else pack.data
+    return f"not run: needs {needs.data}, as {needs.path} in {place}"
+
+
+def read_results(folder: Path) -> Results | None:
+    """Return the results of a cell; None if it has none.
+
+    Raises:
+        LosstuneError: If the file is damaged.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        return None
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise LosstuneError(f"{path}: is damaged ({error.errors()[0]['msg']}); remove it and run this again") from None
+
+
+def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
+    place = folder / cell.name
+    path = place / PARAMS_FILE
+    if (place / RESULTS).is_file() and path.is_file() and _is_same(load_params(path), cell.params):
+        print(f"{pack.name}, {cell.name}: finished", flush=True)
+        return
+    if path.is_file() and not path.read_text(encoding="utf-8").startswith(MARK):
+        raise LosstuneError(f"{path}: found settings that no pack wrote, expected none; choose another --folder")
+    (place / RESULTS).unlink(missing_ok=True)  # made with other settings
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(dict(cell.values), text)
+    write_atomically(path, HEADER + text.getvalue())
+    print(f"{pack.name}, {cell.name}: in {place}", flush=True)
+    places = cell.params, place, folder
+    try:
+        prepare.run(*places)
+        if cell.params.uses_features:
+            features.run(*places)
+        tune.run(*places)
+        confirm.run(*places)
+    except UnfinishedStudyError as error:
+        raise UnfinishedStudyError(str(error).replace("run `dvc repro`", "run this again")) from None
+    results, _ = report.write(*places)
+    print(results.verdict.sentence, flush=True)
+
+
+def _is_same(found: Params, wanted: Params) -> bool:
+    # Data may lie elsewhere on another machine.
+    data = found.data.model_copy(update={"root": wanted.data.root})
+    return found.model_copy(update={"data": data}) == wanted
+
+
+@contextmanager
+def _own_code_of(pack: LoadedPack) -> Iterator[None]:
+    # References in a user's own pack start in its folder.
+    use_study_folder(None if pack.is_of_library else pack.file.parent)
+    try:
+        yield
+    finally:
+        use_study_folder(None)
