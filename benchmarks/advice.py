@@ -76,8 +76,8 @@ def held_out(
         advice = advise(found[0].data, rest, among=names)
         margin = 100 * found[0].unit
         best = max(0.0, *gains.values())
-        if not names or max(gains[name] for name in names) < best - margin:
-            continue  # cross-entropy alone is the best, and no choice has it
+        if best <= margin:
+            continue  # every choice is with cross-entropy, which is as good as the best
         good = [name for name in names if gains[name] >= best - margin]
         screen = [name for name in names if name in FIXED]
 

@@ -132,3 +132,13 @@ def test_chance_is_that_of_drawing_six_losses():
     assert found.hit == pytest.approx(np.mean([{"loss1", "loss2"} & {*draw} != set() for draw in draws]), abs=0.02)
     missed = [1.2 - max(gains[loss] for loss in draw) for draw in draws]
     assert found.missed == pytest.approx(np.mean(missed), abs=0.02)
+
+
+def test_losses_for_unequal_classes_are_advised_where_classes_are_unequal():
+    found = [
+        verdict(loss, f"study {study}", points=1.0, data=data(f"set{study}", imbalance=imbalance))
+        for study, imbalance in enumerate([1.0, 1.1, 2.0, 10.0, 50.0, 50.0])
+        for loss in ("logit_adjusted", "ldam", "gce")
+    ]
+    assert advise(data(imbalance=1.05), found).chosen == ("gce",)
+    assert set(advise(data(imbalance=20.0), found).chosen) == {"logit_adjusted", "ldam", "gce"}

@@ -110,3 +110,10 @@ def test_a_rival_is_not_chosen_but_counts():
     draws = np.array([[1.0, 0.0, 5.0], [1.0, 0.0, 5.0], [0.0, 1.0, 0.0]])
     assert cover_best(draws, [0, 1], 1, 0.5) == [1]  # the first is far below the rival
     assert cover_best(draws, [0, 1], 6, 0.5) == [1, 0]
+
+
+def test_what_is_given_needs_no_other():
+    draws = np.array([[3.0, 2.9, 0.0], [3.0, 2.9, 0.0], [0.0, 0.1, 1.0]])
+    assert cover_best(draws, [1, 2], 1, 0.5) == [1]
+    assert cover_best(draws, [1, 2], 1, 0.5, given=[0]) == [2]
+    assert cover_best(draws, [0, 1], 2, 0.5, given=[0, 2]) == [0, 1], "all is covered: the higher means are next"

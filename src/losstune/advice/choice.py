@@ -11,6 +11,7 @@ import numpy as np
 
 from losstune.advice.records import Data, Decision, PastVerdict
 from losstune.advice.similarity import LIKE, similarities, similarity
+from losstune.losses.registry import registry
 from losstune.statistics import Effects, Prediction, Spread, cover_best, fit_spread, normal_quantile, predict
 
 NUMBER = 6
@@ -24,6 +25,10 @@ FEWEST_STUDIES, FEWEST_NAMES = 5, 2
 
 FEWEST_OF_LOSS = 2
 """A loss needs verdicts of this many studies to be advised."""
+
+UNEQUAL = 1.2
+"""Losses for unequal classes are advised if the largest class has this many times the samples of the smallest. With
+equal classes they are cross-entropy, or another loss's twin."""
 
 DEFAULT = Spread(shared=1.0, own=1.0)
 WORTH = 0.1
@@ -94,8 +99,8 @@ def advise(
     """Say which losses are worth a trial.
 
     Each loss's difference to cross-entropy on this data is predicted from its verdicts on other data, the more similar
-    the more (:func:`losstune.statistics.predict`). The choice is the set that most probably holds the best loss, or
-    one within the ROPE of it (:func:`losstune.statistics.cover_best`), by draws with a fixed seed.
+    the more (:func:`losstune.statistics.predict`). The choice is the set that, with cross-entropy, most probably holds
+    the best loss or one within the ROPE of it (:func:`losstune.statistics.cover_best`), by draws with a fixed seed.
 
     Args:
         data: Facts about the data.
@@ -111,7 +116,7 @@ def advise(
         by_loss.setdefault(one.loss, []).append(one)
     spread = fit_spread([_effects(found) for found in by_loss.values()], DEFAULT)
     if among is None:
-        losses = sorted(loss for loss, found in by_loss.items() if len(found) >= FEWEST_OF_LOSS)
+        losses = sorted(loss for loss, found in by_loss.items() if len(found) >= FEWEST_OF_LOSS and _fits(loss, data))
     else:
         losses = sorted(among)
     predictions = [_predicted(data, by_loss.get(loss, []), spread) for loss in losses]
@@ -128,6 +133,11 @@ def advise(
         chosen=tuple(losses[place] for place in chosen),
         losses=tuple(sorted(found, key=lambda one: (-one.best, -one.gain, one.loss))),
     )
+
+
+def _fits(loss: str, data: Data) -> bool:
+    spec = registry().get(loss)
+    return spec is None or spec.family != "class prior" or data.imbalance >= UNEQUAL
 
 
 def study_of(verdict: PastVerdict) -> tuple[str, str]:
@@ -148,11 +158,14 @@ def _predicted(data: Data, verdicts: Sequence[PastVerdict], spread: Spread) -> P
 def _chosen(
     losses: Sequence[str], predictions: Sequence[Prediction], number: int
 ) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], list[int]]:
-    """Return draws in units of the ROPE, (draws, losses and cross-entropy), and the places of the chosen losses."""
+    """Return draws in units of the ROPE, (draws, losses and cross-entropy), and the places of the chosen losses.
+
+    Every study trains cross-entropy. So a loss is chosen for the draws in which cross-entropy is not good enough.
+    """
     noise = np.random.default_rng(SEED).standard_normal((NUM_DRAWS, len(losses)))
     means, sds = (np.array([getattr(one, key) for one in predictions]) for key in ("mean", "sd"))
     draws = np.column_stack([np.sinh(means + sds * noise), np.zeros(NUM_DRAWS)])  # cross-entropy differs by nothing
-    return draws, cover_best(draws, range(len(losses)), number, margin=1.0)
+    return draws, cover_best(draws, range(len(losses)), number, margin=1.0, given=[len(losses)])
 
 
 def _loss_advice(

@@ -96,7 +96,9 @@ def predict(effect: Effects, similarity_S: ArrayLike, spread: Spread) -> Predict
     return Prediction(float(weights @ effect.values_S), math.sqrt(max(variance, 0.0)))
 
 
-def cover_best(draws_DL: ArrayLike, allowed: Sequence[int], number: int, margin: float) -> list[int]:
+def cover_best(
+    draws_DL: ArrayLike, allowed: Sequence[int], number: int, margin: float, given: Sequence[int] = ()
+) -> list[int]:
     """Choose columns so that a draw's highest value is probably within `margin` of one of them.
 
     Each step adds the column that raises the share of covered draws most; ties go to the higher mean. The share is
@@ -107,13 +109,14 @@ def cover_best(draws_DL: ArrayLike, allowed: Sequence[int], number: int, margin:
         allowed: Columns that may be chosen; the others count only as rivals.
         number: Of columns to choose; fewer if there are not as many.
         margin: A column covers a draw if it is at most this far below the highest value.
+        given: Columns that are there anyway: what they cover needs no other.
 
     Source:
         Nemhauser, Wolsey & Fisher 1978, *An analysis of approximations for maximizing submodular set functions*.
     """
     draws = np.asarray(draws_DL, dtype=float)
     near_DL = draws >= draws.max(axis=1, keepdims=True) - margin
-    means, open_D = draws.mean(axis=0), np.ones(len(draws), dtype=bool)
+    means, open_D = draws.mean(axis=0), ~near_DL[:, list(given)].any(axis=1)
     chosen: list[int] = []
     while len(chosen) < min(number, len(allowed)):
         rest = [column for column in allowed if column not in chosen]
