@@ -39,6 +39,14 @@ def _thaw():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_verdicts_of_the_developers_own(tmp_path_factory):
+    """Or advice would depend on whose machine this is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data_home")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _share_the_cores():
     """Beside other workers of pytest-xdist PyTorch's threads would wait for each other."""
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -19,7 +19,7 @@ FLOORS = (
     {"training"},
     {"study"},
     {"execution", "tracking", "verdict"},
-    {"report"},
+    {"advice", "report"},
     {"stages"},
     {"packs"},
     {"api", "cli"},

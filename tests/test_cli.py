@@ -116,6 +116,7 @@ def test_help_keeps_its_lines(monkeypatch):
         assert shown == [
             "init",
             "params",
+            "advise",
             "check",
             "cost",
             "prepare",
@@ -126,6 +127,7 @@ def test_help_keeps_its_lines(monkeypatch):
             "fingerprint",
             "study",
             "across",
+            "advice",
             "promote",
             "losses",
             "pack",

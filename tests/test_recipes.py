@@ -63,7 +63,7 @@ NOT_RUN = {
     r"git (add|commit) ": "a commit of the reader's own files: tests/test_own_repository.py",
     r"dvc (push|pull)\b|.*\bs3\.example\.org": "needs a storage elsewhere: tests/test_s3.py, with a server of its own",
     r"ray start |RAY_ADDRESS=": "needs several machines: tests/cluster",
-    r"losstune init (shapes|photos)": "needs the images: tests/stages/test_init.py",
+    r"losstune (init|advise) (shapes|photos)": "needs the images: tests/stages/test_init.py",
     r"mlflow (server|models serve) |curl |export \w+=.*(https?://|…)": "needs a server: tests/tracking/test_server.py",
     r"losstune pack run ": "trains for minutes: tests/packs",
     r"(losstune|make) ui$": "serves until it is ended: tests/tracking/test_ui.py",

@@ -177,7 +177,8 @@ def test_nothing_differs(cells):
     assert "All 25 studies have run." in text
     assert (
         "With correct labels, 0 of 14 comparisons in 7 studies found a loss better than cross_entropy, and no loss is "
-        "better on average over the studies; with 40% wrong training labels, 0 of 28 in 14 studies did. KL divergence, "
+        "better on average over the studies; with 40% wrong training labels, 0 of 28 in 14 studies did; with a long "
+        "tail, 0 of 8 in 4 studies. KL divergence, "
         "which is cross-entropy on hard labels, differs from it in 0 of 25 studies (chance alone gives 1.25 at most), "
         "and KL divergence with Keras's clipping in 0 of 25."
     ) in text
@@ -190,10 +191,11 @@ def test_a_loss_that_is_better_everywhere_with_noise_only(cells, base):
     better = alike(base, (0.05, 0.02, 0.005, "better"))
     noisy = [replace(cell, results=better) if cell.condition in ("sym40", "asym40") else cell for cell in cells]
     text = text_of(noisy)
-    assert "14 of 28 in 14 studies did, most often gce (in 14 of the 14 that have it)" in text
-    assert text.count("On average over the studies, gce (+5.00 [+4.") == 2
+    assert "14 of 28 in 14 studies did, most often gce (14 of 14); with a long tail, 0 of 8 in 4 studies." in text
+    assert text.count("On average over the studies, gce (+5.00 [+4.") == 3
     assert "0 of 14 comparisons in 7 studies" in text
     assert "gce on wine (+5.00 [+3.00, +7.00])" in text
+    assert "rules out a mean advantage of 0.5 points" in text
 
 
 def test_a_claim_on_correct_labels_waits_for_its_repetition(cells, base):
@@ -233,9 +235,9 @@ def test_missing_studies_and_those_without_a_verdict_are_named(cells, base):
     ]
     text = text_of(changed)
     assert "21 of the 25 studies have run. These have not: mnist_tail50, cifar10_tail50, mnist_rgb_tail50 and" in text
-    assert "No study with long tail of 50:1 has run yet." in text
+    assert "No study counts yet: long tail of 50:1." in text
     assert "1 study has no verdict, because a control failed: wine." in text
-    assert "With correct labels, 6 of 7 studies count, with 12 comparisons" in text
+    assert "Correct labels: 6 of 7 studies count, with 12 comparisons" in text
     assert "differs from it in 0 of 21 studies" in text
 
 
@@ -311,3 +313,12 @@ def test_the_committed_page_is_what_the_script_writes():
     for name, svg in drawn.items():
         committed = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
         assert re.sub(r"\d+\.\d+", "", svg) == re.sub(r"\d+\.\d+", "", committed), "run python studies/real/page.py"
+
+
+def test_the_readme_begins_with_what_was_found():
+    """`python docs/quote_results.py` writes it."""
+    lines = (REPOSITORY / "docs/study.md").read_text(encoding="utf-8").splitlines(keepends=True)
+    finding = "".join(line for line in lines if line.startswith("> "))
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- finding of docs/study.md -->\n{finding}<!-- end -->\n" in text[: text.index("## ")]
+    assert finding.count(". ") == 1  # two sentences

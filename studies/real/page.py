@@ -49,6 +49,7 @@ def page(
         condition: findings.pooled_losses(findings.results_of(cells, condition, with_verdict=True))
         for condition in CONDITIONS
     }
+    facts = {cell.name: facts[cell.name] for cell in cells if cell.results is not None and cell.name in facts}
     changes = {cell.title: one for cell in cells if cell.results and (one := findings.tuning(cell.results))}
     sections = [
         _head(cells, pooled),
@@ -139,13 +140,17 @@ def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
         f"with correct labels, {won} of {judged} comparisons in {count(len(clean), 'study', 'studies')} found a loss "
         f"better than {BASELINE}, and {over_all}"
     ]
+    tail = findings.results_of(cells, TAIL, with_verdict=True)
     if noisy:
         won, judged = _won(noisy)
-        top = _most_often(noisy)
+        top = _most_often(noisy, 1)
         parts.append(
             f"with 40% wrong training labels, {won} of {judged} in {count(len(noisy), 'study', 'studies')} did"
             + (f", most often {top}" if top else "")
         )
+    if tail:
+        won, judged = _won(tail)
+        parts.append(f"with a long tail, {won} of {judged} in {count(len(tail), 'study', 'studies')}")
     first = "; ".join(parts)
     counts = {loss: findings.excluding_zero(run, loss) for loss in (KL, KERAS)}
     second = (
@@ -223,7 +228,9 @@ def _repetitions(cells: Sequence[Cell], repeated: Mapping[str, Results]) -> str:
 def _noise(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
     parts = ["## 2. With wrong training labels"]
     parts += [_fill(_summary(cells, (condition,), pooled[condition])) for condition in (SYMMETRIC, ASYMMETRIC)]
+    both = findings.pooled_losses(findings.results_of(cells, SYMMETRIC, ASYMMETRIC, with_verdict=True))
     parts += [
+        _fill(f"Both kinds of noise together, so that most data sets count twice: {_pooled_words(both)}"),
         _caption(
             f"Table 3. Each loss against {BASELINE} with 40% wrong training labels, symmetric and asymmetric. Better / "
             "equivalent / worse / undecided: numbers of studies. Mean difference in points over the studies, with its "
@@ -253,12 +260,13 @@ def _summary(cells: Sequence[Cell], conditions: Sequence[str], pooled: Losses) -
     run = findings.results_of(cells, *conditions, with_verdict=True)
     name = enumeration([CONDITIONS[condition] for condition in conditions])
     if not run:
-        return f"No study with {name} has run yet."
+        return f"No study counts yet: {name}."
     total: Counter[str] = sum(findings.decisions(run).values(), Counter())
     num_cells = sum(cell.condition in conditions for cell in cells)
     lead = (
-        f"With {name}, {len(run)} of {num_cells} studies count, with {total.total()} comparisons: {total['better']} "
-        f"better, {total['equivalent']} equivalent, {total['worse']} worse, {total['undecided']} undecided."
+        f"{name[0].upper()}{name[1:]}: {len(run)} of {num_cells} studies count, with {total.total()} comparisons: "
+        + ", ".join(f"{total[kind]} {kind}" for kind in KINDS)
+        + "."
     )
     claims = [
         f"{loss.loss} on {cell.data} ({_difference(loss.difference)})"
@@ -272,7 +280,7 @@ def _summary(cells: Sequence[Cell], conditions: Sequence[str], pooled: Losses) -
     elif len(claims) <= MOST_NAMED:
         found = f"Better {'is' if len(claims) == 1 else 'are'} {enumeration(claims)}."
     else:
-        found = f"Better in most studies: {_most_often(run)}."
+        found = f"Most often better, with the studies: {_most_often(run, 5)}."
     return f"{lead} {found} {_pooled_words(pooled)}"
 
 
@@ -664,16 +672,17 @@ def _won(run: Iterable[Results]) -> tuple[int, int]:
     return total["better"], total.total()
 
 
-def _most_often(run: Sequence[Results]) -> str:
-    """Return the losses that are better in most studies, with the number of these and of those that have the loss."""
-    wins = {name: found["better"] for name, found in findings.decisions(run).items() if found["better"]}
-    most = max(wins.values(), default=0)
-    names = [
-        f"{name} (in {number} of the {sum(findings.find(results, name) is not None for results in run)} that have it)"
-        for name, number in wins.items()
-        if number == most
-    ]
-    return enumeration(names)
+def _most_often(run: Sequence[Results], number: int) -> str:
+    """Return the losses that are better in most studies, with the numbers of these and of those that have the loss.
+
+    Args:
+        run: The studies.
+        number: Losses to name at most, but all with the same number of studies as the last one.
+    """
+    found = findings.decisions(run)
+    wins = sorted(((-one["better"], -one["better"] / one.total(), name) for name, one in found.items()))
+    named = [win for win in wins if win[0] < 0 and win[0] <= wins[min(number, len(wins)) - 1][0]]
+    return enumeration([f"{name} ({-won} of {found[name].total()})" for won, _, name in named])
 
 
 def _difference(difference: Any) -> str:

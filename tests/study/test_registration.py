@@ -77,6 +77,7 @@ def test_the_terms_cover(section, key, value, term):
 
 
 NEW = {
+    ("tune", "prior"): "advice",
     ("model", "freeze"): "backbone",
     ("model", "backbone_factor"): 0.5,
     ("training", "mixup"): 0.2,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from losstune import __version__
-from losstune.cli import compare, losses, pack, settings, study, tracking
+from losstune.cli import advice, compare, losses, pack, settings, study, tracking
 from losstune.cli.output import MAX_COLUMNS, InOrder
 from losstune.core import process_exit
 from losstune.core.errors import LosstuneError, UnfinishedStudyError, printable
@@ -41,6 +41,7 @@ def cli(debug: bool) -> None:
 for command in (
     settings.init,
     settings.params,
+    advice.advise,
     study.check,
     study.cost,
     study.prepare,
@@ -51,6 +52,7 @@ for command in (
     settings.fingerprint,
     study.study,
     compare.across,
+    advice.advice,
     tracking.promote,
     losses.losses,
     pack.pack,

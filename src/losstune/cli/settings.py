@@ -18,9 +18,13 @@ from losstune.core.gc_pause import collection_paused
     metavar="NAME",
     help="mlp, cnn, resnet, resnet9, torchvision:<builder>, timm:<model>, or my_models.py:build.",
 )
-@click.option("--losses", default="screen", show_default=True, help="A set: screen, robust, imbalanced or all.")
+@click.option(
+    "--losses",
+    metavar="SET",
+    help="screen, robust, imbalanced or all. By default, what `losstune advise` says, or else screen.",
+)
 @click.option("--no-scm", is_flag=True, help="Let DVC do without Git. This is so where there is no Git repository.")
-def init(path: str, model: str | None, losses: str, no_scm: bool) -> None:
+def init(path: str, model: str | None, losses: str | None, no_scm: bool) -> None:
     """Lay out a study in this folder, for the data at PATH.
 
     PATH is a folder of images or of Hugging Face's save_to_disk, an .npz file, a table (.csv, .parquet), the name of a

@@ -29,6 +29,7 @@ class TuneSettings(Section):
     sampler: Literal["sobol", "random", "tpe"] = "sobol"
     scheduler: Literal["fifo", "asha"] = "fifo"
     asha: AshaSettings = Field(default_factory=AshaSettings)
+    prior: Literal["none", "advice"] = "none"
     metric: MetricChoice = "accuracy"
     secondary_metrics: Annotated[
         tuple[MetricChoice, ...], Field(strict=False, description="a list of metrics, as for tune.metric, or []")

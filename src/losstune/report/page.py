@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from losstune.config.schema import Params
@@ -42,6 +42,7 @@ def render_page(
     *,
     commit: str | None,
     versions: Mapping[str, str],
+    narrowed: Sequence[str] = (),
 ) -> str:
     """Return the page as HTML text.
 
@@ -53,6 +54,7 @@ def render_page(
         csv_files: CSV text by file name, see :func:`losstune.report.downloads.csv_files`.
         commit: Commit that trained the models, or None outside Git.
         versions: Version by package or device, in display order.
+        narrowed: The ranges that past winners narrowed, a line for each loss.
     """
     hidden = _HIDDEN - {metric.name for metric in results.secondary_metrics}
     other_metrics = {name: title for name, title in scaled.columns(results).items() if name not in hidden}
@@ -96,6 +98,7 @@ def render_page(
         num_candidates=sum(loss.part == "candidate" and loss.difference is not None for loss in results.losses),
         commit=commit,
         versions=versions,
+        narrowed=narrowed,
     )
 
 

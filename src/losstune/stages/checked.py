@@ -13,9 +13,10 @@ from losstune.stages.identical_losses import identical_lines, known_class_counts
 from losstune.stages.model_fit import check_model, known_input, known_manifest, pretrained_notes
 from losstune.stages.naming import naming
 from losstune.stages.plan_rows import protocol_notes
+from losstune.stages.prior import narrowed_lines, prior_note, prior_spaces
 from losstune.stages.recipe import require_recipe, soft_label_notes
 from losstune.stages.setting_notes import setting_notes
-from losstune.stages.study import check_names
+from losstune.stages.study import centred_spaces, check_names
 from losstune.study.search import Space
 
 
@@ -57,6 +58,8 @@ def hints(params: Params, spaces: Mapping[str, Space], folder: Path) -> list[tup
         return found
     if _may_be_of(params, manifest):
         found += [("labels", line) for line in soft_label_notes(params, manifest)]
+        _, narrowed = prior_spaces(params, manifest, centred_spaces(params, manifest.num_classes, spaces))
+        found += [("prior", line) for line in (*prior_note(params, narrowed), *narrowed_lines(narrowed))]
     lines = imbalance.warnings_on(manifest, params.tune.measure.name, params.report.rope)
     return [*found, *(("classes", line) for line in lines)]
 

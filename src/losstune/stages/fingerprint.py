@@ -65,6 +65,10 @@ def _fingerprint(params: Params, values: Mapping[str, Any], stage: str, keys: tu
     own = _own_data(params) if stage == "prepare" else digests_of(params)
     if stage == "features":
         own = {key: value for key, value in own.items() if key.startswith("model.")}
+    if stage in ("tune", "confirm", "report") and params.tune.prior != "none":
+        from losstune.advice.database import SHIPPED  # which imports SciPy
+
+        code["verdicts.jsonl"] = digest(SHIPPED.read_text(encoding="utf-8"))
     return {
         "losstune": {"version": __version__, "code": digest(code)},
         "own code": own,

@@ -25,7 +25,8 @@ from losstune.core.git import GitError, NoRepositoryError, run_git
 from losstune.core.own_code import RESERVED
 from losstune.data.survey import MUCH_LARGER, Survey, survey
 from losstune.losses.registry import get
-from losstune.losses.tools.sets import SETS, losses_of
+from losstune.losses.tools.sets import CONTROL, SCREEN, SETS, losses_of
+from losstune.stages.advise import advice_for, like_text
 from losstune.stages.fingerprint import SETTINGS
 from losstune.stages.layout import BLOCKS, FINGERPRINTS, METRICS, PLOTS, PREPARED, REPORT, RESULTS, TRIALS
 from losstune.stages.model_fit import require_model
@@ -47,14 +48,14 @@ BUDGET = 1.5
 HEADER = "# What this study chose. `losstune params` shows every other key, with its default and its meaning.\n"
 
 
-def run(folder: Path, path: str, model: str | None, losses: str, *, no_scm: bool) -> Iterator[tuple[str, str]]:
+def run(folder: Path, path: str, model: str | None, losses: str | None, *, no_scm: bool) -> Iterator[tuple[str, str]]:
     """Look at the data, and write ``params.yaml`` and ``dvc.yaml`` where there are none. Overwrites nothing.
 
     Args:
         folder: The study's folder, which is the working directory.
         path: The data: a folder, an ``.npz`` file, a table, a data set's name or the user's own loader.
         model: ``model.name``; None chooses one that fits the data.
-        losses: Name of a set of losses.
+        losses: Name of a set of losses; None for those that past verdicts advise, or else :data:`SCREEN`.
         no_scm: Whether DVC does without Git, even if there is a Git repository.
 
     Yields:
@@ -66,14 +67,21 @@ def run(folder: Path, path: str, model: str | None, losses: str, *, no_scm: bool
     if stage := os.environ.get("DVC_STAGE"):
         raise LosstuneError(f"init: found itself in the DVC stage {stage!r}; expected to be run by hand, once")
     _require_ours(folder)
-    names = losses_of(losses)
+    names = losses_of(losses or SCREEN)
     found = survey(_as_written(path, folder), most_pixels=_most_pixels(model))
+    advice = advice_for(found) if losses is None else None
+    losses = losses or SCREEN
+    if advice is not None and advice.is_enough:
+        names = (*CONTROL, *advice.chosen)
     values = _values(folder, found, model, names, losses)
     params = _checked(values, found)
     yield "data", f"{path}: {found.facts[0]}"
     yield from (("", fact) for fact in found.facts[1:])
     yield "model", params.model.name
-    yield "losses", f"{losses}, {SETS[losses][0]}: {', '.join(names)}"
+    if advice is not None and advice.is_enough:
+        yield "losses", f"advised by {like_text(advice)}: {', '.join(names)}; `losstune advise {path}` says why"
+    else:
+        yield "losses", f"{losses}, {SETS[losses][0]}: {', '.join(names)}"
     if "training" in values:
         yield "labels", "losses that take one class for each sample get its likeliest class (training.soft_labels)"
     if found.imbalance >= MUCH_LARGER and losses != "imbalanced":

@@ -48,6 +48,7 @@ from losstune.stages.layout import (
 )
 from losstune.stages.output_norms import with_output_norms
 from losstune.stages.own import unverified
+from losstune.stages.prior import narrowed_lines
 from losstune.stages.recipe import mixing_note, soft_label_notes
 from losstune.stages.registered import require_registered
 from losstune.stages.run_info import stage_run
@@ -139,6 +140,7 @@ def write(params: Params, folder: Path, root: Path) -> tuple[Results, Diagnostic
         csvs,
         commit=_commit(block_executions),
         versions=facts.versions | hardware,
+        narrowed=narrowed_lines(study.narrowed),
     )
     write_atomically(folder / REPORT, page)
     write_json(folder / RESULTS, results.model_dump(mode="json"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from losstune.advice.prior import Narrowed
 from losstune.config.load import data_path
 from losstune.config.references import references
 from losstune.config.schema import Params
@@ -28,6 +29,7 @@ from losstune.stages.model_fit import SOME_CLASSES, pretrained_notes, require_mo
 from losstune.stages.naming import naming
 from losstune.stages.own import require_loadable
 from losstune.stages.own_checks import check_own
+from losstune.stages.prior import prior_note, prior_spaces
 from losstune.stages.recipe import require_policy_names, require_recipe
 from losstune.study.jobs import Job, make_job
 from losstune.study.provenance import public_versions
@@ -53,6 +55,7 @@ class Study:
         registration: Everything that defines the study.
         versions: Public versions of the libraries that compute the results.
         own: Digest of the user's own code, and of the pretrained weights, by the key that names it.
+        narrowed: Ranges that past winners narrowed, with ``tune.prior: advice``.
         notes: What the user should know before trainings start, a sentence each.
     """
 
@@ -66,6 +69,7 @@ class Study:
     registration: Registration
     versions: dict[str, str]
     own: dict[str, str]
+    narrowed: tuple[Narrowed, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -186,6 +190,7 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
     versions = public_versions((*_libraries(params), *own_code.libraries(references(params).values())))
     device, precision = find_device(params, folder, versions)
     spaces = centred_spaces(params, manifest.num_classes or SOME_CLASSES, spaces)
+    spaces, narrowed = prior_spaces(params, manifest, spaces)
     inputs = features.read_manifest(params, folder, manifest) if params.uses_features else manifest
     training = params.training.model_copy(update={"precision": precision})
     tune = params.tune.with_secondary(SOFT) if manifest.soft_labels is not None else params.tune
@@ -200,7 +205,8 @@ def open_study(params: Params, folder: Path, root: Path, find_device: FindDevice
         registration=registration_of(params, manifest.digest, spaces, own.get("model.weights")),
         versions=versions,
         own=own,
-        notes=tuple(notes),
+        narrowed=narrowed,
+        notes=(*notes, *prior_note(params, narrowed)),
     )
 
 

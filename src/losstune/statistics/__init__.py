@@ -47,12 +47,14 @@ from losstune.statistics.sequential import (
     num_control_blocks,
     sign_bounds,
 )
+from losstune.statistics.similar import Effects, Prediction, Spread, cover_best, fit_spread, predict
 from losstune.statistics.variance import Components, components_of_variance
 from losstune.statistics.weighted import weighted_mean_with_interval
 
 __all__ = [
     "BlockFit",
     "Components",
+    "Effects",
     "Estimate",
     "Expected",
     "Order",
@@ -60,13 +62,16 @@ __all__ = [
     "Pool",
     "PooledDifference",
     "PooledStudy",
+    "Prediction",
     "SearchError",
+    "Spread",
     "Variance",
     "allocate",
     "anytime_difference",
     "blocks_to_differ",
     "blocks_to_match",
     "components_of_variance",
+    "cover_best",
     "debiased_ece",
     "deleted_weights",
     "e_value_one_sided",
@@ -76,6 +81,7 @@ __all__ = [
     "expected_best",
     "first_decision",
     "fit_blocks",
+    "fit_spread",
     "holm",
     "jackknife_form",
     "mean_with_interval",
@@ -85,6 +91,7 @@ __all__ = [
     "num_control_blocks",
     "overtakes",
     "paired_difference",
+    "predict",
     "probability_better",
     "search_errors",
     "search_interval",

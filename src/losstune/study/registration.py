@@ -14,6 +14,7 @@ from typing import Any
 
 from losstune.config.schema import Params
 from losstune.config.settings import ModelSettings, TrainingSettings
+from losstune.config.tune import TuneSettings
 from losstune.core.errors import LosstuneError
 from losstune.core.files import digest, write_atomically
 from losstune.core.records import Row
@@ -27,10 +28,10 @@ ROUNDS_VERSION = 1
 _SECTIONS = ("model", "training", "tune", "confirm", "report")
 _LATER = {
     *("weights", "download", "freeze", "backbone_factor", "mixup", "cutmix", "class_weights", "betas", "clip_norm"),
-    *("accumulation", "step_every", "step_factor", "ema", "patience", "sampling", "soft_labels"),
+    *("accumulation", "step_every", "step_factor", "ema", "patience", "sampling", "soft_labels", "prior"),
 }
-"""Keys of `model` and `training` that earlier versions did not have. At its default, such a key is no term, so that a
-study that does not use it keeps its registration."""
+"""Keys of `model`, `training` and `tune` that earlier versions did not have. At its default, such a key is no term, so
+that a study that does not use it keeps its registration."""
 
 
 class Earlier(Row):
@@ -91,7 +92,7 @@ def registration_of(
         "baseline": params.baseline,
         "selection": rule(params.tune.measure),
     }
-    defaults = {"model": ModelSettings(), "training": TrainingSettings()}
+    defaults = {"model": ModelSettings(), "training": TrainingSettings(), "tune": TuneSettings()}
     for section in _SECTIONS:
         standard = defaults[section].model_dump(mode="json") if section in defaults else {}
         for key, value in values[section].items():

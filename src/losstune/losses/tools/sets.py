@@ -11,6 +11,9 @@ from losstune.losses.spec import LossSpec
 CONTROL = ("cross_entropy", "kl_divergence")
 """The usual baseline, and the loss that equals it on hard labels: the A/A control of every study."""
 
+SCREEN = "screen"
+"""The set to start with, if nothing better is known."""
+
 SMALL_BOUND = 5.0
 """A bound above this does not protect from wrong labels: it is far beyond what a sample usually costs."""
 
@@ -26,7 +29,7 @@ def _is_robust(spec: LossSpec) -> bool:
 
 
 SETS: Mapping[str, tuple[str, Callable[[LossSpec], bool]]] = {
-    "screen": ("a dozen unlike losses, for any network", lambda spec: spec.name in _SCREEN),
+    SCREEN: ("a dozen unlike losses, for any network", lambda spec: spec.name in _SCREEN),
     "robust": ("bounded losses, for wrong labels", lambda spec: spec.name == "label_smoothing" or _is_robust(spec)),
     "imbalanced": (
         "losses that know the class frequencies, and focal, for rare classes",
