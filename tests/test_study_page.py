@@ -273,6 +273,13 @@ def test_times_are_of_the_same_training(tmp_path):
     assert found["commits"] == ["0" * 40]
 
 
+def test_facts_of_studies_without_records_are_kept(tmp_path):
+    (tmp_path / "wine-mlp").mkdir()
+    (tmp_path / "wine-mlp" / "results.json").write_text("{}")
+    known = {"wine-mlp": {"trainings": 3}, "digits-cnn": {"trainings": 4}}
+    assert facts.facts_in(tmp_path, known) == known
+
+
 def test_what_it_costs(cells):
     times = {
         name: {

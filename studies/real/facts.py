@@ -3,7 +3,8 @@
     python facts.py                       # reads studies/*/results, writes facts.json
     python facts.py --studies FOLDER      # of another work tree
 
-The records are in DVC's cache only; facts.json is in Git, so that page.py needs nothing else.
+The records are in DVC's cache only; facts.json is in Git, so that page.py needs nothing else. What it says of studies
+whose records are not here is kept.
 """
 
 from __future__ import annotations
@@ -58,18 +59,23 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
+def facts_in(studies: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of all studies that have results and records, and the known ones of the others."""
+    found = dict(known)
+    for path in studies.glob("*/results.json"):
+        if all((path.parent / "results" / name).exists() for pair in LISTS for name in pair):
+            found[path.parent.name] = facts_of(path.parent)
+    return dict(sorted(found.items()))
+
+
 def main() -> None:
-    """Write the facts of all studies that have records and results."""
+    """Write the facts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=Path, default=HERE / "studies", help="the folder of the studies")
-    studies = parser.parse_args().studies
-    folders = [
-        path.parent
-        for path in sorted(studies.glob("*/results.json"))
-        if all((path.parent / "results" / name).exists() for pair in LISTS for name in pair)
-    ]
-    found = {folder.name: facts_of(folder) for folder in folders}
-    (HERE / "facts.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path = HERE / "facts.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = facts_in(parser.parse_args().studies, known)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"facts.json: {len(found)} studies")
 
 
