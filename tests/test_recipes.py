@@ -65,6 +65,7 @@ NOT_RUN = {
     r"ray start |RAY_ADDRESS=": "needs several machines: tests/cluster",
     r"losstune (init|advise) (shapes|photos)": "needs the images: tests/stages/test_init.py",
     r"mlflow (server|models serve) |curl |export \w+=.*(https?://|…)": "needs a server: tests/tracking/test_server.py",
+    r"make study-real|CELL=digits": "trains for minutes: tests/test_real_study.py",
     r"losstune pack run ": "trains for minutes: tests/packs",
     r"(losstune|make) ui$": "serves until it is ended: tests/tracking/test_ui.py",
     r"dvc (queue |exp run --queue )": "starts workers that outlive it",

@@ -219,7 +219,7 @@ def test_an_effect_of_kl_would_be_told(cells, base):
     expected = 1 - sum(math.comb(25, k) * 0.05**k * 0.95 ** (25 - k) for k in range(5))
     assert expected < 0.05
     assert f"| kl_divergence | 5 of 25 | 1.25 | {expected:.3f} |" in text
-    assert "excludes zero in 5 of 25 studies, more than chance explains" in text
+    assert "excludes zero in 5 of 25 studies, more than chance explains by their number" in text
 
 
 def test_missing_studies_and_those_without_a_verdict_are_named(cells, base):

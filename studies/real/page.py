@@ -158,6 +158,10 @@ def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
         f"studies (chance alone gives {0.05 * counts[KL][1]:.3g} at most), and KL divergence with Keras's clipping "
         f"in {counts[KERAS][0]} of {counts[KERAS][1]}"
     )
+    decided = findings.decisions(run).get(KERAS, Counter())
+    parts = [f"{decided[kind]} call it {kind}" for kind in ("better", "worse") if decided[kind]]
+    if parts:
+        second += f"; of the studies' verdicts, {' and '.join(parts)}"
     return f"{first[0].upper()}{first[1:]}. {second}."
 
 
@@ -327,6 +331,20 @@ def _decision_table(cells: Sequence[Cell], conditions: Sequence[str], pooled: Ma
     return _table(heading, rows)
 
 
+def _claimed(cells: Sequence[Cell], loss: str) -> str:
+    """Return in words what single verdicts claim on a loss, which says more than the number of intervals."""
+    found = [
+        f"{entry.decision} on {cell.title} ({_difference(entry.difference)})"
+        for cell in cells
+        if cell.has_verdict and cell.results is not None
+        if (entry := findings.find(cell.results, loss)) and entry.difference
+        if entry.decision in {"better", "worse"}
+    ]
+    if not found:
+        return ""
+    return f" Single verdicts, each at 5% over all its losses and looks, call it {enumeration(found)}."
+
+
 def _kl(cells: Sequence[Cell]) -> str:
     run = findings.results_of(cells)
     head = "## 4. KL divergence, and clipping"
@@ -355,12 +373,13 @@ def _kl(cells: Sequence[Cell]) -> str:
         words.append((loss, number, among, probability, over_all))
     answers = []
     for loss, number, among, probability, over_all in words:
+        claimed = _claimed(cells, loss)
         more = probability <= 0.05
         mean = "" if over_all is None else f" Its mean difference over the studies is {_interval(over_all)} points."
         answers.append(
             f"The interval of {loss} excludes zero in {number} of {among} studies, "
             + ("more than" if more else "no more than")
-            + f" chance explains ({0.05 * among:.3g} at most).{mean}"
+            + f" chance explains by their number ({0.05 * among:.3g} at most).{mean}{claimed}"
         )
     return "\n\n".join(
         [

@@ -289,13 +289,13 @@ MATRICES: list[tuple[str, str]] = [
     ("x: 1\n", "unknown key 'x' (allowed here: matrix)"),
     ("matrix: {data: {}, model: {a: {}}}", "matrix.data: found an empty section, expected names of data sets"),
     ("matrix: {data: {a: {}}, models: {a: {}}}", "unknown key 'matrix.models'; did you mean 'model'?"),
-    ("matrix: {data: {a: }, model: {b: {}}}", "matrix.data.a: found nothing, expected a section with keys data"),
+    ("matrix: {data: {a: }, model: {b: {}}}", "matrix.data.a: found nothing, expected a section with keys models"),
     ("matrix: {data: {1: {}}, model: {b: {}}}", "matrix.data.1: found 1 as a name, expected text; put it in quotes"),
     ("matrix: {data: {../a: {}}, model: {b: {}}}", "found '../a', expected a name of letters, digits, _ and -"),
     (
         "matrix: {data: {a: {study: {seed: 3}}}, model: {b: {}}}",  # a seed of one's own could be another cell's
-        "unknown key 'matrix.data.a.study' (allowed here: data, training, losses, search_space, budget, tune, confirm, "
-        "report)",
+        "unknown key 'matrix.data.a.study' (allowed here: models, data, training, losses, search_space, budget, tune, "
+        "confirm, report)",
     ),
     (
         "matrix: {data: {a: {training: {epochs: 1}}}, model: {b: {training: {epochs: 2}}}}",
