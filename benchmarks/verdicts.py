@@ -8,10 +8,12 @@ It reads every study in Git: its `results.json`, its registration and the manife
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from losstune.advice.database import SHIPPED, text_of
+from losstune.advice.of_study import BASELINE
 from losstune.core.git import run_git
 from losstune.data import prepared
 from losstune.stages.advice_add import verdicts_in
@@ -24,7 +26,13 @@ def tracked() -> list[Path]:
     """Return the studies in Git, relative to the repository: those with results and the manifest of their data."""
     names = run_git(REPOSITORY, "ls-files").decode().splitlines()
     folders = sorted(Path(name).parent for name in names if Path(name).name == RESULTS.name)
-    return [folder for folder in folders if str(folder / PREPARED / prepared.MANIFEST) in names]
+    known = [folder for folder in folders if str(folder / PREPARED / prepared.MANIFEST) in names]
+    # A pack may compare with another loss, which says nothing about cross-entropy.
+    return [folder for folder in known if _baseline(REPOSITORY / folder) == BASELINE]
+
+
+def _baseline(folder: Path) -> str:
+    return str(json.loads((folder / RESULTS).read_bytes())["baseline"])
 
 
 def main() -> None:
