@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from losstune.advice.records import PastVerdict
 from losstune.core.errors import LosstuneError
 from losstune.core.files import canonical_json, write_atomically
+from losstune.core.text import read_text
 
 SHIPPED = Path(__file__).parent / "verdicts.jsonl"
 """The verdicts of losstune's own studies; `benchmarks/verdicts.py` makes the file."""
@@ -40,14 +41,7 @@ def read(path: Path) -> tuple[PastVerdict, ...]:
     Raises:
         LosstuneError: If it cannot be read; the message names the first bad line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise LosstuneError(f"{path}: no such file; expected a database of verdicts (`losstune advice add`)") from None
-    except UnicodeDecodeError:
-        raise LosstuneError(f"{path}: not text in UTF-8") from None
-    except OSError as error:
-        raise LosstuneError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = read_text(path, "expected a database of verdicts (`losstune advice add`)").splitlines()
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -14,12 +14,12 @@ from losstune.api.settings import SOURCE, data_of, settings_of
 from losstune.api.verdict import Verdict, read_verdict
 from losstune.config.schema import Params
 from losstune.core import live_code
-from losstune.core.errors import LosstuneError, UnfinishedStudyError
+from losstune.core.errors import LosstuneError
 from losstune.core.library_logging import configure_environment
 from losstune.core.local_code import use_study_folder
 from losstune.data.sources import check_settings
 from losstune.losses.spec import LossSpec
-from losstune.stages import confirm, features, prepare, report, tune
+from losstune.stages import whole
 from losstune.stages.device import check_device
 from losstune.stages.study import check_names
 
@@ -116,19 +116,11 @@ class Study:
         """
         configure_environment()
         self._check()
-        places = self._params, self._folder, self._folder
         try:
-            prepare.run(*places, raw=self._raw)
-            if self._params.uses_features:
-                features.run(*places)
-            tune.run(*places)
-            confirm.run(*places)
-            report.write(*places)
+            whole.run(self._params, self._folder, self._folder, self._raw)
         except KeyboardInterrupt:
             print("interrupted; finished trainings are kept: run this again to continue", file=sys.stderr)
             raise
-        except UnfinishedStudyError as error:
-            raise UnfinishedStudyError(str(error).replace("run `dvc repro`", "run this again")) from None
         return read_verdict(self._folder)
 
     def verdict(self) -> Verdict:

@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from losstune.config.messages import explain_validation_error, explain_yaml_error, show
 from losstune.config.schema import Params
 from losstune.core.errors import LosstuneError
+from losstune.core.text import read_text
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -46,16 +47,10 @@ def read_settings(path: Path, *, expected: str) -> dict[str, Any]:
     Raises:
         LosstuneError: If the file is missing, cannot be read, or is not YAML.
     """
+    text = read_text(path, "run losstune in the folder of the study")
     try:
         # YAML 1.2, the version DVC reads and writes: 1e-05 is a number in 1.2, but text in 1.1.
-        text = path.read_text(encoding="utf-8")
         values = YAML(typ="safe", pure=True).load(text)
-    except FileNotFoundError:
-        raise LosstuneError(f"{path}: no such file; run losstune in the folder of the study") from None
-    except UnicodeDecodeError:
-        raise LosstuneError(f"{path}: not text in UTF-8") from None
-    except OSError as error:
-        raise LosstuneError(f"{path}: cannot be read: {error.strerror}") from None
     except YAMLError as error:
         raise LosstuneError(f"{path}: {explain_yaml_error(error, text)}") from None
     except RecursionError:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from losstune.config.load import PARAMS_FILE, load_params
 from losstune.config.schema import Params
-from losstune.core.errors import LosstuneError, UnfinishedStudyError
+from losstune.core.errors import LosstuneError
 from losstune.core.files import write_atomically
 from losstune.core.local_code import use_study_folder
 from losstune.data.sources import check_settings
@@ -20,9 +20,10 @@ from losstune.packs import outputs
 from losstune.packs.claims import judge
 from losstune.packs.loading import LoadedPack, PackCell
 from losstune.packs.outputs import PackResults, cell_facts
-from losstune.stages import confirm, features, prepare, report, tune
+from losstune.stages import whole
 from losstune.stages.checked import checked_spaces
 from losstune.stages.layout import RESULTS
+from losstune.stages.naming import naming
 from losstune.verdict.results import Results
 
 MARK = "# Written by `losstune pack run`"
@@ -87,10 +88,8 @@ def check_cell(pack: LoadedPack, cell: PackCell) -> None:
         LosstuneError: The message names the file and the cell.
     """
     source = f"{pack.file}: cells.{cell.name}"
-    try:
+    with naming(source):
         check_settings(cell.params.data)
-    except LosstuneError as error:
-        raise LosstuneError(f"{source}: {error}") from None
     checked_spaces(cell.params, pack.file.parent, source)
 
 
@@ -131,17 +130,7 @@ def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:
     YAML(typ="safe", pure=True).dump(dict(cell.values), text)
     write_atomically(path, HEADER + text.getvalue())
     print(f"{pack.name}, {cell.name}: in {place}", flush=True)
-    places = cell.params, place, folder
-    try:
-        prepare.run(*places)
-        if cell.params.uses_features:
-            features.run(*places)
-        tune.run(*places)
-        confirm.run(*places)
-    except UnfinishedStudyError as error:
-        raise UnfinishedStudyError(str(error).replace("run `dvc repro`", "run this again")) from None
-    results, _ = report.write(*places)
-    print(results.verdict.sentence, flush=True)
+    print(whole.run(cell.params, place, folder).verdict.sentence, flush=True)
 
 
 def _is_same(found: Params, wanted: Params) -> bool:

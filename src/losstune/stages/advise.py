@@ -20,6 +20,7 @@ from losstune.losses.registry import registry
 from losstune.losses.tools.sets import CONTROL, SCREEN, losses_of
 from losstune.stages.model_fit import known_manifest
 from losstune.tracking import data_name
+from losstune.verdict.wording import count
 
 MOST_PIXELS = 64
 TRAINING_SHARE = 0.64
@@ -46,7 +47,7 @@ def rows(path: str, noise: float | None, files: Iterable[Path]) -> Iterator[tupl
     data = data_at(path, noise)
     yield "data", f"{data.name}: {_described(data)}"
     advice = advise(data, _of_catalogue(verdicts))
-    yield "evidence", f"{_count(advice.num_studies, 'study', 'studies')} in the database; {like_text(advice)}"
+    yield "evidence", f"{count(advice.num_studies, 'study', 'studies')} in the database; {like_text(advice)}"
     if advice.is_enough:
         yield from _evidence(advice)
         names = (*CONTROL, *advice.chosen)
@@ -75,7 +76,7 @@ def like_text(advice: Advice) -> str:
     """Return how many studies are like the user's, such as ``9 studies like this (digits, mnist)``."""
     # A database may be someone else's, and a terminal obeys control characters.
     names = f" ({printable(', '.join(advice.names_like))})" if advice.names_like else ""
-    return f"{_count(advice.num_like, 'study', 'studies')} like this{names}"
+    return f"{count(advice.num_like, 'study', 'studies')} like this{names}"
 
 
 def data_at(path: str, noise: float | None) -> Data:
@@ -178,13 +179,9 @@ def _evidence(advice: Advice) -> Iterator[tuple[str, str]]:
 
 def _line(one: LossAdvice) -> str:
     decided = ", ".join(f"{decision} in {one.decisions[decision]}" for decision in ORDER if decision in one.decisions)
-    tried = f"{_count(one.num_like, 'study', 'studies')} like this" + (f": {decided}" if decided else "")
+    tried = f"{count(one.num_like, 'study', 'studies')} like this" + (f": {decided}" if decided else "")
     points = [100 * USUAL_ROPE * value for value in (one.gain, one.low, one.high)]
     return (
         f"{one.loss}: {tried}; expected {points[0]:+.1f} points [{points[1]:+.1f}, {points[2]:+.1f}], better with "
         f"{100 * one.better:.0f}%"
     )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
