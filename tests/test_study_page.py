@@ -198,16 +198,37 @@ def test_a_loss_that_is_better_everywhere_with_noise_only(cells, base):
     assert "rules out a mean advantage of 0.5 points" in text
 
 
-def test_a_claim_on_correct_labels_waits_for_its_repetition(cells, base):
+def test_a_claim_waits_for_its_repetition(cells, base):
     claim = alike(base, (0.03, 0.01, 0.002, "better"))
-    one = [replace(cell, results=claim) if cell.name == "wine-mlp" else cell for cell in cells]
-    text = text_of(one)
+    some = [replace(cell, results=claim) if cell.name in {"wine-mlp", "digits_sym40-cnn"} else cell for cell in cells]
+    text = text_of(some)
     assert "Better is gce on wine (+3.00 [+2.00, +4.00])." in text
     assert "1 of 14 comparisons in 7 studies" in text
     assert "no loss is better on average" in text
-    assert "| wine | gce | +3.00 [+2.00, +4.00] | not run: `make study-real AGAIN=wine` | |" in text
-    again_found = text_of(one, repeated={"wine": alike(base, (0.001, 0.01, 0.002, "undecided"))})
+    assert "2 studies have 2 claims of a better loss. Not repeated: digits_sym40 and wine" in text
+    assert "Table 4." not in text
+    again_found = text_of(some, repeated={"wine": alike(base, (0.001, 0.01, 0.002, "undecided"))})
+    assert (
+        "Of 1 claim there: 1 undecided in the repetition. Its estimate is smaller than the first one 1 of 1 times."
+        in (again_found.replace("\n", " "))
+    )
+    assert "Not repeated: digits_sym40 (`make" in again_found
     assert "| wine | gce | +3.00 [+2.00, +4.00] | +0.10 [-0.90, +1.10] | undecided |" in again_found
+
+
+def test_claims_of_repetitions_alone_are_named(cells, base):
+    claim = alike(base, (0.03, 0.01, 0.002, "better"))
+    wine = [replace(cell, results=claim) if cell.name == "wine-mlp" else cell for cell in cells]
+    text = text_of(wine, repeated={"wine": claim, "mnist": claim}).replace("\n", " ")
+    assert "2 studies were repeated" in text
+    assert (
+        "Of 1 claim there: 1 better in the repetition. Its estimate is smaller than the first one 0 of 1 times." in text
+    )
+    assert "New in the repetitions: gce on mnist (+3.00 [+2.00, +4.00])." in text
+
+
+def test_without_claims_there_is_nothing_to_repeat(cells, base):
+    assert "No study found a better loss, so there is no claim to repeat." in text_of(cells)
 
 
 def test_an_effect_of_kl_would_be_told(cells, base):

@@ -20,6 +20,7 @@ from losstune.verdict.results import LossResult, Results
 
 HERE = Path(__file__).resolve().parent
 BASELINE = "cross_entropy"
+KL, KERAS = "kl_divergence", "keras_kl_divergence"
 CLEAN, SYMMETRIC, ASYMMETRIC, TAIL = "clean", "sym40", "asym40", "tail50"
 CONDITIONS = {
     CLEAN: "correct labels",
@@ -112,6 +113,50 @@ def candidates(results: Results) -> list[LossResult]:
 def find(results: Results, loss: str) -> LossResult | None:
     """Return a loss's entry, or None if the study lacks it."""
     return next((one for one in results.losses if one.loss == loss), None)
+
+
+def claims(cell: Cell) -> list[LossResult]:
+    """Return the losses that a study with a verdict found better than the baseline."""
+    if cell.results is None or not cell.has_verdict:
+        return []
+    return [loss for loss in candidates(cell.results) if loss.decision == "better"]
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """A claim of a better loss, and what the repeated study says of that loss.
+
+    Attributes:
+        title: The study.
+        first: The claim.
+        second: The loss in the repetition.
+    """
+
+    title: str
+    first: LossResult
+    second: LossResult
+
+    @property
+    def is_smaller(self) -> bool:
+        """Whether the second estimate is smaller."""
+        both = self.first.difference, self.second.difference
+        return bool(both[0] and both[1] and both[1].mean < both[0].mean)
+
+
+def repetitions(cells: Iterable[Cell], repeated: Mapping[str, Results]) -> list[Repetition]:
+    """Return the claims of the studies that were repeated.
+
+    Args:
+        cells: All studies.
+        repeated: Results of the repetitions by the title of the study.
+    """
+    return [
+        Repetition(cell.title, loss, second)
+        for cell in cells
+        if cell.title in repeated
+        for loss in claims(cell)
+        if (second := find(repeated[cell.title], loss.loss))
+    ]
 
 
 def decisions(all_results: Iterable[Results]) -> dict[str, Counter[str]]:
