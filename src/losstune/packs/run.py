@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from losstune.config.load import PARAMS_FILE, load_params
@@ -20,7 +19,7 @@ from losstune.packs import outputs
 from losstune.packs.claims import judge
 from losstune.packs.loading import LoadedPack, PackCell
 from losstune.packs.outputs import PackResults, cell_facts
-from losstune.stages import whole
+from losstune.stages import report, whole
 from losstune.stages.checked import checked_spaces
 from losstune.stages.layout import RESULTS
 from losstune.stages.naming import naming
@@ -63,7 +62,7 @@ def judged(pack: LoadedPack, folder: Path) -> PackResults:
     Raises:
         LosstuneError: If a ``results.json`` is damaged.
     """
-    results = {name: read_results(folder / name) for name in pack.cells}
+    results = {name: _results(folder / name) for name in pack.cells}
     missing = {name: missing_data(pack, cell) or "not run" for name, cell in pack.cells.items()}
     content = pack.content
     return PackResults(
@@ -102,19 +101,11 @@ def missing_data(pack: LoadedPack, cell: PackCell) -> str | None:
     return f"not run: needs {needs.data}, as {needs.path} in {place}"
 
 
-def read_results(folder: Path) -> Results | None:
-    """Return the results of a cell; None if it has none.
-
-    Raises:
-        LosstuneError: If the file is damaged.
-    """
-    path = folder / RESULTS
-    if not path.is_file():
+def _results(place: Path) -> Results | None:
+    if not (place / RESULTS).is_file():
         return None
-    try:
-        return Results.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise LosstuneError(f"{path}: is damaged ({error.errors()[0]['msg']}); remove it and run this again") from None
+    with naming(str(place)):
+        return report.read_results(place, "remove it and run this again")
 
 
 def _run_cell(pack: LoadedPack, cell: PackCell, folder: Path) -> None:

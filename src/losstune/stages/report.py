@@ -170,8 +170,12 @@ def show(study: Study) -> TrackingSummary:
     )
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: Path, remedy: str = "run `dvc repro`") -> Results:
     """Read ``results.json``.
+
+    Args:
+        folder: The study's folder.
+        remedy: What the message advises.
 
     Raises:
         LosstuneError: If it is missing or damaged.
@@ -179,7 +183,7 @@ def read_results(folder: Path) -> Results:
     try:
         return Results.model_validate_json((folder / RESULTS).read_bytes())
     except (OSError, ValidationError) as error:
-        raise LosstuneError(f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); run `dvc repro`") from None
+        raise LosstuneError(f"{RESULTS}: cannot be read ({str(error).splitlines()[0]}); {remedy}") from None
 
 
 def _code_facts(study: Study) -> CodeFacts:

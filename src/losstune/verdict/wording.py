@@ -92,10 +92,13 @@ class Units:
         return float(self._number(value)) == 0.0
 
     def interval(self, low: float, high: float) -> str:
-        """Return ``[-0.10, +0.50]``, or a text if a bound is infinite."""
+        """Return ``[-0.10, +0.50]``, or a text if a bound is infinite.
+
+        A bound that rounds to zero keeps its sign: ``[-0.00, +0.50]`` includes zero, ``[+0.00, +0.50]`` does not.
+        """
         if math.isinf(low) or math.isinf(high):
             return "[unbounded]"
-        return f"[{self.difference(low)}, {self.difference(high)}]"
+        return f"[{self._number(low + 0.0, '+')}, {self._number(high + 0.0, '+')}]"
 
     def with_interval(self, mean: float, low: float, high: float) -> str:
         """Return ``+0.31 [+0.08, +0.56]``."""
