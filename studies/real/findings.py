@@ -28,6 +28,8 @@ CONDITIONS = {
     ASYMMETRIC: "40% asymmetric noise",
     TAIL: "long tail of 50:1",
 }
+ROPE = 0.005
+"""As in params.yaml."""
 FEWEST = 3
 """Studies that a pooled estimate needs: with fewer, nothing is known about how much studies differ."""
 _SMALLEST_ERROR = 1e-6
@@ -213,6 +215,16 @@ def pooled_losses(all_results: Sequence[Results]) -> dict[str, tuple[Pooled, flo
     adjusted = holm([one.p_value for one in found.values()]) if found else []
     order = sorted(zip(found, adjusted, strict=True), key=lambda pair: -found[pair[0]].mean)
     return {name: (found[name], float(p_value)) for name, p_value in order}
+
+
+def total(all_results: Iterable[Results]) -> Counter[str]:
+    """Return how many comparisons have which decision."""
+    return sum(decisions(all_results).values(), Counter())
+
+
+def num_without_advantage(pooled: Mapping[str, tuple[Pooled, float]]) -> int:
+    """Return for how many losses the interval of the mean lies below the ROPE."""
+    return sum(one.high < ROPE for one, _ in pooled.values())
 
 
 def excluding_zero(all_results: Iterable[Results], loss: str) -> tuple[int, int]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from findings import Pooled
+from findings import ROPE, Pooled
 
 from losstune.verdict.wording import Units
 
-UNITS = Units("accuracy", rope=0.005)
+UNITS = Units("accuracy", rope=ROPE)
 
 
 def difference(found: Any) -> str:

@@ -23,7 +23,7 @@ import markup
 import verdict_sections
 from again import SUFFIX
 from findings import ASYMMETRIC, BASELINE, CLEAN, CONDITIONS, KERAS, KL, SYMMETRIC, TAIL, Cell
-from verdict_sections import Losses
+from verdict_sections import KINDS, Losses
 
 from losstune.verdict.results import Results
 from losstune.verdict.wording import count, enumeration
@@ -118,46 +118,54 @@ def _head(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
 
 
 def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
-    """Return what was found, in two sentences."""
+    """Return what was found, in some sentences."""
     clean = findings.results_of(cells, CLEAN, with_verdict=True)
     noisy = findings.results_of(cells, SYMMETRIC, ASYMMETRIC, with_verdict=True)
-    run = findings.results_of(cells)
-    won, judged = verdict_sections.num_won(clean)
-    better = [name for name, (one, p_holm) in pooled[CLEAN].items() if one.mean > 0 and p_holm <= 0.05]
-    over_all = (
-        f"{enumeration(better)} {'is' if len(better) == 1 else 'are'} better on average over the studies"
-        if better
-        else "no loss is better on average over the studies"
-        if pooled[CLEAN]
-        else "there are too few studies for an average"
-    )
-    parts = [
-        f"with correct labels, {won} of {judged} comparisons in {count(len(clean), 'study', 'studies')} found a loss "
-        f"better than {BASELINE}, and {over_all}"
-    ]
     tail = findings.results_of(cells, TAIL, with_verdict=True)
+    total = findings.total(clean)
+    others = enumeration([f"{total[kind]} {kind}" for kind in KINDS[1:]])
+    sentences = [
+        f"With correct labels, {total['better']} of {total.total()} comparisons in "
+        f"{count(len(clean), 'study', 'studies')} found a loss better than {BASELINE} ({others})",
+        _average(pooled[CLEAN]),
+    ]
     if noisy:
-        won, judged = verdict_sections.num_won(noisy)
-        top = verdict_sections.most_often(noisy, 1)
-        parts.append(
-            f"with 40% wrong training labels, {won} of {judged} in {count(len(noisy), 'study', 'studies')} did"
-            + (f", most often {top}" if top else "")
+        total, top = findings.total(noisy), verdict_sections.most_often(noisy, 1)
+        sentences.append(
+            f"With 40% wrong training labels, {total['better']} of {total.total()} in "
+            f"{count(len(noisy), 'study', 'studies')} found a better one" + (f", most often {top}" if top else "")
         )
     if tail:
-        won, judged = verdict_sections.num_won(tail)
-        parts.append(f"with a long tail, {won} of {judged} in {count(len(tail), 'study', 'studies')}")
-    first = "; ".join(parts)
+        total = findings.total(tail)
+        sentences.append(
+            f"With a long tail, {total['better']} of {total.total()} in {count(len(tail), 'study', 'studies')} did"
+        )
+    sentences.append(_finding_on_kl(findings.results_of(cells)))
+    return "".join(f"{sentence}. " for sentence in sentences).rstrip()
+
+
+def _average(pooled: Losses) -> str:
+    """Return what holds on average over the studies."""
+    if not pooled:
+        return "There are too few studies for an average"
+    better = [name for name, (one, p_holm) in pooled.items() if one.mean > 0 and p_holm <= 0.05]
+    who = f"{enumeration(better)} {'is' if len(better) == 1 else 'are'}" if better else "No loss is"
+    return (
+        f"{who} better on average over the studies, and for {findings.num_without_advantage(pooled)} of {len(pooled)} "
+        "losses, the average rules out an advantage of 0.5 points"
+    )
+
+
+def _finding_on_kl(run: Sequence[Results]) -> str:
     counts = {loss: findings.excluding_zero(run, loss) for loss in (KL, KERAS)}
-    second = (
+    text = (
         f"KL divergence, which is cross-entropy on hard labels, differs from it in {counts[KL][0]} of {counts[KL][1]} "
         f"studies (chance alone gives {0.05 * counts[KL][1]:.3g} at most), and KL divergence with Keras's clipping "
         f"in {counts[KERAS][0]} of {counts[KERAS][1]}"
     )
     decided = findings.decisions(run).get(KERAS, Counter())
     parts = [f"{decided[kind]} call it {kind}" for kind in ("better", "worse") if decided[kind]]
-    if parts:
-        second += f"; of the studies' verdicts, {' and '.join(parts)}"
-    return f"{first[0].upper()}{first[1:]}. {second}."
+    return text + (f"; of the studies' verdicts, {' and '.join(parts)}" if parts else "")
 
 
 def repeated_in(studies: Path, cells: Iterable[Cell]) -> dict[str, Results]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import findings
@@ -259,7 +259,7 @@ def _summary(cells: Sequence[Cell], conditions: Sequence[str], pooled: Losses) -
     name = enumeration([CONDITIONS[condition] for condition in conditions])
     if not run:
         return f"No study counts yet: {name}."
-    total: Counter[str] = sum(findings.decisions(run).values(), Counter())
+    total = findings.total(run)
     num_cells = sum(cell.condition in conditions for cell in cells)
     lead = (
         f"{name[0].upper()}{name[1:]}: {len(run)} of {num_cells} studies count, with {total.total()} comparisons: "
@@ -288,7 +288,6 @@ def _pooled_words(pooled: Losses) -> str:
     better = [f"{name} ({markup.interval(one)})" for name, one in significant.items() if one.mean > 0]
     worse = [f"{name} ({markup.interval(one)})" for name, one in significant.items() if one.mean < 0]
     best, (one, p_holm) = next(iter(pooled.items()))
-    below = sum(one.high < markup.UNITS.rope for one, _ in pooled.values())
     words = [
         f"On average over the studies, {enumeration(better)} {'is' if len(better) == 1 else 'are'} better."
         if better
@@ -297,7 +296,8 @@ def _pooled_words(pooled: Losses) -> str:
     ]
     if worse:
         words.append(f"Worse on average: {enumeration(worse)}.")
-    words.append(f"For {below} of {len(pooled)} losses, the interval rules out a mean advantage of 0.5 points.")
+    number = findings.num_without_advantage(pooled)
+    words.append(f"For {number} of {len(pooled)} losses, the interval rules out a mean advantage of 0.5 points.")
     return " ".join(words)
 
 
@@ -322,12 +322,6 @@ def _decision_table(cells: Sequence[Cell], conditions: Sequence[str], pooled: Ma
             row += [markup.interval(one[0]), p_value(one[1])] if one else ["-", "-"]
         rows.append(row)
     return markup.table(heading, rows)
-
-
-def num_won(run: Iterable[Results]) -> tuple[int, int]:
-    """Return how many comparisons found a better loss, and how many there are."""
-    total: Counter[str] = sum(findings.decisions(run).values(), Counter())
-    return total["better"], total.total()
 
 
 def most_often(run: Sequence[Results], number: int) -> str:
