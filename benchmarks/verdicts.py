@@ -15,6 +15,7 @@ from pathlib import Path
 from losstune.advice.database import SHIPPED, text_of
 from losstune.advice.of_study import BASELINE
 from losstune.core.git import run_git
+from losstune.core.metric import METRICS
 from losstune.data import prepared
 from losstune.stages.advice_add import verdicts_in
 from losstune.stages.layout import PREPARED, RESULTS
@@ -27,12 +28,13 @@ def tracked() -> list[Path]:
     names = run_git(REPOSITORY, "ls-files").decode().splitlines()
     folders = sorted(Path(name).parent for name in names if Path(name).name == RESULTS.name)
     known = [folder for folder in folders if str(folder / PREPARED / prepared.MANIFEST) in names]
-    # A pack may compare with another loss, which says nothing about cross-entropy.
-    return [folder for folder in known if _baseline(REPOSITORY / folder) == BASELINE]
+    return [folder for folder in known if _is_comparable(REPOSITORY / folder)]
 
 
-def _baseline(folder: Path) -> str:
-    return str(json.loads((folder / RESULTS).read_bytes())["baseline"])
+def _is_comparable(folder: Path) -> bool:
+    """Return whether the study compares with cross-entropy in a metric of losstune's; a study of a pack may not."""
+    results = json.loads((folder / RESULTS).read_bytes())
+    return results["baseline"] == BASELINE and results["metric"] in METRICS
 
 
 def main() -> None:

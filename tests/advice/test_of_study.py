@@ -91,6 +91,11 @@ def test_losses_of_the_users_own_are_left_out(raw, manifest):
     assert len(lines(raw, manifest)) == len(raw["losses"]) - 1
 
 
+def test_a_metric_of_the_users_own_is_an_error(raw, manifest):
+    with pytest.raises(LosstuneError, match=r"results\.json: metric: found 'mean_iou', expected one of losstune's"):
+        lines(raw | {"metric": "mean_iou"}, manifest)
+
+
 def test_another_baseline_is_an_error(raw, manifest):
     with pytest.raises(LosstuneError, match=r"results\.json: baseline: found 'gce', expected cross_entropy"):
         lines(raw | {"baseline": "gce"}, manifest)

@@ -4,7 +4,7 @@ import pytest
 
 from losstune.losses.registry import registry
 from losstune.packs.loading import BUNDLED, library_names, load_pack
-from losstune.packs.run import check_cell, missing_data
+from losstune.packs.run import check_cell, missing_data, own_code_of
 from losstune.study.plan_size import num_controls
 
 PACKS = library_names()
@@ -20,7 +20,8 @@ def test_the_library_has_the_prior_studies():
 def test_settings_of_a_pack_are_valid_and_its_losses_exist(name, tmp_path):
     pack = load_pack(name)
     for cell in pack.cells.values():
-        check_cell(pack, cell)  # losses, model, and that the budget pays for the first look
+        with own_code_of(pack):
+            check_cell(pack, cell)  # losses, model, and that the budget pays for the first look
         assert set(cell.params.loss_names) <= registry().keys()
         assert cell.params.is_pooled
         assert not cell.params.data.download

@@ -9,6 +9,7 @@ from typing import Any
 from losstune.advice.facts import data_of
 from losstune.advice.records import Data, PastVerdict, Winner
 from losstune.core.errors import LosstuneError
+from losstune.core.metric import METRICS
 from losstune.data.manifest import Manifest
 from losstune.losses.registry import registry
 from losstune.statistics import normal_quantile
@@ -32,11 +33,16 @@ def verdicts_of(
         commit: Commit of the results; None outside of Git.
 
     Raises:
-        LosstuneError: If the study says nothing that could be compared: with another baseline, or without samples.
+        LosstuneError: If the study says nothing that could be compared: with another baseline, without samples, or with
+            a metric of the user's own.
     """
     if results.baseline != BASELINE:
         raise LosstuneError(
             f"results.json: baseline: found {results.baseline!r}, expected {BASELINE}: the database compares with it"
+        )
+    if results.metric not in METRICS:
+        raise LosstuneError(
+            f"results.json: metric: found {results.metric!r}, expected one of losstune's: yours means nothing elsewhere"
         )
     if not manifest.has_samples:
         raise LosstuneError("results.json: only the training loop knows the samples, expected data that losstune reads")

@@ -58,11 +58,6 @@ class LoadedPack:
     cells: Mapping[str, PackCell]
     data: Path | None = None
 
-    @property
-    def is_of_library(self) -> bool:
-        """Whether losstune brings it."""
-        return self.file.parent.parent == LIBRARY
-
 
 def library_names() -> list[str]:
     """Return the names of the packs that losstune brings."""

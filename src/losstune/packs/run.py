@@ -44,7 +44,7 @@ def run(pack: LoadedPack, folder: Path) -> PackResults:
         UnfinishedStudyError: If not every training is finished.
     """
     folder = folder.absolute()
-    with _own_code_of(pack):
+    with own_code_of(pack):
         for cell in pack.cells.values():
             check_cell(pack, cell)
         for cell in pack.cells.values():
@@ -131,9 +131,9 @@ def _is_same(found: Params, wanted: Params) -> bool:
 
 
 @contextmanager
-def _own_code_of(pack: LoadedPack) -> Iterator[None]:
-    # References in a user's own pack start in its folder.
-    use_study_folder(None if pack.is_of_library else pack.file.parent)
+def own_code_of(pack: LoadedPack) -> Iterator[None]:
+    """Let references to code, such as ``my_losses.py:tilted``, start in the pack's folder."""
+    use_study_folder(pack.file.parent)
     try:
         yield
     finally:
