@@ -10,7 +10,6 @@ def test_a_pack_of_ones_own_is_a_folder(values, write_pack, tmp_path):
     pack = load_pack(str(write_pack(values)))
     assert pack.name == "mine"
     assert list(pack.cells) == ["clean", "noisy", "published"]
-    assert not pack.is_of_library
     clean, noisy, _ = (cell.params for cell in pack.cells.values())
     assert noisy.data.label_noise == 0.4
     assert clean.data.label_noise == 0.0

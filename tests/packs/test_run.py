@@ -48,6 +48,20 @@ def test_a_pack_of_ones_own_runs_to_its_table(folder, tmp_path):
     assert json.loads((tmp_path / "out" / "pack.json").read_text()) == pack
 
 
+def test_code_of_a_pack_lies_beside_it(folder, values, write_pack, tmp_path):
+    values["params"]["losses"].append("mine.py:doubled")
+    values["claims"][0] |= {"cells": ["clean"], "loss": "doubled"}
+    write_pack(values)
+    (folder / "mine.py").write_text(
+        "from torch.nn.functional import cross_entropy\n\n\n"
+        "def doubled(logits, target):\n    return 2 * cross_entropy(logits, target, reduction='none')\n"
+    )
+    losstune(tmp_path, "pack", "run", "mine")
+    results = json.loads((tmp_path / "packs" / "mine" / "clean" / "results.json").read_text())
+    assert [loss["loss"] for loss in results["losses"] if loss["loss"] == "doubled"]
+    assert json.loads((tmp_path / "packs" / "mine" / "pack.json").read_text())["claims"][0]["loss"] == "doubled"
+
+
 def test_changed_settings_run_again(folder, values, write_pack, tmp_path):
     losstune(tmp_path, "pack", "run", "mine")
     values["params"]["losses"].append("gce")
