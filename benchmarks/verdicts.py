@@ -32,7 +32,13 @@ def tracked() -> list[Path]:
 
 
 def _is_comparable(folder: Path) -> bool:
-    """Return whether the study compares with cross-entropy in a metric of losstune's; a study of a pack may not."""
+    """Return whether the study compares with cross-entropy in a metric of losstune's, and repeats no other study.
+
+    Some studies of packs do neither. Only studies with a claim were repeated, so that their repetitions would count these
+    data sets twice.
+    """
+    if "_again-" in folder.name:
+        return False
     results = json.loads((folder / RESULTS).read_bytes())
     return results["baseline"] == BASELINE and results["metric"] in METRICS
 

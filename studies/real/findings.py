@@ -139,6 +139,16 @@ class Repetition:
     second: LossResult
 
     @property
+    def is_found(self) -> bool:
+        """Whether the repetition calls the loss better, too."""
+        return self.second.decision == "better"
+
+    @property
+    def has_same_sign(self) -> bool:
+        """Whether the second estimate is positive, too."""
+        return bool(self.second.difference and self.second.difference.mean > 0)
+
+    @property
     def is_smaller(self) -> bool:
         """Whether the second estimate is smaller."""
         both = self.first.difference, self.second.difference

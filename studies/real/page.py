@@ -49,7 +49,7 @@ def page(
     facts = {cell.name: facts[cell.name] for cell in cells if cell.results is not None and cell.name in facts}
     changes = {cell.title: one for cell in cells if cell.results and (one := findings.tuning(cell.results))}
     sections = [
-        _head(cells, pooled),
+        _head(cells, pooled, repeated),
         verdict_sections.clean(cells, pooled[CLEAN]),
         verdict_sections.noise(cells, pooled),
         verdict_sections.tail(cells, pooled[TAIL]),
@@ -72,7 +72,7 @@ def page(
     return "\n\n".join(sections) + "\n", drawn
 
 
-def _head(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
+def _head(cells: Sequence[Cell], pooled: Mapping[str, Losses], repeated: Mapping[str, Results]) -> str:
     run = findings.results_of(cells)
     missing = [cell.title for cell in cells if cell.results is None]
     so_far = (
@@ -91,7 +91,7 @@ def _head(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
     return "\n\n".join(
         [
             "# Is any loss better than cross-entropy?",
-            markup.quote(_finding(cells, pooled)),
+            markup.quote(_finding(cells, pooled, repeated)),
             markup.fill(
                 "losstune asked this on seven data sets: handwritten digits (scikit-learn's and MNIST), CIFAR-10, "
                 "features of a frozen backbone for samples of the last two, and two tables. Each was trained with "
@@ -117,7 +117,7 @@ def _head(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
     )
 
 
-def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
+def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses], repeated: Mapping[str, Results]) -> str:
     """Return what was found, in some sentences."""
     clean = findings.results_of(cells, CLEAN, with_verdict=True)
     noisy = findings.results_of(cells, SYMMETRIC, ASYMMETRIC, with_verdict=True)
@@ -139,6 +139,17 @@ def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses]) -> str:
         total = findings.total(tail)
         sentences.append(
             f"With a long tail, {total['better']} of {total.total()} in {count(len(tail), 'study', 'studies')} did"
+        )
+    pairs = findings.repetitions(cells, repeated)
+    if pairs:
+        again = [
+            f"{sum(pair.is_found for pair in some)} of {len(some)} {name}"
+            for name, is_clean in (("with correct labels", True), ("otherwise", False))
+            if (some := [pair for pair in pairs if (pair.title in {cell.data for cell in cells}) == is_clean])
+        ]
+        sentences.append(
+            f"Repeated with other seeds, these claims are found again: {enumeration(again)}; "
+            f"{sum(pair.has_same_sign for pair in pairs)} of {len(pairs)} have the same sign"
         )
     sentences.append(_finding_on_kl(findings.results_of(cells)))
     return "".join(f"{sentence}. " for sentence in sentences).rstrip()

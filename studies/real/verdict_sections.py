@@ -101,13 +101,15 @@ def repetitions(cells: Sequence[Cell], repeated: Mapping[str, Results]) -> str:
             for loss in findings.claims(replace(cell, results=repeated[cell.title]))
             if loss.loss not in claims.get(cell.title, [])
         ]
+        num_alike = sum(pair.has_same_sign for pair in pairs)
         num_smaller = sum(pair.is_smaller for pair in pairs)
         outcomes = Counter(pair.second.standing for pair in pairs)
         words += [
             f"{count(len(repeated), 'study was', 'studies were')} repeated with other splits, searches and seeds. Of "
             f"{count(len(pairs), 'claim', 'claims')} there: "
             + enumeration([f"{number} {standing}" for standing, number in outcomes.most_common()])
-            + f" in the repetition. Its estimate is smaller than the first one {num_smaller} of {len(pairs)} times.",
+            + f" in the repetition. The sign is the same {num_alike} times. The second estimate is smaller than the "
+            f"first one {num_smaller} of {len(pairs)} times.",
             f"New in the repetitions: {enumeration(new)}." if new else "The repetitions have no other claim.",
         ]
     if missing:
@@ -231,7 +233,12 @@ def verdicts(cells: Sequence[Cell], across: str) -> str:
             markup.caption("Table 10. The verdict of each study, the losses it found better, and its registration."),
             markup.table(("study", "verdict", "better", "trainings", "registered as"), rows),
             *(
-                [markup.fill(f"By ranks over all studies, whatever their labels (`losstune across`): {across}")]
+                [
+                    markup.fill(
+                        f"By ranks over all studies, whatever their labels (`losstune across`): {across} Each data set "
+                        "is in several studies, so that these p-values are too small."
+                    )
+                ]
                 if across
                 else []
             ),
