@@ -34,8 +34,7 @@ def tracked() -> list[Path]:
 def _is_comparable(folder: Path) -> bool:
     """Return whether the study compares with cross-entropy in a metric of losstune's, and repeats no other study.
 
-    Some studies of packs do neither. Only studies with a claim were repeated, so that their repetitions would count these
-    data sets twice.
+    Some studies of packs do not. Only studies with a claim were repeated, and their data sets would count twice.
     """
     if "_again-" in folder.name:
         return False
