@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from losstune.core.drawing import COLOURS, drawing_style, svg_of
 
 _ROW_INCHES, _TOP, _BOTTOM = 0.2, 0.34, 0.5
+_LEFT, _RIGHT = 0.2, 0.985
 
 
 def losses_svg(by_condition: Mapping[str, Mapping[str, Pooled]], cells: Sequence[Cell]) -> str:
@@ -44,6 +45,7 @@ def losses_svg(by_condition: Mapping[str, Mapping[str, Pooled]], cells: Sequence
                     tone = "better" if one.low > 0 else "worse" if one.high < 0 else "undecided"
                     _interval(axes, place, (one.mean, one.low, one.high), limit, COLOURS[tone])
             _finish(axes, names, axes is panels[0], limit, CONDITIONS[condition])
+        _label(figure)
         return svg_of(figure)
 
 
@@ -63,6 +65,7 @@ def kl_svg(cells: Sequence[Cell], losses: Sequence[str]) -> str:
                     tone = "better" if one.low > 0 else "worse" if one.high < 0 else "undecided"
                     _interval(axes, place, (one.mean, one.low, one.high), limit, COLOURS[tone])
             _finish(axes, [cell.title for cell in run], axes is panels[0], limit, loss)
+        _label(figure)
         return svg_of(figure)
 
 
@@ -96,12 +99,17 @@ def tuning_svg(changes: Mapping[str, Tuning]) -> str:
 def _panels(num_rows: int, num_panels: int) -> tuple[Figure, list[Axes]]:
     height = _TOP + _BOTTOM + _ROW_INCHES * max(num_rows, 1)
     figure = Figure(figsize=(8.0, height))
-    left, right, gap = 0.2, 0.985, 0.025
+    left, right, gap = _LEFT, _RIGHT, 0.025
     width = (right - left - gap * (num_panels - 1)) / num_panels
     bottom, inner = _BOTTOM / height, 1 - (_TOP + _BOTTOM) / height
     return figure, [
         figure.add_axes((left + panel * (width + gap), bottom, width, inner)) for panel in range(num_panels)
     ]
+
+
+def _label(figure: Figure) -> None:
+    """Name the horizontal axes of all panels once: the name is wider than one of four panels."""
+    figure.text((_LEFT + _RIGHT) / 2, 0.01, "test accuracy minus cross_entropy's, points", ha="center", va="bottom")
 
 
 def _limit(bounds: Sequence[float]) -> float:
@@ -122,7 +130,6 @@ def _finish(axes: Axes, names: Sequence[str], is_first: bool, limit: float, titl
     axes.set_xlim(-1.04 * limit, 1.04 * limit)
     axes.spines["left"].set_visible(False)
     axes.set_title(title, fontsize=9)
-    axes.set_xlabel("minus cross_entropy, points")
     _rows(axes, names, is_first)
 
 
