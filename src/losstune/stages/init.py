@@ -71,16 +71,16 @@ def run(folder: Path, path: str, model: str | None, losses: str | None, *, no_sc
     found = survey(_as_written(path, folder), most_pixels=_most_pixels(model))
     advice = advice_for(found) if losses is None else None
     losses = losses or SCREEN
-    told = f"{losses}, {SETS[losses][0]}"
+    told, why = f"{losses}, {SETS[losses][0]}", ""
     if advice is not None and advice.is_enough:
         names = (*CONTROL, *advice.chosen)
-        told = f"advised by {like_text(advice)}, and `losstune advise {path}` says why"
+        told, why = f"advised by {like_text(advice)}", f"; `losstune advise {path}` says why"
     values = _values(folder, found, model, names, losses)
     params = _checked(values, found)
     yield "data", f"{path}: {found.facts[0]}"
     yield from (("", fact) for fact in found.facts[1:])
     yield "model", params.model.name
-    yield "losses", f"{told}: {', '.join(names)}"
+    yield "losses", f"{told}: {', '.join(names)}{why}"
     if "training" in values:
         yield "labels", "losses that take one class for each sample get its likeliest class (training.soft_labels)"
     if found.imbalance >= MUCH_LARGER and losses != "imbalanced":
