@@ -152,8 +152,8 @@ def calibration(cells: Sequence[Cell]) -> str:
             higher[group] += difference.low > 0
         rows.append(row)
     sentence = " ".join(
-        f"With {group}, the scaled NLL is lower than {BASELINE}'s for {lower[group]} losses and higher for "
-        f"{higher[group]} (interval of the median over {len(results)} studies)."
+        f"With {group}, the scaled NLL is lower than {BASELINE}'s for {count(lower[group], 'loss', 'losses')} and "
+        f"higher for {higher[group]} (interval of the median over {len(results)} studies)."
         for group, results in groups.items()
         if len(results) >= 6
     )

@@ -129,12 +129,12 @@ class Repetition:
     """A claim of a better loss, and what the repeated study says of that loss.
 
     Attributes:
-        title: The study.
+        cell: The study.
         first: The claim.
         second: The loss in the repetition.
     """
 
-    title: str
+    cell: Cell
     first: LossResult
     second: LossResult
 
@@ -163,7 +163,7 @@ def repetitions(cells: Iterable[Cell], repeated: Mapping[str, Results]) -> list[
         repeated: Results of the repetitions by the title of the study.
     """
     return [
-        Repetition(cell.title, loss, second)
+        Repetition(cell, loss, second)
         for cell in cells
         if cell.title in repeated
         for loss in claims(cell)

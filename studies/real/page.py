@@ -142,14 +142,12 @@ def _finding(cells: Sequence[Cell], pooled: Mapping[str, Losses], repeated: Mapp
         )
     pairs = findings.repetitions(cells, repeated)
     if pairs:
-        again = [
-            f"{sum(pair.is_found for pair in some)} of {len(some)} {name}"
-            for name, is_clean in (("with correct labels", True), ("otherwise", False))
-            if (some := [pair for pair in pairs if (pair.title in {cell.data for cell in cells}) == is_clean])
-        ]
+        found = [pair.is_found for pair in pairs]
+        clean_found = [pair.is_found for pair in pairs if pair.cell.condition == CLEAN]
         sentences.append(
-            f"Repeated with other seeds, these claims are found again: {enumeration(again)}; "
-            f"{sum(pair.has_same_sign for pair in pairs)} of {len(pairs)} have the same sign"
+            f"Of {count(len(pairs), 'claim that was', 'claims that were')} repeated with other seeds, "
+            f"{sum(found)} were found again ({sum(clean_found)} of {len(clean_found)} with correct labels) and "
+            f"{sum(pair.has_same_sign for pair in pairs)} kept the sign"
         )
     sentences.append(_finding_on_kl(findings.results_of(cells)))
     return "".join(f"{sentence}. " for sentence in sentences).rstrip()

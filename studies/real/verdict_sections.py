@@ -108,8 +108,8 @@ def repetitions(cells: Sequence[Cell], repeated: Mapping[str, Results]) -> str:
             f"{count(len(repeated), 'study was', 'studies were')} repeated with other splits, searches and seeds. Of "
             f"{count(len(pairs), 'claim', 'claims')} there: "
             + enumeration([f"{number} {standing}" for standing, number in outcomes.most_common()])
-            + f" in the repetition. The sign is the same {num_alike} times. The second estimate is smaller than the "
-            f"first one {num_smaller} of {len(pairs)} times.",
+            + f" in the repetition. The sign is the same {count(num_alike, 'time', 'times')}. The second estimate is "
+            f"smaller than the first one {num_smaller} of {len(pairs)} times.",
             f"New in the repetitions: {enumeration(new)}." if new else "The repetitions have no other claim.",
         ]
     if missing:
@@ -125,7 +125,7 @@ def repetitions(cells: Sequence[Cell], repeated: Mapping[str, Results]) -> str:
                 ("study", "loss", "difference", "repeated", "decision"),
                 [
                     (
-                        pair.title,
+                        pair.cell.title,
                         pair.first.loss,
                         markup.difference(pair.first.difference),
                         markup.difference(pair.second.difference),
@@ -213,10 +213,7 @@ def verdicts(cells: Sequence[Cell], across: str) -> str:
         if results is None:
             rows.append((cell.title, "not run", "", "", ""))
             continue
-        better = sorted(
-            (loss for loss in findings.candidates(results) if loss.decision == "better" and loss.difference),
-            key=lambda loss: -loss.difference.mean if loss.difference else 0.0,
-        )
+        better = sorted(findings.claims(cell), key=lambda loss: -loss.difference.mean if loss.difference else 0.0)
         action = {"use": f"use {results.verdict.loss}", "keep": f"keep {results.verdict.loss}"}
         rows.append(
             (

@@ -20,6 +20,10 @@ BASELINE = "cross_entropy"
 """The loss that all verdicts of the database compare with."""
 
 
+class IncomparableError(LosstuneError):
+    """A study says nothing that could be compared with others."""
+
+
 def verdicts_of(
     results: Results, manifest: Manifest, terms: Mapping[str, Any], name: str, commit: str | None
 ) -> Iterator[PastVerdict]:
@@ -33,19 +37,20 @@ def verdicts_of(
         commit: Commit of the results; None outside of Git.
 
     Raises:
-        LosstuneError: If the study says nothing that could be compared: with another baseline, without samples, or with
-            a metric of the user's own.
+        IncomparableError: If the study has another baseline, a metric of the user's own, or no samples.
     """
     if results.baseline != BASELINE:
-        raise LosstuneError(
+        raise IncomparableError(
             f"results.json: baseline: found {results.baseline!r}, expected {BASELINE}: the database compares with it"
         )
     if results.metric not in METRICS:
-        raise LosstuneError(
+        raise IncomparableError(
             f"results.json: metric: found {results.metric!r}, expected one of losstune's: yours means nothing elsewhere"
         )
     if not manifest.has_samples:
-        raise LosstuneError("results.json: only the training loop knows the samples, expected data that losstune reads")
+        raise IncomparableError(
+            "results.json: only the training loop knows the samples, expected data that losstune reads"
+        )
     is_frozen = terms.get("model.freeze") == "backbone" and terms.get("training.loop") is None
     data = data_of(manifest, name, has_features=is_frozen)
     for result in results.losses:

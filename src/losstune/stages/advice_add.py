@@ -41,7 +41,8 @@ def verdicts_in(folder: Path) -> list[PastVerdict]:
     """Return the verdicts of a study.
 
     Raises:
-        LosstuneError: If it has no results that can be compared.
+        IncomparableError: If its results say nothing that could be compared.
+        LosstuneError: If it has no results, or not its own.
     """
     if not (folder / RESULTS).is_file():
         raise LosstuneError(f"{folder / RESULTS}: no such file; expected a study's folder after `losstune report`")
@@ -52,7 +53,7 @@ def verdicts_in(folder: Path) -> list[PastVerdict]:
     try:
         return list(verdicts_of(results, manifest, registration.terms, _data_name(folder), _commit(folder)))
     except LosstuneError as error:
-        raise LosstuneError(f"{folder / str(error)}") from None
+        raise type(error)(f"{folder / str(error)}") from None
 
 
 def _data_name(folder: Path) -> str:
