@@ -116,7 +116,8 @@ def test_the_digest_does_not_depend_on_the_folder(study):
     assert code_digest("mine.py:build") != code_digest("mine.py:other")
 
 
-def test_an_edited_file_is_imported_anew(study):
+def test_an_edited_file_is_imported_anew(study, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # as it is for users
     write(study, mine=CODE, near="scale = 2\n")
     assert load("mine.py:build", "model.name")(1) == 2
     write(study, near="scale = 5\n")

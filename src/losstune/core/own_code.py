@@ -14,7 +14,8 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -87,7 +88,8 @@ def load(reference: str, key: str, *, also: type | tuple[type, ...] = ()) -> Any
         _use_root(place.root)
     _forget_others(local)
     try:
-        module = importlib.import_module(place.module)
+        with _without_bytecode():
+            module = importlib.import_module(place.module)
     except SyntaxError as error:
         where = f"{Path(error.filename or place.module).name}, line {error.lineno}"
         raise LosstuneError(f"{found}, but it is not valid Python: {where}: {error.msg}") from None
@@ -291,6 +293,16 @@ def _forget_others(local: Mapping[str, tuple[Path, str]]) -> None:
         for name in _loaded:
             sys.modules.pop(name, None)
         _loaded.clear()
+
+
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Write no bytecode: Python would run it for a file that is edited within a second and keeps its size."""
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = kept
 
 
 def _has_text(path: Path, text: str) -> bool:
