@@ -42,7 +42,7 @@ def verdicts_of_each(folders: Iterable[Path]) -> Iterator[list[PastVerdict]]:
     """Yield the verdicts of each study. A study of a pack may compare with another loss, or in a metric of its own."""
     for folder in folders:
         with contextlib.suppress(IncomparableError):
-            yield verdicts_in(REPOSITORY / folder)
+            yield verdicts_in(folder)
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     names = [str(folder / RESULTS) for folder in folders]
     if changed := run_git(REPOSITORY, "status", "--porcelain", "--", *names).decode().strip():
         sys.exit(f"verdicts.py: commit these results first: {changed}")
-    found = list(verdicts_of_each(folders))
+    found = list(verdicts_of_each(REPOSITORY / folder for folder in folders))
     text = text_of(itertools.chain.from_iterable(found))
     if "--check" in sys.argv:
         sys.exit(int(text != SHIPPED.read_text(encoding="utf-8")))

@@ -20,6 +20,8 @@ from losstune.verdict import wording
 from losstune.verdict.results import LossResult, Results
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT
+"""Where the default studies are."""
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURES = {".": ROOT / "docs/differences.svg", "studies/noisy_digits-cnn": ROOT / "docs/differences_noise.svg"}
 SCALED = {"scaled_nll": "NLL, scaled", "scaled_ece": "ECE, scaled"}
@@ -28,7 +30,7 @@ QUOTATION = re.compile(r"(<!-- (verdict|table|pack|finding) of (\S+) -->\n).*?(?
 
 def results_of(folder: str) -> Results:
     """Return the results of the study in a folder of the repository."""
-    return Results.model_validate_json((ROOT / folder / "results.json").read_bytes())
+    return Results.model_validate_json((RESULTS / folder / "results.json").read_bytes())
 
 
 def quoted(text: str) -> str:

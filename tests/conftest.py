@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 
 import pytest
 import torch
+
+from tests.paths import REPOSITORY
 
 
 def pytest_addoption(parser):
@@ -44,6 +47,20 @@ def _no_verdicts_of_the_developers_own(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data_home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory):
+    """The repository's files as Git has them, or where there is no Git, as they are.
+
+    `make repro` changes results on another kind of CPU, and with other settings. What the pages quote is committed.
+    """
+    if not (REPOSITORY / ".git").exists():
+        return REPOSITORY
+    folder = tmp_path_factory.mktemp("committed")
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=REPOSITORY, stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -337,11 +337,11 @@ def test_a_repetition_differs_in_name_and_seed_alone():
         again.cell_again("vine")
 
 
-@pytest.mark.skipif(not list(STUDIES.glob("*/results.json")), reason="no study of studies/real has run")
-def test_the_committed_page_is_what_the_script_writes():
-    cells = findings.load(STUDIES)
-    times = json.loads((REAL / "facts.json").read_text(encoding="utf-8"))
-    text, drawn = page.page(cells, times, page.repeated_in(STUDIES, cells), page.across_in(STUDIES))
+def test_the_committed_page_is_what_the_script_writes(committed):
+    studies = committed / STUDIES.relative_to(REPOSITORY)
+    cells = findings.load(studies)
+    times = json.loads((studies.parent / "facts.json").read_text(encoding="utf-8"))
+    text, drawn = page.page(cells, times, page.repeated_in(studies, cells), page.across_in(studies))
     assert text == (REPOSITORY / "docs/study.md").read_text(encoding="utf-8"), "run python studies/real/page.py"
     for name, svg in drawn.items():
         committed = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")

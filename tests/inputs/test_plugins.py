@@ -31,7 +31,7 @@ FILES: dict[str, tuple[str | bytes | None, str]] = {
     "no Python": ("def f(:\n", "mine.py: cannot be run: SyntaxError: invalid syntax (mine.py, line 1)"),
     "an indentation": ("def f():\nreturn 1\n", "mine.py: cannot be run: IndentationError"),
     "no text": (b"# \xe4\n", "mine.py: cannot be run: UnicodeDecodeError"),
-    "null characters": (b"a\0b", "mine.py: cannot be run: SyntaxError"),
+    "null characters": (b"a\0b", "mine.py: cannot be run: … source code string cannot contain null bytes"),
     "no such module": ("import nothing_of_the_kind", "cannot be run: ModuleNotFoundError: No module named 'nothing"),
     "no such name": ("from losstune.losses import fokal", "mine.py: cannot be run: ImportError: cannot import name"),
     "an exception": ("raise ValueError('of\\ntwo lines')", "mine.py: cannot be run: ValueError: of two lines"),
